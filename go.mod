@@ -1,0 +1,3 @@
+module safeload
+
+go 1.26
