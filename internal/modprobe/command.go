@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modprobe
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// expandOptions replaces every $CMDLINE_OPTS of a command by the options, once:
+// options that name the variable themselves are taken as they are.
+func expandOptions(command, options string) string {
+	const variable = "$CMDLINE_OPTS"
+	var out []byte
+	for i := 0; i < len(command); {
+		if hasPrefix(command[i:], variable) {
+			out = append(out, options...)
+			i += len(variable)
+			continue
+		}
+		out = append(out, command[i])
+		i++
+	}
+	return string(out)
+}
+
+// system runs command by the shell as system(3) does: the wait status, and an
+// error only if no process could be made.
+func system(command string, env []string) (status int, err error) {
+	restore := ignoreInterrupts()
+	defer restore()
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", command}, &syscall.ProcAttr{
+		Env:   env,
+		Files: []uintptr{0, 1, 2},
+	})
+	if err != nil {
+		if err == syscall.EAGAIN || err == syscall.ENOMEM {
+			return -1, err
+		}
+		return 127 << 8, nil // as a shell that is not there
+	}
+	for {
+		var ws syscall.WaitStatus
+		_, err := syscall.Wait4(pid, &ws, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return -1, err
+		}
+		return int(ws), nil
+	}
+}
+
+// exitStatusOf is WEXITSTATUS: 0 for a command that a signal has ended.
+func exitStatusOf(status int) int { return status >> 8 & 0xff }
+
+// environment is the environment of commands, changed as setenv(3) would.
+type environment []string
+
+func (e environment) get(key string) (value string, ok bool) {
+	for _, kv := range e {
+		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
+			return kv[len(key)+1:], true
+		}
+	}
+	return "", false
+}
+
+func (e *environment) set(key, value string) {
+	for i, kv := range *e {
+		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
+			(*e)[i] = key + "=" + value
+			return
+		}
+	}
+	*e = append(*e, key+"="+value)
+}
+
+func (e *environment) unset(key string) {
+	out := (*e)[:0:0]
+	for _, kv := range *e {
+		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
+			continue
+		}
+		out = append(out, kv)
+	}
+	*e = out
+}
+
+// appendOptions adds to MODPROBE_OPTIONS, for what install commands call.
+func (e *environment) appendOptions(value string) {
+	if old, ok := e.get("MODPROBE_OPTIONS"); ok {
+		value = old + " " + value
+	}
+	e.set("MODPROBE_OPTIONS", value)
+}
+
+// ignoreInterrupts keeps an interrupt from the terminal, which is meant for
+// the command, from ending the program that waits for it.
+func ignoreInterrupts() (restore func()) {
+	var old [2]sigaction
+	signals := [2]int{int(unix.SIGINT), int(unix.SIGQUIT)}
+	ignore := sigaction{handler: 1} // SIG_IGN
+	for i, sig := range signals {
+		rtSigaction(sig, &ignore, &old[i])
+	}
+	return func() {
+		for i, sig := range signals {
+			rtSigaction(sig, &old[i], nil)
+		}
+	}
+}

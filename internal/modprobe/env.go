@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modprobe
+
+// splitOptions cuts the value of MODPROBE_OPTIONS at blanks outside of quotes,
+// as modprobe's prepend_options_from_env does: quotes are dropped; a quoted
+// part that begins a word also ends it.
+func splitOptions(value string) (words []string) {
+	b := []byte(value)
+	start := 0
+	quote := -1
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if quote < 0 {
+			switch c {
+			case ' ':
+				words = append(words, string(b[start:i]))
+				start = i + 1
+			case '"', '\'':
+				quote = i
+			}
+			continue
+		}
+		if c != b[quote] {
+			continue
+		}
+		if quote == start {
+			words = append(words, string(b[start+1:i]))
+			start = i + 1
+		} else {
+			copy(b[quote:], b[quote+1:i])
+			copy(b[i-1:], b[i+1:])
+			b = b[:len(b)-2]
+			i -= 2
+		}
+		quote = -1
+	}
+	if start < len(b) {
+		words = append(words, string(b[start:]))
+	}
+	return words
+}
+
+// joinParams makes the parameter string of a module from arguments, with
+// quotes around a value with blanks.
+func joinParams(args []string) string {
+	var out []byte
+	for _, a := range args {
+		if len(out) > 0 {
+			out = append(out, ' ')
+		}
+		key := 0
+		for key < len(a) && a[key] != '=' {
+			key++
+		}
+		if key == len(a) {
+			out = append(out, a...)
+			continue
+		}
+		value := a[key+1:]
+		blank := false
+		if value != "" && value[0] != '"' && value[0] != '\'' {
+			for i := 0; i < len(value); i++ {
+				blank = blank || value[i] == ' '
+			}
+		}
+		out = append(out, a[:key+1]...)
+		if blank {
+			out = append(out, '"')
+		}
+		out = append(out, value...)
+		if blank {
+			out = append(out, '"')
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modprobe
+
+import (
+	"safeload/kmod"
+
+	"golang.org/x/sys/unix"
+)
+
+// output is standard output as stdio buffers it: written when the buffer is
+// full, at the end, and at each line if it is a terminal.
+type output struct {
+	fd    int
+	buf   []byte
+	tty   int8 // 0 not asked yet, 1 yes, -1 no
+	stuck bool
+}
+
+const outputSize = 4096
+
+func (o *output) print(parts ...string) {
+	for _, s := range parts {
+		o.buf = append(o.buf, s...)
+	}
+	if o.tty == 0 {
+		o.tty = -1
+		if _, err := unix.IoctlGetTermios(o.fd, unix.TCGETS); err == nil {
+			o.tty = 1
+		}
+	}
+	if n := len(o.buf); n >= outputSize || o.tty == 1 && n > 0 && o.buf[n-1] == '\n' {
+		o.flush()
+	}
+}
+
+func (o *output) flush() {
+	writeAll(o.fd, o.buf, &o.stuck)
+	o.buf = o.buf[:0]
+}
+
+// writeAll writes b, or gives up for good at the first error.
+func writeAll(fd int, b []byte, stuck *bool) {
+	for len(b) > 0 && !*stuck {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n <= 0 {
+			*stuck = true
+			return
+		}
+		b = b[n:]
+	}
+}
+
+// Levels in the words of kmod's messages.
+var levelNames = [...]string{
+	kmod.LogCrit: "FATAL", kmod.LogErr: "ERROR", kmod.LogWarning: "WARNING",
+	kmod.LogNotice: "NOTICE", kmod.LogInfo: "INFO", kmod.LogDebug: "DEBUG",
+}
+
+// Levels as libkmod names them when it prints by itself.
+var libLevelNames = [...]string{
+	kmod.LogEmerg: "EMERGENCY", kmod.LogAlert: "ALERT",
+	kmod.LogCrit: "CRITICAL", kmod.LogErr: "ERROR", kmod.LogWarning: "WARNING",
+	kmod.LogNotice: "NOTICE", kmod.LogInfo: "INFO", kmod.LogDebug: "DEBUG",
+}
+
+func levelName(names []string, level int) string {
+	if level >= 0 && level < len(names) && names[level] != "" {
+		return names[level]
+	}
+	return "LOG-" + string([]byte{'0', '0', byte('0' + level&7)})
+}
+
+// logger prints messages as kmod's tools do.
+type logger struct {
+	name string // program_invocation_short_name
+	// level up to which messages are printed.
+	level int
+	// setUp is whether the tool's own logging has replaced libkmod's.
+	setUp    bool
+	libLevel int
+	syslog   *syslogger
+	out      *output
+}
+
+// exitStatus is panicked with to end the program from within, as exit(3).
+type exitStatus int
+
+// printf is kmod's log_printf. A fatal message that is printed ends the
+// program; one that is too quiet does not.
+func (l *logger) log(level int, parts ...string) {
+	if level > l.level {
+		return
+	}
+	l.write(level, parts...)
+	if level <= kmod.LogCrit {
+		panic(exitStatus(1))
+	}
+}
+
+func (l *logger) write(level int, parts ...string) {
+	msg := make([]byte, 0, 256)
+	if l.syslog == nil {
+		msg = append(append(msg, l.name...), ": "...)
+	}
+	msg = append(append(msg, levelName(levelNames[:], level)...), ": "...)
+	for _, p := range parts {
+		msg = append(msg, p...)
+	}
+	if l.syslog != nil {
+		l.syslog.send(level, msg)
+		return
+	}
+	stuck := false
+	writeAll(2, msg, &stuck)
+}
+
+// lib is the package kmod's log function.
+func (l *logger) lib(level int, function, msg string) {
+	if level > l.libLevel {
+		return
+	}
+	if l.setUp {
+		l.write(level, msg)
+		return
+	}
+	stuck := false
+	writeAll(2, []byte("libkmod: "+levelName(libLevelNames[:], level)+": "+function+": "+msg), &stuck)
+}
+
+func (l *logger) err(parts ...string)  { l.log(kmod.LogErr, parts...) }
+func (l *logger) warn(parts ...string) { l.log(kmod.LogWarning, parts...) }

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/strerror"
+)
+
+// ConfigDirs are the directories that modprobe.d(5) names, the first of them
+// that holds a file of some name masking the same name in the later ones.
+var ConfigDirs = [...]string{
+	"/etc/modprobe.d",
+	"/run/modprobe.d",
+	"/usr/local/lib/modprobe.d",
+	"/usr/lib/modprobe.d",
+	"/lib/modprobe.d",
+}
+
+// Directive is a line of the configuration: its module name or pattern, and
+// the rest as written.
+type Directive struct {
+	Name, Value string
+}
+
+// Config is what modprobe.d, modules.softdep, modules.weakdep and the kernel's
+// command line say, each kind in the order in which it was read.
+type Config struct {
+	Aliases   []Directive
+	Blacklist []string
+	Options   []Directive
+	Install   []Directive
+	Remove    []Directive
+	Softdeps  []Directive
+	Weakdeps  []Directive
+}
+
+// Levels of messages, as in syslog(3).
+const (
+	LogEmerg = iota
+	LogAlert
+	LogCrit
+	LogErr
+	LogWarning
+	LogNotice
+	LogInfo
+	LogDebug
+)
+
+// LogFunc is given each message of the package, ended by a newline, with its
+// level and the name of the libkmod function that gives the same message.
+type LogFunc func(level int, function, message string)
+
+type confFile struct {
+	dir, name string
+	// single is a file named itself, not found in a directory.
+	single bool
+}
+
+func (f *confFile) path() string {
+	if f.single {
+		return f.dir
+	}
+	return f.dir + "/" + f.name
+}
+
+// readConfig reads the tree's own dependency lists and all of paths, ordered
+// by file name; of several files with the same name the first counts.
+func readConfig(tree string, paths []string, log LogFunc) *Config {
+	files := make([]confFile, 0, 16)
+	insert := func(f confFile) {
+		i := 0
+		for i < len(files) && files[i].name < f.name {
+			i++
+		}
+		if i < len(files) && files[i].name == f.name {
+			return
+		}
+		files = append(files, confFile{})
+		copy(files[i+1:], files[i:])
+		files[i] = f
+	}
+	insert(confFile{dir: tree, name: "modules.softdep"})
+	insert(confFile{dir: tree, name: "modules.weakdep"})
+	for _, path := range paths {
+		listConfig(path, insert, log)
+	}
+	c := new(Config)
+	for i := range files {
+		path := files[i].path()
+		if !files[i].single && len(path) > maxName {
+			log(LogErr, "kmod_config_new", "Error parsing "+path+": path too long\n")
+			continue
+		}
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		c.parse(path, readAll(fd), log)
+		unix.Close(fd)
+	}
+	if fd, err := unix.Open("/proc/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		buf := make([]byte, maxCmdline)
+		n, err := readFull(fd, buf)
+		unix.Close(fd)
+		if err != nil {
+			log(LogErr, "kmod_config_parse_kcmdline",
+				"could not read from '/proc/cmdline': "+strerror.Text(Errno(err))+"\n")
+		} else {
+			c.parseCmdline(bstr(buf[:n]), log)
+		}
+	}
+	return c
+}
+
+// listConfig calls insert for the files of a directory that end in .conf, or
+// for path itself if it is no directory. What is not there is passed over.
+func listConfig(path string, insert func(confFile), log LogFunc) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	switch err {
+	case nil:
+	case unix.ENOTDIR:
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil {
+			insert(confFile{dir: path, name: base(path), single: true})
+		}
+		return
+	case unix.ENOENT, unix.ELOOP, unix.ENAMETOOLONG:
+		return
+	default:
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil {
+			log(LogErr, "conf_files_list", "opendir("+path+"): "+strerror.Text(Errno(err))+"\n")
+		}
+		return
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Getdents(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			return
+		}
+		for b := buf[:n]; len(b) > direntName; {
+			size := int(*(*uint16)(unsafe.Pointer(&b[direntReclen])))
+			if size < direntName || size > len(b) {
+				return
+			}
+			name := untilNUL(b[direntName:size])
+			if len(name) >= 6 && name[0] != '.' && name[len(name)-5:] == ".conf" &&
+				isConfFile(fd, path, name, b[direntType], log) {
+				// The name lives in buf, which is used again.
+				insert(confFile{dir: path, name: string(append([]byte(nil), name...))})
+			}
+			b = b[size:]
+		}
+	}
+}
+
+// Offsets of struct linux_dirent64, the same on all architectures.
+const (
+	direntReclen = 16
+	direntType   = 18
+	direntName   = 19
+)
+
+func isConfFile(fd int, dir, name string, kind byte, log LogFunc) bool {
+	if kind != unix.DT_REG && kind != unix.DT_DIR {
+		var st unix.Stat_t
+		if err := unix.Fstatat(fd, name, &st, 0); err != nil {
+			log(LogErr, "conf_files_filter_out", "Cannot stat directory entry: "+dir+"/"+name+"\n")
+			return false
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			kind = unix.DT_DIR
+		}
+	}
+	if kind == unix.DT_DIR {
+		log(LogErr, "conf_files_filter_out",
+			"Directories inside directories are not supported: "+dir+"/"+name+"\n")
+		return false
+	}
+	return true
+}
+
+// readFull reads until buf is full or the file ends.
+func readFull(fd int, buf []byte) (n int, err error) {
+	for n < len(buf) {
+		m, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// maxConfigFile bounds what is read of one file, so that a device or a pipe
+// named with -C cannot fill the memory.
+const maxConfigFile = 64 << 20
+
+// readAll reads what it can; as in libkmod an error ends the file.
+func readAll(fd int) []byte {
+	size := 4096
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && st.Size > 0 && st.Size < maxConfigFile {
+		size = int(st.Size) + 1
+	}
+	buf := make([]byte, size)
+	n := 0
+	for {
+		m, err := readFull(fd, buf[n:])
+		n += m
+		if err != nil || n < len(buf) || n >= maxConfigFile {
+			return buf[:n]
+		}
+		buf = append(buf, make([]byte, len(buf))...)
+	}
+}
+
+// LogLevel reads the value of the environment variable KMOD_LOG: a number or
+// the beginning of a level's name, as libkmod does.
+func LogLevel(value string) int {
+	i, neg := 0, false
+	for i < len(value) && isSpace(value[i]) {
+		i++
+	}
+	if i < len(value) && (value[i] == '-' || value[i] == '+') {
+		neg = value[i] == '-'
+		i++
+	}
+	n, digits := 0, 0
+	for ; i < len(value) && value[i] >= '0' && value[i] <= '9'; i++ {
+		if n = n*10 + int(value[i]-'0'); n > 1<<30 {
+			return 0
+		}
+		digits++
+	}
+	if digits > 0 && (i == len(value) || isSpace(value[i])) || value == "" {
+		if neg {
+			n = -n
+		}
+		return n
+	}
+	for _, l := range [...]struct {
+		prefix string
+		level  int
+	}{{"err", LogErr}, {"info", LogInfo}, {"debug", LogDebug}} {
+		if len(value) >= len(l.prefix) && value[:len(l.prefix)] == l.prefix {
+			return l.level
+		}
+	}
+	return 0
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+// Fnmatch reports whether name matches pattern as fnmatch(3) of glibc does
+// with no flags in the C locale: '*', '?', bracket expressions with ranges,
+// classes and negation by '!' or '^', and a backslash that takes the next
+// character literally. A bracket without an end stands for itself.
+//
+// It needs time proportional to the product of both lengths at most, whatever
+// the pattern.
+func Fnmatch(pattern, name string) bool {
+	p, n := 0, 0
+	starP, starN := -1, 0
+	for {
+		if p < len(pattern) && pattern[p] == '*' {
+			p++
+			starP, starN = p, n
+			continue
+		}
+		if n == len(name) {
+			// Nothing is left to give to an earlier star either: that
+			// would only shorten what is already exhausted.
+			return p == len(pattern)
+		}
+		if p < len(pattern) {
+			switch matchOne(pattern, &p, name[n]) {
+			case matched:
+				n++
+				continue
+			case badPattern:
+				return false
+			}
+		}
+		if starP < 0 {
+			return false
+		}
+		starN++
+		p, n = starP, starN
+	}
+}
+
+type outcome int
+
+const (
+	unmatched outcome = iota
+	matched
+	badPattern // never matches, whatever comes before it
+)
+
+// matchOne matches c against the element at pattern[*p], which is no star,
+// and moves *p past it on success.
+func matchOne(pattern string, p *int, c byte) outcome {
+	switch pattern[*p] {
+	case '?':
+		*p++
+		return matched
+	case '\\':
+		if *p+1 == len(pattern) {
+			return badPattern
+		}
+		if pattern[*p+1] != c {
+			return unmatched
+		}
+		*p += 2
+		return matched
+	case '[':
+		end, r := matchBracket(pattern, *p+1, c)
+		switch r {
+		case bracketMatch:
+			*p = end
+			return matched
+		case bracketOther:
+			return unmatched
+		}
+		// No end: an ordinary character.
+	}
+	if pattern[*p] != c {
+		return unmatched
+	}
+	*p++
+	return matched
+}
+
+type bracketResult int
+
+const (
+	bracketOther bracketResult = iota
+	bracketMatch
+	bracketOpen // no closing bracket
+)
+
+// at reads pattern like a C string: NUL at the end and beyond.
+func at(pattern string, i int) byte {
+	if i < len(pattern) {
+		return pattern[i]
+	}
+	return 0
+}
+
+// matchBracket matches c against the bracket expression whose inside begins at
+// pattern[i], and returns the index after the closing bracket.
+func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
+	not := at(pattern, i) == '!' || at(pattern, i) == '^'
+	if not {
+		i++
+	}
+	verdict := func(end int, found bool) (int, bracketResult) {
+		if found != not {
+			return end, bracketMatch
+		}
+		return end, bracketOther
+	}
+	for first := true; ; first = false {
+		b := at(pattern, i)
+		switch {
+		case b == 0:
+			return 0, bracketOpen
+		case b == ']' && !first:
+			return verdict(i+1, false)
+		case b == '[' && at(pattern, i+1) == ':':
+			name, next, ok := className(pattern, i+2)
+			if ok {
+				in, known := inClass(name, c)
+				if !known {
+					return 0, bracketOther
+				}
+				if in {
+					end, r := skipBracket(pattern, next)
+					if r != bracketMatch {
+						return 0, r
+					}
+					return verdict(end, true)
+				}
+				i = next
+				continue
+			}
+		case b == '[' && at(pattern, i+1) == '=':
+			if at(pattern, i+2) != 0 && at(pattern, i+3) == '=' && at(pattern, i+4) == ']' {
+				if at(pattern, i+2) == c {
+					end, r := skipBracket(pattern, i+5)
+					if r != bracketMatch {
+						return 0, r
+					}
+					return verdict(end, true)
+				}
+				i += 5
+				continue
+			}
+		}
+		lo, next, ok := bracketChar(pattern, i)
+		if !ok {
+			return 0, bracketOther
+		}
+		if at(pattern, next) == '-' && at(pattern, next+1) != 0 && at(pattern, next+1) != ']' {
+			hi, after, ok := bracketChar(pattern, next+1)
+			if !ok {
+				return 0, bracketOther
+			}
+			if lo <= c && c <= hi {
+				end, r := skipBracket(pattern, after)
+				if r != bracketMatch {
+					return 0, r
+				}
+				return verdict(end, true)
+			}
+			i = after
+			continue
+		}
+		if lo == c {
+			end, r := skipBracket(pattern, next)
+			if r != bracketMatch {
+				return 0, r
+			}
+			return verdict(end, true)
+		}
+		i = next
+	}
+}
+
+// bracketChar reads one end of a range: a character, an escaped one or a
+// collating symbol such as [.-.].
+func bracketChar(pattern string, i int) (c byte, next int, ok bool) {
+	switch b := at(pattern, i); {
+	case b == '\\':
+		if at(pattern, i+1) == 0 {
+			return 0, 0, false
+		}
+		return pattern[i+1], i + 2, true
+	case b == '[' && at(pattern, i+1) == '.':
+		if at(pattern, i+2) == 0 || at(pattern, i+3) != '.' || at(pattern, i+4) != ']' {
+			return 0, 0, false
+		}
+		return pattern[i+2], i + 5, true
+	default:
+		return b, i + 1, true
+	}
+}
+
+// skipBracket finds the end of a bracket expression after a character of it
+// has matched.
+func skipBracket(pattern string, i int) (end int, r bracketResult) {
+	for {
+		switch b := at(pattern, i); {
+		case b == 0:
+			return 0, bracketOpen
+		case b == ']':
+			return i + 1, bracketMatch
+		case b == '\\':
+			if at(pattern, i+1) == 0 {
+				return 0, bracketOther
+			}
+			i += 2
+		case b == '[' && at(pattern, i+1) == ':':
+			if _, next, ok := className(pattern, i+2); ok {
+				i = next
+			} else {
+				i++
+			}
+		case b == '[' && at(pattern, i+1) == '=':
+			if at(pattern, i+2) == 0 || at(pattern, i+3) != '=' || at(pattern, i+4) != ']' {
+				return 0, bracketOther
+			}
+			i += 5
+		case b == '[' && at(pattern, i+1) == '.':
+			j := i + 2
+			for at(pattern, j) != 0 && (pattern[j] != '.' || at(pattern, j+1) != ']') {
+				j++
+			}
+			if at(pattern, j) == 0 {
+				return 0, bracketOther
+			}
+			i = j + 2
+		default:
+			i++
+		}
+	}
+}
+
+// className reads "alpha:]"; ok is false if it cannot be a class's name.
+func className(pattern string, i int) (name string, next int, ok bool) {
+	for j := i; ; j++ {
+		c := at(pattern, j)
+		if c == ':' && at(pattern, j+1) == ']' {
+			return pattern[i:j], j + 2, true
+		}
+		if c < 'a' || c >= 'z' {
+			return "", 0, false
+		}
+	}
+}
+
+func inClass(name string, c byte) (in, known bool) {
+	lower, upper := c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z'
+	digit := c >= '0' && c <= '9'
+	graph := c > ' ' && c < 0x7f
+	switch name {
+	case "alpha":
+		return lower || upper, true
+	case "digit":
+		return digit, true
+	case "alnum":
+		return lower || upper || digit, true
+	case "lower":
+		return lower, true
+	case "upper":
+		return upper, true
+	case "xdigit":
+		return digit || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F', true
+	case "space":
+		return isSpace(c), true
+	case "blank":
+		return c == ' ' || c == '\t', true
+	case "punct":
+		return graph && !lower && !upper && !digit, true
+	case "graph":
+		return graph, true
+	case "print":
+		return graph || c == ' ', true
+	case "cntrl":
+		return c < ' ' || c == 0x7f, true
+	}
+	return false, false
+}
+
+// isSpace is isspace(3) of the C locale.
+func isSpace(c byte) bool {
+	return c == ' ' || c >= '\t' && c <= '\r'
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Module is one module of the tree, or one that only the configuration knows.
+type Module struct {
+	// Name in the kernel's spelling.
+	Name string
+	// Alias under which it was found; empty if by its own name or path.
+	Alias string
+
+	ctx       *Context
+	fromAlias bool
+	path      string
+	deps      []*Module
+	depsRead  bool
+
+	builtin      bool
+	builtinKnown bool
+
+	options      string
+	optionsRead  bool
+	install      command
+	remove       command
+	visited      bool
+	required     bool
+	ignoreOwnCmd bool
+}
+
+type command struct {
+	text  string
+	found bool
+	read  bool
+}
+
+// get returns the module with this name and alias, creating it if need be.
+func (c *Context) get(name, alias string, fromAlias bool) *Module {
+	for _, m := range c.pool {
+		if m.Name == name && m.fromAlias == fromAlias && m.Alias == alias {
+			return m
+		}
+	}
+	m := &Module{Name: name, Alias: alias, fromAlias: fromAlias, ctx: c}
+	c.pool = append(c.pool, m)
+	return m
+}
+
+// ByName returns the module called name, whether it exists or not.
+func (c *Context) ByName(name string) *Module {
+	return c.get(NormalizeName(name), "", false)
+}
+
+// byAlias returns the module target found under alias. Neither is normalized.
+func (c *Context) byAlias(alias, target string) (*Module, error) {
+	if len(target)+len(alias)+2 > maxName+1 {
+		return nil, syscall.ENAMETOOLONG
+	}
+	return c.get(target, alias, true), nil
+}
+
+// ByPath returns the module in the file at path, which must exist: errors are
+// those of stat(2), ENOENT if path has no file name, and EEXIST if the module
+// is already known at another path.
+func (c *Context) ByPath(path string) (*Module, error) {
+	abs := path
+	if path == "" || path[0] != '/' {
+		cwd, err := unix.Getwd()
+		if err != nil {
+			return nil, syscall.ENOMEM // as libkmod
+		}
+		abs = cwd + "/" + path
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(abs, &st); err != nil {
+		return nil, err
+	}
+	file := base(path)
+	if file == "" {
+		return nil, syscall.ENOENT
+	}
+	m := c.ByName(file)
+	if m.path == "" {
+		m.path = abs
+	} else if m.path != abs {
+		c.Log(LogErr, "kmod_module_new_from_path", "kmod_module '"+m.Name+
+			"' already exists with different path: new-path='"+abs+"' old-path='"+m.path+"'\n")
+		return nil, syscall.EEXIST
+	}
+	m.builtin, m.builtinKnown = false, true
+	return m, nil
+}
+
+// Path of the module's file, empty if there is none.
+func (m *Module) Path() string {
+	if m.path == "" {
+		m.readDeps()
+	}
+	return m.path
+}
+
+// Deps are the modules that m needs, in the order in which they must be
+// loaded.
+func (m *Module) Deps() []*Module {
+	m.readDeps()
+	return m.deps
+}
+
+func (m *Module) readDeps() {
+	if m.depsRead {
+		return
+	}
+	if line, ok := m.ctx.search(indexDep, m.Name); ok {
+		m.parseDeps(line)
+	}
+}
+
+// parseDeps takes "path: dep dep…" of modules.dep. The file lists the nearest
+// dependency first.
+func (m *Module) parseDeps(line string) {
+	if m.depsRead {
+		return
+	}
+	m.depsRead = true
+	colon := -1
+	for i := 0; i < len(line); i++ {
+		if line[i] == ':' {
+			colon = i
+			break
+		}
+	}
+	if colon < 0 {
+		return
+	}
+	c := m.ctx
+	join := func(p string) (string, bool) {
+		if p != "" && p[0] == '/' {
+			return p, true
+		}
+		p = c.Dir + "/" + p
+		return p, len(p) < maxName
+	}
+	if m.path == "" {
+		path, ok := join(line[:colon])
+		if !ok {
+			return
+		}
+		m.path = path
+	}
+	rest := line[colon+1:]
+	n := 0
+	for i := 0; i < len(rest); i++ {
+		if rest[i] == ' ' || rest[i] == '\t' {
+			n++
+		}
+	}
+	deps := make([]*Module, 0, n+1)
+	for rest != "" {
+		var w string
+		if w, rest = word(rest); w == "" {
+			break
+		}
+		path, ok := join(w)
+		if !ok {
+			c.Log(LogErr, "kmod_module_parse_depline",
+				"could not join path '"+c.Dir+"' and '"+w+"'.\n")
+			m.depsRead = false
+			return
+		}
+		dep, err := c.ByPath(path)
+		if err != nil {
+			c.Log(LogErr, "kmod_module_parse_depline",
+				"ctx=0x1 path="+path+" error="+text(err)+"\n")
+			m.depsRead = false
+			return
+		}
+		deps = append(deps, dep)
+	}
+	for i, j := 0, len(deps)-1; i < j; i, j = i+1, j-1 {
+		deps[i], deps[j] = deps[j], deps[i]
+	}
+	m.deps = deps
+}
+
+// Builtin reports whether modules.builtin names the module.
+func (m *Module) Builtin() bool {
+	if !m.builtinKnown {
+		_, m.builtin = m.ctx.search(indexBuiltin, m.Name)
+		m.builtinKnown = true
+	}
+	return m.builtin
+}
+
+func (m *Module) setBuiltin() { m.builtin, m.builtinKnown = true, true }
+
+// Blacklisted reports whether a blacklist line names the module.
+func (m *Module) Blacklisted() bool {
+	for _, name := range m.ctx.Config.Blacklist {
+		if name == m.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// Options are the parameters that all options lines of the configuration give
+// the module or the alias under which it was found.
+func (m *Module) Options() string {
+	if m.optionsRead {
+		return m.options
+	}
+	m.optionsRead = true
+	for _, o := range m.ctx.Config.Options {
+		if o.Value == "" || o.Name != m.Name && !(m.fromAlias && o.Name == m.Alias) {
+			continue
+		}
+		if m.options != "" {
+			m.options += " "
+		}
+		m.options += o.Value
+	}
+	return m.options
+}
+
+// Install returns the command to run instead of loading the module.
+func (m *Module) Install() (cmd string, ok bool) {
+	return m.command(&m.install, m.ctx.Config.Install)
+}
+
+// Remove returns the command to run instead of removing the module.
+func (m *Module) Remove() (cmd string, ok bool) {
+	return m.command(&m.remove, m.ctx.Config.Remove)
+}
+
+func (m *Module) command(cmd *command, list []Directive) (string, bool) {
+	if !cmd.read {
+		cmd.read = true
+		if d := m.first(list); d != nil {
+			cmd.text, cmd.found = d.Value, true
+		}
+	}
+	return cmd.text, cmd.found
+}
+
+// first returns the first directive whose pattern matches the module.
+func (m *Module) first(list []Directive) *Directive {
+	for i := range list {
+		if Fnmatch(list[i].Name, m.Name) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// Softdeps returns the modules to be loaded before and after m, by the first
+// softdep line that matches.
+func (m *Module) Softdeps() (pre, post []*Module) {
+	if d := m.first(m.ctx.Config.Softdeps); d != nil {
+		s := ParseSoftdep(d.Value)
+		pre, post = m.ctx.lookupAll(s.Pre), m.ctx.lookupAll(s.Post)
+	}
+	return pre, post
+}
+
+// Weakdeps returns the modules that m may want at run time. They are never
+// loaded on its behalf.
+func (m *Module) Weakdeps() []*Module {
+	if d := m.first(m.ctx.Config.Weakdeps); d != nil {
+		return m.ctx.lookupAll(ParseWeakdep(d.Value))
+	}
+	return nil
+}
+
+func (c *Context) lookupAll(names []string) (found []*Module) {
+	for _, name := range names {
+		list, err := c.Lookup(name)
+		if err != nil {
+			c.Log(LogErr, "lookup_dep", "failed to lookup dependency '"+name+"', continuing anyway.\n")
+			continue
+		}
+		found = append(found, list...)
+	}
+	return found
+}
+
+// FromAlias reports whether the module was found under an alias.
+func (m *Module) FromAlias() bool { return m.fromAlias }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+import "syscall"
+
+// Longest name, alias or path that libkmod keeps (PATH_MAX without the NUL).
+const maxName = 4095
+
+// NormalizeName gives a module's name as the kernel spells it: '-' becomes
+// '_', and what follows the first '.' is dropped.
+func NormalizeName(name string) string {
+	end, dash := len(name), false
+	for i := 0; i < len(name); i++ {
+		if name[i] == '.' || i == maxName {
+			end = i
+			break
+		}
+		dash = dash || name[i] == '-'
+	}
+	name = name[:end]
+	if !dash {
+		return name
+	}
+	b := []byte(name)
+	for i, c := range b {
+		if c == '-' {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// NormalizeAlias gives an alias as depmod writes it: '-' becomes '_' except
+// inside brackets. EINVAL if the brackets do not pair, or do not within the
+// longest name that is kept; a longer name is cut.
+func NormalizeAlias(alias string) (string, error) {
+	var b []byte
+	for i := 0; i < len(alias) && i < maxName; i++ {
+		switch alias[i] {
+		case '-':
+			if b == nil {
+				b = []byte(alias)
+			}
+			b[i] = '_'
+		case ']':
+			return "", syscall.EINVAL
+		case '[':
+			for i < len(alias) && alias[i] != ']' {
+				i++
+			}
+			if i >= maxName || i == len(alias) {
+				return "", syscall.EINVAL
+			}
+		}
+	}
+	if b != nil {
+		alias = bstr(b)
+	}
+	if len(alias) > maxName {
+		alias = alias[:maxName]
+	}
+	return alias, nil
+}
+
+// underscores is NormalizeAlias for words of the configuration: of any
+// length. ok is false if the brackets do not pair.
+func underscores(s string) (_ string, ok bool) {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '-':
+			if b == nil {
+				b = []byte(s)
+			}
+			b[i] = '_'
+		case ']':
+			return "", false
+		case '[':
+			for i < len(s) && s[i] != ']' {
+				i++
+			}
+			if i == len(s) {
+				return "", false
+			}
+		}
+	}
+	if b != nil {
+		return bstr(b), true
+	}
+	return s, true
+}
+
+// base is basename(3) of glibc: what follows the last slash, empty for a path
+// that ends in one.
+func base(path string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[i+1:]
+		}
+	}
+	return path
+}
+
+// ModuleExt reports whether path ends as a module file does.
+func ModuleExt(path string) bool {
+	for _, ext := range [...]string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
+		if len(path) > len(ext) && path[len(path)-len(ext):] == ext {
+			return true
+		}
+	}
+	return false
+}
