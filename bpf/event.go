@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Kind says what an [Event] reports (enum event_kind in src/state.h).
+type Kind uint32
+
+// The kinds of events, with what ID and Peer mean in each.
+const (
+	Request    Kind = iota + 1 // ID request, Peer the load it is made for; the requester is TID
+	Child                      // ID request, Peer its load; TID is the child that the kernel started for it
+	RequestEnd                 // ID request, Peer its load; its child is gone
+	LoadBegin                  // ID load; Ret is the descriptor, or -1 (init_module)
+	Init                       // ID load; it has its Name and its init runs next
+	LoadEnd                    // ID load; Ret is the system call's result
+	Wait                       // ID load, Peer the load it waits for, 0 if that one is not known
+	Finding                    // ID load (0: about to be opened), Peer the load it would wait for, which waits for it
+	Fork                       // Ret is the child, which descends from Ctx as its parent TID does
+	Exec                       // Comm is the new one
+	Exit
+	Blocked   // ID load: its own task sleeps in a completion, a likely finding becomes proven
+	Unblocked // ID load: it woke
+)
+
+var kindNames = [...]string{"", "request", "child", "request-end", "load", "init", "load-end",
+	"wait", "finding", "fork", "exec", "exit", "blocked", "unblocked"}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) && k > 0 {
+		return kindNames[k]
+	}
+	return "kind-" + strconv.Itoa(int(k))
+}
+
+// Hop says how a [Request] came out of the load that it is made for.
+type Hop uint32
+
+// The ways from a load to a request.
+const (
+	HopNone    Hop = iota // the requester acts for no load
+	HopTask               // the loading task itself waits in the request
+	HopKthread            // a kernel thread that its init started
+	HopWork               // a work item that its init queued
+)
+
+func (h Hop) String() string {
+	switch h {
+	case HopNone:
+		return "none"
+	case HopTask:
+		return "task"
+	case HopKthread:
+		return "kthread"
+	case HopWork:
+		return "work"
+	}
+	return "hop-" + strconv.Itoa(int(h))
+}
+
+// WaitHow says on which path a [Wait] or [Finding] waits.
+type WaitHow uint32
+
+// The paths of a wait.
+const (
+	WaitName     WaitHow = iota + 1 // finished_loading: a module of that name is loading
+	WaitFile                        // idempotent: the same inode is being loaded (6.11 and later)
+	WaitFileHard                    // the same, and no signal ends it (6.5 to 6.10)
+	WaitOpen                        // before such a wait: the file was opened
+)
+
+func (h WaitHow) String() string {
+	switch h {
+	case WaitName:
+		return "name"
+	case WaitFile:
+		return "file"
+	case WaitFileHard:
+		return "file-uninterruptible"
+	case WaitOpen:
+		return "open"
+	}
+	return "wait-" + strconv.Itoa(int(h))
+}
+
+// Certainty of a [Finding].
+type Certainty uint32
+
+// A finding is likely while one of its hops goes over a kernel thread or a
+// work item and the load behind it may still be running for other reasons.
+const (
+	Likely Certainty = iota + 1
+	Proven
+)
+
+func (c Certainty) String() string {
+	switch c {
+	case Likely:
+		return "likely"
+	case Proven:
+		return "proven"
+	}
+	return "unknown"
+}
+
+// Event is one thing that the probe saw. Every event carries who did it and
+// when; the other fields are as the [Kind] says.
+type Event struct {
+	At     time.Duration // since boot, suspend included (CLOCK_BOOTTIME)
+	ID     uint64
+	Peer   uint64
+	Ctx    uint64 // request that the task descends from, 0 if none
+	Cgroup uint64 // v2 cgroup id: the inode number of its directory
+	Kind   Kind
+	TID    uint32 // in the initial pid namespace
+	TGID   uint32
+	How    uint32 // Hop of a Request, WaitHow of a Wait or Finding
+	Cert   Certainty
+	Ret    int32  // of a Finding: the signal that was sent, or -1
+	Comm   string // at most 15 bytes, any but NUL
+	Name   string // module or requested name, any bytes but NUL
+}
+
+const eventSize = 5*8 + 6*4 + 16 + 64
+
+// decodeEvent reads a struct event (src/state.h). All targets are little
+// endian and the record has no padding, so one layout serves all.
+func decodeEvent(b []byte) (Event, error) {
+	if len(b) < eventSize {
+		return Event{}, fmt.Errorf("decode event: %d bytes, want %d", len(b), eventSize)
+	}
+	le := binary.LittleEndian
+	return Event{
+		At:     time.Duration(le.Uint64(b[0:])),
+		ID:     le.Uint64(b[8:]),
+		Peer:   le.Uint64(b[16:]),
+		Ctx:    le.Uint64(b[24:]),
+		Cgroup: le.Uint64(b[32:]),
+		Kind:   Kind(le.Uint32(b[40:])),
+		TID:    le.Uint32(b[44:]),
+		TGID:   le.Uint32(b[48:]),
+		How:    le.Uint32(b[52:]),
+		Cert:   Certainty(le.Uint32(b[56:])),
+		Ret:    int32(le.Uint32(b[60:])),
+		Comm:   cString(b[64:80]),
+		Name:   cString(b[80:144]),
+	}, nil
+}
+
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}

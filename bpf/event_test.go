@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+func TestDecodeEvent(t *testing.T) {
+	le := binary.LittleEndian
+	var b []byte
+	for _, v := range []uint64{1_500_000_000, 11, 22, 33, 44} {
+		b = le.AppendUint64(b, v)
+	}
+	for _, v := range []uint32{uint32(Finding), 101, 100, uint32(WaitName), uint32(Proven), 0xffffffff} {
+		b = le.AppendUint32(b, v)
+	}
+	comm, name := make([]byte, 16), make([]byte, 64)
+	copy(comm, "modprobe")
+	copy(name, strings.Repeat("x", 64)) // no NUL: a name of full length
+	b = append(append(b, comm...), name...)
+
+	got, err := decodeEvent(b)
+	want := Event{At: 1500 * time.Millisecond, ID: 11, Peer: 22, Ctx: 33, Cgroup: 44,
+		Kind: Finding, TID: 101, TGID: 100, How: uint32(WaitName), Cert: Proven, Ret: -1,
+		Comm: "modprobe", Name: strings.Repeat("x", 64)}
+	if err != nil || got != want {
+		t.Errorf("decodeEvent = %+v, %v\nwant %+v", got, err, want)
+	}
+	if _, err := decodeEvent(b[:eventSize-1]); err == nil {
+		t.Error("a short record was accepted")
+	}
+}
+
+// The Go side reads these structures by offset; the object says how large the
+// C side made them.
+func TestLayout(t *testing.T) {
+	spec, err := loadProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		m    string
+		size int
+	}{
+		{"scratch", eventSize}, {"loads", loadSize}, {"config", 24}, {"owner", 32},
+		{"flags", 16}, {"tasks", 24}, {"requests", 5*8 + 4*4 + 64 + 16},
+		{"selfcheck", (32+32+8)*8 + 16},
+	} {
+		if got := int(spec.Maps[c.m].ValueSize); got != c.size {
+			t.Errorf("map %s: value of %d bytes, the Go side takes %d", c.m, got, c.size)
+		}
+	}
+	if st, ok := spec.Maps["scratch"].Value.(*btf.Struct); !ok || st.Members[len(st.Members)-1].Offset.Bytes() != 80 {
+		t.Errorf("struct event does not end with name at 80: %v", spec.Maps["scratch"].Value)
+	}
+}
+
+func FuzzDecodeEvent(f *testing.F) {
+	f.Add(make([]byte, eventSize))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := decodeEvent(b)
+		if (err == nil) != (len(b) >= eventSize) {
+			t.Errorf("%d bytes: %v", len(b), err)
+		}
+		if strings.ContainsRune(e.Comm+e.Name, 0) {
+			t.Errorf("a NUL in %q %q", e.Comm, e.Name)
+		}
+		_ = e.Kind.String()
+	})
+}

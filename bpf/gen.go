@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+//go:generate go tool bpf2go -target arm,arm64,amd64 -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v2" probe src/probe.bpf.c

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+// where a hook sits in the kernel.
+type where int
+
+const (
+	tracepoint where = iota
+	kprobe
+	kretprobe
+)
+
+// hook binds a program to the places where it runs.
+type hook struct {
+	prog    string
+	at      where
+	group   string   // of a tracepoint
+	symbols []string // kprobes: the first that exists, or each (all); else the tracepoint's event
+	all     bool
+	need    need
+	without string // what is not seen without it
+	offsets map[string]string
+}
+
+type need int
+
+const (
+	optional need = iota
+	required
+)
+
+// completions are the waits in which an init may sleep for what its threads
+// and work items do (kernel/sched/completion.c). flush_work, flush_workqueue
+// and kthread_stop sleep in the first.
+var completions = []string{"wait_for_completion_killable", "wait_for_completion_timeout",
+	"wait_for_completion_killable_timeout", "wait_for_completion_interruptible_timeout"}
+
+var hooks = []hook{
+	{prog: probeProgEnterFinit, group: "syscalls", symbols: []string{"sys_enter_finit_module"}, need: required,
+		offsets: map[string]string{probeVarOffFinitFd: "fd"}},
+	{prog: probeProgExitFinit, group: "syscalls", symbols: []string{"sys_exit_finit_module"}, need: required,
+		offsets: map[string]string{probeVarOffExitRet: "ret"}},
+	{prog: probeProgEnterInit, group: "syscalls", symbols: []string{"sys_enter_init_module"}, need: required},
+	{prog: probeProgExitInit, group: "syscalls", symbols: []string{"sys_exit_init_module"}, need: required},
+	{prog: probeProgModuleLoad, group: "module", symbols: []string{"module_load"}, need: required,
+		offsets: map[string]string{probeVarOffLoadName: "name"}},
+	{prog: probeProgModuleRequest, group: "module", symbols: []string{"module_request"},
+		offsets: map[string]string{probeVarOffRequestName: "name"}, without: "names of requests"},
+	{prog: probeProgTaskFork, group: "sched", symbols: []string{"sched_process_fork"}, need: required,
+		offsets: map[string]string{probeVarOffForkParent: "parent_pid", probeVarOffForkChild: "child_pid"}},
+	{prog: probeProgTaskExec, group: "sched", symbols: []string{"sched_process_exec"}, need: required,
+		offsets: map[string]string{probeVarOffExecPid: "pid", probeVarOffExecOld: "old_pid"}},
+	{prog: probeProgTaskExit, group: "sched", symbols: []string{"sched_process_exit"}, need: required},
+
+	{prog: probeProgRequestBegin, at: kprobe, symbols: []string{"call_usermodehelper_exec"}, need: required},
+	{prog: probeProgRequestChild, at: kprobe, symbols: []string{"call_usermodehelper_exec_async"}, need: required},
+
+	// A kernel before 6.5 has no wait by inode and no init_module_from_file.
+	{prog: probeProgOwnFile, at: kprobe, symbols: []string{"init_module_from_file"}, without: "waits for the same file"},
+	{prog: probeProgWaitName, at: kprobe, symbols: []string{"finished_loading"}, need: required},
+	{prog: probeProgWaitSoft, at: kprobe, symbols: []string{"wait_for_completion_interruptible"}, need: required},
+	{prog: probeProgWaitHard, at: kprobe, symbols: []string{"wait_for_completion"}, without: "waits that no signal ends"},
+	{prog: probeProgWaitOther, at: kprobe, symbols: completions, all: true, without: "inits asleep in these"},
+	{prog: probeProgWaitOver, at: kretprobe, all: true,
+		symbols: append([]string{"wait_for_completion", "wait_for_completion_interruptible"}, completions...),
+		without: "inits that woke"},
+
+	{prog: probeProgKthreadCreated, at: kretprobe, symbols: []string{"__kthread_create_on_node", "kthread_create_on_node"},
+		without: "requests by kernel threads of an init"},
+	{prog: probeProgWorkQueued, group: "workqueue", symbols: []string{"workqueue_queue_work"},
+		offsets: map[string]string{probeVarOffQueueWork: "work"}, without: "requests by work items of an init"},
+	{prog: probeProgWorkStarted, group: "workqueue", symbols: []string{"workqueue_execute_start"},
+		offsets: map[string]string{probeVarOffStartWork: "work"}, without: "requests by work items of an init"},
+	{prog: probeProgWorkEnded, group: "workqueue", symbols: []string{"workqueue_execute_end"},
+		without: "requests by work items of an init"},
+	{prog: probeProgWorkDelayed, at: kprobe, symbols: []string{"queue_delayed_work_on"},
+		without: "requests by delayed work of an init"},
+
+	// Attached only where a wait by inode cannot be left.
+	{prog: probeProgOpenFile, at: kprobe, symbols: []string{"security_file_open"}, without: "the open before a wait that no signal ends"},
+}

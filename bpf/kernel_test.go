@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"maps"
+	"strings"
+	"testing"
+)
+
+func TestFindSymbols(t *testing.T) {
+	kallsyms := "00000000 T finished_loading\n" +
+		"00000000 t init_module_from_file.isra.0\n" +
+		"00000000 t load_module.cold\n" +
+		"00000000 d wait_for_completion\n" + // data of that name
+		"00000000 t do_init_module\t[other]\n" +
+		"00000000 t call_usermodehelper_exec.constprop.0\n" +
+		"00000000 T call_usermodehelper_exec\n" +
+		"garbage\n"
+	got, err := findSymbols(strings.NewReader(kallsyms), []string{"finished_loading", "init_module_from_file",
+		"load_module", "wait_for_completion", "do_init_module", "call_usermodehelper_exec", "absent"})
+	want := map[string]string{
+		"finished_loading":         "finished_loading",
+		"init_module_from_file":    "init_module_from_file.isra.0",
+		"call_usermodehelper_exec": "call_usermodehelper_exec",
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("findSymbols = %v, %v\nwant %v", got, err, want)
+	}
+}
+
+func TestFieldOffsets(t *testing.T) {
+	// As armmp 6.12 has it.
+	got := fieldOffsets(`name: sched_process_fork
+ID: 242
+format:
+	field:unsigned short common_type;	offset:0;	size:2;	signed:0;
+	field:int common_pid;	offset:4;	size:4;	signed:1;
+
+	field:char parent_comm[16];	offset:8;	size:16;	signed:0;
+	field:pid_t parent_pid;	offset:24;	size:4;	signed:1;
+	field:__data_loc char[] name;	offset:28;	size:4;	signed:0;
+
+print fmt: "comm=%s", REC->parent_comm
+`)
+	want := map[string]uint32{"common_type": 0, "common_pid": 4, "parent_comm": 8, "parent_pid": 24, "name": 28}
+	if !maps.Equal(got, want) {
+		t.Errorf("fieldOffsets = %v, want %v", got, want)
+	}
+}
+
+func TestFindInode(t *testing.T) {
+	var s selfcheck
+	// A list head that points at itself must not be taken for the pair.
+	s.File[2], s.First[2] = 0xc1000000, 0xc1000000
+	s.File[5], s.First[5] = 0xc2000000, 0x41ed // f_inode: begins with its mode
+	s.File[9], s.First[9] = 0xc2000090, 0xc2000000
+	if off, inode := findInode(&s); off != 5*wordSize || inode != 0xc2000000 {
+		t.Errorf("findInode = %d, %#x", off, inode)
+	}
+	if off, _ := findInode(&selfcheck{}); off != 0 {
+		t.Errorf("found f_inode at %d in nothing", off)
+	}
+}
+
+func TestLearnCookie(t *testing.T) {
+	var s selfcheck
+	s.Seen, s.Soft = 1, 1
+	s.File[5] = 0xc2000000
+	s.File[9], s.First[9] = 0xc2000090, 0xc2000000
+	s.Back[3] = 0xc2000000
+	p := &Probe{}
+	p.learn(s)
+	if want := (Learned{InodeOff: 5 * wordSize, CookieBack: 4, CookieSeen: true}); p.learned != want {
+		t.Errorf("learned %+v, want %+v", p.learned, want)
+	}
+	s.Back[3] = 0
+	p = &Probe{}
+	if p.learn(s); p.learned.InodeOff != 0 || len(p.missing) != 1 {
+		t.Errorf("a cookie that is not there: learned %+v, missing %q", p.learned, p.missing)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	st, err := parseStat("7 (a) R (b) S 2 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0")
+	if want := (procStat{'S', 2, 2129984, 4242}); err != nil || st != want {
+		t.Errorf("parseStat = %+v, %v, want %+v", st, err, want)
+	}
+	if _, err := parseStat("7 (x) S 2"); err == nil {
+		t.Error("a short line was accepted")
+	}
+}
+
+func TestHooksHavePrograms(t *testing.T) {
+	spec, err := loadProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooked := make(map[string]bool)
+	for _, h := range hooks {
+		hooked[h.prog] = true
+		if spec.Programs[h.prog] == nil {
+			t.Errorf("no program %s", h.prog)
+		}
+		for v := range h.offsets {
+			if spec.Variables[v] == nil {
+				t.Errorf("no variable %s", v)
+			}
+		}
+		if h.need == optional && h.without == "" {
+			t.Errorf("%s: nothing says what is lost without it", h.prog)
+		}
+	}
+	for name := range spec.Programs {
+		if !hooked[name] {
+			t.Errorf("program %s is never attached", name)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// The verifier of the machine that runs the tests must take every program. Not
+// being allowed to ask it is a reason to skip, its saying no is not.
+func TestVerifier(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("loading BPF programs needs root (CAP_BPF and CAP_PERFMON)")
+	}
+	spec, err := loadProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range spec.Programs {
+		t.Run(name, func(t *testing.T) {
+			one := spec.Copy()
+			for other := range one.Programs {
+				if other != name {
+					delete(one.Programs, other)
+				}
+			}
+			c, err := ebpf.NewCollection(one)
+			var ve *ebpf.VerifierError
+			switch {
+			case err == nil:
+				c.Close()
+			case errors.As(err, &ve):
+				t.Fatalf("verifier: %+v", ve)
+			case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, os.ErrPermission):
+				t.Skipf("this kernel does not let us load a %s program: %v", one.Programs[name].Type, err)
+			default:
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// PinDir is where the guard looks for ancestry maps. Each live probe has a
+// directory PID-STARTTIME of its own in it, so that the name alone tells maps
+// that are kept from maps that were left behind.
+const PinDir = "/sys/fs/bpf/safeload"
+
+// ancestryABI is ANCESTRY_ABI of src/state.h.
+const ancestryABI = 1
+
+func (p *Probe) pinTo(dir string) error {
+	if err := ownDir(dir); err != nil {
+		return err
+	}
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		return err
+	}
+	sweep(dir)
+	own := filepath.Join(dir, fmt.Sprintf("%d-%d", os.Getpid(), start))
+	if err := os.Mkdir(own, 0o700); err != nil {
+		return fmt.Errorf("pin maps: %w", err)
+	}
+	p.pin = own
+	if err := p.Beat(); err != nil {
+		return err
+	}
+	// owner last: a reader that finds it finds all.
+	for _, m := range []struct {
+		name string
+		m    *ebpf.Map
+	}{
+		{"tasks", p.maps.Tasks}, {"loads", p.maps.Loads}, {"requests", p.maps.Requests},
+		{"names", p.maps.Names}, {"intents", p.maps.Intents}, {"flags", p.maps.Flags},
+		{"owner", p.maps.Owner},
+	} {
+		if err := m.m.Pin(filepath.Join(own, m.name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// ownDir makes the pin directory, or takes it if it is root's alone. A bpffs
+// has mode 1777: somebody else may have been there first.
+func ownDir(dir string) error {
+	var fs unix.Statfs_t
+	parent := filepath.Dir(dir)
+	if err := unix.Statfs(parent, &fs); err != nil || uint32(fs.Type) != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("no bpffs at %s: mount it (mount -t bpf bpf %s)", parent, parent)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("pin maps: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("pin maps: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Uid != 0 || st.Mode&0o022 != 0 {
+		return fmt.Errorf("pin maps: %s is not a directory of root's alone: remove it", dir)
+	}
+	return nil
+}
+
+// sweep removes what probes left that are no more.
+func sweep(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		pid, start, ok := strings.Cut(e.Name(), "-")
+		n, err1 := strconv.Atoi(pid)
+		want, err2 := strconv.ParseUint(start, 10, 64)
+		if !ok || err1 != nil || err2 != nil {
+			continue
+		}
+		if is, err := startTime(n); err != nil || is != want {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// Beat tells readers of the pinned maps that they are kept, and whether they
+// are whole: until all that began before the probe has ended, what is not in
+// them proves nothing. To be called about once a second.
+func (p *Probe) Beat() error {
+	if err := p.rest(); err != nil {
+		return err
+	}
+	if !p.whole {
+		p.whole = p.nothingOlder()
+	}
+	if p.pin == "" {
+		return nil
+	}
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	b := le.AppendUint64(nil, start)
+	b = le.AppendUint64(b, uint64(boottime()))
+	b = le.AppendUint32(b, ancestryABI)
+	b = le.AppendUint32(b, uint32(os.Getpid()))
+	complete := uint32(0)
+	if p.whole {
+		complete = 1
+	}
+	b = le.AppendUint32(b, complete)
+	b = le.AppendUint32(b, 0)
+	if err := p.maps.Owner.Put(uint32(0), b); err != nil {
+		return fmt.Errorf("renew the ancestry maps: %w", err)
+	}
+	return nil
+}
+
+// Whole reports whether everything in flight began after the probe.
+func (p *Probe) Whole() bool { return p.whole }
+
+// rest lets the hot hooks return at once while nothing is being loaded. A load
+// enters the map before it sets the flag, so looking again after clearing it
+// misses none.
+func (p *Probe) rest() error {
+	const active = 1
+	put := func(on uint32) error {
+		b := make([]byte, 16)
+		binary.LittleEndian.PutUint32(b, on)
+		binary.LittleEndian.PutUint32(b[4:], on)
+		return p.maps.Flags.Put(uint32(0), b)
+	}
+	if !p.idle() {
+		return nil
+	}
+	if err := put(0); err != nil {
+		return fmt.Errorf("reset the probe's flags: %w", err)
+	}
+	if !p.idle() {
+		return put(active)
+	}
+	return nil
+}
+
+func (p *Probe) idle() bool {
+	var key uint64
+	return errors.Is(p.maps.Loads.NextKey(nil, &key), ebpf.ErrKeyNotExist)
+}
+
+// nothingOlder reports whether no load and no helper is about that the probe
+// did not see begin.
+func (p *Probe) nothingOlder() bool {
+	states, err := filepath.Glob("/sys/module/*/initstate")
+	if err != nil {
+		return false
+	}
+	for _, f := range states {
+		b, err := os.ReadFile(f)
+		if err != nil || !bytes.HasPrefix(b, []byte("coming")) {
+			continue
+		}
+		name := make([]byte, 64)
+		copy(name, filepath.Base(filepath.Dir(f)))
+		var id uint64
+		if p.maps.Names.Lookup(name, &id) != nil {
+			return false
+		}
+	}
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return false
+	}
+	kernel := make(map[int]bool)
+	type task struct{ pid, parent int }
+	var users []task
+	for _, e := range procs {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		st, err := readStat(pid)
+		if err != nil {
+			continue
+		}
+		if st.flags&pfKthread != 0 {
+			kernel[pid] = true
+		} else {
+			users = append(users, task{pid, st.parent})
+		}
+	}
+	for _, u := range users {
+		var buf [24]byte
+		if kernel[u.parent] && p.maps.Tasks.Lookup(uint32(u.pid), &buf) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+const pfKthread = 0x00200000
+
+// procStat is what we need of /proc/PID/stat (proc_pid_stat(5)).
+type procStat struct {
+	state  byte
+	parent int
+	flags  uint64
+	start  uint64
+}
+
+func readStat(pid int) (procStat, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return procStat{}, err
+	}
+	return parseStat(string(b))
+}
+
+// parseStat reads past the comm, which may hold blanks and parentheses.
+func parseStat(s string) (procStat, error) {
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	if len(f) < 20 {
+		return procStat{}, fmt.Errorf("parse stat: %d fields after the comm, want 20", len(f))
+	}
+	parent, err1 := strconv.Atoi(f[1])
+	flags, err2 := strconv.ParseUint(f[6], 10, 64)
+	start, err3 := strconv.ParseUint(f[19], 10, 64)
+	return procStat{f[0][0], parent, flags, start}, errors.Join(err1, err2, err3)
+}
+
+func startTime(pid int) (uint64, error) {
+	st, err := readStat(pid)
+	return st.start, err
+}
+
+// Heartbeat is how often [Probe.Beat] is to be called.
+const Heartbeat = time.Second

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+)
+
+// Options of a [Probe].
+type Options struct {
+	// Signal is sent to a waiter in its own context when its wait is proven to
+	// be for itself. 0 sends none.
+	Signal syscall.Signal
+	// Pin is the directory under a bpffs where the ancestry maps are pinned
+	// for guard/ancestry, usually [PinDir]. Empty pins nothing.
+	Pin string
+}
+
+// Unavailable says that this kernel, or what we may do on it, is not enough
+// for the probe.
+type Unavailable struct {
+	Missing []string
+	Err     error // what the kernel answered, if it was asked
+}
+
+func (u *Unavailable) Error() string {
+	s := "probe not available: " + strings.Join(u.Missing, "; ")
+	if u.Err != nil {
+		s += ": " + u.Err.Error()
+	}
+	return s
+}
+
+func (u *Unavailable) Unwrap() error { return u.Err }
+
+// Probe is attached from [Open] to [Probe.Close]. Its process must stay: the
+// kernel detaches it when the process goes, however it goes.
+type Probe struct {
+	maps    probeMaps
+	coll    *ebpf.Collection
+	links   []link.Link
+	events  *ringbuf.Reader
+	record  ringbuf.Record
+	missing []string
+	learned Learned
+	config  config
+	pin     string
+	since   time.Duration
+	whole   bool
+}
+
+// config is struct config of src/state.h.
+type config struct {
+	SelfTGID   uint32
+	Signal     uint32
+	Idempotent uint32
+	InodeOff   uint32
+	CookieBack uint32
+	OpenBreaks uint32
+}
+
+// Open loads the programs, attaches them to what the kernel has, and checks
+// what they assume of it. The caller must keep the Probe and Close it.
+func Open(o Options) (*Probe, error) {
+	tracefs, err := findTracefs()
+	if err != nil {
+		return nil, &Unavailable{Missing: []string{"tracefs"}, Err: err}
+	}
+	symbols, err := kernelSymbols(allSymbols())
+	if err != nil {
+		return nil, &Unavailable{Missing: []string{"kernel symbols"}, Err: err}
+	}
+	spec, err := loadProbe()
+	if err != nil {
+		return nil, fmt.Errorf("read the probe's object: %w", err)
+	}
+	p := &Probe{}
+	use, err := p.choose(spec, tracefs, symbols)
+	if err != nil {
+		return nil, err
+	}
+	if !currentTaskSafe() {
+		p.missing = append(p.missing, "requests by kernel threads of an init (bpf_get_current_task is not safe on arm64 without the BPF JIT: sysctl net.core.bpf_jit_enable=1)")
+		if err := spec.Variables[probeVarUseCurrentTask].Set(uint32(0)); err != nil {
+			return nil, err
+		}
+	}
+	p.coll, err = ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, refused(err)
+	}
+	// spec holds the instructions of every program, the largest thing that
+	// the watcher ever has in memory.
+	spec = nil
+	if err := p.coll.Assign(&p.maps); err != nil {
+		p.Close()
+		return nil, err
+	}
+	p.since = boottime()
+	if err := p.attach(use, symbols); err != nil {
+		p.Close()
+		return nil, err
+	}
+	if err := p.configure(symbols, o.Signal); err != nil {
+		p.Close()
+		return nil, err
+	}
+	if p.events, err = ringbuf.NewReader(p.maps.Events); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("open the probe's ring buffer: %w", err)
+	}
+	if o.Pin != "" {
+		if err := p.pinTo(o.Pin); err != nil {
+			p.missing = append(p.missing, "ancestry for the guard: "+err.Error())
+		}
+	}
+	return p, nil
+}
+
+func refused(err error) error {
+	var ve *ebpf.VerifierError
+	switch {
+	case errors.As(err, &ve):
+		return fmt.Errorf("the kernel's verifier refuses the probe (a bug of ours, please report): %w", err)
+	case errors.Is(err, unix.ENOSYS):
+		return &Unavailable{Missing: []string{"the bpf system call (CONFIG_BPF_SYSCALL)"}, Err: err}
+	case errors.Is(err, os.ErrPermission):
+		return &Unavailable{Missing: []string{"the right to load BPF programs (CAP_BPF and CAP_PERFMON, and no lockdown)"}, Err: err}
+	}
+	return &Unavailable{Missing: []string{"BPF programs on kprobes and tracepoints"}, Err: err}
+}
+
+// choose drops the programs that have no place on this kernel and sets the
+// offsets of the others.
+func (p *Probe) choose(spec *ebpf.CollectionSpec, tracefs string, symbols map[string]string) ([]hook, error) {
+	var use []hook
+	var lacking []string
+	for _, h := range hooks {
+		ok, err := h.present(spec, tracefs, symbols)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			use = append(use, h)
+			continue
+		}
+		delete(spec.Programs, h.prog)
+		if h.need == required {
+			lacking = append(lacking, h.String())
+		} else if h.prog != probeProgOwnFile { // judged in configure
+			p.missing = append(p.missing, h.without+" (no "+h.String()+")")
+		}
+	}
+	if len(lacking) > 0 {
+		return nil, &Unavailable{Missing: lacking}
+	}
+	return use, nil
+}
+
+func (h *hook) present(spec *ebpf.CollectionSpec, tracefs string, symbols map[string]string) (bool, error) {
+	if h.at != tracepoint {
+		return slices.ContainsFunc(h.symbols, func(s string) bool { return symbols[s] != "" }), nil
+	}
+	fields, err := readFormat(tracefs, h.group, h.symbols[0])
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for variable, name := range h.offsets {
+		off, ok := fields[name]
+		if !ok {
+			return false, nil
+		}
+		if err := spec.Variables[variable].Set(off); err != nil {
+			return false, fmt.Errorf("set %s: %w", variable, err)
+		}
+	}
+	return true, nil
+}
+
+func (h *hook) String() string {
+	switch h.at {
+	case kprobe, kretprobe:
+		return "function " + strings.Join(h.symbols, " or ")
+	}
+	return "tracepoint " + h.group + ":" + h.symbols[0]
+}
+
+func allSymbols() []string {
+	var all []string
+	for _, h := range hooks {
+		if h.at != tracepoint {
+			all = append(all, h.symbols...)
+		}
+	}
+	return all
+}
+
+func (p *Probe) attach(use []hook, symbols map[string]string) error {
+	for _, h := range use {
+		prog := p.coll.Programs[h.prog]
+		attached := false
+		var last error
+		for _, s := range h.symbols {
+			l, err := h.attach(prog, s, symbols)
+			if err != nil {
+				last = err
+				continue
+			}
+			if l == nil {
+				continue
+			}
+			p.links = append(p.links, l)
+			attached = true
+			if !h.all {
+				break
+			}
+		}
+		if attached {
+			continue
+		}
+		if h.need == required {
+			return &Unavailable{Missing: []string{h.String()}, Err: last}
+		}
+		p.missing = append(p.missing, fmt.Sprintf("%s (%s: %v)", h.without, h.String(), last))
+	}
+	return nil
+}
+
+func (h *hook) attach(prog *ebpf.Program, symbol string, symbols map[string]string) (link.Link, error) {
+	if h.at == tracepoint {
+		return link.Tracepoint(h.group, symbol, prog, nil)
+	}
+	name := symbols[symbol]
+	if name == "" {
+		return nil, nil
+	}
+	if h.at == kprobe {
+		return link.Kprobe(name, prog, nil)
+	}
+	return link.Kretprobe(name, prog, nil)
+}
+
+// currentTaskSafe reports whether bpf_get_current_task may be called: on arm64
+// with the interpreter it oopsed 6.12.
+func currentTaskSafe() bool {
+	if runtime.GOARCH != "arm64" {
+		return true
+	}
+	b, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
+	return err == nil && len(bytes.TrimSpace(b)) > 0 && b[0] != '0'
+}
+
+// Missing says what this probe cannot see on this kernel, one phrase each.
+func (p *Probe) Missing() []string { return p.missing }
+
+// Learned says what the start-up check found out about the kernel.
+func (p *Probe) Learned() Learned { return p.learned }
+
+// Since is the boot time from which the probe sees everything.
+func (p *Probe) Since() time.Duration { return p.since }
+
+// Read waits for the next event. It returns [os.ErrDeadlineExceeded] after the
+// time given to [Probe.SetDeadline], [os.ErrClosed] after Close.
+func (p *Probe) Read() (Event, error) {
+	if err := p.events.ReadInto(&p.record); err != nil {
+		return Event{}, err
+	}
+	return decodeEvent(p.record.RawSample)
+}
+
+// SetDeadline bounds the following calls of [Probe.Read]; the zero time does
+// not bound them.
+func (p *Probe) SetDeadline(t time.Time) { p.events.SetDeadline(t) }
+
+// Lost counts the events that found no room in the ring buffer since the probe
+// was opened.
+func (p *Probe) Lost() (uint64, error) {
+	var perCPU []uint64
+	if err := p.maps.Lost.Lookup(uint32(0), &perCPU); err != nil {
+		return 0, fmt.Errorf("read the count of lost events: %w", err)
+	}
+	var n uint64
+	for _, v := range perCPU {
+		n += v
+	}
+	return n, nil
+}
+
+// Waiting reports whether a load is still in its system call.
+func (p *Probe) Waiting(load uint64) bool {
+	var buf [loadSize]byte
+	return p.maps.Loads.Lookup(load, &buf) == nil
+}
+
+const loadSize = 8*8 + 4*4 + 64
+
+// Close detaches the probe and removes its pins.
+func (p *Probe) Close() error {
+	var errs []error
+	if p.pin != "" {
+		errs = append(errs, os.RemoveAll(p.pin))
+	}
+	if p.events != nil {
+		errs = append(errs, p.events.Close())
+	}
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	if p.coll != nil {
+		p.coll.Close()
+	}
+	return errors.Join(errs...)
+}
+
+func boottime() time.Duration {
+	var ts unix.Timespec
+	// Cannot fail for a clock that exists since 2.6.39.
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return time.Duration(ts.Nano())
+}

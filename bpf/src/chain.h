@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Does a load that is about to be waited for wait, in the end, for the one who
+ * is about to wait? Two walks, both bounded by the kernel's own limit of 50
+ * requests in flight (kmod_concurrent_max) with room for nesting by hand:
+ *
+ * up: the requests that the waiter descends from. One that was made for the
+ *     target closes the cycle, whatever else runs beside us.
+ * down: from the target along "is in a request" and "a task below that request
+ *     is in, or waits for, this load". It sees cycles over several tasks. Where
+ *     a request has several tasks below it, it follows the latest one only;
+ *     user space, which has all the events, sees the rest.
+ */
+#ifndef SAFELOAD_CHAIN_H
+#define SAFELOAD_CHAIN_H
+
+#include "state.h"
+
+#define MAX_HOPS 64
+
+struct cycle {
+	u32 cert;
+	u64 newest; /* newest request in it: names this cycle and no other */
+};
+
+/* A hop over a thread or work item proves nothing until the load's own task is
+ * asleep in a completion: then its init waits for someone else to finish. */
+INLINE u32 hop_cert(struct load *l, u32 hop)
+{
+	if (hop == HOP_TASK || (l->flags & LOAD_BLOCKED))
+		return CERT_PROVEN;
+	return CERT_LIKELY;
+}
+
+INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
+{
+	c->cert = CERT_PROVEN;
+	c->newest = 0;
+#pragma unroll(1)
+	for (int i = 0; i < MAX_HOPS; i++) {
+		struct request *r = map_lookup(&requests, &ctx);
+		if (!r)
+			return 0;
+		if (r->id > c->newest)
+			c->newest = r->id;
+		if (r->load) {
+			u64 id = r->load;
+			struct load *l = map_lookup(&loads, &id);
+			if (!l)
+				return 0;
+			if (hop_cert(l, r->hop) == CERT_LIKELY) {
+				l->flags |= LOAD_SUSPECT;
+				c->cert = CERT_LIKELY;
+			}
+			if (id == target)
+				return 1;
+		}
+		ctx = r->parent;
+	}
+	return 0;
+}
+
+INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
+{
+	c->cert = CERT_PROVEN;
+	c->newest = 0;
+#pragma unroll(1)
+	for (int i = 0; i < MAX_HOPS; i++) {
+		struct load *l = map_lookup(&loads, &target);
+		if (!l)
+			return 0;
+		u64 req = l->req;
+		if (!req && l->wait) {
+			target = l->wait;
+			continue;
+		}
+		if (!req) {
+			req = l->kreq;
+			if (hop_cert(l, HOP_KTHREAD) == CERT_LIKELY)
+				c->cert = CERT_LIKELY;
+		}
+		struct request *r = map_lookup(&requests, &req);
+		if (!r)
+			return 0;
+		if (r->id > c->newest)
+			c->newest = r->id;
+		if (req == ctx)
+			return 1;
+		target = r->next;
+	}
+	return 0;
+}
+
+/* The current task, descending from ctx, waits for target. Reports a cycle, and
+ * ends the wait if told to and only if it is proven. */
+INLINE void close_cycle(u64 waiter, u64 target, u64 ctx, u32 how, char *name)
+{
+	struct cycle c = {};
+	u64 one = 1;
+	s32 sent = -1;
+
+	if (!ctx || !target)
+		return;
+	if (!walk_up(target, ctx, &c) && !walk_down(target, ctx, &c))
+		return;
+	struct config *k = cfg();
+	if (k && k->signal && c.cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
+	    !map_update(&claims, &c.newest, &one, BPF_NOEXIST))
+		sent = send_signal(k->signal) ? -1 : (s32)k->signal;
+
+	struct event *e = event_new(EV_FINDING, waiter, target);
+	if (!e)
+		return;
+	e->ctx = ctx;
+	e->how = how;
+	e->cert = c.cert;
+	e->ret = sent;
+	if (name)
+		probe_read_kernel(e->name, sizeof(e->name), name);
+	event_send(e);
+}
+
+#endif

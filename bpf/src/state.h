@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the probe knows: loads, requests and the tasks that act for them.
+ *
+ * Ids are unique until reboot and never used again, so that a left-over entry
+ * can name something that is gone but never something else: whoever follows an
+ * id must find it in its map, or the trail ends.
+ *
+ * The maps marked PINNED are read from user space by guard/ancestry; their
+ * layout is its contract (ANCESTRY_ABI).
+ */
+#ifndef SAFELOAD_STATE_H
+#define SAFELOAD_STATE_H
+
+#include "abi.h"
+
+#define ANCESTRY_ABI 1
+#define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
+#define COMM_LEN 16
+
+/* How a request came to be, seen from the load that is waiting for it. */
+enum hop {
+	HOP_NONE = 0,    /* the requester acts for no load */
+	HOP_TASK = 1,    /* the loading task itself waits in the request */
+	HOP_KTHREAD = 2, /* a kernel thread that the load's init started */
+	HOP_WORK = 3,    /* a work item that the load's init queued */
+};
+
+enum certainty { CERT_LIKELY = 1, CERT_PROVEN = 2 };
+
+enum load_flags {
+	LOAD_FINIT = 1,   /* by descriptor */
+	LOAD_READING = 2, /* reached init_module_from_file: owns the file */
+	LOAD_INIT = 4,    /* announced by module_load: init is about to run */
+	LOAD_SPAWNED = 8, /* its init started a kernel thread or queued work */
+	LOAD_BLOCKED = 16, /* its task is in a wait for a completion */
+	LOAD_SUSPECT = 32, /* a likely finding rests on it */
+};
+
+/* PINNED. A task that loads, or that descends from a request's child. */
+struct task {
+	u64 ctx;  /* request that it descends from, 0 if none */
+	u64 load; /* load that it is in, 0 if none */
+	u64 born; /* boot time in ns when the entry was made */
+};
+
+/* PINNED. One finit_module or init_module call in flight. */
+struct load {
+	u64 id;
+	u64 began; /* boot time, ns */
+	u64 ctx;   /* request that its task descends from */
+	u64 req;   /* request in which its own task waits */
+	u64 kreq;  /* latest request by what its init started */
+	u64 wait;  /* load that it waits for */
+	u64 inode; /* kernel address of the file's inode, 0 unknown */
+	u64 cgroup;
+	u32 tid, tgid;
+	u32 flags;
+	s32 fd;
+	char name[NAME_LEN];
+};
+
+/* PINNED. One call_usermodehelper_exec that waits for its child. */
+struct request {
+	u64 id;
+	u64 began;
+	u64 load;   /* load that it is made for, 0 if none */
+	u64 parent; /* request that the requester descends from */
+	u64 next;   /* load that a task below it is in or waits for */
+	u32 tid, tgid;
+	u32 child; /* 0 until the child runs */
+	u32 hop;
+	char name[NAME_LEN]; /* empty when it is not for a module */
+	char comm[COMM_LEN];
+};
+
+enum event_kind {
+	EV_REQUEST = 1,
+	EV_CHILD = 2,
+	EV_REQUEST_END = 3,
+	EV_LOAD = 4,
+	EV_INIT = 5,
+	EV_LOAD_END = 6,
+	EV_WAIT = 7,
+	EV_FINDING = 8,
+	EV_FORK = 9,
+	EV_EXEC = 10,
+	EV_EXIT = 11,
+	EV_BLOCKED = 12,
+	EV_UNBLOCKED = 13,
+};
+
+enum wait_how { WAIT_NAME = 1, WAIT_FILE = 2, WAIT_FILE_HARD = 3, WAIT_OPEN = 4 };
+
+struct event {
+	u64 at; /* boot time, ns */
+	u64 id; /* the load or request that it is about */
+	u64 peer;
+	u64 ctx;
+	u64 cgroup;
+	u32 kind;
+	u32 tid, tgid;
+	u32 how; /* enum hop, enum wait_how */
+	u32 cert;
+	s32 ret;
+	char comm[COMM_LEN];
+	char name[NAME_LEN];
+};
+
+/* Written by user space, read by the programs. */
+struct config {
+	u32 self_tgid;   /* whose calls are the self-check */
+	u32 signal;      /* to send to a proven waiter, 0 none */
+	u32 idempotent;  /* the kernel has the wait by inode */
+	u32 inode_off;   /* of f_inode in struct file, 0 not known */
+	u32 cookie_back; /* words from a waiter's completion back to its cookie */
+	u32 open_breaks; /* the wait cannot be left: act on the open before it */
+};
+
+#define SELF_WORDS 32
+#define SELF_BACK 8
+struct selfcheck {
+	u64 file[SELF_WORDS];  /* words of the struct file */
+	u64 first[SELF_WORDS]; /* the word that each of them points at */
+	u64 back[SELF_BACK];   /* words before the completion, nearest first */
+	u32 seen;              /* struct file was read */
+	u32 soft, hard;        /* waits seen that a signal can end, and not */
+	u32 pad;
+};
+
+/* PINNED. */
+struct flags {
+	u32 active; /* loads may be in flight; cleared by user space */
+	u32 works;  /* works or threads of loads may be about */
+	u32 lossy;  /* a map was full: something is missing in it */
+	u32 pad;
+};
+
+/* PINNED. Who keeps these maps, written by user space. */
+struct owner {
+	u64 start;    /* of the process: field 22 of /proc/PID/stat */
+	u64 beat;     /* boot time in ns, about once a second */
+	u32 abi;      /* ANCESTRY_ABI */
+	u32 pid;
+	u32 complete; /* nothing in flight began before the probe */
+	u32 pad;
+};
+
+#define MAP(name_, type_, key_, value_, n_)                                    \
+	struct {                                                               \
+		__uint(type, type_);                                           \
+		__uint(max_entries, n_);                                       \
+		__type(key, key_);                                             \
+		__type(value, value_);                                         \
+	} name_ SEC(".maps")
+
+struct name_key { char s[NAME_LEN]; };
+
+MAP(tasks, MAP_HASH, u32, struct task, 8192);
+MAP(loads, MAP_HASH, u64, struct load, 2048);
+MAP(requests, MAP_HASH, u64, struct request, 1024);
+MAP(names, MAP_HASH, struct name_key, u64, 2048);
+MAP(intents, MAP_LRU_HASH, u64, u64, 512); /* request -> load, by the guard */
+MAP(inodes, MAP_HASH, u64, u64, 2048);
+MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
+MAP(kthreads, MAP_LRU_HASH, u64, u64, 512); /* task_struct -> load */
+MAP(works, MAP_LRU_HASH, u64, u64, 1024);  /* work_struct -> load */
+MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
+MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */
+MAP(claims, MAP_LRU_HASH, u64, u64, 512);  /* cycles that were broken */
+MAP(config, MAP_ARRAY, u32, struct config, 1);
+MAP(owner, MAP_ARRAY, u32, struct owner, 1);
+MAP(flags, MAP_ARRAY, u32, struct flags, 1);
+MAP(selfcheck, MAP_ARRAY, u32, struct selfcheck, 1);
+MAP(lost, MAP_PERCPU_ARRAY, u32, u64, 1);
+MAP(scratch, MAP_PERCPU_ARRAY, u32, struct event, 1);
+
+struct {
+	__uint(type, MAP_RINGBUF);
+	__uint(max_entries, 512 * 1024);
+} events SEC(".maps");
+
+INLINE u32 tid_now(void) { return (u32)get_current_pid_tgid(); }
+INLINE u32 tgid_now(void) { return get_current_pid_tgid() >> 32; }
+
+/* Microseconds (nearly: 1024 ns) since boot above, the task below: two ids can
+ * only be equal when one task makes both within a microsecond. */
+INLINE u64 new_id(u64 now, u32 tid) { return ((now >> 10) << 22) | (tid & 0x3fffff); }
+
+INLINE struct config *cfg(void)
+{
+	u32 zero = 0;
+	return map_lookup(&config, &zero);
+}
+
+INLINE struct flags *flag(void)
+{
+	u32 zero = 0;
+	return map_lookup(&flags, &zero);
+}
+
+INLINE void keep(void *map, const void *key, const void *value)
+{
+	if (map_update(map, key, value, BPF_ANY)) {
+		struct flags *f = flag();
+		if (f)
+			f->lossy = 1;
+	}
+}
+
+/* The event under construction. One per CPU: programs do not preempt each
+ * other there. */
+INLINE struct event *event_new(u32 kind, u64 id, u64 peer)
+{
+	u32 zero = 0;
+	struct event *e = map_lookup(&scratch, &zero);
+	if (!e)
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->at = ktime_get_boot_ns();
+	e->kind = kind;
+	e->id = id;
+	e->peer = peer;
+	e->tid = tid_now();
+	e->tgid = tgid_now();
+	e->cgroup = get_current_cgroup_id();
+	get_current_comm(e->comm, sizeof(e->comm));
+	return e;
+}
+
+/* The whole record at once: 6.1 refuses a reserve that other helper calls
+ * follow before the submit. */
+INLINE void event_send(struct event *e)
+{
+	if (ringbuf_output(&events, e, sizeof(*e), 0)) {
+		u32 zero = 0;
+		u64 *n = map_lookup(&lost, &zero);
+		if (n)
+			(*n)++;
+	}
+}
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+)
+
+const kallsymsPath = "/proc/kallsyms"
+
+// findSymbols reads /proc/kallsyms once and returns, for each wanted function,
+// the name that the kernel has it under: the name itself, else a compiler's
+// clone of it (.isra.N, .constprop.N, .part.N), which perf does not try by
+// itself. Functions that were inlined away are absent from the result.
+//
+// With kptr_restrict the addresses read 0; only the names count here.
+func findSymbols(r io.Reader, want []string) (map[string]string, error) {
+	wanted := make(map[string]bool, len(want))
+	for _, w := range want {
+		wanted[w] = true
+	}
+	found := make(map[string]string, len(want))
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		// address type name [module]
+		line := sc.Bytes()
+		_, line, _ = bytes.Cut(line, []byte(" "))
+		kind, line, _ := bytes.Cut(line, []byte(" "))
+		if len(kind) != 1 || (kind[0]|0x20 != 't' && kind[0]|0x20 != 'w') {
+			continue
+		}
+		name, module, _ := bytes.Cut(line, []byte("\t"))
+		if len(module) > 0 {
+			continue
+		}
+		base, clone, _ := bytes.Cut(name, []byte("."))
+		if !wanted[string(base)] {
+			continue
+		}
+		if len(clone) == 0 {
+			found[string(base)] = string(base)
+		} else if _, ok := found[string(base)]; !ok && callable(clone) {
+			found[string(base)] = string(name)
+		}
+	}
+	return found, sc.Err()
+}
+
+// callable reports whether a clone has the function's own entry. A ".cold"
+// part is a piece of its body.
+func callable(clone []byte) bool {
+	kind, _, _ := bytes.Cut(clone, []byte("."))
+	switch string(kind) {
+	case "isra", "constprop":
+		return true
+	}
+	return false
+}
+
+func kernelSymbols(want []string) (map[string]string, error) {
+	f, err := os.Open(kallsymsPath)
+	if err != nil {
+		return nil, fmt.Errorf("read kernel symbols: %w", err)
+	}
+	defer f.Close()
+	m, err := findSymbols(f, want)
+	if err != nil {
+		return nil, fmt.Errorf("read kernel symbols: %w", err)
+	}
+	return m, nil
+}
