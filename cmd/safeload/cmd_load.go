@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"safeload/finit"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "load",
+		args:    "FILE [param=value...]",
+		summary: "load the module in FILE",
+		run:     runLoad,
+	})
+}
+
+func runLoad(args []string, _, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return usageError("load", stderr)
+	}
+	file, params := args[0], strings.Join(args[1:], " ")
+	if err := finit.Load(file, moduleName(file), params, 0); err != nil {
+		fmt.Fprintf(stderr, "safeload: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// moduleName makes the module's name, in the kernel's spelling, from that of
+// its file, as libkmod does (path_to_modname in libkmod-util.c).
+func moduleName(file string) string {
+	name, _, _ := strings.Cut(filepath.Base(file), ".")
+	return strings.ReplaceAll(name, "-", "_")
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command safeload loads Linux kernel modules without waiting for itself, and
+// tells who waits for whom. Each subcommand is a file of its own, cmd_NAME.go.
+//
+// Called by the name of one of kmod's programs (modprobe, insmod, rmmod, …) it
+// is that program.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
+)
+
+// Exit codes of all subcommands but kmod's programs, which have kmod's.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+	exitFound = 3 // a recursion or deadlock was found
+)
+
+// command is one subcommand. Its file adds it to commands from init.
+type command struct {
+	name    string
+	args    string // for the usage line, such as "FILE [param=value...]"
+	summary string // one line, no full stop
+	// applet says that the command is one of kmod's programs, to which
+	// argv[0] may lead as well.
+	applet bool
+	// run gets the arguments after the command's name and returns the exit
+	// code.
+	run func(args []string, stdout, stderr io.Writer) int
+}
+
+var commands []command
+
+func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+
+func run(argv []string, stdout, stderr io.Writer) int {
+	if len(argv) > 0 {
+		if c := lookup(filepath.Base(argv[0])); c != nil && c.applet {
+			return c.run(argv[1:], stdout, stderr)
+		}
+		argv = argv[1:]
+	}
+	if len(argv) == 0 {
+		usage(stderr)
+		return exitUsage
+	}
+	switch argv[0] {
+	case "-h", "--help", "help":
+		usage(stdout)
+		return exitOK
+	case "-V", "--version":
+		argv[0] = "version"
+	}
+	c := lookup(argv[0])
+	if c == nil {
+		fmt.Fprintf(stderr, "safeload: no command %q; safeload help lists them\n", argv[0])
+		return exitUsage
+	}
+	return c.run(argv[1:], stdout, stderr)
+}
+
+func lookup(name string) *command {
+	for i := range commands {
+		if commands[i].name == name {
+			return &commands[i]
+		}
+	}
+	return nil
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: safeload COMMAND [ARGUMENT...]\n\n")
+	sorted := slices.SortedFunc(slices.Values(commands), func(a, b command) int {
+		return strings.Compare(a.name, b.name)
+	})
+	for _, c := range sorted {
+		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+
+		"modprobe, insmod, rmmod, lsmod and modinfo have kmod's.\n")
+}
+
+// usageError prints how the command is called and returns exitUsage.
+func usageError(name string, stderr io.Writer) int {
+	c := lookup(name)
+	fmt.Fprintf(stderr, "usage: safeload %s %s\n", c.name, c.args)
+	return exitUsage
+}

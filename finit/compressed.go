@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package finit
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Format is how a module file is compressed.
+type Format uint8
+
+const (
+	Plain Format = iota
+	Gzip
+	XZ
+	Zstd
+)
+
+// String returns the name that /sys/module/compression uses, or "" for
+// [Plain].
+func (f Format) String() string {
+	switch f {
+	case Gzip:
+		return "gzip"
+	case XZ:
+		return "xz"
+	case Zstd:
+		return "zstd"
+	}
+	return ""
+}
+
+// Sniff tells the format of an open file by its first bytes, as libkmod does
+// (libkmod-file.c); the file's name has no say. The file offset stays where it
+// was.
+func Sniff(fd int) (Format, error) {
+	var b [6]byte
+	n, err := pread(fd, b[:])
+	if err != nil {
+		return Plain, err
+	}
+	return SniffBytes(b[:n]), nil
+}
+
+// SniffBytes tells the format by the first bytes of a file; six are enough.
+func SniffBytes(b []byte) Format {
+	has := func(magic string) bool {
+		return len(b) >= len(magic) && string(b[:len(magic)]) == magic
+	}
+	switch {
+	case has("\x1f\x8b"):
+		return Gzip
+	case has("\xfd7zXZ\x00"):
+		return XZ
+	case has("\x28\xb5\x2f\xfd"):
+		return Zstd
+	}
+	return Plain
+}
+
+// Unpacker decompresses the module in the open file fd into memory that it
+// mapped and that the caller unmaps. It must bound what it allocates: see
+// [MaxImage].
+type Unpacker func(fd int, format Format) (image []byte, err error)
+
+var unpacker Unpacker
+
+// SetUnpacker sets what [Load] uses for a compressed module that the kernel
+// does not decompress. It belongs into main, before the first Load. Without
+// one such a module fails with EOPNOTSUPP.
+//
+// The decompressors are kept out of this package because linking them costs a
+// process about a fifth of its start-up time (see cmd/safeload-unpack), which
+// the kernel's helper would pay for each name that it looks up in vain.
+func SetUnpacker(u Unpacker) { unpacker = u }
+
+func unpack(fd int, format Format) ([]byte, error) {
+	if unpacker == nil {
+		return nil, unix.EOPNOTSUPP
+	}
+	return unpacker(fd, format)
+}
+
+// MaxImage is the largest module image accepted, so that a few hostile bytes
+// cannot fill the memory: 256 MiB on 32-bit, 1 GiB on 64-bit machines. The
+// kernel copies the image into its vmalloc space, of which 32-bit ARM has 240
+// MiB.
+const MaxImage = 256<<20 + int64(unsafe.Sizeof(uintptr(0))-4)/4*(768<<20)
+
+// kernelFormat is the format that the kernel decompresses itself, or Plain
+// (no CONFIG_MODULE_DECOMPRESS, or a kernel before 5.17).
+func kernelFormat() Format {
+	var b [16]byte
+	n := readSys("module/compression", b[:])
+	switch string(b[:n]) {
+	case "gzip\n":
+		return Gzip
+	case "xz\n":
+		return XZ
+	case "zstd\n":
+		return Zstd
+	}
+	return Plain
+}
+
+// readSys reads a file of sysfs into b and returns how many bytes it has, 0 if
+// it cannot be read. Before /init runs there is no /sys; a detached mount
+// (fsmount(2), Linux 5.2, CAP_SYS_ADMIN) then stands in for it.
+func readSys(name string, b []byte) int {
+	fd, err := unix.Open("/sys/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		var st unix.Statfs_t
+		if unix.Statfs("/sys", &st) == nil && int64(st.Type) == unix.SYSFS_MAGIC {
+			return 0
+		}
+		mnt := detachedSysfs()
+		if mnt < 0 {
+			return 0
+		}
+		fd, err = unix.Openat(mnt, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		unix.Close(mnt)
+		if err != nil {
+			return 0
+		}
+	}
+	defer unix.Close(fd)
+	n, err := pread(fd, b)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func detachedSysfs() int {
+	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1
+	}
+	defer unix.Close(fs)
+	if unix.FsconfigCreate(fs) != nil {
+		return -1
+	}
+	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return -1
+	}
+	return mnt
+}
+
+// pread fills b from the start of the file, or to its end.
+func pread(fd int, b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		m, err := unix.Pread(fd, b[n:], int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	return n, nil
+}

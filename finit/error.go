@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package finit
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Error is a load or unload that failed. errors.Is finds its Errno.
+type Error struct {
+	// Op is what was tried: open, read, decompress, strip, finit_module,
+	// init_module or delete_module.
+	Op string
+	// Module is the module's name as the caller gave it.
+	Module string
+	// File is the module's file; empty for delete_module.
+	File string
+	// Errno is the kernel's answer.
+	Errno syscall.Errno
+	// Err is the cause when there is more to it than Errno (a damaged
+	// compressed file), else nil.
+	Err error
+}
+
+func newError(op, module, file string, err error) *Error {
+	e := &Error{Op: op, Module: module, File: file, Errno: errnoOf(err)}
+	if _, bare := err.(syscall.Errno); !bare {
+		e.Err = err
+	}
+	return e
+}
+
+// Unwrap returns the errno.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// Error says what was tried, on what, the errno and what it means for a
+// module.
+func (e *Error) Error() string {
+	s := e.Op + " " + e.Module
+	if e.File != "" {
+		s += " (" + e.File + ")"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	} else {
+		s += ": " + e.Errno.Error()
+	}
+	if m := e.Meaning(); m != "" {
+		s += ": " + m
+	}
+	return s
+}
+
+// Meaning says what the errno means for this operation, and what can be done;
+// "" when the errno says it all. The kernel's log mostly has the detail.
+func (e *Error) Meaning() string {
+	switch e.Op {
+	case "finit_module", "init_module":
+		return loadMeaning(e.Errno)
+	case "delete_module":
+		return unloadMeaning(e.Errno)
+	case "decompress":
+		switch e.Errno {
+		case unix.EOPNOTSUPP:
+			return "neither the kernel nor this program can decompress it; store the module uncompressed"
+		case unix.EFBIG:
+			return "it decompresses to more than a module can be"
+		}
+	}
+	return ""
+}
+
+// loadMeaning rests on kernel/module/main.c (elf_validity_cache_copy,
+// check_modinfo, add_unformed_module, simplify_symbols, do_init_module),
+// kernel/module/signing.c (module_sig_check) and finit_module(2).
+func loadMeaning(errno syscall.Errno) string {
+	switch errno {
+	case unix.ENOEXEC:
+		return "not a module for this kernel (damaged, another architecture or another version magic)"
+	case unix.ENOENT:
+		return "a symbol that the module needs is missing, or another module rejected it"
+	case unix.EEXIST:
+		return "a module of this name is already loaded"
+	case unix.EBUSY:
+		return "another load of this name ended without success, or a symbol's owner is still loading"
+	case unix.ENOKEY:
+		return "signature required, and this module has none or its key is not known"
+	case unix.EKEYREJECTED:
+		return "signature is wrong or its key was rejected"
+	case unix.EBADMSG:
+		return "signature is damaged"
+	case unix.EPERM:
+		return "needs CAP_SYS_MODULE, and kernel.modules_disabled=0; a locked-down kernel also needs a signature"
+	case unix.EACCES:
+		return "a security policy denies it"
+	case unix.ENODEV:
+		return "the module found none of its hardware"
+	case unix.EINVAL:
+		return "a parameter or the module's layout is wrong"
+	case unix.ENOMEM:
+		return "out of memory, or of address space for modules"
+	case unix.ETXTBSY:
+		return "the file is open for writing"
+	case unix.ETIMEDOUT:
+		return "an identical load took too long"
+	case unix.EINTR:
+		return "interrupted again and again, or the module's init returned it"
+	case unix.EOPNOTSUPP:
+		return "the kernel cannot decompress modules"
+	}
+	return ""
+}
+
+// unloadMeaning rests on kernel/module/main.c, SYSCALL_DEFINE2(delete_module).
+func unloadMeaning(errno syscall.Errno) string {
+	switch errno {
+	case unix.ENOENT:
+		return "no module of this name is loaded"
+	case unix.EWOULDBLOCK:
+		return "the module is in use, or other modules depend on it"
+	case unix.EBUSY:
+		return "the module is not live, or has an init but no exit function"
+	case unix.EPERM:
+		return "needs CAP_SYS_MODULE, and kernel.modules_disabled=0"
+	}
+	return ""
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package finit asks the running kernel to load and unload modules:
+// finit_module(2), init_module(2) and delete_module(2) on arm, arm64 and
+// amd64. It knows files and errnos; names, configuration and policy are other
+// packages' business.
+//
+// A call may last as long as the module's init function, or as another task's
+// load of the same module, so two things must hold while it does. Nothing that
+// only the Go runtime wants may end it: the preemption signal SIGURG aborts an
+// interruptible wait in finit_module with EINTR. And everything that a user
+// wants must end it: SIGTERM and SIGINT kill a waiting modprobe. Signals are
+// therefore blocked on the calling thread only; the process's other threads
+// still receive them, and a default-fatal one takes the whole process, waiting
+// thread included, as it does with kmod.
+//
+// The package is linked into the kernel's module helper, which runs hundreds
+// of times during boot, mostly to find nothing. It imports no decompressor:
+// see [SetUnpacker].
+package finit
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Flags are the flags of finit_module(2), as in linux/module.h. The zero value
+// asks for all checks.
+type Flags uint
+
+const (
+	// IgnoreModversions loads in spite of symbol version mismatches
+	// (modprobe --force-modversion). Since Linux 3.8.
+	IgnoreModversions Flags = 1
+	// IgnoreVermagic loads in spite of another version magic (modprobe
+	// --force-vermagic). Since Linux 3.8.
+	IgnoreVermagic Flags = 2
+	// CompressedFile tells the kernel to decompress the file itself. Since
+	// Linux 5.17 with CONFIG_MODULE_DECOMPRESS. [Load] sets it when it
+	// applies; callers need not.
+	CompressedFile Flags = 4
+)
+
+// UnloadFlags are the flags of delete_module(2).
+type UnloadFlags uint
+
+const (
+	// NonBlock makes a module in use fail at once (EWOULDBLOCK). Kernels
+	// since 3.13 never wait in delete_module, with or without it.
+	NonBlock UnloadFlags = unix.O_NONBLOCK
+	// Force removes a module in use and taints the kernel; needs
+	// CONFIG_MODULE_FORCE_UNLOAD.
+	Force UnloadFlags = unix.O_TRUNC
+)
+
+// Load submits the module in the file path to the kernel with the given
+// parameters ("name=value name=value", may be empty) and returns when its init
+// function has. name is used in errors only.
+//
+// A compressed file (gzip, xz, zstd, told by its magic bytes) is decompressed
+// by the kernel if /sys/module/compression says that it can, otherwise by the
+// unpacker set with [SetUnpacker]. Without finit_module (ENOSYS) the file is
+// handed over with init_module.
+//
+// Load needs CAP_SYS_MODULE. Every error is an [*Error].
+func Load(path, name, params string, flags Flags) error {
+	fail := func(op string, err error) error {
+		return newError(op, name, path, err)
+	}
+	fd, err := open(path)
+	if err != nil {
+		return fail("open", err)
+	}
+	defer unix.Close(fd)
+
+	format, err := Sniff(fd)
+	if err != nil {
+		return fail("read", err)
+	}
+	flags &^= CompressedFile
+	if format == Plain || kernelFormat() == format {
+		if format != Plain {
+			flags |= CompressedFile
+		}
+		err = submit(func() error { return unix.FinitModule(fd, params, int(flags)) })
+		if err == nil {
+			return nil
+		}
+		if err != unix.ENOSYS {
+			return fail("finit_module", err)
+		}
+	}
+
+	var image []byte
+	if format == Plain {
+		image, err = mapFile(fd)
+	} else {
+		image, err = unpack(fd, format)
+	}
+	if err != nil {
+		op := "decompress"
+		if format == Plain {
+			op = "read"
+		}
+		return fail(op, err)
+	}
+	defer unix.Munmap(image)
+	if flags&(IgnoreModversions|IgnoreVermagic) != 0 {
+		if err := strip(image, flags); err != nil {
+			return fail("strip", err)
+		}
+	}
+	if err := submit(func() error { return unix.InitModule(image, params) }); err != nil {
+		return fail("init_module", err)
+	}
+	return nil
+}
+
+// Unload removes a live module. name may be in either spelling ('-' or '_').
+// It needs CAP_SYS_MODULE. Every error is an [*Error].
+func Unload(name string, flags UnloadFlags) error {
+	err := submit(func() error { return unix.DeleteModule(name, int(flags)) })
+	if err != nil {
+		return newError("delete_module", name, "", err)
+	}
+	return nil
+}
+
+// open leaves out O_NONBLOCK and the like on purpose: the kernel reads the
+// file through this descriptor.
+func open(path string) (int, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// mapFile maps the file copy-on-write, so that [strip] can change the image
+// and pages that nobody touches stay shared. init_module copies from the
+// mapping in the kernel, where a file cut short meanwhile is EFAULT, not
+// SIGBUS; strip is the one reader in user space.
+func mapFile(fd int) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if st.Size <= 0 {
+		return nil, unix.ENOEXEC
+	}
+	if st.Size > MaxImage {
+		return nil, unix.EFBIG
+	}
+	return unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+}
+
+// errnoOf digs the errno out of an error; EIO stands for an error that has
+// none.
+func errnoOf(err error) syscall.Errno {
+	for err != nil {
+		if e, ok := err.(syscall.Errno); ok {
+			return e
+		}
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			break
+		}
+		err = u.Unwrap()
+	}
+	return unix.EIO
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package finit
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxAgain bounds how often an interrupted call is repeated. An interrupted
+// wait is asked again because the result of the load is not known; but a
+// module's own init may return EINTR, each time, and a load must not spin on
+// it for ever.
+const maxAgain = 16
+
+// submit runs the system call with the thread locked and all its signals
+// blocked, and asks again when it was interrupted.
+//
+// With all signals blocked, what is left to interrupt an interruptible wait
+// are job control stops, ptrace and the freezer (kernel/signal.c,
+// recalc_sigpending_tsk), none of which means that anybody wants the load to
+// end. SIGKILL cannot be blocked; SIGTERM and SIGINT reach another thread
+// (kernel/signal.c, complete_signal), where the runtime ends the process.
+func submit(call func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	var all, old unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[0]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+		return err
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+
+	var err error
+	for range maxAgain {
+		if err = call(); err != unix.EINTR {
+			break
+		}
+	}
+	return err
+}
