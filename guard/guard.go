@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guard decides whether a module load may go ahead, and is around it
+// while it does.
+//
+// A load whose module is not coming goes ahead at the price of one read. For
+// one that is coming, the guard says that it waits, then looks who waits for
+// whom: at the registry, where invocations of safeload say what they do; at
+// /proc, where everybody is seen; and at the probe, when one runs. A load that
+// waits for itself is refused. One that merely waits, waits.
+//
+// No fault of the guard stops a load. What cannot be seen counts as able to
+// move, so that ignorance never makes a refusal.
+package guard
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+// DefaultPatience is how long a load that is only suspected of waiting for
+// itself must have stood still before it is refused.
+const DefaultPatience = 10 * time.Second
+
+// Options are what a Guard must know of its program.
+type Options struct {
+	Argv     []string      // of the program, for reports
+	Request  string        // what was asked for: a module name or an alias
+	Patience time.Duration // 0: DefaultPatience; negative: never refuse on suspicion
+	Probe    Ancestry      // nil: none
+
+	// Dir is where the registry lives; empty: /run/safeload.
+	Dir string
+	// Log takes the guard's own lines. nil: standard error, or the kernel's
+	// log when there is none.
+	Log func(line string)
+}
+
+// Load is one module about to be given to the kernel.
+type Load struct {
+	Module string // the kernel's spelling, with '_'
+	Path   string // the file to be submitted
+}
+
+// Ancestry is what a probe knows of the hops that /proc does not show. A task
+// is named by its thread id; implementations must answer only for tasks that
+// are alive and the same ones.
+type Ancestry interface {
+	// Requester returns the thread that waits in request_module for the
+	// helper process pid.
+	Requester(pid int) (tid int, ok bool)
+	// StartedBy returns the thread whose module init has a kernel thread or
+	// workqueue worker act for it.
+	StartedBy(tid int) (owner int, ok bool)
+}
+
+// Guard is one invocation's. It is not safe for concurrent use.
+type Guard struct {
+	o       Options
+	self    identity
+	token   string
+	reg     registry
+	faulted bool
+}
+
+// New makes a Guard. It does no I/O: an invocation that finds nothing to load
+// pays nothing.
+func New(o Options) *Guard {
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
+	}
+	if o.Dir == "" {
+		o.Dir = defaultDir
+	}
+	return &Guard{o: o, reg: registry{dir: o.Dir, fd: -1}}
+}
+
+// Close releases what the guard holds.
+func (g *Guard) Close() {
+	g.guarded(func() {
+		g.reg.retract()
+		g.reg.close()
+	})
+}
+
+// Submit runs submit, which gives the module to the kernel, when that can
+// succeed. It returns
+//   - submit's error, when it ran;
+//   - nil when the module was being loaded by somebody else and went live;
+//   - a *Refused when the load would wait for itself, after saying so in one
+//     line on standard error or, with none, in the kernel's log.
+func (g *Guard) Submit(l Load, submit func() error) error {
+	for {
+		state := proc.State(l.Module)
+		verdict := Go
+		if state == proc.Unknown {
+			state = g.detachedState(l.Module)
+		}
+		if state == proc.Coming {
+			var refused *Refused
+			g.guarded(func() { verdict, refused = g.contend(l) })
+			switch verdict {
+			case Refuse:
+				g.guarded(func() {
+					g.reg.retract()
+					g.reg.count(verdict, refused)
+				})
+				g.say(refused.Error())
+				return refused
+			case Done:
+				g.guarded(g.reg.retract)
+				return nil
+			case Again:
+				continue
+			}
+		}
+		g.guarded(func() { g.publish(entry{state: stateLoad, module: l.Module, path: l.Path}) })
+		err := submit()
+		g.guarded(g.reg.retract)
+		return err
+	}
+}
+
+// Command runs an install or remove command with this invocation's token in
+// its environment and, where that is possible, in a cgroup of its own, so that
+// the loads it leads to are known as ours whatever it does to its environment
+// and its parents.
+func (g *Guard) Command(env []string, run func(env []string) error) error {
+	var leave func()
+	g.guarded(func() {
+		g.publish(entry{state: stateCommand})
+		if g.token != "" {
+			env = withToken(env, g.token)
+			leave = enterCgroup(g.token)
+		}
+	})
+	err := run(env)
+	g.guarded(func() {
+		if leave != nil {
+			leave()
+		}
+		g.reg.retract()
+	})
+	return err
+}
+
+// guarded runs a part of the guard itself, whose faults end with it.
+func (g *Guard) guarded(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			what := "unknown"
+			if e, ok := r.(error); ok {
+				what = e.Error()
+			}
+			g.fault("guard: internal error: "+what, nil)
+		}
+	}()
+	f()
+}
+
+// fault says once what the guard cannot do.
+func (g *Guard) fault(what string, err error) {
+	if g.faulted {
+		return
+	}
+	g.faulted = true
+	if err != nil {
+		what += ": " + err.Error()
+	}
+	g.say("safeload: " + what + "; loading as kmod would")
+}
+
+// publish tells the others what this invocation does. Without a registry they
+// still see it in /proc.
+func (g *Guard) publish(e entry) {
+	if unix.Geteuid() != 0 {
+		return // cannot load anything: the kernel's error says it best
+	}
+	g.identify()
+	if g.token == "" {
+		g.token = newToken()
+	}
+	e.pid, e.start = g.self.pid, g.self.start
+	e.token, e.parent = g.token, g.self.parent
+	e.request = g.o.Request
+	e.since = boottime()
+	if err := g.reg.publish(e); err != nil && err != unix.ENOENT {
+		g.fault("guard: cannot write to "+g.o.Dir, err)
+	}
+}
+
+func (g *Guard) detachedState(module string) proc.ModuleState {
+	state := proc.Unknown
+	g.guarded(func() {
+		if sys, err := proc.OpenSys(); err == nil {
+			state = sys.State(module)
+			sys.Close()
+		}
+	})
+	return state
+}
+
+func boottime() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"safeload/internal/proc"
+)
+
+func newGuard(t *testing.T) (*Guard, *[]string) {
+	t.Helper()
+	var lines []string
+	g := New(Options{Request: "test", Dir: filepath.Join(t.TempDir(), "run"), Log: func(l string) { lines = append(lines, l) }})
+	t.Cleanup(g.Close)
+	return g, &lines
+}
+
+func TestSubmitGoesAhead(t *testing.T) {
+	g, lines := newGuard(t)
+	want := errors.New("of the kernel")
+	ran := 0
+	err := g.Submit(Load{Module: "no_such_module", Path: "/nowhere.ko"}, func() error {
+		ran++
+		names, _ := os.ReadDir(g.o.Dir)
+		if os.Geteuid() == 0 && len(names) != 1 {
+			t.Errorf("%d registry entries during the load, want 1", len(names))
+		}
+		return want
+	})
+	if err != want || ran != 1 {
+		t.Errorf("Submit = %v after %d runs", err, ran)
+	}
+	if names, _ := os.ReadDir(g.o.Dir); len(names) != 0 {
+		t.Errorf("%v left in the registry", names)
+	}
+	if len(*lines) != 0 {
+		t.Errorf("said %q", *lines)
+	}
+}
+
+func TestFaultsDoNotStop(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(t.TempDir(), "foreign")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(foreign, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"a file": file, "a link": link, "another's": foreign} {
+		t.Run(name, func(t *testing.T) {
+			var lines []string
+			g := New(Options{Dir: dir, Log: func(l string) { lines = append(lines, l) }})
+			defer g.Close()
+			for range 2 {
+				ran := false
+				if err := g.Submit(Load{Module: "no_such_module"}, func() error { ran = true; return nil }); err != nil || !ran {
+					t.Errorf("Submit = %v, ran %v", err, ran)
+				}
+			}
+			if len(lines) != 1 {
+				t.Errorf("said %q, want one line", lines)
+			}
+		})
+	}
+}
+
+func TestCommandCarriesToken(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	g, _ := newGuard(t)
+	err := g.Command([]string{"A=b", "SAFELOAD_TOKEN=old"}, func(env []string) error {
+		found := 0
+		for _, kv := range env {
+			if v, ok := strings.CutPrefix(kv, "SAFELOAD_TOKEN="); ok {
+				found++
+				if !validToken(v) {
+					t.Errorf("token %q", v)
+				}
+			}
+		}
+		if found != 1 || env[0] != "A=b" {
+			t.Errorf("environment %q", env)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRegistryBelieves(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	g, _ := newGuard(t)
+	g.publish(entry{state: stateWait, module: "m", path: "/m.ko"})
+	p, err := proc.OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	dir := g.o.Dir
+	name := g.reg.name
+	good, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, b []byte, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), b, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1.999999999999", good, 0o600) // pid 1 is alive, but never started then
+	write("99999999.5", good, 0o600)     // nobody
+	write("junk", []byte("junk"), 0o600) // no entry's name
+	write("x.y", []byte("junk"), 0o600)
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "2.3")); err != nil {
+		t.Fatal(err)
+	}
+	all, err := g.reg.read(p)
+	if err != nil || len(all) != 1 || all[0].pid != os.Getpid() || all[0].module != "m" {
+		t.Errorf("read %v, %v", all, err)
+	}
+	for _, gone := range []string{"1.999999999999", "99999999.5"} {
+		if _, err := os.Lstat(filepath.Join(dir, gone)); err == nil {
+			t.Errorf("%s is still there", gone)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ = g.reg.read(p); len(all) != 0 {
+		t.Errorf("an entry that others can read was believed: %v", all)
+	}
+}
+
+func FuzzEntry(f *testing.F) {
+	e := entry{pid: 3, start: 4, state: stateWait, module: "m", token: newToken(), since: 5}
+	f.Add(e.format())
+	f.Add([]byte("schema=1\npid=99999999999999999999\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > maxEntry {
+			return
+		}
+		e, ok := parseEntry(b)
+		if !ok {
+			return
+		}
+		again, ok := parseEntry(e.format())
+		if ok && (again.pid != e.pid || again.start != e.start || again.token != e.token) {
+			t.Errorf("%+v became %+v", e, again)
+		}
+	})
+}
+
+func TestTokens(t *testing.T) {
+	a, b := newToken(), newToken()
+	if a == b || !validToken(a) || !validToken(b) {
+		t.Errorf("%q %q", a, b)
+	}
+	for _, bad := range []string{"", "x", a + "0", strings.ToUpper("abcdef") + a[6:], strings.Repeat("/", 32)} {
+		if validToken(bad) {
+			t.Errorf("%q passed", bad)
+		}
+	}
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+// task is a thread that matters: one that loads, requests or waits for a child,
+// and the first thread of every process.
+type task struct {
+	proc.Stat
+	pid    int
+	pstart uint64 // of the process
+	kind   proc.Kind
+	call   proc.Call
+	wchan  string
+
+	module string // it is inside the system call for this one
+	file   proc.File
+	waiter bool // not the one whose init runs
+}
+
+func (t *task) requester() bool { return t.State == 'D' && isRequest(t.wchan) }
+func (t *task) process() bool   { return t.TID == t.pid }
+
+// isRequest: the functions in which a task waits for the helper it asked for,
+// call_usermodehelper_exec in kernel/umh.c, since 2.6.
+func isRequest(wchan string) bool { return base(wchan) == "call_usermodehelper_exec" }
+
+// isWait: the functions in which a task in finit_module or init_module waits
+// for another load of the same file or name. Inlining decides which one shows.
+func isWait(wchan string) bool {
+	switch w := base(wchan); w {
+	case "idempotent_init_module", "idempotent_wait_for_completion", "idempotent",
+		"init_module_from_file", "load_module", "add_unformed_module",
+		"module_patient_check_exists", "finished_loading",
+		"sys_finit_module", "sys_init_module", "__do_sys_finit_module", "__do_sys_init_module",
+		"__se_sys_finit_module", "__se_sys_init_module",
+		"__arm64_sys_finit_module", "__arm64_sys_init_module",
+		"__x64_sys_finit_module", "__x64_sys_init_module",
+		"__ia32_sys_finit_module", "__ia32_sys_init_module":
+		return true
+	}
+	return false
+}
+
+// isTimed: functions that a task sleeps in for a time, after which it goes on
+// whatever the others do.
+func isTimed(wchan string) bool {
+	w := base(wchan)
+	for _, part := range []string{"sleep", "schedule_timeout", "schedule_hrtimeout", "firmware", "fw_", "_timeout"} {
+		for i := 0; i+len(part) <= len(w); i++ {
+			if w[i:i+len(part)] == part {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isFlush: functions that wait for a work item.
+func isFlush(wchan string) bool {
+	switch base(wchan) {
+	case "__flush_work", "flush_work", "start_flush_work", "__flush_workqueue", "flush_workqueue",
+		"flush_delayed_work", "drain_workqueue", "__cancel_work_sync", "__cancel_work_timer",
+		"cancel_work_sync", "destroy_workqueue", "async_synchronize_cookie_domain",
+		"async_synchronize_full", "wait_for_device_probe", "work_on_cpu", "work_on_cpu_key":
+		return true
+	}
+	return false
+}
+
+// base strips what the compiler appends to a clone: .isra.0, .constprop.0, .part.0.
+func base(wchan string) string {
+	for i := 1; i < len(wchan); i++ {
+		if wchan[i] == '.' {
+			return wchan[:i]
+		}
+	}
+	return wchan
+}
+
+// snapshot is one look at everybody.
+type snapshot struct {
+	proc    *proc.FS
+	tasks   map[int]*task // by thread id
+	workers map[int]bool  // workqueue workers
+	kids    map[int][]int // processes by parent
+	entries map[int]*entry
+	coming  map[string]bool
+	now     int64
+}
+
+// look reads every task. What has ended meanwhile is left out.
+func look(p *proc.FS, sys *proc.FS, entries []entry) *snapshot {
+	s := &snapshot{
+		proc:    p,
+		tasks:   make(map[int]*task, 256),
+		workers: make(map[int]bool, 64),
+		kids:    make(map[int][]int, 64),
+		entries: make(map[int]*entry, len(entries)),
+		coming:  make(map[string]bool),
+		now:     boottime(),
+	}
+	for i := range entries {
+		s.entries[entries[i].pid] = &entries[i]
+	}
+	if p == nil {
+		return s
+	}
+	_ = p.PIDs(func(pid int) bool {
+		s.process(pid)
+		return true
+	})
+	// Who is coming is read last: a module seen coming now was coming, or not
+	// yet, at all of the reads above; one that has gone live waits for nobody.
+	isComing := func(name string) {
+		if _, asked := s.coming[name]; name == "" || asked {
+			return
+		}
+		if sys != nil {
+			s.coming[name] = sys.State(name) == proc.Coming
+		} else {
+			s.coming[name] = proc.State(name) == proc.Coming
+		}
+	}
+	for _, t := range s.tasks {
+		isComing(t.module)
+	}
+	for _, e := range s.entries {
+		isComing(e.module)
+	}
+	return s
+}
+
+func (s *snapshot) process(pid int) {
+	st, err := s.proc.ProcessStat(pid)
+	if err != nil {
+		return
+	}
+	t := &task{Stat: st, pid: pid, pstart: st.Start}
+	if st.Kthread() {
+		if st.Worker() {
+			s.workers[pid] = true
+		}
+		if st.State == 'D' {
+			t.wchan = s.proc.Wchan(pid, pid)
+			s.tasks[pid] = t
+		}
+		return
+	}
+	s.tasks[pid] = t
+	s.kids[st.PPID] = append(s.kids[st.PPID], pid)
+	if st.Gone() && st.Threads <= 1 {
+		return
+	}
+	s.inspect(t, pid)
+	if st.Threads <= 1 {
+		return
+	}
+	_ = s.proc.Threads(pid, func(tid int) bool {
+		if tid != pid {
+			s.thread(pid, tid, st.Start)
+		}
+		return true
+	})
+}
+
+// thread looks at one of several threads. Any of them may ask the kernel for a
+// module, by socket(2) or mount(2) say.
+func (s *snapshot) thread(pid, tid int, pstart uint64) {
+	t := &task{pid: pid, pstart: pstart}
+	t.State = 'D' // asked below, for the few that matter
+	s.inspect(t, tid)
+	if t.kind == proc.Other && !isRequest(t.wchan) {
+		return
+	}
+	st, err := s.proc.Stat(pid, tid)
+	if err != nil {
+		return
+	}
+	t.Stat = st
+	s.tasks[tid] = t
+}
+
+// inspect reads what a thread does in the kernel.
+func (s *snapshot) inspect(t *task, tid int) {
+	var ok bool
+	if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
+		t.kind = t.call.Kind()
+	}
+	switch t.kind {
+	case proc.FinitModule, proc.InitModule:
+		t.wchan = s.proc.Wchan(t.pid, tid)
+		t.waiter = isWait(t.wchan)
+		s.identify(t)
+	case proc.Other:
+		if t.State == 'D' {
+			t.wchan = s.proc.Wchan(t.pid, tid)
+		}
+	}
+}
+
+// identify finds which module a thread loads. A file's name is what modprobe
+// goes by, but nothing binds it to the module inside.
+func (s *snapshot) identify(t *task) {
+	if t.kind == proc.InitModule {
+		t.module, _ = s.proc.ImageName(t.pid, t.call.Args[0], t.call.Args[1])
+		return
+	}
+	fd := int(int32(t.call.Args[0]))
+	f, err := s.proc.File(t.pid, fd)
+	if err != nil {
+		return
+	}
+	t.file = f
+	if name, ok := s.proc.FileName(t.pid, fd); ok {
+		t.module = name
+		return
+	}
+	t.module = proc.ModuleName(f.Path)
+}
+
+// owners are the threads whose init of a coming module may be running: one,
+// unless somebody was caught on the way into the wait.
+func (s *snapshot) owners(module string) []*task {
+	if !s.coming[module] {
+		return nil
+	}
+	var all []*task
+	for _, t := range s.tasks {
+		if t.module == module && !t.waiter && (t.kind == proc.FinitModule || t.kind == proc.InitModule) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// helpers are the processes that the kernel started and some task waits for.
+// call_usermodehelper_exec_work (kernel/umh.c) makes them children of the
+// worker, which waits too, for UMH_WAIT_PROC alone; the helpers nobody waits
+// for get kthreadd as their parent (CLONE_PARENT).
+func (s *snapshot) helpers() []*task {
+	var all []*task
+	for w := range s.workers {
+		for _, pid := range s.kids[w] {
+			if t := s.tasks[pid]; t != nil && !t.Gone() {
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// descends tells whether pid is ancestor or a process below it.
+func (s *snapshot) descends(pid, ancestor int) bool {
+	for range 64 {
+		if pid == ancestor {
+			return true
+		}
+		t := s.tasks[pid]
+		if t == nil || t.PPID <= 1 {
+			return false
+		}
+		pid = t.PPID
+	}
+	return false
+}
+
+// userFile is the device and inode of a path, as finit_module will see it.
+func userFile(path string) (dev, ino uint64, ok bool) {
+	var st unix.Stat_t
+	if path == "" || unix.Stat(path, &st) != nil {
+		return 0, 0, false
+	}
+	return uint64(st.Dev), uint64(st.Ino), true
+}

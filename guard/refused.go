@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
+	"safeload/internal/kmsg"
+	"safeload/internal/proc"
+)
+
+// Refused says that a load was not submitted, because it would have waited for
+// itself.
+type Refused struct {
+	Module    string
+	Request   string
+	PID       int  // the one refused
+	Owner     int  // the task whose load of Module waits for it
+	Suspected bool // on evidence and patience, not on proof
+	Chain     []Hop
+}
+
+// Hop is one wait of the chain, in order; the last one waits for the first.
+type Hop struct {
+	PID, TID  int
+	Comm      string
+	Module    string // what it loads, if it does
+	Why       string
+	Certainty graph.Certainty
+}
+
+// Error is the one line of the report, without a newline and safe to print.
+func (r *Refused) Error() string {
+	b := append(make([]byte, 0, 256), "safeload: refused "...)
+	b = kmsg.AppendSafe(b, r.Module)
+	b = append(b, " (request "...)
+	b = kmsg.AppendSafe(b, r.Request)
+	b = append(b, "): "...)
+	if r.Suspected {
+		b = append(b, "suspected, nothing has moved: "...)
+	}
+	b = append(append(b, "pid "...), proc.Itoa(r.PID)...)
+	b = append(b, " would wait for pid "...)
+	b = append(append(b, proc.Itoa(r.Owner)...), ", which loads it and waits for this request: "...)
+	for _, h := range r.Chain {
+		b = append(b, proc.Itoa(h.TID)...)
+		b = append(b, " ("...)
+		b = kmsg.AppendSafe(b, h.Comm)
+		if h.Module != "" {
+			b = append(b, ' ')
+			b = kmsg.AppendSafe(b, h.Module)
+		}
+		b = append(b, ") -> "...)
+	}
+	b = append(b, proc.Itoa(r.PID)...)
+	return string(b)
+}
+
+func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {
+	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.pid, Suspected: suspected}
+	if r.Request == "" {
+		r.Request = c.l.Module
+	}
+	cycle := guess.Cycle(self)
+	if cycle == nil {
+		cycle = st.Cycle(self)
+	}
+	for i, step := range cycle {
+		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
+		if t := s.tasks[h.TID]; t != nil {
+			h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
+		}
+		if e := s.entries[h.TID]; e != nil {
+			h.Module = e.module
+		}
+		if i == 1 {
+			r.Owner = h.TID
+		}
+		r.Chain = append(r.Chain, h)
+	}
+	return r
+}
+
+// say writes one line where somebody will see it: standard error, or the
+// kernel's log when that is closed, only held open by the entry stub (O_PATH
+// on a directory), or the null device.
+func (g *Guard) say(line string) {
+	if g.o.Log != nil {
+		g.o.Log(line)
+		return
+	}
+	if flags, err := unix.FcntlInt(2, unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {
+		var st unix.Stat_t
+		null := unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
+		if !null {
+			b := append(kmsg.AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
+			if n, err := unix.Write(2, b); err == nil && n == len(b) {
+				return
+			}
+		}
+	}
+	_ = kmsg.Write(kmsg.Warning, line)
+}

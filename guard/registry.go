@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+const (
+	defaultDir = "/run/safeload"
+
+	stateLoad    = "load"    // in finit_module or init_module, or about to be
+	stateWait    = "wait"    // waits in user space for a coming module
+	stateCommand = "command" // waits for an install or remove command
+
+	maxEntry   = 4096 // bytes
+	maxEntries = 4096
+)
+
+// entry is what one invocation says of itself. A registry file is one entry,
+// named PID.START, a key=value a line.
+type entry struct {
+	pid     int
+	start   uint64 // ticks since boot, as /proc/PID/stat
+	state   string
+	token   string
+	parent  string // the token it was started with
+	module  string
+	path    string
+	request string
+	since   int64 // ns, CLOCK_BOOTTIME
+}
+
+// registry is the directory of entries. Everything in it is believed only when
+// root alone can have written it.
+type registry struct {
+	dir  string
+	fd   int
+	name string // of our own entry; empty: none
+	err  error  // why there is no directory
+}
+
+// open makes sure of the directory: 0700, ours, no link.
+func (r *registry) open() error {
+	if r.fd >= 0 {
+		return nil
+	}
+	if r.err != nil {
+		return r.err
+	}
+	r.fd, r.err = openDir(r.dir)
+	return r.err
+}
+
+func openDir(dir string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Open(dir, flags, 0)
+	if err == unix.ENOENT {
+		if err := unix.Mkdir(dir, 0o700); err != nil && err != unix.EEXIST {
+			return -1, err
+		}
+		fd, err = unix.Open(dir, flags, 0)
+	}
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if int(st.Uid) != unix.Geteuid() {
+		unix.Close(fd)
+		return -1, unix.EPERM
+	}
+	if st.Mode&0o077 != 0 {
+		if err := unix.Fchmod(fd, 0o700); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	return fd, nil
+}
+
+func (r *registry) close() {
+	if r.fd >= 0 {
+		unix.Close(r.fd)
+		r.fd = -1
+	}
+}
+
+// publish writes our entry, or replaces it at one stroke.
+func (r *registry) publish(e entry) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	name := proc.Itoa(e.pid) + "." + proc.Utoa(e.start)
+	temp := "." + name
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(r.fd, temp, flags, 0o600)
+	if err == unix.EEXIST { // left by one killed in between, pid and start alike: us
+		_ = unix.Unlinkat(r.fd, temp, 0)
+		fd, err = unix.Openat(r.fd, temp, flags, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	b := e.format()
+	n, err := unix.Write(fd, b)
+	if err == nil && n != len(b) {
+		err = unix.ENOSPC
+	}
+	unix.Close(fd)
+	if err == nil {
+		err = unix.Renameat(r.fd, temp, r.fd, name)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(r.fd, temp, 0)
+		return err
+	}
+	r.name = name
+	return nil
+}
+
+// retract removes our entry.
+func (r *registry) retract() {
+	if r.name != "" && r.fd >= 0 {
+		_ = unix.Unlinkat(r.fd, r.name, 0)
+		r.name = ""
+	}
+}
+
+// read returns the entries of those alive, and removes what the dead left.
+func (r *registry) read(p *proc.FS) ([]entry, error) {
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	dir, err := unix.Openat(r.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	var all []entry
+	seen := 0
+	err = proc.ReadNames(dir, func(name string) bool {
+		if seen++; seen > maxEntries {
+			return false
+		}
+		temp := len(name) > 1 && name[0] == '.'
+		id := name
+		if temp {
+			id = name[1:]
+		}
+		pid, start, ok := splitName(id)
+		if !ok {
+			return true
+		}
+		if !alive(p, pid, start) {
+			_ = unix.Unlinkat(r.fd, name, 0)
+			return true
+		}
+		if temp {
+			return true
+		}
+		if e, ok := r.readEntry(name); ok && e.pid == pid && e.start == start {
+			all = append(all, e)
+		}
+		return true
+	})
+	return all, err
+}
+
+// alive tells whether the process that wrote an entry is: the same pid is not
+// enough.
+func alive(p *proc.FS, pid int, start uint64) bool {
+	if p == nil {
+		return unix.Kill(pid, 0) != unix.ESRCH
+	}
+	s, err := p.ProcessStat(pid)
+	if err != nil {
+		return err != unix.ENOENT && err != unix.ESRCH
+	}
+	return s.Start == start && !s.Gone()
+}
+
+func splitName(name string) (pid int, start uint64, ok bool) {
+	i := bytes.IndexByte([]byte(name), '.')
+	if i <= 0 {
+		return 0, 0, false
+	}
+	p, ok1 := proc.Uint([]byte(name[:i]))
+	s, ok2 := proc.Uint([]byte(name[i+1:]))
+	return int(p), s, ok1 && ok2 && p > 0 && p < 1<<31
+}
+
+func (r *registry) readEntry(name string) (entry, bool) {
+	fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return entry{}, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG ||
+		int(st.Uid) != unix.Geteuid() || st.Mode&0o077 != 0 || st.Nlink != 1 || st.Size > maxEntry {
+		return entry{}, false
+	}
+	var b [maxEntry]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return entry{}, false
+	}
+	return parseEntry(b[:n])
+}
+
+func (e *entry) format() []byte {
+	b := make([]byte, 0, 512)
+	add := func(key, value string) {
+		if value == "" || len(b)+len(value)+len(key)+3 > maxEntry {
+			return
+		}
+		b = append(append(b, key...), '=')
+		for i := 0; i < len(value); i++ {
+			c := value[i]
+			if c < ' ' {
+				c = '?'
+			}
+			b = append(b, c)
+		}
+		b = append(b, '\n')
+	}
+	add("schema", "1")
+	add("pid", proc.Itoa(e.pid))
+	add("start", proc.Utoa(e.start))
+	add("state", e.state)
+	add("token", e.token)
+	add("parent", e.parent)
+	add("since", proc.Utoa(uint64(e.since)))
+	add("module", e.module)
+	add("path", e.path)
+	add("request", e.request)
+	return b
+}
+
+func parseEntry(b []byte) (e entry, ok bool) {
+	schema := ""
+	ok = true
+	proc.Lines(b, func(line []byte) bool {
+		i := bytes.IndexByte(line, '=')
+		if i <= 0 {
+			ok = false
+			return false
+		}
+		v := string(line[i+1:])
+		number := func() uint64 {
+			n, good := proc.Uint([]byte(v))
+			ok = ok && good
+			return n
+		}
+		switch string(line[:i]) {
+		case "schema":
+			schema = v
+		case "pid":
+			n := number()
+			ok = ok && n > 0 && n < 1<<31
+			e.pid = int(n)
+		case "start":
+			e.start = number()
+		case "since":
+			n := number()
+			ok = ok && n < 1<<63
+			e.since = int64(n)
+		case "state":
+			e.state = v
+		case "token":
+			e.token = v
+		case "parent":
+			e.parent = v
+		case "module":
+			e.module = v
+		case "path":
+			e.path = v
+		case "request":
+			e.request = v
+		}
+		return ok
+	})
+	switch e.state {
+	case stateLoad, stateWait:
+		ok = ok && e.module != ""
+	case stateCommand:
+	default:
+		ok = false
+	}
+	return e, ok && schema == "1" && e.pid > 0 && validToken(e.token) && (e.parent == "" || validToken(e.parent))
+}
+
+// count adds a verdict to the statistics that live until reboot.
+func (r *registry) count(v Verdict, refused *Refused) {
+	if r.open() != nil {
+		return
+	}
+	appendTo(r.fd, "verdicts", []byte{v.letter(refused)}, 4<<20)
+	if refused != nil {
+		appendTo(r.fd, "refusals", append([]byte(refused.Error()), '\n'), 64<<10)
+	}
+}
+
+func appendTo(dir int, name string, b []byte, limit int64) {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size < limit {
+		_, _ = unix.Write(fd, b)
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"safeload/guard/graph"
+)
+
+// A requester and its helper are not linked by anything in /proc. What is
+// known: each requester that waits for a helper's end has one helper of its
+// own, started after it began to wait.
+
+// candidates are the helpers that may be the one a requester waits for.
+func (s *snapshot) candidates(r *task, helpers []*task) []*task {
+	var all []*task
+	for _, h := range helpers {
+		if h.Start < r.Start || s.descends(r.pid, h.pid) {
+			continue
+		}
+		if e := s.entries[r.pid]; e != nil && r.module == e.module && e.state == stateLoad &&
+			int64(h.Start+1)*tick < e.since {
+			continue // older than the load whose init asks
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// matched tells which requesters certainly have their helper among those seen.
+// One that began to wait a moment ago may have none yet; and when there are
+// more of the others than helpers, one of them waits for something else
+// (UMH_WAIT_EXEC), and nothing is certain of any.
+func (s *snapshot) matched(helpers []*task, before *snapshot, probe Ancestry) map[int]bool {
+	trusted := make(map[int]bool)
+	if before == nil {
+		return trusted
+	}
+	var settled []*task
+	for _, t := range s.tasks {
+		if !t.requester() {
+			continue
+		}
+		if b := before.tasks[t.TID]; b != nil && b.requester() && b.Start == t.Start {
+			settled = append(settled, t)
+		}
+	}
+	// Kuhn's augmenting paths; the sets are small.
+	taken := make(map[int]int) // helper -> index in settled
+	var try func(i int, seen map[int]bool) bool
+	try = func(i int, seen map[int]bool) bool {
+		for _, h := range s.candidates(settled[i], helpers) {
+			if seen[h.pid] {
+				continue
+			}
+			seen[h.pid] = true
+			if j, ok := taken[h.pid]; !ok || try(j, seen) {
+				taken[h.pid] = i
+				return true
+			}
+		}
+		return false
+	}
+	for i := range settled {
+		if !try(i, make(map[int]bool)) {
+			return map[int]bool{}
+		}
+	}
+	for _, t := range settled {
+		trusted[t.TID] = true
+	}
+	return trusted
+}
+
+// requestWaits adds the wait of a task in request_module for its helper.
+func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how reading, trusted map[int]bool, probe Ancestry) {
+	w := graph.Wait{Certainty: graph.Certain, Why: "waits in request_module for its helper"}
+	if probe != nil {
+		for _, h := range helpers {
+			if tid, ok := probe.Requester(h.pid); ok && tid == r.TID {
+				w.For = []graph.ID{graph.ID(h.pid)}
+				g.Add(graph.ID(r.TID), w)
+				return
+			}
+		}
+	}
+	if how == exact && !trusted[r.TID] {
+		return
+	}
+	all := s.candidates(r, helpers)
+	if probe != nil {
+		kept := all[:0]
+		for _, h := range all {
+			if _, other := probe.Requester(h.pid); !other {
+				kept = append(kept, h)
+			}
+		}
+		all = kept
+	}
+	if how == best {
+		all = s.nearest(r, all)
+		w.Certainty = graph.Likely
+		if len(all) == 1 && trusted[r.TID] {
+			w.Certainty = graph.Certain
+		}
+	}
+	for _, h := range all {
+		w.For = append(w.For, graph.ID(h.pid))
+	}
+	g.Add(graph.ID(r.TID), w)
+}
+
+// near is how far the end of a requester's last run and the start of its
+// helper may be apart, in nanoseconds of the scheduler's clock.
+const near = 250_000_000
+
+// nearest narrows candidates to those whose worker went to sleep, having
+// started them, about when the requester did. All of them when that tells
+// nothing.
+func (s *snapshot) nearest(r *task, all []*task) []*task {
+	if len(all) < 2 || s.proc == nil {
+		return all
+	}
+	asked, ok := s.proc.Slept(r.pid, r.TID)
+	if !ok {
+		return all
+	}
+	var close []*task
+	for _, h := range all {
+		started, ok := s.proc.Slept(h.PPID, h.PPID)
+		if !ok {
+			return all
+		}
+		d := int64(started - asked)
+		if d > -near && d < near {
+			close = append(close, h)
+		}
+	}
+	if len(close) == 0 {
+		return all
+	}
+	return close
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// Verdict is what becomes of a load.
+type Verdict uint8
+
+const (
+	Go     Verdict = iota // submit it
+	Wait                  // not yet decided
+	Refuse                // it would wait for itself
+	Done                  // it went live by somebody else
+	Again                 // it went away: from the beginning
+)
+
+func (v Verdict) letter(r *Refused) byte {
+	if r != nil && r.Suspected {
+		return 's'
+	}
+	return [...]byte{'g', 'w', 'r', 'd', 'a'}[v]
+}
+
+// Times of the wait in user space.
+const (
+	confirmAfter = 100 * time.Millisecond // between the two looks of a proof
+	pollLeast    = 2 * time.Millisecond
+	pollMost     = 50 * time.Millisecond
+	lookMost     = 2 * time.Second
+)
+
+// contend decides over a load whose module is coming. It returns Go, Refuse,
+// Done or Again.
+func (g *Guard) contend(l Load) (Verdict, *Refused) {
+	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
+	c := &contest{g: g, l: l, began: time.Now(), firstLook: true}
+	defer c.close()
+	var err error
+	if c.proc, err = proc.OpenProc(); err != nil {
+		// Nothing can be seen: the kernel's own wait, as with kmod.
+		g.fault("guard: cannot see /proc", err)
+		g.reg.count(Go, nil)
+		return Go, nil
+	}
+	c.sys, _ = proc.OpenSys()
+	if c.independent() {
+		g.reg.count(Go, nil)
+		return Go, nil
+	}
+	return c.wait()
+}
+
+// contest is the time from finding a module coming to the verdict.
+type contest struct {
+	g         *Guard
+	l         Load
+	proc, sys *proc.FS
+	began     time.Time
+	firstLook bool
+
+	last      *snapshot // the previous look
+	suspect   string    // the picture that has not changed since
+	suspectAt time.Time
+	proven    string
+	provenAt  time.Time
+}
+
+func (c *contest) close() {
+	c.proc.Close()
+	c.sys.Close()
+}
+
+func (c *contest) state() proc.ModuleState {
+	if c.sys != nil {
+		return c.sys.State(c.l.Module)
+	}
+	return proc.State(c.l.Module)
+}
+
+// independent: nothing above us was started by the kernel's helper mechanism,
+// loads a module, or is a command of ours. Then nobody who loads can be
+// waiting for us, and the kernel's own wait is right.
+func (c *contest) independent() bool {
+	if c.g.self.parent != "" {
+		return false
+	}
+	pid := c.g.self.pid
+	for range 256 {
+		s, err := c.proc.ProcessStat(pid)
+		if err != nil {
+			return false
+		}
+		if s.Kthread() {
+			return false // a helper
+		}
+		if pid != c.g.self.pid {
+			loads := false
+			_ = c.proc.Threads(pid, func(tid int) bool {
+				if call, ok := c.proc.Syscall(pid, tid); ok {
+					k := call.Kind()
+					loads = k == proc.FinitModule || k == proc.InitModule
+				}
+				return !loads
+			})
+			if loads {
+				return false
+			}
+		}
+		if s.PPID == 0 {
+			return s.TID == 1 // or the rest is in another pid namespace
+		}
+		pid = s.PPID
+	}
+	return false
+}
+
+// wait watches until the module is no longer coming or the load is refused.
+func (c *contest) wait() (Verdict, *Refused) {
+	poll := pollLeast
+	next := time.Now()
+	gap := confirmAfter / 4
+	for {
+		switch c.state() {
+		case proc.Live:
+			c.g.reg.count(Done, nil)
+			return Done, nil
+		case proc.Coming:
+		case proc.Going:
+			// Its init has failed, or somebody removes it: the kernel sorts
+			// out who comes first.
+			return Go, nil
+		default:
+			return Again, nil
+		}
+		if now := time.Now(); !now.Before(next) {
+			verdict, refused, waiting := c.look()
+			if verdict != Wait {
+				return verdict, refused
+			}
+			if c.proven != "" {
+				gap = confirmAfter
+			} else if gap *= 2; gap > lookMost {
+				gap = lookMost
+			}
+			// Many waiters share the price of looking.
+			next = time.Now().Add(gap * time.Duration(1+waiting/4))
+			if c.proven != "" {
+				next = time.Now().Add(confirmAfter)
+			}
+		}
+		sleep(poll)
+		if poll += poll / 4; poll > pollMost {
+			poll = pollMost
+		}
+	}
+}
+
+func sleep(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil)
+}
+
+// look takes one look and says Refuse or Wait, and how many others wait.
+func (c *contest) look() (Verdict, *Refused, int) {
+	entries, err := c.g.reg.read(c.proc)
+	if err != nil && c.firstLook {
+		c.g.fault("guard: cannot read "+c.g.o.Dir, err)
+	}
+	c.firstLook = false
+	waiting := 0
+	me := false
+	for i := range entries {
+		if entries[i].state == stateWait {
+			waiting++
+		}
+		me = me || entries[i].pid == c.g.self.pid
+	}
+	if !me {
+		entries = append(entries, entry{pid: c.g.self.pid, start: c.g.self.start, state: stateWait,
+			module: c.l.Module, path: c.l.Path, since: boottime(), token: c.g.token, parent: c.g.self.parent})
+	}
+	s := look(c.proc, c.sys, entries)
+	s.alias(c.l)
+	before := c.last
+	c.last = s
+
+	sure := s.system(exact, before, c.g.o.Probe)
+	maybe := s.system(best, before, c.g.o.Probe)
+	self := graph.ID(c.g.self.pid)
+
+	proof := sure.Stuck(graph.Certain)
+	guess := maybe.Stuck(graph.Likely)
+	c.proven, c.provenAt = c.hold(s, proof, self, c.proven, c.provenAt)
+	if c.proven != "" && time.Since(c.provenAt) >= confirmAfter && s.victim(proof, guess, self) {
+		return Refuse, c.refusal(s, proof, guess, self, false), waiting
+	}
+	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
+	if c.suspect != "" && c.g.o.Patience > 0 && time.Since(c.suspectAt) >= c.g.o.Patience && s.victim(guess, guess, self) {
+		return Refuse, c.refusal(s, guess, guess, self, true), waiting
+	}
+	return Wait, nil, waiting
+}
+
+// hold compares the picture of all that our end hangs on with the one before,
+// and returns it with the time since when it is the same.
+func (c *contest) hold(s *snapshot, st *graph.Stuck, self graph.ID, old string, since time.Time) (string, time.Time) {
+	if len(st.Knot(self)) == 0 {
+		return "", time.Time{}
+	}
+	now := s.picture(st.Reach(self))
+	if now == "" || now != old {
+		return now, time.Now()
+	}
+	return old, since
+}
+
+// alias names our own module to those who load the same file under another
+// name.
+func (s *snapshot) alias(l Load) {
+	dev, ino, ok := userFile(l.Path)
+	if !ok {
+		return
+	}
+	for _, t := range s.tasks {
+		if t.module != "" && t.file.Ino == ino && t.file.Dev == dev {
+			t.module = l.Module
+		}
+	}
+}
+
+// victim tells whether it is self that must fail, of all the waits whose
+// failing would free the others: the one who came last closed the cycle. All
+// of those who see the same deadlock come to the same answer.
+func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID) bool {
+	var waits []*entry
+	for _, id := range st.Knot(self) {
+		if e := s.entries[int(id)]; e != nil && e.state == stateWait {
+			waits = append(waits, e)
+		}
+	}
+	// When it is not certain whose helper is whose, some of them may only be
+	// waiting for the others. The likelier reading tells them apart.
+	sharp := waits[:0:0]
+	for _, e := range waits {
+		if len(guess.Cycle(graph.ID(e.pid))) > 0 {
+			sharp = append(sharp, e)
+		}
+	}
+	if len(sharp) > 0 {
+		waits = sharp
+	}
+	var last *entry
+	for _, e := range waits {
+		if t := s.tasks[e.pid]; t != nil && (t.State == 'T' || t.State == 't') {
+			continue // stopped: it will not act
+		}
+		if last == nil || e.since > last.since || e.since == last.since && e.pid > last.pid {
+			last = e
+		}
+	}
+	return last != nil && graph.ID(last.pid) == self
+}
+
+// picture writes down everything about the given tasks that would be different
+// had one of them moved; empty when one cannot be read.
+func (s *snapshot) picture(ids []graph.ID) string {
+	sorted := make([]int, 0, len(ids))
+	for _, id := range ids {
+		sorted = append(sorted, int(id))
+	}
+	for i := range sorted { // few
+		for j := i; j > 0 && sorted[j] < sorted[j-1]; j-- {
+			sorted[j], sorted[j-1] = sorted[j-1], sorted[j]
+		}
+	}
+	b := make([]byte, 0, 64*len(sorted))
+	num := func(v uint64) { b = append(append(b, proc.Utoa(v)...), ' ') }
+	for _, id := range sorted {
+		num(uint64(id))
+		if e := s.entries[id]; e != nil {
+			// Ours: it polls, and says itself what it waits for.
+			num(e.start)
+			num(uint64(e.since))
+			b = append(append(b, e.state...), e.module...)
+			continue
+		}
+		t := s.tasks[id]
+		if t == nil {
+			return ""
+		}
+		n, ok := s.proc.Switches(t.pid, t.TID)
+		if !ok || !t.Asleep() {
+			return ""
+		}
+		num(t.Start)
+		num(n)
+		b = append(append(b, t.wchan...), t.module...)
+	}
+	return string(b)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kmsg writes lines to the kernel's log, for a program that has
+// nowhere else to speak: the kernel starts its helper without descriptors.
+package kmsg
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Priorities of syslog(3), facility user.
+const (
+	Err     = 1<<3 | 3
+	Warning = 1<<3 | 4
+	Notice  = 1<<3 | 5
+	Info    = 1<<3 | 6
+)
+
+// maxLine is below the 1024 less prefix of kernel/printk/printk.c
+// (PRINTKRB_RECORD_MAX): a longer write fails with EINVAL.
+const maxLine = 900
+
+// Write puts one line into the log at /dev/kmsg. Bytes that could end the
+// line, start another record or move a terminal are written as \xNN, so that
+// a name chosen by somebody else stays inside its line. Where there is no
+// /dev, a device node is made in a place that is removed at once. EPERM
+// without CAP_SYSLOG under kernel.dmesg_restrict; ENXIO with printk off.
+func Write(priority int, line string) error {
+	fd, err := openDevice()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, len(line)+8)
+	b = append(b, '<')
+	b = appendUint(b, priority)
+	b = append(b, '>')
+	b = AppendSafe(b, line)
+	if len(b) > maxLine {
+		b = append(b[:maxLine-3], "..."...)
+	}
+	b = append(b, '\n')
+	for {
+		_, err = unix.Write(fd, b)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func openDevice() (int, error) {
+	const flags = unix.O_WRONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NOFOLLOW
+	fd, err := unix.Open("/dev/kmsg", flags, 0)
+	if err == nil {
+		if isKmsg(fd) {
+			return fd, nil
+		}
+		unix.Close(fd)
+		return -1, unix.ENODEV
+	}
+	if err != unix.ENOENT {
+		return -1, err
+	}
+	// Before /init there may be no /dev: the root file system is then the
+	// initramfs, which takes nodes. mem_devs in drivers/char/mem.c: 1:11.
+	const node = "/.safeload-kmsg"
+	if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11))); err != nil {
+		return -1, err
+	}
+	fd, err = unix.Open(node, flags, 0)
+	_ = unix.Unlink(node)
+	return fd, err
+}
+
+func isKmsg(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 11)
+}
+
+// AppendSafe appends s with control characters and what is not ASCII written
+// as \xNN. What is safe stays as it is.
+func AppendSafe(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func appendUint(b []byte, v int) []byte {
+	if v >= 10 {
+		b = appendUint(b, v/10)
+	}
+	return append(b, byte('0'+v%10))
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import "runtime"
+
+// Kind is what matters here of a system call.
+type Kind uint8
+
+const (
+	Other       Kind = iota
+	FinitModule      // finit_module(fd, params, flags)
+	InitModule       // init_module(image, size, params)
+	WaitChild        // wait4 or waitpid(pid, …)
+	WaitID           // waitid(idtype, id, …)
+	Sleep            // nanosleep or clock_nanosleep: ends by itself
+)
+
+// Numbers of arch/*/…/syscall*.tbl. A kernel of 64 bits runs programs of 32,
+// and /proc shows each task's own numbers.
+var (
+	callsARM   = [...]numbers{{379, FinitModule}, {128, InitModule}, {114, WaitChild}, {280, WaitID}, {162, Sleep}, {265, Sleep}, {407, Sleep}}
+	callsARM64 = [...]numbers{{273, FinitModule}, {105, InitModule}, {260, WaitChild}, {95, WaitID}, {101, Sleep}, {115, Sleep}}
+	calls386   = [...]numbers{{350, FinitModule}, {128, InitModule}, {114, WaitChild}, {7, WaitChild}, {284, WaitID}, {162, Sleep}, {267, Sleep}, {407, Sleep}}
+	callsAMD64 = [...]numbers{{313, FinitModule}, {175, InitModule}, {61, WaitChild}, {247, WaitID}, {35, Sleep}, {230, Sleep}}
+)
+
+type numbers struct {
+	nr   int64
+	kind Kind
+}
+
+// Kind names the call. Other on architectures not listed here.
+func (c *Call) Kind() Kind {
+	var table []numbers
+	wide := c.SP > 1<<32-1
+	switch runtime.GOARCH {
+	case "arm", "arm64":
+		if table = callsARM[:]; wide {
+			table = callsARM64[:]
+		}
+	case "386", "amd64":
+		if table = calls386[:]; wide {
+			table = callsAMD64[:]
+		}
+	}
+	for _, n := range table {
+		if n.nr == c.NR {
+			return n.kind
+		}
+	}
+	return Other
+}

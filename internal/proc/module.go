@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import "golang.org/x/sys/unix"
+
+// ModuleState is a module's state as the kernel keeps it.
+type ModuleState uint8
+
+const (
+	Unknown ModuleState = iota // no sysfs to ask
+	Absent                     // not there, or built in, or not yet visible
+	Coming                     // its init runs
+	Live
+	Going
+)
+
+func (s ModuleState) String() string {
+	return [...]string{"unknown", "absent", "coming", "live", "going"}[s]
+}
+
+// State reads /sys/module/NAME/initstate (show_initstate in
+// kernel/module/sysfs.c): one open and one read when sysfs is mounted. name is
+// in the kernel's spelling, with '_'; one that is not a single path element is
+// Absent.
+func State(name string) ModuleState {
+	if !validModule(name) {
+		return Absent
+	}
+	s, err := stateAt(unix.AT_FDCWD, "/sys/module/"+name+"/initstate")
+	if err == nil {
+		return s
+	}
+	if unix.Faccessat(unix.AT_FDCWD, "/sys/module", unix.F_OK, 0) != nil {
+		return Unknown
+	}
+	return Absent
+}
+
+// State is the package's State, read from this sysfs.
+func (f *FS) State(name string) ModuleState {
+	if !validModule(name) {
+		return Absent
+	}
+	s, err := stateAt(f.fd, "module/"+name+"/initstate")
+	if err != nil {
+		return Absent
+	}
+	return s
+}
+
+func stateAt(dir int, path string) (ModuleState, error) {
+	fd, err := openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		return Unknown, err
+	}
+	var b [16]byte
+	n, err := unix.Read(fd, b[:])
+	unix.Close(fd)
+	if err != nil || n <= 0 {
+		return Absent, nil
+	}
+	return parseState(b[:n]), nil
+}
+
+func parseState(b []byte) ModuleState {
+	switch string(b) {
+	case "coming\n":
+		return Coming
+	case "live\n":
+		return Live
+	case "going\n":
+		return Going
+	}
+	return Absent
+}
+
+// Comings lists the modules whose init runs.
+func (f *FS) Comings() []string {
+	fd, err := openat(f.fd, "module", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var found []string
+	_ = readNames(fd, func(name string) bool {
+		if s, err := stateAt(fd, name+"/initstate"); err == nil && s == Coming {
+			found = append(found, name)
+		}
+		return true
+	})
+	return found
+}
+
+// validModule keeps a name that came from outside from leading elsewhere in
+// sysfs; MODULE_NAME_LEN is 64 less a pointer.
+func validModule(name string) bool {
+	if name == "" || len(name) > 64 || name[0] == '.' {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		if name[i] == '/' || name[i] == 0 {
+			return false
+		}
+	}
+	return true
+}

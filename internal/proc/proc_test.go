@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSelf(t *testing.T) {
+	p, err := OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	pid := os.Getpid()
+	s, err := p.ProcessStat(pid)
+	if err != nil || s.TID != pid || s.PPID != os.Getppid() || s.Start == 0 || s.Threads < 1 || s.Kthread() {
+		t.Errorf("stat %+v, %v", s, err)
+	}
+	found := false
+	if err := p.PIDs(func(n int) bool { found = found || n == pid; return true }); err != nil || !found {
+		t.Errorf("not among the processes: %v", err)
+	}
+	if n, ok := p.Switches(pid, pid); !ok || n == 0 {
+		t.Errorf("switches %d %v", n, ok)
+	}
+	f, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if o, err := p.File(pid, int(f.Fd())); err != nil || o.Path != "/etc/passwd" || o.Ino == 0 {
+		t.Errorf("file %+v, %v", o, err)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " S 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n"
+	for text, want := range map[string]Stat{
+		"7 (kworker/u8:0)" + rest: {TID: 7, PPID: 2, State: 'S', Flags: 69238880, Threads: 1, Start: 1234, Comm: "kworker/u8:0"},
+		"7 (a) R 1 (b)" + rest:    {TID: 7, PPID: 2, State: 'S', Flags: 69238880, Threads: 1, Start: 1234, Comm: "a) R 1 (b"},
+	} {
+		if got, ok := parseStat([]byte(text)); !ok || got != want {
+			t.Errorf("%q: %+v %v", text, got, ok)
+		}
+	}
+	for _, bad := range []string{"", "7", "7 (", "7 (x)", "7 (x) ", "x (x)" + rest, "7 (x) S a 0\n", "(x) 7"} {
+		if got, ok := parseStat([]byte(bad)); ok {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+}
+
+func TestParseSyscall(t *testing.T) {
+	c, ok := parseSyscall([]byte("379 0x3 0xb6f0 0x0 0x1 0x2 0x4 0xbe8 0xb6e\n"))
+	if !ok || c.NR != 379 || c.Args[0] != 3 || c.Args[5] != 4 || c.SP != 0xbe8 {
+		t.Errorf("%+v %v", c, ok)
+	}
+	if c, ok := parseSyscall([]byte("-1 0x0 0x0\n")); !ok || c.NR != -1 || c.Kind() != Other {
+		t.Errorf("%+v %v", c, ok)
+	}
+	if _, ok := parseSyscall([]byte("running\n")); ok {
+		t.Error("running is a call")
+	}
+}
+
+func TestModuleName(t *testing.T) {
+	for path, want := range map[string]string{
+		"/lib/modules/6.1/kernel/crypto/aes-arm-bs.ko.xz": "aes_arm_bs",
+		"x.ko":              "x",
+		"/a/b.ko (deleted)": "b",
+		"/a.ko.d/plain":     "plain",
+		"":                  "",
+	} {
+		if got := ModuleName(path); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func FuzzParsers(f *testing.F) {
+	f.Add([]byte("7 (a) S 2 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n"))
+	f.Add([]byte("379 0x3 0xb6f0 0x0 0x1 0x2 0x4 0xbe8 0xb6e\n"))
+	f.Add([]byte("voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t4\n"))
+	f.Add([]byte("se.exec_start        :       123456.123456\n"))
+	f.Add([]byte("0::/safeload/x\n3:pids:/\n"))
+	f.Add([]byte("\x7fELF\x01\x01"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		parseStat(b)
+		parseSyscall(b)
+		parseSwitches(b)
+		parseExecStart(b)
+		parseCgroup(b, 0)
+		parseState(b)
+		elfName(func(to []byte, off uint64) bool {
+			if off > uint64(len(b)) || uint64(len(to)) > uint64(len(b))-off {
+				return false
+			}
+			copy(to, b[off:])
+			return true
+		})
+	})
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// Task flags of include/linux/sched.h, as field 9 of /proc/PID/stat shows them.
+const (
+	flagWorker  = 0x20     // PF_WQ_WORKER
+	flagKthread = 0x200000 // PF_KTHREAD
+)
+
+// Stat is what /proc/PID/task/TID/stat says of a thread.
+type Stat struct {
+	TID     int
+	PPID    int
+	State   byte // R, S, D, T, t, Z, X, I
+	Flags   uint32
+	Threads int    // of the process
+	Start   uint64 // clock ticks (1/100 s) since boot, of the thread
+	Comm    string // chosen by the task itself: for display only
+}
+
+// Kthread tells whether the thread has no user space.
+func (s *Stat) Kthread() bool { return s.Flags&flagKthread != 0 }
+
+// Worker tells whether the thread is a workqueue worker of the kernel. Only
+// the kernel sets that flag; the name kworker/… anyone can take.
+func (s *Stat) Worker() bool { return s.Flags&(flagWorker|flagKthread) == flagWorker|flagKthread }
+
+// Asleep tells whether the thread waits for something.
+func (s *Stat) Asleep() bool { return s.State == 'S' || s.State == 'D' }
+
+// Gone tells whether the thread has ended and waits only to be reaped.
+func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State == 'x' }
+
+// Stat reads a thread; for pid's first thread tid is pid. ENOENT or ESRCH:
+// there is none.
+func (f *FS) Stat(pid, tid int) (Stat, error) {
+	b, err := f.Read(taskPath(pid, tid, "stat"))
+	if err != nil {
+		return Stat{}, err
+	}
+	s, ok := parseStat(b)
+	if !ok {
+		return Stat{}, unix.EIO
+	}
+	return s, nil
+}
+
+// ProcessStat reads /proc/PID/stat, whose start time is the process's.
+func (f *FS) ProcessStat(pid int) (Stat, error) {
+	b, err := f.Read(Itoa(pid) + "/stat")
+	if err != nil {
+		return Stat{}, err
+	}
+	s, ok := parseStat(b)
+	if !ok {
+		return Stat{}, unix.EIO
+	}
+	return s, nil
+}
+
+func taskPath(pid, tid int, name string) string {
+	p := Itoa(pid)
+	if tid == pid {
+		// A process's own directory answers for its first thread, at one
+		// lookup less; stat, wchan, syscall and status are per thread there.
+		return p + "/task/" + p + "/" + name
+	}
+	return p + "/task/" + Itoa(tid) + "/" + name
+}
+
+// parseStat finds the fields from the last ')' on: comm may hold anything.
+func parseStat(b []byte) (s Stat, ok bool) {
+	open := bytes.IndexByte(b, '(')
+	end := bytes.LastIndexByte(b, ')')
+	if open < 2 || end < open || end+2 >= len(b) {
+		return s, false
+	}
+	pid, ok := Uint(b[:open-1])
+	if !ok {
+		return s, false
+	}
+	s.TID = int(pid)
+	s.Comm = string(b[open+1 : end])
+	rest := bytes.TrimRight(b[end+2:], "\n")
+	var word []byte
+	for n := 3; n <= 22; n++ { // proc(5) counts from 1
+		word, rest = field(rest)
+		if n == 3 {
+			if len(word) != 1 {
+				return s, false
+			}
+			s.State = word[0]
+			continue
+		}
+		if n != 4 && n != 9 && n != 20 && n != 22 {
+			continue
+		}
+		v, ok := Uint(word)
+		if !ok {
+			return s, false
+		}
+		switch n {
+		case 4:
+			s.PPID = int(v)
+		case 9:
+			s.Flags = uint32(v)
+		case 20:
+			s.Threads = int(v)
+		case 22:
+			s.Start = v
+		}
+	}
+	return s, true
+}
+
+// Wchan is the kernel function that the thread sleeps in: empty when it does
+// not sleep or the kernel does not say (no CONFIG_KALLSYMS, no permission).
+func (f *FS) Wchan(pid, tid int) string {
+	b, err := f.Read(taskPath(pid, tid, "wchan"))
+	if err != nil || len(b) > 256 || string(b) == "0" {
+		return ""
+	}
+	return string(b)
+}
+
+// Call is the system call that a thread is in.
+type Call struct {
+	NR   int64 // -1: in none; as seen from the thread's own architecture
+	Args [6]uint64
+	SP   uint64 // tells a 32-bit task from a 64-bit one
+}
+
+// Syscall reads /proc/PID/task/TID/syscall. False when the thread runs, or
+// nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH).
+func (f *FS) Syscall(pid, tid int) (Call, bool) {
+	b, err := f.Read(taskPath(pid, tid, "syscall"))
+	if err != nil {
+		return Call{NR: -1}, false
+	}
+	return parseSyscall(b)
+}
+
+func parseSyscall(b []byte) (c Call, ok bool) {
+	c.NR = -1
+	b = bytes.TrimRight(b, "\n")
+	word, rest := field(b)
+	if string(word) == "running" || len(word) == 0 {
+		return c, false
+	}
+	if word[0] == '-' {
+		return c, true
+	}
+	nr, ok := Uint(word)
+	if !ok || nr > 1<<31 {
+		return c, false
+	}
+	for i := range c.Args {
+		word, rest = field(rest)
+		if c.Args[i], ok = Hex(word); !ok {
+			return c, false
+		}
+	}
+	word, _ = field(rest)
+	if c.SP, ok = Hex(word); !ok {
+		return c, false
+	}
+	c.NR = int64(nr)
+	return c, true
+}
+
+// Switches counts how often the thread has left the processor, both of its own
+// will and not. A thread with the same count at two moments has not run
+// between them, but for the time on the processor before the first.
+func (f *FS) Switches(pid, tid int) (uint64, bool) {
+	b, err := f.Read(taskPath(pid, tid, "status"))
+	if err != nil {
+		return 0, false
+	}
+	return parseSwitches(b)
+}
+
+func parseSwitches(b []byte) (uint64, bool) {
+	var sum uint64
+	found := false
+	for len(b) > 0 {
+		var line []byte
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, b = b[:i], b[i+1:]
+		} else {
+			line, b = b, nil
+		}
+		i := bytes.Index(line, []byte("voluntary_ctxt_switches:"))
+		if i != 0 && !(i == 3 && bytes.HasPrefix(line, []byte("non"))) {
+			continue
+		}
+		v, ok := Uint(bytes.TrimSpace(line[bytes.IndexByte(line, ':')+1:]))
+		if !ok {
+			return 0, false
+		}
+		sum += v
+		found = true
+	}
+	return sum, found
+}
+
+// Slept is when the thread last ran, in nanoseconds of the scheduler's clock,
+// from se.exec_start in /proc/PID/task/TID/sched (CONFIG_SCHED_DEBUG). The
+// clock is per processor and loses interrupt time: good for an order between
+// tasks that is likely, never for one that is certain.
+func (f *FS) Slept(pid, tid int) (uint64, bool) {
+	b, err := f.Read(taskPath(pid, tid, "sched"))
+	if err != nil {
+		return 0, false
+	}
+	return parseExecStart(b)
+}
+
+func parseExecStart(b []byte) (uint64, bool) {
+	key := []byte("se.exec_start")
+	i := bytes.Index(b, key)
+	if i < 0 {
+		return 0, false
+	}
+	b = b[i+len(key):]
+	if i = bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i]
+	}
+	if i = bytes.IndexByte(b, ':'); i < 0 {
+		return 0, false
+	}
+	b = bytes.TrimSpace(b[i+1:])
+	ms, frac := b, []byte(nil)
+	if i = bytes.IndexByte(b, '.'); i >= 0 {
+		ms, frac = b[:i], b[i+1:]
+	}
+	v, ok := Uint(ms)
+	if !ok || v > 1<<43 {
+		return 0, false
+	}
+	v *= 1e6
+	if len(frac) == 6 {
+		if n, ok := Uint(frac); ok {
+			v += n
+		}
+	}
+	return v, true
+}
+
+// Stack is the thread's kernel stack, a function a line; empty where the
+// kernel does not tell (32-bit ARM never does).
+func (f *FS) Stack(pid, tid int) string {
+	b, err := f.Read(taskPath(pid, tid, "stack"))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// Cmdline is the process's argument vector, NUL-separated: its own words.
+func (f *FS) Cmdline(pid int) []byte {
+	b, _ := f.Read(Itoa(pid) + "/cmdline")
+	return b
+}
+
+// Environ is the environment the process was started with, NUL-separated.
+func (f *FS) Environ(pid int) []byte {
+	b, _ := f.Read(Itoa(pid) + "/environ")
+	return b
+}
+
+// PIDs calls yield for every process until it returns false.
+func (f *FS) PIDs(yield func(pid int) bool) error { return f.dirNumbers(".", yield) }
+
+// Threads calls yield for every thread of a process.
+func (f *FS) Threads(pid int, yield func(tid int) bool) error {
+	return f.dirNumbers(Itoa(pid)+"/task", yield)
+}
