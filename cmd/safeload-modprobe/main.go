@@ -12,14 +12,8 @@ package main
 import (
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
+	"safeload/internal/modprobe"
 )
 
-func main() { os.Exit(run()) }
-
-func run() int {
-	unix.Write(2, []byte("modprobe: FATAL: this build resolves no module names\n"))
-	return 1
-}
+func main() { os.Exit(modprobe.Main(modprobe.System(os.Args, os.Environ()))) }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modprobe
+
+import (
+	"safeload/finit"
+	"safeload/guard"
+	"safeload/internal/version"
+)
+
+// System is the Env of the running system: modules go through the guard to
+// the kernel. environ is that of the process; nothing is done yet.
+func System(args, environ []string) *Env {
+	return &Env{
+		Args:    args,
+		Environ: environ,
+		Version: version.Version,
+		Guard: func(request string) Guard {
+			return systemGuard{guard.New(guard.Options{Argv: args, Request: request})}
+		},
+		Reported: func(err error) bool {
+			_, refused := err.(*guard.Refused)
+			return refused
+		},
+		Insert: func(path, name, params string, flags uint) error {
+			return finit.Load(path, name, params, finit.Flags(flags))
+		},
+		Remove: func(name string, force bool) error {
+			flags := finit.NonBlock
+			if force {
+				flags |= finit.Force
+			}
+			return finit.Unload(name, flags)
+		},
+	}
+}
+
+type systemGuard struct{ *guard.Guard }
+
+func (g systemGuard) Submit(module, path string, submit func() error) error {
+	return g.Guard.Submit(guard.Load{Module: module, Path: path}, submit)
+}
