@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command difftest runs safeload's modprobe and its applets beside real kmod
+// and compares what they print and return, over real module trees.
+//
+// Both run in the same chroot, which holds the trees, a configuration and
+// files that stand for /proc/cmdline and /sys/module, as a user without
+// privileges: nothing reaches the kernel. Run by scripts/diff-test.sh.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	var peers, trees multi
+	ours := flag.String("ours", "", "our program")
+	work := flag.String("work", "", "directory for the chroots, made anew")
+	docs := flag.String("docs", "", "document that must describe each allowed difference")
+	verbose := flag.Int("show", 10, "differences to print")
+	only := flag.String("only", "", "run only cases whose arguments contain this")
+	flag.Var(&peers, "kmod", "NAME=PATH of a kmod to compare with; may be repeated")
+	flag.Var(&trees, "tree", "module tree (…/lib/modules/VERSION); may be repeated")
+	flag.Parse()
+	if *ours == "" || *work == "" || len(peers) == 0 || len(trees) == 0 {
+		flag.Usage()
+		return 2
+	}
+	if err := checkDocs(*docs); err != nil {
+		fmt.Fprintln(os.Stderr, "difftest:", err)
+		return 1
+	}
+	total := result{allowed: map[string]int{}}
+	for _, p := range peers {
+		name, path, _ := strings.Cut(p, "=")
+		r, err := runPeer(name, path, *ours, filepath.Join(*work, name), *only, trees, *verbose)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "difftest:", err)
+			return 1
+		}
+		total.add(r)
+	}
+	fmt.Printf("%d passed, %d failed\n", total.passed, total.failed)
+	if total.failed > 0 || total.passed == 0 {
+		return 1
+	}
+	return 0
+}
+
+type multi []string
+
+func (m *multi) String() string     { return strings.Join(*m, " ") }
+func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
+
+type result struct {
+	passed, failed, names int
+	allowed               map[string]int
+}
+
+func (r *result) add(o result) {
+	r.passed += o.passed
+	r.failed += o.failed
+	r.names += o.names
+	for k, v := range o.allowed {
+		r.allowed[k] += v
+	}
+}
+
+func runPeer(name, kmod, ours, work, only string, trees []string, show int) (result, error) {
+	start := time.Now()
+	roots, cases, err := prepare(kmod, ours, work, trees)
+	if err != nil {
+		return result{}, err
+	}
+	defer os.RemoveAll(work)
+	todo := make(chan *testCase)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	r := result{allowed: map[string]int{}}
+	shown := 0
+	for range runtime.NumCPU() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for c := range todo {
+				want := execute(roots[c.root], "/kmod", c)
+				got := execute(roots[c.root], "/ours", c)
+				diff, allowed := compare(name, c, want, got)
+				mu.Lock()
+				r.names += c.names
+				for _, id := range allowed {
+					r.allowed[id]++
+				}
+				if diff == "" {
+					r.passed++
+				} else {
+					r.failed++
+					if shown++; shown <= show {
+						fmt.Printf("--- %s\n%s\n", c, diff)
+					}
+				}
+				mu.Unlock()
+			}
+		}()
+	}
+	for i, c := range cases {
+		if only == "" || strings.Contains(c.String(), only) {
+			todo <- c
+		}
+		if i%500 == 0 && isTerminal() {
+			fmt.Fprintf(os.Stderr, "\r%d of %d", i, len(cases))
+		}
+	}
+	close(todo)
+	wg.Wait()
+	if isTerminal() {
+		fmt.Fprint(os.Stderr, "\r\033[K")
+	}
+	fmt.Printf("kmod %s: %d runs with %d names over %d trees, %d equal, %d different, %.0f s\n",
+		name, r.passed+r.failed, r.names, len(trees), r.passed, r.failed, time.Since(start).Seconds())
+	for _, a := range allowances {
+		if n := r.allowed[a.id]; n > 0 {
+			fmt.Printf("  allowed %d times: %s (%s)\n", n, a.id, a.what)
+		}
+	}
+	return r, nil
+}
+
+func isTerminal() bool {
+	st, err := os.Stderr.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}

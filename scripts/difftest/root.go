@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+var applets = [...]string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo"}
+
+// prepare makes the chroots and the cases that run in them.
+func prepare(kmod, ours, work string, trees []string) (roots map[string]string, cases []*testCase, err error) {
+	if err := os.RemoveAll(work); err != nil {
+		return nil, nil, err
+	}
+	var all []*tree
+	for _, dir := range trees {
+		t, err := readTree(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, t)
+	}
+	roots = map[string]string{}
+	for _, name := range [...]string{"empty", "rich"} {
+		root := filepath.Join(work, name)
+		roots[name] = root
+		if err := makeRoot(root, kmod, ours, all); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := writeFiles(roots["rich"], richConfig(all)); err != nil {
+		return nil, nil, err
+	}
+	for _, t := range all {
+		cases = append(cases, treeCases(t, "empty")...)
+		cases = append(cases, treeCases(t, "rich")...)
+	}
+	cases = append(cases, optionCases(all[0])...)
+	cases = append(cases, configCases(all[0])...)
+	cases = append(cases, appletCases(all)...)
+	return roots, cases, nil
+}
+
+// makeRoot fills a chroot: the programs with their libraries, a shell, and the
+// trees as links.
+func makeRoot(root, kmod, ours string, trees []*tree) error {
+	for _, d := range [...]string{"kmod", "ours", "bin", "proc", "sys/module", "etc", "tmp", "dev"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := writeFiles(root, map[string]string{"proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet\n"}); err != nil {
+		return err
+	}
+	for _, p := range [...]struct{ from, to string }{
+		{kmod, "kmod/modprobe"}, {ours, "ours/modprobe"}, {"/bin/sh", "bin/sh"}, {"/bin/env", "bin/env"},
+	} {
+		if err := copyProgram(root, p.from, filepath.Join(root, p.to)); err != nil {
+			return err
+		}
+	}
+	for _, a := range applets[1:] {
+		for _, d := range [...]string{"kmod", "ours"} {
+			if err := os.Symlink("modprobe", filepath.Join(root, d, a)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, t := range trees {
+		if err := linkTree(t.dir, filepath.Join(root, "lib/modules", t.version)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var ldd = regexp.MustCompile(`(/\S+) \(0x`)
+
+// copyProgram copies a program, and the libraries that ldd(1) names to the
+// same place in root.
+func copyProgram(root, from, to string) error {
+	real, err := filepath.EvalSymlinks(from)
+	if err != nil {
+		return err
+	}
+	if err := copyFile(real, to, 0o755); err != nil {
+		return err
+	}
+	out, _ := exec.Command("ldd", real).Output() // fails for a static program
+	for _, m := range ldd.FindAllStringSubmatch(string(out), -1) {
+		dst := filepath.Join(root, m[1])
+		if _, err := os.Stat(dst); err == nil {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+			return err
+		}
+		if err := copyFile(m[1], dst, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string, mode os.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+func linkTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(from, path)
+		dst := filepath.Join(to, rel)
+		if d.IsDir() {
+			return os.MkdirAll(dst, 0o755)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		if err := os.Link(path, dst); err != nil {
+			return copyFile(path, dst, 0o644)
+		}
+		return nil
+	})
+}
+
+// writeFiles writes files below root; a value that begins with "-> " is a
+// symbolic link.
+func writeFiles(root string, files map[string]string) error {
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		os.Remove(path)
+		if target, ok := strings.CutPrefix(text, "-> "); ok {
+			if err := os.Symlink(target, path); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+	}
+	return nil
+}
