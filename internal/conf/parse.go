@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import "time"
+
+// parse takes in one file: a directive a line, '#' comments, a backslash at a
+// line's end joining it with the next, as in modprobe.d(5). The last word on a
+// setting counts.
+func (s *Settings) parse(path, text string, warn WarnFunc) {
+	number := 0
+	for len(text) > 0 {
+		var line string
+		first := number + 1
+		for {
+			var part string
+			part, text = cut(text, '\n')
+			number++
+			if len(part) == 0 || part[len(part)-1] != '\\' || text == "" {
+				line += part
+				break
+			}
+			line += part[:len(part)-1] + " "
+		}
+		words := fields(line)
+		if len(words) == 0 || words[0][0] == '#' {
+			continue
+		}
+		if why := s.set(words[0], words[1:]); why != "" {
+			warn(path + ":" + itoa(first) + ": " + why)
+		}
+	}
+}
+
+// cmdline takes in the kernel's command line. Words with a dot before the "="
+// are parameters of a module to the kernel, which ignores those of modules
+// that it does not have (unknown_bootoption in init/main.c).
+func (s *Settings) cmdline(line string, warn WarnFunc) {
+	const prefix = "safeload."
+	for _, w := range fields(line) {
+		if len(w) <= len(prefix) || w[:len(prefix)] != prefix {
+			continue
+		}
+		key, value := cut(w[len(prefix):], '=')
+		if why := s.set(key, split(value, ',')); why != "" {
+			warn("kernel command line: " + why)
+		}
+	}
+}
+
+// set returns what is wrong, or "".
+func (s *Settings) set(key string, values []string) string {
+	switch key {
+	case "exempt":
+		if len(values) == 0 {
+			return "exempt: module names wanted"
+		}
+		for _, v := range values {
+			if v != "" && len(s.Exempt) < maxExempt {
+				s.Exempt = append(s.Exempt, v)
+			}
+		}
+		return ""
+	case "patience", "policy":
+	default:
+		return "unknown directive " + show(key)
+	}
+	if len(values) != 1 {
+		return key + ": one value wanted"
+	}
+	if key == "policy" {
+		for i, name := range policies {
+			if values[0] == name {
+				s.Policy = Policy(i)
+				return ""
+			}
+		}
+		return "policy: refuse, proven, observe or off wanted, not " + show(values[0])
+	}
+	d, ok := duration(values[0])
+	if !ok {
+		return "patience: a time such as 10s, 500ms or 2m up to 60m wanted (0 never refuses on suspicion), not " + show(values[0])
+	}
+	s.Patience = d
+	return ""
+}
+
+const maxExempt = 256
+
+// duration reads a whole number with a unit; none means seconds.
+func duration(s string) (time.Duration, bool) {
+	var n time.Duration
+	i := 0
+	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
+		if n = n*10 + time.Duration(s[i]-'0'); n > 1e9 {
+			return 0, false
+		}
+	}
+	if i == 0 {
+		return 0, false
+	}
+	switch s[i:] {
+	case "", "s":
+		n *= time.Second
+	case "ms":
+		n *= time.Millisecond
+	case "m", "min":
+		n *= time.Minute
+	default:
+		return 0, false
+	}
+	return n, n <= MaxPatience
+}
+
+// show makes a word of a file fit for a log line.
+func show(s string) string {
+	b := make([]byte, 0, 40)
+	b = append(b, '"')
+	for i := 0; i < len(s); i++ {
+		if i == 32 {
+			b = append(b, "..."...)
+			break
+		}
+		if s[i] < ' ' || s[i] > '~' {
+			b = append(b, '?')
+		} else {
+			b = append(b, s[i])
+		}
+	}
+	return string(append(b, '"'))
+}
+
+func cut(s string, sep byte) (before, after string) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == sep {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+func split(s string, sep byte) []string {
+	var list []string
+	for s != "" {
+		var w string
+		w, s = cut(s, sep)
+		list = append(list, w)
+	}
+	return list
+}
+
+func fields(s string) []string {
+	var list []string
+	start := -1
+	for i := 0; i <= len(s); i++ {
+		blank := i == len(s) || s[i] == ' ' || s[i] >= '\t' && s[i] <= '\r' || s[i] == 0
+		switch {
+		case blank && start >= 0:
+			list = append(list, s[start:i])
+			start = -1
+		case !blank && start < 0:
+			start = i
+		}
+	}
+	return list
+}
+
+func itoa(n int) string {
+	var b [20]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
+	}
+}
