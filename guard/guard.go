@@ -18,19 +18,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
 
 // DefaultPatience is how long a load that is only suspected of waiting for
 // itself must have stood still before it is refused.
-const DefaultPatience = 10 * time.Second
+const DefaultPatience = conf.DefaultPatience
 
 // Options are what a Guard must know of its program.
 type Options struct {
 	Argv     []string      // of the program, for reports
 	Request  string        // what was asked for: a module name or an alias
-	Patience time.Duration // 0: DefaultPatience; negative: never refuse on suspicion
+	Patience time.Duration // 0: as Settings say; negative: never refuse on suspicion
 	Probe    Ancestry      // nil: none
+
+	// Settings reads safeload.conf(5), usually [conf.Read]. It is called once,
+	// when a module is found coming, never before. Its patience counts where
+	// Patience is 0. nil: the defaults.
+	Settings func(conf.WarnFunc) conf.Settings
 
 	// Dir is where the registry lives; empty: /run/safeload.
 	Dir string
@@ -64,14 +70,12 @@ type Guard struct {
 	token   string
 	reg     registry
 	faulted bool
+	conf    *conf.Settings // nil until needed
 }
 
 // New makes a Guard. It does no I/O: an invocation that finds nothing to load
 // pays nothing.
 func New(o Options) *Guard {
-	if o.Patience == 0 {
-		o.Patience = DefaultPatience
-	}
 	if o.Dir == "" {
 		o.Dir = defaultDir
 	}
@@ -99,11 +103,15 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 		if state == proc.Unknown {
 			state = g.detachedState(l.Module)
 		}
-		if state == proc.Coming {
+		if state == proc.Coming && g.watches(l.Module) {
 			var refused *Refused
 			g.guarded(func() { verdict, refused = g.contend(l) })
 			switch verdict {
 			case Refuse:
+				if g.conf.Policy == conf.Observe {
+					g.say("safeload: policy observe, loading all the same: " + refused.Error())
+					break
+				}
 				g.guarded(func() {
 					g.reg.retract()
 					g.reg.count(verdict, refused)
@@ -122,6 +130,25 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 		g.guarded(g.reg.retract)
 		return err
 	}
+}
+
+// watches reads the settings and tells whether they want the guard to look at
+// this load.
+func (g *Guard) watches(module string) bool {
+	if g.conf == nil {
+		s := conf.Default()
+		if g.o.Settings != nil {
+			g.guarded(func() { s = g.o.Settings(func(m string) { g.say("safeload: " + m) }) })
+		}
+		if g.o.Patience == 0 {
+			g.o.Patience = s.Patience
+			if s.Patience == 0 || s.Policy == conf.Proven {
+				g.o.Patience = -1
+			}
+		}
+		g.conf = &s
+	}
+	return g.conf.Policy != conf.Off && !g.conf.Exempts(module)
 }
 
 // Command runs an install or remove command with this invocation's token in

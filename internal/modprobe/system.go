@@ -5,6 +5,7 @@ package modprobe
 import (
 	"safeload/finit"
 	"safeload/guard"
+	"safeload/internal/conf"
 	"safeload/internal/version"
 )
 
@@ -16,7 +17,7 @@ func System(args, environ []string) *Env {
 		Environ: environ,
 		Version: version.Version,
 		Guard: func(request string) Guard {
-			return systemGuard{guard.New(guard.Options{Argv: args, Request: request})}
+			return systemGuard{guard.New(guard.Options{Argv: args, Request: request, Settings: conf.Read})}
 		},
 		Reported: func(err error) bool {
 			_, refused := err.(*guard.Refused)
