@@ -4,6 +4,10 @@ go 1.26.0
 
 require golang.org/x/sys v0.49.0
 
-require github.com/cilium/ebpf v0.22.0
+require (
+	github.com/cilium/ebpf v0.22.0
+	github.com/klauspost/compress v1.20.3
+	github.com/ulikunitz/xz v0.5.17
+)
 
 tool github.com/cilium/ebpf/cmd/bpf2go

@@ -105,7 +105,7 @@ func Load(path, name, params string, flags Flags) error {
 		}
 		return fail(op, err)
 	}
-	defer unix.Munmap(image)
+	defer Unmap(image)
 	if flags&(IgnoreModversions|IgnoreVermagic) != 0 {
 		if err := strip(image, flags); err != nil {
 			return fail("strip", err)

@@ -6,14 +6,18 @@
 // It is the modprobe of the safeload program without anything else, because
 // the kernel starts it hundreds of times during boot. What it links is checked
 // by a test (deps_test.go); how it starts where there is nothing is explained
-// in internal/entry.
+// in internal/entry, how it decompresses modules in unpacker_*.go.
 package main
 
 import (
-	"os"
+	"syscall"
 
-	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
+	"safeload/finit"
+	"safeload/internal/entry" // the entry point, if linked by scripts/build.sh
 	"safeload/internal/modprobe"
 )
 
-func main() { os.Exit(modprobe.Main(modprobe.System(os.Args, os.Environ()))) }
+func main() {
+	finit.SetUnpacker(unpacker)
+	syscall.Exit(modprobe.Main(modprobe.System(entry.Args(), syscall.Environ())))
+}

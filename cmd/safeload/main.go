@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"safeload/finit"
+	"safeload/finit/unpack"
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
 )
 
@@ -41,7 +43,10 @@ type command struct {
 
 var commands []command
 
-func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+func main() {
+	finit.SetUnpacker(unpack.InProcess)
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
 
 func run(argv []string, stdout, stderr io.Writer) int {
 	if len(argv) > 0 {
@@ -87,7 +92,7 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+
-		"modprobe, insmod, rmmod, lsmod and modinfo have kmod's.\n")
+		"modprobe has kmod's.\n")
 }
 
 // usageError prints how the command is called and returns exitUsage.

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds static, stripped and reproducible binaries into dist/.
+set -eu
+
+usage() {
+	cat <<-'USAGE'
+		usage: build.sh [arm|arm64|amd64]...     all three if none is named
+		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH.
+		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe).
+	USAGE
+}
+
+cd "$(dirname "$0")/.."
+archs=()
+for arg; do
+	case $arg in
+	arm | arm64 | amd64) archs+=("$arg") ;;
+	-h | --help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
+[ ${#archs[@]} -gt 0 ] || archs=(arm arm64 amd64)
+
+dist=${SAFELOAD_DIST:-dist}
+mkdir -p "$dist"
+dist=$(cd "$dist" && pwd)
+version=${SAFELOAD_VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
+
+# The helper embeds the decompressor, which must lie inside its package. An
+# overlay puts it there without writing to the source tree, so that two builds
+# at once do not meet.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+export GOOS=linux CGO_ENABLED=0 GOARM=6 GOFLAGS='-trimpath -buildvcs=false'
+build() { # package, output, more flags...
+	local package=$1 output=$2
+	shift 2
+	go build -ldflags "-s -w -buildid= -E safeload/internal/entry.start -X safeload/internal/version.Version=$version" \
+		-o "$output" "$@" "./cmd/$package"
+}
+for arch in "${archs[@]}"; do
+	export GOARCH=$arch
+	build safeload-unpack "$work/safeload-unpack-$arch"
+	overlay=$work/overlay-$arch.json
+	printf '{"Replace": {"%s/cmd/safeload-modprobe/unpacker/safeload-unpack": "%s"}}\n' \
+		"$PWD" "$work/safeload-unpack-$arch" >"$overlay"
+	build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" -tags safeload_embed -overlay "$overlay"
+	build safeload "$dist/safeload-linux-$arch"
+	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")
+done
