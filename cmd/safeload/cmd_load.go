@@ -3,19 +3,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"safeload/finit"
+	"safeload/guard"
+	"safeload/internal/conf"
 )
 
 func init() {
 	commands = append(commands, command{
 		name:    "load",
 		args:    "FILE [param=value...]",
-		summary: "load the module in FILE",
+		summary: "load the module in FILE, unless it would wait for itself",
 		run:     runLoad,
 	})
 }
@@ -28,7 +32,17 @@ func runLoad(args []string, _, stderr io.Writer) int {
 		return usageError("load", stderr)
 	}
 	file, params := args[0], strings.Join(args[1:], " ")
-	if err := finit.Load(file, moduleName(file), params, 0); err != nil {
+	name := moduleName(file)
+	g := guard.New(guard.Options{Argv: os.Args, Request: name, Settings: conf.Read})
+	defer g.Close()
+	err := g.Submit(guard.Load{Module: name, Path: file}, func() error {
+		return finit.Load(file, name, params, 0)
+	})
+	var refused *guard.Refused
+	switch {
+	case errors.As(err, &refused): // the guard has said so
+		return exitFound
+	case err != nil:
 		fmt.Fprintf(stderr, "safeload: %v\n", err)
 		return exitError
 	}
