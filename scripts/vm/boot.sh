@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# One guest: take a slot, boot it with a time limit, read what it says.
+
+# slot_take: as many guests at once on this machine as it has cores, whoever starts them. Sets slot_fd,
+# which the guest's life ends with.
+slot_take() {
+	local dir=${SAFELOAD_SLOTS:-/var/lock/safeload-vm} i n
+	mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ] || { dir=$cache/locks; }
+	n=$(nproc)
+	while :; do
+		for ((i = 0; i < n; i++)); do
+			exec {slot_fd}>"$dir/slot$i"
+			flock -n "$slot_fd" && return 0
+			exec {slot_fd}>&-
+		done
+		sleep 1
+	done
+}
+
+# qemu_run DIR LIMIT ARG...: boots DIR/initrd; the serial console goes to DIR/log. ARGs go to the guest's init.
+qemu_run() {
+	local dir=$1 limit=$2; shift 2
+	"machine_$go_arch"
+	timeout --kill-after=10 "$limit" "${qemu[@]}" -m "${VM_MEMORY:-768}" -smp 2 -no-reboot -nodefaults -display none \
+		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd" \
+		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*"
+}
+
+# boot GROUP MODE CASE-FILE...: one boot, in a directory of its own; its verdicts go to results.
+# Everything that was expected and is not there when the guest has ended is a failure.
+boot() {
+	local group=$1 mode=$2 dir limit=90 c p t0 status=0 name; shift 2
+	dir=$work/$key-$group-$mode
+	mkdir -p "$dir"
+	local expected=()
+	for c; do
+		name=$(basename "$c" .sh)
+		for p in check control stock; do
+			case $mode-$p in safe-check | stock-control | stock-stock) grep -q "^$p()" "$c" && expected+=("$name|$p") ;; esac
+		done
+		limit=$((limit + $(header limit "$c" | grep -x '[0-9]*' || echo 60)))
+	done
+	append=$(for c; do header append "$c"; done | sort -u | tr '\n' ' ')
+	export append
+	image_make "$dir" "$@" || { boot_failed "$dir" "$mode" "no image could be made" "${expected[@]}"; return; }
+	slot_take
+	t0=$SECONDS
+	qemu_run "$dir" "$limit" "$mode" >"$dir/qemu.log" 2>&1 || status=$?
+	exec {slot_fd}>&-
+	rm -f "$dir/initrd"
+	say "$(printf '%-11s %-10s %-6s %3d s' "$key" "$group" "$mode" $((SECONDS - t0)))"
+	tr -d '\r' <"$dir/log" >"$dir/log.txt"
+	local end="the guest ended without a verdict"
+	[ "$status" != 124 ] || end="the guest was stopped after $limit s"
+	for c in "${expected[@]}"; do
+		grep -aF "#R# $c|" "$dir/log.txt" | sed 's/.*#R# //' | awk -v key="$key" -v log="$dir/log.txt" -F'|' -v OFS='|' \
+			'{print key, $1, $2, $3, $4, $5, log}' >"$dir/one"
+		if [ -s "$dir/one" ]; then cat "$dir/one"; else echo "$key|$c|fail|$((SECONDS - t0))|$end|$dir/log.txt"; fi
+	done >"$dir/results"
+	rm -f "$dir/one"
+	if ! grep -qa '^#END#' "$dir/log.txt"; then
+		echo "$key|$group|boot-$mode|fail|$((SECONDS - t0))|$end (qemu: $status $(tail -1 "$dir/qemu.log"))|$dir/log.txt" >>"$dir/results"
+	fi
+}
+
+boot_failed() {
+	local dir=$1 mode=$2 why=$3 c; shift 3
+	: >"$dir/log.txt"
+	for c; do echo "$key|$c|fail|0|$why|$dir/log.txt"; done >"$dir/results"
+}

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: the kernel's requests before /init, with no /proc, /sys, /dev/null, /run: the same modules as with kmod
+# kernels: all
+# boot: main
+# limit: 10
+# quick: yes
+#
+# init lists what is loaded before it changes anything (the line #E#); the host compares the two boots.
+early_seen() { grep -q . /proc/modules && [ -z "$(dmesg | grep -i 'panic\|go.*fatal error')" ]; }
+stock() { want "kmod loaded something early, so that there is something to compare" early_seen; }
+check() { want "safeload loaded something early" early_seen; }

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: Debian's own tcrypt, whose init asks for an alias of itself (alg=recurse)
+# kernels: all
+# boot: main
+# limit: 45
+# quick: yes
+# modules: tcrypt
+#
+# tcrypt always ends with an error by design: that the outer command returns is the point.
+setup() { echo "alias crypto-recurse tcrypt" | conf tcrypt; }
+
+control() {
+	start tcrypt /stock/modprobe tcrypt alg=recurse
+	must_hang tcrypt tcrypt
+}
+
+check() {
+	kmsg_mark
+	start tcrypt /safe/modprobe tcrypt alg=recurse
+	outer=$(pid_of tcrypt)
+	wait_for 25 refused_once
+	at=$(now)
+	finish tcrypt 20
+	want "the outer command returns" [ "$rc" != hang ]
+	want "within 2 s of the refusal" [ $(($(now) - at)) -le 200 ]
+	want "the refusal took no patience: it is proven" [ "$took" -le 900 ]
+	k=$(kmsg)
+	want "one line on the refusal in the kernel's log" count "$k" "safeload: refused" 1
+	want "it names the module" has "$k" "safeload: refused.*tcrypt"
+	want "it names the request" has "$k" "safeload: refused.*crypto-recurse"
+	want "it names the pid of the outer load" has "$k" "safeload: refused.*$outer"
+	grep 'safeload:' "$k" | sed 's/^/#L# /'
+}
+refused_once() { has "$(kmsg)" "safeload: refused"; }

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# What a case can use, and the runner. It is run by busybox sh in the guest, as root.
+#
+# A case is a file with some of these functions:
+#   setup    runs first, in every boot: modprobe.d files and the like
+#   control  in the stock boot: starts what must hang with kmod (start, then must_hang), and returns
+#   check    in the safeload boot: does the same with safeload, and says what must hold (want ...)
+#   stock    in the stock boot, one after the other: what kmod does, to compare with (note KEY VALUE)
+
+cases=/t/cases
+kver=$(uname -r)
+
+# now: guest time in hundredths of a second.
+now() { read -r up _ </proc/uptime; echo "${up%.*}${up#*.}"; }
+seconds() { echo "$(($1 / 100)).$(printf %02d $(($1 % 100)))"; }
+
+log() { echo "#L# $*"; }
+result() { echo "#R# $1|$2|$3|$4|$5"; }
+
+# start NAME COMMAND...: runs a command in the background in a session of its own.
+start() {
+	_n=$1; shift
+	mkdir -p /tmp/job
+	rm -f "/tmp/job/$_n".*
+	now >"/tmp/job/$_n.t0"
+	setsid sh -c 'n=$1; shift; "$@" >"/tmp/job/$n.out" 2>&1 </dev/null & echo $! >"/tmp/job/$n.pid"
+		wait $!; rc=$?; read -r up _ </proc/uptime; echo "${up%.*}${up#*.}" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"' \
+		start "$_n" "$@" &
+	while [ ! -s "/tmp/job/$_n.pid" ]; do usleep 10000; done
+}
+pid_of() { cat "/tmp/job/$1.pid"; }
+ended() { [ -s "/tmp/job/$1.rc" ]; }
+
+# finish NAME SECONDS: waits for a started command. Sets rc (or "hang"), out (a file), took (hundredths).
+finish() {
+	_end=$(($(now) + $2 * 100)) out=/tmp/job/$1.out
+	while ! ended "$1" && [ "$(now)" -lt "$_end" ]; do usleep 50000; done
+	if ended "$1"; then rc=$(cat "/tmp/job/$1.rc"); took=$(($(cat "/tmp/job/$1.t1") - $(cat "/tmp/job/$1.t0")))
+	else rc=hang took=$(($(now) - $(cat "/tmp/job/$1.t0"))); fi
+}
+# run SECONDS COMMAND...: both together.
+run() { _s=$1; shift; start "run.$$" "$@"; finish "run.$$" "$_s"; }
+
+# state MODULE: absent, coming, live or going, as the kernel says.
+state() {
+	if [ -e "/sys/module/$1/initstate" ]; then cat "/sys/module/$1/initstate"; else echo absent; fi
+}
+# wait_for SECONDS COMMAND...: waits for a command to succeed.
+wait_for() {
+	_end=$(($(now) + $1 * 100)); shift
+	while ! "$@" >/dev/null 2>&1; do [ "$(now)" -lt "$_end" ] || return 1; usleep 50000; done
+}
+is() { [ "$(state "$1")" = "$2" ]; }
+
+# want TEXT COMMAND...: one thing that must hold.
+want() {
+	_w=$1; shift
+	wants=$((wants + 1))
+	if "$@"; then log "$case: ok: $_w"; else log "$case: NOT SO: $_w ($*)"; bad="${bad:+$bad; }$_w"; fi
+}
+not() { ! "$@"; }
+has() { grep -q -e "$2" "$1"; }
+lacks() { ! grep -q -e "$2" "$1"; }
+count() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
+
+# kmsg_mark and kmsg: what the kernel's log got since the mark, in a file.
+kmsg_mark() { marked=$(dmesg | wc -l); }
+kmsg() { dmesg | tail -n "+$((marked + 1))" >/tmp/kmsg.$$; echo /tmp/kmsg.$$; }
+
+# conf NAME: the modprobe.d file of a case, from standard input.
+conf() { cat >"/etc/modprobe.d/$1.conf"; }
+# note KEY VALUE: something that the host compares between the stock and the safeload boot.
+note() { echo "#N# $case|$1|$2"; }
+helper() { echo "$1" >/proc/sys/kernel/modprobe; }
+# unload MODULE...: whatever of these is loaded.
+unload() { for _m; do [ -e "/sys/module/$_m" ] && /stock/rmmod "$_m"; done 2>/dev/null; return 0; }
+
+# must_hang NAME MODULE...: a control: the started command must still run, and the modules still be
+# coming, when the time is up. must_end NAME: the contrary, for what kmod does well.
+must_hang() { _n=$1; shift; echo "$case|hang|$_n|$*" >>/tmp/controls; }
+must_end() { echo "$case|end|$1|" >>/tmp/controls; }
+hang_seconds=31
+
+explain() {
+	log "--- $1: tasks that sleep in a load or a request"
+	for _p in /proc/[0-9]*; do
+		_x=$(cat "$_p/wchan" 2>/dev/null)
+		case $_x in
+		*module* | *usermodehelper* | *idempotent* | *completion*)
+			log "$(cat "$_p/comm" 2>/dev/null) pid ${_p#/proc/} wchan $_x: $(tr '\0' ' ' <"$_p/cmdline" 2>/dev/null)"
+			;;
+		esac
+	done
+	dmesg | tail -n 15 | sed 's/^/#L# /'
+}
+
+# one FUNCTION: runs a function of the case in $case, within the case's time limit.
+one() {
+	_limit=$(sed -n 's/^# limit: *//p' "$cases/$case.sh")
+	_t0=$(now)
+	: >/tmp/verdict
+	(
+		wants=0 bad=
+		"$1"
+		if [ -n "$skipped" ]; then echo "skip|$skipped"
+		elif [ "$wants" = 0 ] && [ "$1" = check ]; then echo "fail|nothing was checked"
+		elif [ -n "$bad" ]; then echo "fail|$bad"
+		else echo "pass|$wants checks"; fi >/tmp/verdict.new
+		mv /tmp/verdict.new /tmp/verdict
+	) &
+	_pid=$!
+	_end=$((_t0 + ${_limit:-60} * 100))
+	while [ ! -s /tmp/verdict ] && [ "$(now)" -lt "$_end" ]; do
+		[ -d "/proc/$_pid" ] || [ -s /tmp/verdict ] || { echo "fail|the case's shell died" >/tmp/verdict; }
+		usleep 100000
+	done
+	if [ ! -s /tmp/verdict ]; then
+		echo "fail|did not end within ${_limit:-60} s" >/tmp/verdict
+		explain "$case"
+		kill -9 "$_pid" 2>/dev/null
+	fi
+	IFS='|' read -r _v _text </tmp/verdict
+	[ "$_v" != fail ] || explain "$case"
+	result "$case" "$1" "$_v" "$(seconds $(($(now) - _t0)))" "$_text"
+}
+
+defines() { grep -q "^$1()" "$cases/$case.sh"; }
+# Each case's file is read in a subshell of its own, so that cases cannot disturb each other.
+with_case() { (. "$cases/$case.sh"; "$@"); }
+
+run_cases() {
+	: >/tmp/controls
+	for f in "$cases"/*.sh; do
+		case=$(basename "$f" .sh)
+		if defines setup; then with_case setup; fi
+	done
+	if [ "$1" = safe ]; then
+		for f in "$cases"/*.sh; do
+			case=$(basename "$f" .sh)
+			if defines check; then with_case one check; fi
+		done
+		return
+	fi
+	for f in "$cases"/*.sh; do
+		case=$(basename "$f" .sh)
+		if defines stock; then with_case one stock; fi
+	done
+	for f in "$cases"/*.sh; do
+		case=$(basename "$f" .sh)
+		if defines control; then with_case control; fi
+	done
+	[ ! -s /tmp/controls ] && return
+	_t0=$(now)
+	sleep $hang_seconds
+	while IFS='|' read -r case kind name mods; do
+		finish "$name" 0
+		v=pass
+		if [ "$kind" = hang ]; then
+			text="kmod hung: $(seconds "$took") s and still waiting"
+			[ "$rc" = hang ] || { v=fail; text="kmod was expected to hang, but ended with $rc after $(seconds "$took") s: $(head -c 200 "$out")"; }
+			for m in $mods; do is "$m" coming || { v=fail; text="$text; $m is $(state "$m"), not coming"; }; done
+		else
+			text="kmod ended with $rc after $(seconds "$took") s"
+			[ "$rc" != hang ] || v=fail
+		fi
+		[ $v = pass ] || explain "$case"
+		result "$case" control $v "$(seconds "$took")" "$text"
+	done </tmp/controls
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What a guest consists of: busybox, the real kmod, safeload, modules, cases, packed as an initramfs.
+
+# modules that the kernels ask for by themselves, besides those that cases name
+base_modules=(tcrypt crypto_user af_alg algif_skcipher algif_hash ecb cbc ctr hmac sha256_generic aes_generic dummy)
+
+# userland_get: busybox and kmod with its libraries for $deb_arch, in $udir.
+userland_get() {
+	udir=$cache/userland/$deb_arch
+	locked "userland-$deb_arch" userland_get_locked
+}
+
+userland_get_locked() {
+	[ -e "$udir/.complete" ] && return 0
+	rm -rf "$udir"
+	deb_unpack "$udir" "$deb_arch" busybox-static kmod libkmod2 libc6 liblzma5 libzstd1 libssl3 zlib1g || return 1
+	: >"$udir/.complete"
+}
+
+# binaries_get: safeload-modprobe and safeload for $go_arch, and the tools and tests of the rig, in $bdir.
+binaries_get() {
+	bdir=$work/bin/$go_arch
+	[ -e "$bdir/.complete" ] && return 0
+	mkdir -p "$bdir"
+	if [ -n "$dist" ]; then
+		cp "$dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe" && cp "$dist/safeload-linux-$go_arch" "$bdir/safeload" ||
+			die "--dist $dist: no safeload-modprobe-linux-$go_arch and safeload-linux-$go_arch in it"
+	else
+		say "building safeload for $go_arch"
+		(cd "$repo" && scripts/build.sh "$go_arch") >"$work/build-$go_arch.log" 2>&1 ||
+			{ tail -20 "$work/build-$go_arch.log" >&2; die "scripts/build.sh $go_arch failed"; }
+		cp "$repo/dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe"
+		cp "$repo/dist/safeload-linux-$go_arch" "$bdir/safeload"
+	fi
+	go_cross build -o "$bdir/vmtool" ./scripts/vm/tools/vmtool || die "scripts/vm/tools/vmtool does not build for $go_arch"
+	: >"$bdir/.complete"
+}
+
+go_cross() { (cd "$repo" && CGO_ENABLED=0 GOOS=linux GOARCH=$go_arch GOARM=6 go "$1" -trimpath "${@:2}"); }
+
+# plain_tree: the kernel's modules, uncompressed and indexed, in $pdir/lib/modules/$kver.
+plain_tree() {
+	pdir=$kdir/plain
+	locked "plain-$deb_arch-$kver" plain_tree_locked
+}
+
+plain_tree_locked() {
+	local m=$kdir/lib/modules/$kver p=$kdir/plain/lib/modules/$kver
+	[ -e "$kdir/plain/.complete" ] && return 0
+	rm -rf "$kdir/plain"; mkdir -p "$p"
+	cp "$m"/modules.{builtin,builtin.modinfo,order} "$p/"
+	(cd "$m" && find kernel -name '*.ko' -print0 | cpio -0pdl "$p") 2>/dev/null
+	depmod -b "$kdir/plain" "$kver" || return 1
+	: >"$kdir/plain/.complete"
+}
+
+# with_deps NAME...: the files, relative to the tree, of modules and what they need.
+with_deps() {
+	local n
+	for n; do
+		modprobe -C /nonexistent -d "$pdir" -S "$kver" --ignore-install --show-depends "$n" 2>/dev/null |
+			awk '$1 == "insmod" {print $2}'
+	done | sed "s|^$pdir/lib/modules/$kver/||" | sort -u
+}
+
+# header FIELD CASE-FILE: a line "# FIELD: value" of a case.
+header() { sed -n "s/^# $1: *//p" "$2" | head -1; }
+
+# image_make DIR CASE-FILE...: makes the guest's root in DIR/root and DIR/initrd.
+image_make() {
+	local dir=$1 root=$1/root m c n helper=yes; shift
+	rm -rf "$root"; mkdir -p "$root"/{bin,sbin,usr/bin,lib,etc/modprobe.d,stock,safe,t/cases,t/files,"lib/modules/$kver"}
+	cp "$udir/bin/busybox" "$root/bin/"
+	# Its own modprobe and friends are left out: a case must say which one it means.
+	busybox --list | grep -vxE 'modprobe|insmod|rmmod|lsmod|modinfo|depmod|busybox' | while read -r n; do ln -s busybox "$root/bin/$n"; done
+	cp -a "$udir/bin/kmod" "$root/usr/bin/kmod"
+	cp -a "$udir"/lib/. "$root/lib/" 2>/dev/null
+	[ ! -d "$udir/lib64" ] || cp -a "$udir/lib64" "$root/"
+	if [ -d "$udir/usr/lib" ]; then mkdir -p "$root/usr/lib"; cp -a "$udir"/usr/lib/*-linux-* "$root/usr/lib/"; fi
+	rm -rf "$root"/usr/lib/*/{gconv,engines-3,ossl-modules,perl*} "$root"/lib/*/{gconv,libnss*}
+	for n in modprobe insmod rmmod lsmod modinfo depmod; do ln -s /usr/bin/kmod "$root/stock/$n"; done
+	cp "$bdir/safeload-modprobe" "$root/safe/modprobe"
+	cp "$bdir/safeload" "$root/safe/safeload"
+	cp "$bdir/vmtool" "$root/t/vmtool"
+	cp "$vm_dir/guest/init" "$root/init"
+	cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
+
+	local wanted=("${base_modules[@]}") copies=()
+	for c; do
+		cp "$c" "$root/t/cases/"
+		read -ra n <<<"$(header modules "$c")"; wanted+=("${n[@]}")
+		read -ra n <<<"$(header copies "$c")"; copies+=("${n[@]}")
+		[ "$(header helper "$c")" != none ] || helper=no
+		for n in $(header tests "$c"); do test_binary "$n" "$root/t/files" || return 1; done
+		for n in $(header extra "$c"); do "extra_$n" "$root" || return 1; done
+	done
+	if [ $helper = yes ]; then
+		if [ "$mode" = stock ]; then ln -s /usr/bin/kmod "$root/sbin/modprobe"; else cp "$bdir/safeload-modprobe" "$root/sbin/modprobe"; fi
+	fi
+
+	local tree=$root/lib/modules/$kver
+	cp "$pdir/lib/modules/$kver"/modules.{builtin,builtin.modinfo,order} "$tree/"
+	{
+		(cd "$pdir/lib/modules/$kver" && find kernel/crypto kernel/arch/*/crypto kernel/lib -name '*.ko' 2>/dev/null | sed 's|.*/||; s|\.ko$||')
+		printf '%s\n' "${wanted[@]}"
+	} | sort -u | xargs -r bash -c "$(declare -f with_deps); pdir=$pdir kver=$kver; with_deps \"\$@\"" _ |
+		(cd "$pdir/lib/modules/$kver" && cpio -pdmL "$tree") 2>/dev/null
+	mkdir -p "$tree/updates"
+	[ -z "$tdir" ] || {
+		cp "$tdir"/slprov.ko "$tdir"/sluse.ko "$tree/updates/"
+		for m in $(printf '%s\n' "${copies[@]}" | sort -u); do
+			LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"
+		done
+	}
+	find "$tree/updates" -name '*.ko' -exec "${cross}strip" -d {} +
+	depmod -b "$root" "$kver" || return 1
+	(cd "$root" && find . -mindepth 1 | cpio -o -H newc -R 0:0 2>/dev/null) >"$dir/initrd"
+	rm -rf "$root"
+}
+
+# test_binary PACKAGE DIR: a Go test of ./PACKAGE, built with the tag vmtest, as NAME.test.
+test_binary() {
+	local name=${1//\//_}
+	[ -s "$bdir/$name.test" ] || go_cross test -c -tags vmtest -o "$bdir/$name.test" "./$1" || die "the tests of ./$1 do not build for $go_arch"
+	[ -s "$bdir/$name.test" ] || die "./$1 has no tests for the tag vmtest"
+	cp "$bdir/$name.test" "$2/"
+}

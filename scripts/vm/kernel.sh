@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# A kernel of the matrix in the cache: image, modules, headers, and our test modules built against them.
+
+# kernel_get KEY: sets kver (version), kdir (unpacked packages), kimage.
+# The newest version is looked up at most once in twelve hours.
+kernel_get() {
+	local memo=$cache/kernels/$1.version
+	kernel_fields "$1"
+	mkdir -p "$cache/kernels"
+	locked "kernel-$1" kernel_get_locked "$1" "$memo" || return 1
+	kver=$(cat "$memo")
+	kdir=$cache/kernels/$deb_arch/$kver
+	kimage=$kdir/boot/vmlinuz-$kver
+}
+
+kernel_get_locked() {
+	local v d
+	if [ -z "$(find "$2" -mmin -720 2>/dev/null)" ]; then
+		v=$(newest_kernel "$deb_arch" "$series" "$flavour") || return 1
+		d=$cache/kernels/$deb_arch/$v
+		if [ ! -e "$d/.complete" ]; then
+			rm -rf "$d"
+			deb_unpack "$d" "$deb_arch" "linux-image-$v" || return 1
+			kernel_uncompress "$d/lib/modules/$v" || return 1
+			: >"$d/.complete"
+		fi
+		printf '%s\n' "$v" >"$2"
+	fi
+}
+
+# kernel_uncompress TREE: plain .ko beside each .ko.xz that Debian ships, so that an image can hold either.
+kernel_uncompress() {
+	find "$1" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 xz -dk || return 1
+}
+
+# headers_get: the headers of kernel $kver in $hdir, ready for a cross build.
+headers_get() {
+	hdir=$kdir/headers
+	locked "headers-$deb_arch-$kver" headers_get_locked
+}
+
+headers_get_locked() {
+	local h=linux-headers-$kver deps common kbuild f src=$hdir/usr/src
+	[ -e "$hdir/.complete" ] && return 0
+	rm -rf "$hdir"
+	f=$(deb_get "$deb_arch" "$h") || return 1
+	deps=$(dpkg-deb -f "$f" Depends)
+	common=$(grep -oE 'linux-headers-[^ ,]+-common' <<<"$deps" | head -1)
+	kbuild=$(grep -oE 'linux-kbuild-[^ ,]+' <<<"$deps" | head -1)
+	deb_unpack "$hdir" "$deb_arch" "$h" "$common" || return 1
+	# kbuild's programs run here, not in the guest.
+	deb_unpack "$hdir" "$(dpkg --print-architecture)" "$kbuild" || return 1
+	sed -i "s|/usr/src/|$src/|g" "$src/$h/Makefile" "$src/$h/.kernelvariables" 2>/dev/null
+	local l
+	for l in scripts tools; do
+		ln -sfn "$hdir/usr/lib/$kbuild/$l" "$src/$common/$l"
+		[ ! -L "$src/$h/$l" ] || ln -sfn "$hdir/usr/lib/$kbuild/$l" "$src/$h/$l"
+	done
+	: >"$hdir/.complete"
+}
+
+# testmods_get: our test modules for kernel $kver, in $tdir. Built once for each state of their sources.
+testmods_get() {
+	local sum
+	sum=$(cat "$vm_dir"/modules/* | sha256sum | cut -c1-12)
+	tdir=$kdir/testmods-$sum
+	[ -e "$tdir/.complete" ] || locked "testmods-$deb_arch-$kver" testmods_build
+}
+
+testmods_build() {
+	local log=$cache/log/testmods-$deb_arch-$kver.log
+	[ -e "$tdir/.complete" ] && return 0
+	headers_get || return 1
+	say "building the test modules for $kver"
+	rm -rf "$tdir"; mkdir -p "$tdir"
+	cp "$vm_dir"/modules/* "$tdir/"
+	kbuild "$tdir" >"$log" 2>&1 || { tail -20 "$log" >&2; die "test modules for $kver do not build (log: $log)"; }
+	: >"$tdir/.complete"
+}
+
+# kbuild DIR: builds the out-of-tree modules of DIR. The two empty settings undo what headers configured
+# by a newer compiler would ask of this one.
+kbuild() {
+	"cross_$go_arch"
+	make -C "$hdir/usr/src/linux-headers-$kver" M="$1" ARCH="$karch" CROSS_COMPILE="$cross" CC="${cross}gcc" \
+		CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT= CONFIG_DEBUG_INFO_BTF_MODULES= modules
+}

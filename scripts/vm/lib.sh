@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What every part of the VM rig shares: where things are, messages, locks, the table of kernels.
+
+vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repo=$(cd "$vm_dir/../.." && pwd)
+cache=${SAFELOAD_CACHE:-$repo/.cache}
+mkdir -p "$cache/locks" "$cache/log"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "vm-test: $*"; exit 1; }
+
+# locked NAME COMMAND...: one at a time on this machine, for whatever changes the cache.
+locked() {
+	local name=$1; shift
+	(
+		exec 8>"$cache/locks/$name" || exit 1
+		flock 8 || exit 1
+		"$@"
+	)
+}
+
+# The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour.
+# To add one, add a line; machine_ARCH below says how QEMU runs that architecture.
+kernels_table() {
+	cat <<-'TABLE'
+		arm-6.12    armhf  arm    6.12  armmp
+		arm-6.1     armhf  arm    6.1   armmp
+		arm64-6.12  arm64  arm64  6.12  arm64
+		amd64-6.12  amd64  amd64  6.12  amd64
+	TABLE
+}
+
+# kernel_fields KEY: sets deb_arch, go_arch, series, flavour.
+kernel_fields() {
+	local key
+	while read -r key deb_arch go_arch series flavour; do
+		[ "$key" = "$1" ] && return 0
+	done < <(kernels_table)
+	die "no kernel $1 (known: $(kernels_table | awk '{printf "%s ", $1}'))"
+}
+
+# machine_ARCH: the QEMU command for a Go architecture, and its console.
+# One TCG thread: several were seen to stall arm64 and amd64 guests.
+machine_arm() {
+	qemu=(qemu-system-arm -M virt -cpu cortex-a15 -accel "tcg,thread=single") console=ttyAMA0
+}
+machine_arm64() {
+	qemu=(qemu-system-aarch64 -M virt -cpu cortex-a57 -accel "tcg,thread=single") console=ttyAMA0
+}
+machine_amd64() {
+	qemu=(qemu-system-x86_64 -M q35 -cpu max -accel "tcg,thread=single") console=ttyS0
+}
+
+# cross_ARCH: the C compiler prefix and the kernel's name for a Go architecture.
+cross_arm() { karch=arm cross=arm-linux-gnueabihf-; }
+cross_arm64() { karch=arm64 cross=aarch64-linux-gnu-; }
+cross_amd64() { karch=x86 cross=x86_64-linux-gnu-; }

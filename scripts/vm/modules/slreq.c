@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module whose init requests other modules, in every way that modules in the kernel do it.
+ * The rig makes copies of it under other names (slreq_XX), so that one source gives chains and rings.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/init.h>
+#include <linux/kmod.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+
+static char *req = "";
+module_param(req, charp, 0444);
+MODULE_PARM_DESC(req, "names to request during init, separated by commas; ':' instead of ',' too");
+
+static char *via = "self";
+module_param(via, charp, 0444);
+MODULE_PARM_DESC(via, "who requests: self (the loading task), kthread (init waits for it), work (init flushes it)");
+
+static unsigned int delay_ms;
+module_param(delay_ms, uint, 0444);
+MODULE_PARM_DESC(delay_ms, "sleep before the requests");
+
+static unsigned int hold_ms;
+module_param(hold_ms, uint, 0444);
+MODULE_PARM_DESC(hold_ms, "sleep after the requests");
+
+static int fail;
+module_param(fail, int, 0444);
+MODULE_PARM_DESC(fail, "errno with which init fails after all that");
+
+/* request_module()'s results: how many came back, and the last one that was not 0. */
+static int done;
+module_param(done, int, 0444);
+static int ret;
+module_param(ret, int, 0444);
+
+static void request_all(void)
+{
+	char *names = kstrdup(req, GFP_KERNEL), *rest = names, *one;
+
+	if (!names)
+		return;
+	while ((one = strsep(&rest, ",:")) != NULL) {
+		int r;
+
+		if (!*one)
+			continue;
+		r = request_module("%s", one);
+		pr_info("request %s returned %d\n", one, r);
+		if (r)
+			ret = r;
+		done++;
+	}
+	kfree(names);
+}
+
+static int request_thread(void *completion)
+{
+	request_all();
+	kthread_complete_and_exit(completion, 0);
+	return 0;
+}
+
+static void request_work(struct work_struct *unused)
+{
+	request_all();
+}
+
+static int __init slreq_init(void)
+{
+	pr_info("init: req=%s via=%s\n", req, via);
+	if (delay_ms)
+		msleep(delay_ms);
+
+	if (!strcmp(via, "kthread")) {
+		DECLARE_COMPLETION_ONSTACK(finished);
+		struct task_struct *t;
+
+		t = kthread_run(request_thread, &finished, "%s", KBUILD_MODNAME);
+		if (IS_ERR(t))
+			return PTR_ERR(t);
+		wait_for_completion(&finished);
+	} else if (!strcmp(via, "work")) {
+		struct work_struct work;
+
+		INIT_WORK_ONSTACK(&work, request_work);
+		queue_work(system_unbound_wq, &work);
+		flush_work(&work);
+		destroy_work_on_stack(&work);
+	} else {
+		request_all();
+	}
+
+	if (hold_ms)
+		msleep(hold_ms);
+	pr_info("init: done, returns %d\n", -fail);
+	return -fail;
+}
+
+static void __exit slreq_exit(void)
+{
+}
+
+module_init(slreq_init);
+module_exit(slreq_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("safeload test: requests modules during init");

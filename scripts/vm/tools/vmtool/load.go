@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// load is a program that loads a module in its own process, as systemd-udevd does with libkmod: it never
+// runs modprobe and knows nothing of safeload.
+//
+//	vmtool load FILE [param=value...]
+func load(args []string) int {
+	if len(args) < 1 {
+		return fatal("load: a file is needed")
+	}
+	f, err := os.Open(args[0])
+	if err != nil {
+		return fatal("load: %v", err)
+	}
+	defer f.Close()
+	// Go's preemption signal would abort a waiting finit_module with EINTR.
+	runtime.LockOSThread()
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, nil); err != nil {
+		return fatal("load: %v", err)
+	}
+	if err := unix.FinitModule(int(f.Fd()), strings.Join(args[1:], " "), 0); err != nil {
+		return fatal("load: finit_module %s: %v", args[0], err)
+	}
+	fmt.Println("loaded", args[0])
+	return 0
+}
