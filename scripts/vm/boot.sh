@@ -22,7 +22,7 @@ slot_take() {
 qemu_run() {
 	local dir=$1 limit=$2; shift 2
 	"machine_$go_arch"
-	timeout --kill-after=10 "$limit" "${qemu[@]}" -m "${VM_MEMORY:-768}" -smp 2 -no-reboot -nodefaults -display none \
+	timeout --kill-after=10 "$limit" "${qemu[@]}" -m "${VM_MEMORY:-768}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none \
 		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd" \
 		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*"
 }
@@ -54,8 +54,8 @@ boot() {
 	local end="the guest ended without a verdict"
 	[ "$status" != 124 ] || end="the guest was stopped after $limit s"
 	for c in "${expected[@]}"; do
-		grep -aF "#R# $c|" "$dir/log.txt" | sed 's/.*#R# //' | awk -v key="$key" -v log="$dir/log.txt" -F'|' -v OFS='|' \
-			'{print key, $1, $2, $3, $4, $5, log}' >"$dir/one"
+		grep -aF "#R# $c|" "$dir/log.txt" | sed 's/.*#R# //' | awk -v key="$key" -v file="$dir/log.txt" -F'|' -v OFS='|' \
+			'{print key, $1, $2, $3, $4, $5, file}' >"$dir/one"
 		if [ -s "$dir/one" ]; then cat "$dir/one"; else echo "$key|$c|fail|$((SECONDS - t0))|$end|$dir/log.txt"; fi
 	done >"$dir/results"
 	rm -f "$dir/one"

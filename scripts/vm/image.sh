@@ -28,10 +28,13 @@ binaries_get() {
 			die "--dist $dist: no safeload-modprobe-linux-$go_arch and safeload-linux-$go_arch in it"
 	else
 		say "building safeload for $go_arch"
-		(cd "$repo" && scripts/build.sh "$go_arch") >"$work/build-$go_arch.log" 2>&1 ||
-			{ tail -20 "$work/build-$go_arch.log" >&2; die "scripts/build.sh $go_arch failed"; }
-		cp "$repo/dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe"
-		cp "$repo/dist/safeload-linux-$go_arch" "$bdir/safeload"
+		if [ -x "$repo/scripts/build.sh" ]; then
+			(cd "$repo" && locked build scripts/build.sh "$go_arch") >"$work/build-$go_arch.log" 2>&1 &&
+				cp "$repo/dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe" &&
+				cp "$repo/dist/safeload-linux-$go_arch" "$bdir/safeload"
+		else
+			go_cross build -o "$bdir/safeload-modprobe" ./cmd/safeload-modprobe && go_cross build -o "$bdir/safeload" ./cmd/safeload
+		fi || { tail -20 "$work/build-$go_arch.log" >&2; die "safeload does not build for $go_arch"; }
 	fi
 	go_cross build -o "$bdir/vmtool" ./scripts/vm/tools/vmtool || die "scripts/vm/tools/vmtool does not build for $go_arch"
 	: >"$bdir/.complete"
@@ -73,7 +76,7 @@ image_make() {
 	rm -rf "$root"; mkdir -p "$root"/{bin,sbin,usr/bin,lib,etc/modprobe.d,stock,safe,t/cases,t/files,"lib/modules/$kver"}
 	cp "$udir/bin/busybox" "$root/bin/"
 	# Its own modprobe and friends are left out: a case must say which one it means.
-	busybox --list | grep -vxE 'modprobe|insmod|rmmod|lsmod|modinfo|depmod|busybox' | while read -r n; do ln -s busybox "$root/bin/$n"; done
+	busybox --list | grep -vxE 'modprobe|insmod|rmmod|lsmod|modinfo|depmod|busybox|init|linuxrc' | while read -r n; do ln -s busybox "$root/bin/$n"; done
 	cp -a "$udir/bin/kmod" "$root/usr/bin/kmod"
 	cp -a "$udir"/lib/. "$root/lib/" 2>/dev/null
 	[ ! -d "$udir/lib64" ] || cp -a "$udir/lib64" "$root/"
@@ -83,7 +86,7 @@ image_make() {
 	cp "$bdir/safeload-modprobe" "$root/safe/modprobe"
 	cp "$bdir/safeload" "$root/safe/safeload"
 	cp "$bdir/vmtool" "$root/t/vmtool"
-	cp "$vm_dir/guest/init" "$root/init"
+	install -m 0755 "$vm_dir/guest/init" "$root/init"
 	cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
 
 	local wanted=("${base_modules[@]}") copies=()

@@ -123,7 +123,7 @@ report() {
 			grep -a "#L# \($case: \|---\)" "$log" | tail -n 25 | sed 's/.*#L# /       | /'
 		fi
 	done <"$all"
-	pass=$(grep -c '|pass|' "$all"); fail=$(awk -F'|' '$4 == "fail"' "$all" | wc -l); skip=$(awk -F'|' '$4 == "skip"' "$all" | wc -l)
+	fail=$(awk -F'|' '$4 == "fail"' "$all" | wc -l); skip=$(awk -F'|' '$4 == "skip"' "$all" | wc -l)
 	pass=$(awk -F'|' '$4 == "pass"' "$all" | wc -l)
 	[ $((pass + fail + skip)) -gt 0 ] || { say "vm-test: nothing was run"; fail=1; }
 	[ "$fail" = 0 ] || keep_failed

@@ -121,7 +121,12 @@ one() {
 		kill -9 "$_pid" 2>/dev/null
 	fi
 	IFS='|' read -r _v _text </tmp/verdict
-	[ "$_v" != fail ] || explain "$case"
+	if [ "$_v" = fail ]; then
+		explain "$case"
+		for _o in /tmp/job/"$case"*.out /tmp/job/run.*.out; do
+			[ -s "$_o" ] && head -n 8 "$_o" | sed "s|^|#L# $case: ${_o##*/}: |"
+		done
+	fi
 	result "$case" "$1" "$_v" "$(seconds $(($(now) - _t0)))" "$_text"
 }
 
