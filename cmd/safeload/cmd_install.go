@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"safeload/install"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "install",
+		args:    "[-n] [--via sysctl|divert] [--root DIR] [--helper FILE]",
+		summary: "make safeload-modprobe the kernel's modprobe",
+		run:     func(args []string, out, errs io.Writer) int { return runInstall("install", args, out, errs) },
+	}, command{
+		name:    "uninstall",
+		args:    "[-n] [--root DIR]",
+		summary: "undo safeload install, exactly",
+		run:     func(args []string, out, errs io.Writer) int { return runInstall("uninstall", args, out, errs) },
+	})
+}
+
+func runInstall(name string, args []string, stdout, stderr io.Writer) int {
+	o := install.Options{Report: func(line string) { fmt.Fprintln(stdout, line) }}
+	fs := flag.NewFlagSet("safeload "+name, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	do := install.Uninstall
+	if name == "install" {
+		do = install.Install
+		fs.StringVar((*string)(&o.Via), "via", string(install.Sysctl), "how: `WAY` is sysctl (kernel.modprobe) or divert (dpkg-divert)")
+		fs.StringVar(&o.Helper, "helper", "", "the safeload-modprobe to install (default: the one beside safeload)")
+	}
+	fs.StringVar(&o.Root, "root", "/", "the system in `DIR`, such as an image, not the running one")
+	fs.BoolVar(&o.DryRun, "n", false, "change nothing, say what would be done")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	} else if err != nil {
+		return exitUsage
+	}
+	if fs.NArg() > 0 {
+		return usageError(name, stderr)
+	}
+	if err := do(o); err != nil {
+		fmt.Fprintf(stderr, "safeload: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}

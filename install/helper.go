@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// FindHelper returns the safeload-modprobe beside this program, else the one
+// in a system directory.
+func FindHelper() (string, error) {
+	var dirs []string
+	if exe, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Dir(exe))
+	}
+	dirs = append(dirs, "/usr/sbin", "/usr/local/sbin")
+	for _, d := range dirs {
+		p := filepath.Join(d, "safeload-modprobe")
+		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("no safeload-modprobe in %s: name it with --helper FILE", strings.Join(dirs, ", "))
+}
+
+// prepare finds all out and tries all that can be tried before anything
+// changes. old is what an earlier Install noted, or nil.
+func (r *run) prepare(old *State) (*State, error) {
+	if err := r.findSource(old); err != nil {
+		return nil, err
+	}
+	st := &State{Via: r.o.Via}
+	if old != nil {
+		*st = *old
+	}
+	st.Helper, st.Copied = r.place(old)
+	if st.Via == Divert {
+		file, names, err := r.modprobeFile()
+		if err != nil {
+			return nil, err
+		}
+		// The helper's own place does not matter: a copy takes modprobe's.
+		st.Helper, st.Copied = r.inside(file), false
+		if old == nil {
+			st.Diverted = names
+		}
+	}
+	like := ""
+	if old == nil {
+		if r.live {
+			now, err := readKnob(r.path(sysctlKnob))
+			if err != nil && st.Via == Sysctl {
+				return nil, err
+			}
+			st.Known, st.Previous = err == nil, now
+			r.remark(st)
+		}
+		like = r.present(st)
+		if err := r.o.try(trial{root: r.o.Root, path: like, old: true}); err != nil {
+			if st.Via == Divert {
+				return nil, fmt.Errorf("the present modprobe does not work, which a diversion would keep: %w", err)
+			}
+			r.say("note: the present modprobe does not work: " + err.Error())
+			st.Broken, like = true, ""
+		}
+	}
+	return st, r.tryNew(like)
+}
+
+// remark says what of kernel.modprobe as it is may surprise.
+func (r *run) remark(st *State) {
+	switch {
+	case st.Known && st.Previous == "":
+		r.say("note: kernel.modprobe is empty: this system had the kernel's requests turned off")
+	case st.Known && st.Via == Sysctl && st.Previous == st.Helper:
+		st.Previous = defaultPath // an installation that nothing is noted of
+	case st.Known && st.Via == Divert && st.Previous != modprobeNames[0] && st.Previous != modprobeNames[1]:
+		r.say("note: kernel.modprobe is " + st.Previous + ": the kernel will not meet the diverted modprobe")
+	}
+}
+
+func (r *run) findSource(old *State) (err error) {
+	r.source = r.o.Helper
+	if r.source == "" && r.o.Root != "/" {
+		if p := r.path("/usr/sbin/safeload-modprobe"); exists(p) {
+			r.source = p
+		}
+	}
+	if r.source == "" {
+		if r.source, err = FindHelper(); err != nil {
+			return err
+		}
+	}
+	if r.source, err = filepath.Abs(r.source); err != nil {
+		return err
+	}
+	fi, err := os.Stat(r.source)
+	if err != nil {
+		return fmt.Errorf("find the helper: %w", err)
+	}
+	if !fi.Mode().IsRegular() {
+		return fmt.Errorf("the helper %s is no file", r.source)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// place says where the kernel will find the helper: where it is, if only root
+// can write there, else in a copy of our own.
+func (r *run) place(old *State) (helper string, copied bool) {
+	if old != nil && old.Copied {
+		return old.Helper, true
+	}
+	inside := r.inside(r.source)
+	if inside == "" || volatile(inside) || onlyRoot(r.source, r.o.Root) != nil {
+		return ownHelper, inside != ownHelper
+	}
+	return inside, false
+}
+
+// volatile are directories that a boot may find empty.
+func volatile(path string) bool {
+	for _, d := range []string{"/tmp/", "/run/", "/dev/", "/var/tmp/", "/mnt/", "/media/", "/home/", "/root/"} {
+		if strings.HasPrefix(path, d) {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyRoot fails if anybody else can change what path leads to.
+func onlyRoot(path, root string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for p := real; ; p = filepath.Dir(p) {
+		var st unix.Stat_t
+		if err := unix.Lstat(p, &st); err != nil {
+			return err
+		}
+		if st.Uid != 0 || st.Mode&0o022 != 0 {
+			return fmt.Errorf("%s can be changed by others than root", p)
+		}
+		if p == root || p == "/" {
+			return nil
+		}
+	}
+}
+
+// present is the modprobe in force, as the system itself names it.
+func (r *run) present(st *State) string {
+	if st.Previous != "" && st.Via == Sysctl {
+		return st.Previous
+	}
+	for _, n := range modprobeNames {
+		if _, err := os.Lstat(r.path(n)); err == nil {
+			return n
+		}
+	}
+	return defaultPath
+}
+
+// tryNew tries the helper. One that lies outside of the root is taken there
+// for the time of the trial.
+func (r *run) tryNew(like string) error {
+	if err := r.rightMachine(); err != nil {
+		return err
+	}
+	t := trial{root: r.o.Root, path: r.inside(r.source), like: like}
+	if t.path == "" {
+		if r.o.DryRun {
+			r.say("note: " + r.source + " lies outside of " + r.o.Root + " and is not tried in a dry run")
+			return nil
+		}
+		taken, err := takeInto(r.o.Root, r.source)
+		if err != nil {
+			return fmt.Errorf("take the helper to %s to try it: %w", r.o.Root, err)
+		}
+		defer os.Remove(taken)
+		t.path = r.inside(taken)
+	}
+	if err := r.o.try(t); err != nil {
+		return fmt.Errorf("the new modprobe %s was tried and does not work, nothing was changed: %w", r.source, err)
+	}
+	return nil
+}
+
+func takeInto(root, file string) (path string, err error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(root, ".safeload-trial-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(0o700), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// rightMachine compares the helper with the programs of an image, which may
+// not run here. On the running system the trial says more.
+func (r *run) rightMachine() error {
+	if r.o.Root == "/" {
+		return nil
+	}
+	helper, err := machine(r.source)
+	if err != nil {
+		return fmt.Errorf("the helper %s: %w", r.source, err)
+	}
+	for _, name := range []string{"/bin/kmod", "/usr/bin/kmod", "/bin/sh", "/bin/busybox"} {
+		p := resolve(r.o.Root, name)
+		if have, err := machine(p); err == nil {
+			if have != helper {
+				return fmt.Errorf("the helper %s is for %v, %s of this system is for %v", r.source, helper, name, have)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+func machine(path string) (elf.Machine, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Machine, nil
+}
+
+// resolve follows a last link too, within the root.
+func resolve(root, name string) string {
+	for range 8 {
+		p := inRoot(root, name)
+		target, err := os.Readlink(p)
+		if err != nil {
+			return p
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(strings.TrimPrefix(p, strings.TrimSuffix(root, "/"))), target)
+		}
+		name = target
+	}
+	return inRoot(root, name)
+}
+
+// tryOld makes sure that there is something to go back to.
+func (r *run) tryOld(st *State) error {
+	if st.Broken {
+		return nil
+	}
+	t := trial{root: r.o.Root, path: st.Previous, old: true}
+	if st.Via == Divert {
+		file, _, err := r.modprobeFile()
+		if err != nil {
+			return err
+		}
+		if kept := file + keptSuffix; exists(resolve(r.o.Root, r.inside(kept))) {
+			t.path = r.inside(kept)
+		} else {
+			t.path = r.inside(file)
+		}
+	} else if t.path == "" {
+		t.path = defaultPath
+	}
+	if err := r.o.try(t); err != nil {
+		return fmt.Errorf("uninstall: the modprobe to go back to, %s, does not work, so nothing was changed (install kmod first): %w", t.path, err)
+	}
+	return nil
+}

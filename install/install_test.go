@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// system is a made-up root with a modprobe; the package's real use, with
+// dpkg-divert, chroot and the real helper, is scripts/pkg-test.sh.
+type system struct {
+	t     *testing.T
+	root  string
+	lines []string
+	calls []string // of dpkg-divert
+	fail  func(t trial) error
+}
+
+func newSystem(t *testing.T, merged bool) *system {
+	if os.Geteuid() != 0 {
+		t.Skip("changes owners' files: needs root")
+	}
+	s := &system{t: t, root: t.TempDir()}
+	if merged {
+		s.mkdir("usr/sbin")
+		if err := os.Symlink("usr/sbin", s.root+"/sbin"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write("sbin/modprobe.real", "#!/bin/sh\n")
+	if err := os.Symlink("modprobe.real", s.root+"/sbin/modprobe"); err != nil {
+		t.Fatal(err)
+	}
+	s.write("proc/sys/kernel/modprobe", "/sbin/modprobe\n")
+	s.write("var/lib/dpkg/diversions", "")
+	return s
+}
+
+func (s *system) mkdir(dir string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Join(s.root, dir), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *system) write(name, text string) {
+	s.t.Helper()
+	s.mkdir(filepath.Dir(name))
+	if err := os.WriteFile(filepath.Join(s.root, name), []byte(text), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *system) read(name string) string {
+	b, err := os.ReadFile(filepath.Join(s.root, name))
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return string(b)
+}
+
+func (s *system) options(via Via) Options {
+	live := true
+	exe, err := os.Executable() // an ELF file of this machine
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Options{
+		Root: s.root, Via: via, Helper: exe, live: &live,
+		Report: func(l string) { s.lines = append(s.lines, l) },
+		try: func(t trial) error {
+			if s.fail != nil {
+				return s.fail(t)
+			}
+			return nil
+		},
+		divert: func(args ...string) error {
+			s.calls = append(s.calls, strings.Join(args[len(args)-2:], " "))
+			name := args[len(args)-1]
+			entry := name + "\n" + name + keptSuffix + "\n:\n"
+			text := s.read("var/lib/dpkg/diversions")
+			if args[len(args)-2] == "--add" {
+				text += entry
+			} else {
+				text = strings.Replace(text, entry, "", 1)
+			}
+			s.write("var/lib/dpkg/diversions", text)
+			return nil
+		},
+	}
+}
+
+// snapshot is every file with its type and content.
+func (s *system) snapshot() string {
+	var b strings.Builder
+	err := filepath.WalkDir(s.root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b.WriteString(p + " " + d.Type().String() + " ")
+		if d.Type()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(p)
+			b.WriteString(target + "\n")
+			return err
+		}
+		text, err := os.ReadFile(p)
+		b.Write(text)
+		b.WriteString("\n")
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestThereAndBack(t *testing.T) {
+	for _, via := range []Via{Sysctl, Divert} {
+		for _, merged := range []bool{false, true} {
+			s := newSystem(t, merged)
+			before := s.snapshot()
+			dry := s.options(via)
+			dry.DryRun = true
+			if err := Install(dry); err != nil {
+				t.Fatal(err)
+			}
+			if s.snapshot() != before {
+				t.Errorf("%s: a dry run changed something", via)
+			}
+			if err := Install(s.options(via)); err != nil {
+				t.Fatalf("%s: %v", via, err)
+			}
+			after := s.snapshot()
+			s.lines = nil
+			if err := Install(s.options(via)); err != nil {
+				t.Fatal(err)
+			}
+			if s.snapshot() != after || !strings.Contains(strings.Join(s.lines, "\n"), "nothing to change") {
+				t.Errorf("%s: the second install changed something: %q", via, s.lines)
+			}
+			if via == Sysctl && s.read("proc/sys/kernel/modprobe") != ownHelper+"\n" {
+				t.Errorf("kernel.modprobe is %q", s.read("proc/sys/kernel/modprobe"))
+			}
+			if via == Divert && merged != (len(s.calls) == 2) {
+				t.Errorf("merged %v: dpkg-divert called with %q", merged, s.calls)
+			}
+			if err := Uninstall(s.options("")); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.snapshot(); got != before {
+				t.Errorf("%s, merged %v: not as before:\n%s\nwas\n%s", via, merged, got, before)
+			}
+			if err := Uninstall(s.options("")); err != nil {
+				t.Errorf("%s: second uninstall: %v", via, err)
+			}
+		}
+	}
+}
+
+func TestNewDoesNotWork(t *testing.T) {
+	for _, via := range []Via{Sysctl, Divert} {
+		s := newSystem(t, true)
+		before := s.snapshot()
+		s.fail = func(t trial) error {
+			if t.old {
+				return nil
+			}
+			return errors.New("boom")
+		}
+		if err := Install(s.options(via)); err == nil || s.snapshot() != before {
+			t.Errorf("%s: error %v, and changes:\n%s", via, err, s.snapshot())
+		}
+	}
+}
+
+// A helper that works where it lies but not in modprobe's place.
+func TestFallsBack(t *testing.T) {
+	s := newSystem(t, true)
+	before := s.snapshot()
+	s.fail = func(t trial) error {
+		if t.path == "/usr/sbin/modprobe" {
+			return errors.New("boom")
+		}
+		return nil
+	}
+	if err := Install(s.options(Divert)); err == nil || s.snapshot() != before {
+		t.Errorf("error %v, and changes:\n%s", err, s.snapshot())
+	}
+}
+
+func TestNothingToGoBackTo(t *testing.T) {
+	s := newSystem(t, true)
+	if err := Install(s.options(Sysctl)); err != nil {
+		t.Fatal(err)
+	}
+	after := s.snapshot()
+	s.fail = func(t trial) error { return errors.New("kmod is gone") }
+	if err := Uninstall(s.options("")); err == nil || s.snapshot() != after {
+		t.Errorf("error %v, and changes:\n%s", err, s.snapshot())
+	}
+}
+
+func TestLaterSettingWins(t *testing.T) {
+	s := newSystem(t, true)
+	s.write("etc/sysctl.d/90-site.conf", "-kernel/modprobe=/bin/false\n")
+	before := s.snapshot()
+	err := Install(s.options(Sysctl))
+	if err == nil || !strings.Contains(err.Error(), "90-site.conf") || s.snapshot() != before {
+		t.Errorf("error %v, and changes:\n%s", err, s.snapshot())
+	}
+}
+
+func TestOthersChangesStay(t *testing.T) {
+	s := newSystem(t, true)
+	if err := Install(s.options(Sysctl)); err != nil {
+		t.Fatal(err)
+	}
+	s.write("proc/sys/kernel/modprobe", "/site/modprobe\n")
+	s.write("etc/sysctl.d/60-safeload.conf", "kernel.modprobe=/site/modprobe\n")
+	if err := Uninstall(s.options("")); err != nil {
+		t.Fatal(err)
+	}
+	if s.read("proc/sys/kernel/modprobe") != "/site/modprobe\n" || !strings.Contains(s.read("etc/sysctl.d/60-safeload.conf"), "/site/") {
+		t.Error("what somebody else set was undone")
+	}
+}
+
+func TestInRoot(t *testing.T) {
+	root := t.TempDir()
+	for name, target := range map[string]string{"sbin": "usr/sbin", "abs": "/usr/sbin", "up": "../../../usr", "loop": "loop"} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for in, want := range map[string]string{"/sbin/x": "/usr/sbin/x", "/abs/x": "/usr/sbin/x", "/up/x": "/usr/x", "/a/b": "/a/b", "/loop/x": "/loop/x"} {
+		if got := inRoot(root, in); got != root+want {
+			t.Errorf("inRoot(%s) = %s, want %s in the root", in, got, want)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	want := State{Via: Divert, Helper: "/usr/sbin/modprobe", Previous: "", Known: true, Broken: true, Diverted: []string{"/a", "/b"}}
+	got, err := parseState(string(want.encode()))
+	if err != nil || string(got.encode()) != string(want.encode()) || !got.Known {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, damaged := range []string{"", "via=sysctl\n", "via=x\nhelper=/a\n", "helper=/a\nvia"} {
+		if _, err := parseState(damaged); err == nil {
+			t.Errorf("%q is taken for a state", damaged)
+		}
+	}
+}
+
+func TestSample(t *testing.T) {
+	got := sample("kernel/a-b.ko.xz: kernel/c.ko\nkernel/c.ko:\n")
+	if len(got) != 2 || got[0] != "a-b" || got[1] != "c" || len(sample("")) != 0 {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// State is what an installation changed, as written to
+// /var/lib/safeload/installed.
+type State struct {
+	Via    Via
+	Helper string // the path by which the kernel or PATH finds it, in the system
+	Copied bool   // Helper is a copy of ours, to go with the installation
+
+	// Previous is kernel.modprobe as it was, if that is Known.
+	Previous string
+	Known    bool
+	// Broken says that there was no working modprobe before either.
+	Broken bool
+	// Diverted are the names that dpkg was told of.
+	Diverted []string
+}
+
+func (s *State) encode() []byte {
+	var b strings.Builder
+	b.WriteString("# What safeload install changed; safeload uninstall reads it.\n")
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%s=%s\n", key, value)
+		}
+	}
+	line("via", string(s.Via))
+	line("helper", s.Helper)
+	line("copied", flag(s.Copied))
+	if s.Known {
+		b.WriteString("previous=" + s.Previous + "\n")
+	}
+	line("broken", flag(s.Broken))
+	for _, d := range s.Diverted {
+		line("diverted", d)
+	}
+	return []byte(b.String())
+}
+
+func flag(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+// readState returns nil without an error if nothing is installed.
+func readState(path string) (*State, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is installed: %w", err)
+	}
+	s, err := parseState(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("read what is installed from %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseState(text string) (*State, error) {
+	s := &State{}
+	for _, l := range strings.Split(text, "\n") {
+		if l == "" || l[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(l, "=")
+		if !ok {
+			return nil, fmt.Errorf("line %q is no key=value", l)
+		}
+		switch key {
+		case "via":
+			s.Via = Via(value)
+		case "helper":
+			s.Helper = value
+		case "copied":
+			s.Copied = value == "yes"
+		case "previous":
+			s.Previous, s.Known = value, true
+		case "broken":
+			s.Broken = value == "yes"
+		case "diverted":
+			s.Diverted = append(s.Diverted, value)
+		}
+	}
+	if s.Via != Sysctl && s.Via != Divert || !strings.HasPrefix(s.Helper, "/") {
+		return nil, errors.New("it is damaged: neither sysctl nor divert, or no helper")
+	}
+	return s, nil
+}
+
+func (r *run) writeState(st *State) error {
+	return r.writeFile(stateFile, st.encode(), 0o644, "write "+stateFile+": what was there before")
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// trial is a modprobe to be tried: as the kernel calls it, and against the
+// module trees that are there. It loads nothing.
+type trial struct {
+	root string // of the system it is for
+	path string // within root
+	like string // a modprobe of the system whose answers it must give; or empty
+	// old is one of another make, perhaps kept under another name: it is
+	// called modprobe, and asked for less.
+	old bool
+}
+
+// A name that no module has, and what the kernel gives a helper (call_modprobe
+// in kernel/module/kmod.c).
+const noModule = "safeload-trial-no-such-module"
+
+var kernelEnv = []string{"HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}
+
+// Limits of a trial.
+const (
+	trialTime  = 20 * time.Second
+	trialNames = 24
+)
+
+func try(t trial) error {
+	if !exists(resolve(t.root, t.path)) {
+		return fmt.Errorf("%s: %w", t.path, os.ErrNotExist)
+	}
+	if t.root != "/" {
+		if m, err := machine(resolve(t.root, t.path)); err == nil && m != native() {
+			return nil // the image is for another machine: being there must do
+		}
+		if os.Geteuid() != 0 {
+			return nil // a dry run: no chroot
+		}
+	}
+	if !t.old {
+		out, code, err := t.run("-V")
+		if err != nil || code != 0 || !strings.Contains(string(out), "kmod version") {
+			return fmt.Errorf("%s -V: %s", t.path, outcome(out, code, err))
+		}
+	}
+	if err := t.asHelper(); err != nil {
+		return err
+	}
+	return t.compare()
+}
+
+// native is the machine that this program was built for.
+func native() elf.Machine {
+	return map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "arm": elf.EM_ARM}[runtime.GOARCH]
+}
+
+func (t trial) command(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, t.path)
+	c.Args = append([]string{t.path}, args...)
+	if t.old {
+		c.Args[0] = "modprobe"
+	}
+	c.Env, c.Dir = kernelEnv, "/"
+	c.SysProcAttr = &syscall.SysProcAttr{}
+	if t.root != "/" {
+		c.SysProcAttr.Chroot = t.root
+	}
+	return c
+}
+
+func (t trial) run(args ...string) (out []byte, code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
+	defer cancel()
+	c := t.command(ctx, args...)
+	out, err = c.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return out, exit.ExitCode(), nil
+	}
+	return out, 0, err
+}
+
+func outcome(out []byte, code int, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("exit %d, %q", code, firstLine(out))
+}
+
+func firstLine(b []byte) string {
+	l, _, _ := bytes.Cut(b, []byte("\n"))
+	return string(l)
+}
+
+// asHelper calls it as the kernel does, without any open descriptor, for a
+// name that does not exist: 1 is the answer.
+func (t trial) asHelper() error {
+	c := t.command(context.Background(), "-q", "--", noModule)
+	p, err := os.StartProcess(c.Path, c.Args, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: nil, Sys: c.SysProcAttr})
+	if err != nil {
+		return err
+	}
+	timer := time.AfterFunc(trialTime, func() { _ = p.Kill() })
+	defer timer.Stop()
+	s, err := p.Wait()
+	if err != nil {
+		return err
+	}
+	if !s.Exited() || s.ExitCode() == 0 || s.ExitCode() > 1 && !t.old {
+		return fmt.Errorf("%s -q -- %s, started as the kernel does: %v, not exit status 1", t.path, noModule, s)
+	}
+	return nil
+}
+
+// compare asks both for the files that some modules of each tree would load.
+func (t trial) compare() error {
+	if t.like == "" {
+		return nil
+	}
+	old := trial{root: t.root, path: t.like, old: true}
+	trees, _ := filepath.Glob(filepath.Join(inRoot(t.root, "/lib/modules/"), "*", "modules.dep"))
+	for _, dep := range trees {
+		version := filepath.Base(filepath.Dir(dep))
+		text, err := os.ReadFile(dep)
+		if err != nil {
+			return err
+		}
+		names := sample(string(text))
+		if len(names) == 0 {
+			continue
+		}
+		args := append([]string{"-D", "-a", "-S", version}, names...)
+		want, wantCode, err := old.run(args...)
+		if err != nil || wantCode != 0 {
+			continue // no measure to hold it to
+		}
+		got, code, err := t.run(args...)
+		if err != nil || code != wantCode || !bytes.Equal(got, want) {
+			return fmt.Errorf("%s and %s disagree on the modules of %s: %s against %s", t.path, t.like, version,
+				outcome(differing(got, want), code, err), outcome(differing(want, got), wantCode, nil))
+		}
+	}
+	return nil
+}
+
+// differing returns a from the line on where it is not b.
+func differing(a, b []byte) []byte {
+	for {
+		la, ra, ok := bytes.Cut(a, []byte("\n"))
+		lb, rb, _ := bytes.Cut(b, []byte("\n"))
+		if !bytes.Equal(la, lb) || !ok {
+			return a
+		}
+		a, b = ra, rb
+	}
+}
+
+// sample takes module names from all over a modules.dep.
+func sample(text string) []string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	step := max(1, len(lines)/trialNames)
+	var names []string
+	for i := 0; i < len(lines); i += step {
+		path, _, ok := strings.Cut(lines[i], ":")
+		if name, _, _ := strings.Cut(filepath.Base(path), "."); ok && name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
