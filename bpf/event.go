@@ -21,8 +21,8 @@ const (
 	LoadBegin                  // ID load; Ret is the descriptor, or -1 (init_module)
 	Init                       // ID load; it has its Name and its init runs next
 	LoadEnd                    // ID load; Ret is the system call's result
-	Wait                       // ID load, Peer the load it waits for, 0 if that one is not known
-	Finding                    // ID load (0: about to be opened), Peer the load it would wait for, which waits for it
+	Wait                       // ID load, Peer the load it waits for, 0 if that one is not known; Cert if that one waits for it
+	Opened                     // Peer the load that waits for this task, which has just opened its file; Cert is set
 	Fork                       // Ret is the child, which descends from Ctx as its parent TID does
 	Exec                       // Comm is the new one
 	Exit
@@ -31,7 +31,7 @@ const (
 )
 
 var kindNames = [...]string{"", "request", "child", "request-end", "load", "init", "load-end",
-	"wait", "finding", "fork", "exec", "exit", "blocked", "unblocked"}
+	"wait", "opened", "fork", "exec", "exit", "blocked", "unblocked"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) && k > 0 {
@@ -65,7 +65,7 @@ func (h Hop) String() string {
 	return "hop-" + strconv.Itoa(int(h))
 }
 
-// WaitHow says on which path a [Wait] or [Finding] waits.
+// WaitHow says on which path a [Wait] or [Opened] waits.
 type WaitHow uint32
 
 // The paths of a wait.
@@ -90,10 +90,10 @@ func (h WaitHow) String() string {
 	return "wait-" + strconv.Itoa(int(h))
 }
 
-// Certainty of a [Finding].
+// Certainty that a load waits for itself; 0 if the probe saw no cycle.
 type Certainty uint32
 
-// A finding is likely while one of its hops goes over a kernel thread or a
+// A cycle is likely while one of its hops goes over a kernel thread or a
 // work item and the load behind it may still be running for other reasons.
 const (
 	Likely Certainty = iota + 1
@@ -121,9 +121,9 @@ type Event struct {
 	Kind   Kind
 	TID    uint32 // in the initial pid namespace
 	TGID   uint32
-	How    uint32 // Hop of a Request, WaitHow of a Wait or Finding
+	How    uint32 // Hop of a Request, WaitHow of a Wait or Opened
 	Cert   Certainty
-	Ret    int32  // of a Finding: the signal that was sent, or -1
+	Ret    int32  // of a Wait or Opened: the signal that was sent, or -1
 	Comm   string // at most 15 bytes, any but NUL
 	Name   string // module or requested name, any bytes but NUL
 }

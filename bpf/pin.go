@@ -48,7 +48,7 @@ func (p *Probe) pinTo(dir string) error {
 		m    *ebpf.Map
 	}{
 		{"tasks", p.maps.Tasks}, {"loads", p.maps.Loads}, {"requests", p.maps.Requests},
-		{"names", p.maps.Names}, {"intents", p.maps.Intents}, {"flags", p.maps.Flags},
+		{"names", p.maps.Names}, {"flags", p.maps.Flags},
 		{"owner", p.maps.Owner},
 	} {
 		if err := m.m.Pin(filepath.Join(own, m.name)); err != nil {

@@ -19,6 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrWoken is what a Read returns after a Wake.
+var ErrWoken = ringbuf.ErrFlushed
+
 // Options of a [Probe].
 type Options struct {
 	// Signal is sent to a waiter in its own context when its wait is proven to
@@ -308,7 +311,10 @@ func (p *Probe) Waiting(load uint64) bool {
 	return p.maps.Loads.Lookup(load, &buf) == nil
 }
 
-const loadSize = 8*8 + 4*4 + 64
+const loadSize = 8*8 + 6*4 + 64
+
+// Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.
+func (p *Probe) Wake() { p.events.Flush() }
 
 // Close detaches the probe and removes its pins.
 func (p *Probe) Close() error {

@@ -22,7 +22,6 @@ const (
 	probeMapEvents          = "events"
 	probeMapFlags           = "flags"
 	probeMapInodes          = "inodes"
-	probeMapIntents         = "intents"
 	probeMapKthreads        = "kthreads"
 	probeMapLoads           = "loads"
 	probeMapLost            = "lost"
@@ -148,7 +147,6 @@ type probeMapSpecs struct {
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flags     *ebpf.MapSpec `ebpf:"flags"`
 	Inodes    *ebpf.MapSpec `ebpf:"inodes"`
-	Intents   *ebpf.MapSpec `ebpf:"intents"`
 	Kthreads  *ebpf.MapSpec `ebpf:"kthreads"`
 	Loads     *ebpf.MapSpec `ebpf:"loads"`
 	Lost      *ebpf.MapSpec `ebpf:"lost"`
@@ -206,7 +204,6 @@ type probeMaps struct {
 	Events    *ebpf.Map `ebpf:"events"`
 	Flags     *ebpf.Map `ebpf:"flags"`
 	Inodes    *ebpf.Map `ebpf:"inodes"`
-	Intents   *ebpf.Map `ebpf:"intents"`
 	Kthreads  *ebpf.Map `ebpf:"kthreads"`
 	Loads     *ebpf.Map `ebpf:"loads"`
 	Lost      *ebpf.Map `ebpf:"lost"`
@@ -229,7 +226,6 @@ func (m *probeMaps) Close() error {
 		m.Events,
 		m.Flags,
 		m.Inodes,
-		m.Intents,
 		m.Kthreads,
 		m.Loads,
 		m.Lost,

@@ -27,9 +27,12 @@ struct cycle {
  * asleep in a completion: then its init waits for someone else to finish. */
 INLINE u32 hop_cert(struct load *l, u32 hop)
 {
-	if (hop == HOP_TASK || (l->flags & LOAD_BLOCKED))
+	if (hop == HOP_TASK)
 		return CERT_PROVEN;
-	return CERT_LIKELY;
+	/* Before the look: if it falls asleep right now, it sees this and says
+	 * so (wait_completion). */
+	l->suspect = 1;
+	return (l->flags & LOAD_BLOCKED) ? CERT_PROVEN : CERT_LIKELY;
 }
 
 INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
@@ -48,10 +51,8 @@ INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
 			struct load *l = map_lookup(&loads, &id);
 			if (!l)
 				return 0;
-			if (hop_cert(l, r->hop) == CERT_LIKELY) {
-				l->flags |= LOAD_SUSPECT;
+			if (hop_cert(l, r->hop) == CERT_LIKELY)
 				c->cert = CERT_LIKELY;
-			}
 			if (id == target)
 				return 1;
 		}
@@ -91,33 +92,29 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 	return 0;
 }
 
-/* The current task, descending from ctx, waits for target. Reports a cycle, and
- * ends the wait if told to and only if it is proven. */
-INLINE void close_cycle(u64 waiter, u64 target, u64 ctx, u32 how, char *name)
+struct verdict {
+	u32 cert; /* 0: no cycle was seen */
+	s32 sent; /* signal, -1 none */
+};
+
+/* The current task, descending from ctx, is about to wait for target. Ends the
+ * wait if told to, and only if it is proven to be for itself. */
+INLINE struct verdict close_cycle(u64 target, u64 ctx, u32 how)
 {
+	struct verdict v = { .sent = -1 };
 	struct cycle c = {};
 	u64 one = 1;
-	s32 sent = -1;
 
 	if (!ctx || !target)
-		return;
+		return v;
 	if (!walk_up(target, ctx, &c) && !walk_down(target, ctx, &c))
-		return;
+		return v;
+	v.cert = c.cert;
 	struct config *k = cfg();
 	if (k && k->signal && c.cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
 	    !map_update(&claims, &c.newest, &one, BPF_NOEXIST))
-		sent = send_signal(k->signal) ? -1 : (s32)k->signal;
-
-	struct event *e = event_new(EV_FINDING, waiter, target);
-	if (!e)
-		return;
-	e->ctx = ctx;
-	e->how = how;
-	e->cert = c.cert;
-	e->ret = sent;
-	if (name)
-		probe_read_kernel(e->name, sizeof(e->name), name);
-	event_send(e);
+		v.sent = send_signal(k->signal) ? -1 : (s32)k->signal;
+	return v;
 }
 
 #endif

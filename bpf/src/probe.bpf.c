@@ -231,7 +231,18 @@ int open_file(struct pt_regs *regs)
 	u64 *owner = map_lookup(&inodes, &inode);
 	if (!owner)
 		return 0;
-	close_cycle(0, *owner, t->ctx, WAIT_OPEN, 0);
+	u64 target = *owner, ctx = t->ctx;
+	struct verdict v = close_cycle(target, ctx, WAIT_OPEN);
+	if (!v.cert)
+		return 0;
+	struct event *e = event_new(EV_OPEN, 0, target);
+	if (!e)
+		return 0;
+	e->ctx = ctx;
+	e->how = WAIT_OPEN;
+	e->cert = v.cert;
+	e->ret = v.sent;
+	event_send(e);
 	return 0;
 }
 
@@ -246,15 +257,19 @@ INLINE void waits_for(struct load *l, u64 target, u32 how, char *name)
 	r = map_lookup(&requests, &ctx);
 	if (r && target)
 		r->next = target;
+	/* Published above, looked at here: of two that close a cycle at the same
+	 * time at least one sees it. */
+	struct verdict v = close_cycle(target, ctx, how);
 	struct event *e = event_new(EV_WAIT, id, target);
-	if (e) {
-		e->ctx = ctx;
-		e->how = how;
-		if (name)
-			probe_read_kernel(e->name, sizeof(e->name), name);
-		event_send(e);
-	}
-	close_cycle(id, target, ctx, how, name);
+	if (!e)
+		return;
+	e->ctx = ctx;
+	e->how = how;
+	e->cert = v.cert;
+	e->ret = v.sent;
+	if (name)
+		probe_read_kernel(e->name, sizeof(e->name), name);
+	event_send(e);
 }
 
 /* Only a wait that really starts evaluates this, once more at each wake-up. */
@@ -311,7 +326,7 @@ INLINE int wait_completion(u64 completion, int hard, int idempotent)
 		return 0;
 	if (l->flags & LOAD_INIT) {
 		l->flags |= LOAD_BLOCKED;
-		if (l->flags & LOAD_SUSPECT) {
+		if (l->suspect) {
 			struct event *e = event_new(EV_BLOCKED, l->id, 0);
 			if (e)
 				event_send(e);
@@ -353,7 +368,7 @@ int wait_over(struct pt_regs *regs)
 	if (!l || !(l->flags & LOAD_BLOCKED))
 		return 0;
 	l->flags &= ~LOAD_BLOCKED;
-	if (l->flags & LOAD_SUSPECT) {
+	if (l->suspect) {
 		struct event *e = event_new(EV_UNBLOCKED, l->id, 0);
 		if (e)
 			event_send(e);
@@ -594,7 +609,6 @@ INLINE void spawned(void *map, u64 key)
 	struct load *l = map_lookup(&loads, &id);
 	if (!l)
 		return;
-	l->flags |= LOAD_SPAWNED;
 	f->works = 1;
 	map_update(map, &key, &id, BPF_ANY);
 }

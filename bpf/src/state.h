@@ -32,9 +32,7 @@ enum load_flags {
 	LOAD_FINIT = 1,   /* by descriptor */
 	LOAD_READING = 2, /* reached init_module_from_file: owns the file */
 	LOAD_INIT = 4,    /* announced by module_load: init is about to run */
-	LOAD_SPAWNED = 8, /* its init started a kernel thread or queued work */
-	LOAD_BLOCKED = 16, /* its task is in a wait for a completion */
-	LOAD_SUSPECT = 32, /* a likely finding rests on it */
+	LOAD_BLOCKED = 8, /* its task is in a wait for a completion */
 };
 
 /* PINNED. A task that loads, or that descends from a request's child. */
@@ -55,8 +53,10 @@ struct load {
 	u64 inode; /* kernel address of the file's inode, 0 unknown */
 	u64 cgroup;
 	u32 tid, tgid;
-	u32 flags;
+	u32 flags;   /* only its own task writes them */
 	s32 fd;
+	u32 suspect; /* a likely cycle rests on it; set by the waiter */
+	u32 pad;
 	char name[NAME_LEN];
 };
 
@@ -82,7 +82,7 @@ enum event_kind {
 	EV_INIT = 5,
 	EV_LOAD_END = 6,
 	EV_WAIT = 7,
-	EV_FINDING = 8,
+	EV_OPEN = 8,
 	EV_FORK = 9,
 	EV_EXEC = 10,
 	EV_EXIT = 11,
@@ -160,7 +160,6 @@ MAP(tasks, MAP_HASH, u32, struct task, 8192);
 MAP(loads, MAP_HASH, u64, struct load, 2048);
 MAP(requests, MAP_HASH, u64, struct request, 1024);
 MAP(names, MAP_HASH, struct name_key, u64, 2048);
-MAP(intents, MAP_LRU_HASH, u64, u64, 512); /* request -> load, by the guard */
 MAP(inodes, MAP_HASH, u64, u64, 2048);
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
 MAP(kthreads, MAP_LRU_HASH, u64, u64, 512); /* task_struct -> load */

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package live keeps the picture of what is being loaded, from the events of
+// the probe or of another source, and says who waits for itself and along
+// which chain. The probe decides at the moment of the wait; here the same
+// question is asked of the whole graph, which also holds what the probe's
+// bounded walk leaves out: requests with several tasks below them, and inits
+// that fall asleep only after what they started came to wait.
+//
+// It does no I/O.
+package live
+
+import (
+	"time"
+
+	"safeload/bpf"
+	"safeload/guard/graph"
+)
+
+// Load is one call of finit_module or init_module in flight.
+type Load struct {
+	ID       uint64
+	Module   string // empty until its init is about to run
+	Begun    time.Duration
+	TID      uint32
+	TGID     uint32
+	Comm     string
+	Cgroup   uint64
+	FD       int32  // -1: init_module
+	Ctx      uint64 // request that its task descends from
+	Asleep   bool   // its task waits for a completion
+	Wait     uint64 // load that it waits for
+	WaitName string
+	WaitHow  bpf.WaitHow
+	WaitAt   time.Duration
+
+	reported bpf.Certainty
+}
+
+// Request is a helper that the kernel was asked for and whose end is waited for.
+type Request struct {
+	ID     uint64
+	Name   string // empty: not for a module
+	Begun  time.Duration
+	TID    uint32 // requester
+	TGID   uint32
+	Comm   string
+	Load   uint64 // for which it is made, 0 none
+	Parent uint64 // request that the requester descends from
+	Hop    bpf.Hop
+	Child  uint32
+}
+
+// Task is a task that descends from a request's child.
+type Task struct {
+	TID    uint32
+	Parent uint32 // 0 for the child itself
+	Comm   string
+	Ctx    uint64
+}
+
+// Tracker is the picture. The zero value is empty.
+type Tracker struct {
+	loads    map[uint64]*Load
+	requests map[uint64]*Request
+	tasks    map[uint32]*Task
+}
+
+// Report is what one event led to. Several fields may be set.
+type Report struct {
+	Findings []Finding
+	Freed    *Freed   // a waiter that was found left its wait
+	Load     *Load    // a load ended
+	Request  *Request // a request ended
+	Took     time.Duration
+	Ret      int32 // of the load
+}
+
+// Freed says that a waiter of a finding is out of its system call.
+type Freed struct {
+	Module string
+	Load   uint64
+	TID    uint32
+	TGID   uint32
+	Comm   string
+	After  time.Duration // since the wait began
+	Ret    int32         // of the system call; negative errno
+}
+
+// Apply takes an event in.
+func (t *Tracker) Apply(e bpf.Event) Report {
+	if t.loads == nil {
+		t.loads = make(map[uint64]*Load)
+		t.requests = make(map[uint64]*Request)
+		t.tasks = make(map[uint32]*Task)
+	}
+	var r Report
+	switch e.Kind {
+	case bpf.Request:
+		t.requests[e.ID] = &Request{ID: e.ID, Name: e.Name, Begun: e.At, TID: e.TID, TGID: e.TGID, Comm: e.Comm,
+			Load: e.Peer, Parent: e.Ctx, Hop: bpf.Hop(e.How)}
+	case bpf.Child:
+		if q := t.requests[e.ID]; q != nil {
+			q.Child = e.TID
+		}
+		t.tasks[e.TID] = &Task{TID: e.TID, Comm: e.Comm, Ctx: e.ID}
+	case bpf.RequestEnd:
+		if q := t.requests[e.ID]; q != nil {
+			r.Request, r.Took = q, e.At-q.Begun
+			delete(t.requests, e.ID)
+		}
+	case bpf.LoadBegin:
+		t.loads[e.ID] = &Load{ID: e.ID, Begun: e.At, TID: e.TID, TGID: e.TGID, Comm: e.Comm,
+			Cgroup: e.Cgroup, FD: e.Ret, Ctx: e.Ctx}
+	case bpf.Init:
+		if l := t.loads[e.ID]; l != nil {
+			l.Module = e.Name
+		}
+	case bpf.LoadEnd:
+		t.loadEnd(e, &r)
+	case bpf.Wait:
+		t.wait(e, &r)
+	case bpf.Opened:
+		r.Findings = append(r.Findings, t.opened(e))
+	case bpf.Fork:
+		t.tasks[uint32(e.Ret)] = &Task{TID: uint32(e.Ret), Parent: e.TID, Comm: e.Comm, Ctx: e.Ctx}
+	case bpf.Exec:
+		if k := t.tasks[e.TID]; k != nil {
+			k.Comm = e.Comm
+		}
+	case bpf.Exit:
+		delete(t.tasks, e.TID)
+	case bpf.Blocked, bpf.Unblocked:
+		if l := t.loads[e.ID]; l != nil {
+			l.Asleep = e.Kind == bpf.Blocked
+			if l.Asleep {
+				t.again(e, &r)
+			}
+		}
+	}
+	return r
+}
+
+func (t *Tracker) loadEnd(e bpf.Event, r *Report) {
+	l := t.loads[e.ID]
+	if l == nil {
+		return
+	}
+	delete(t.loads, e.ID)
+	r.Load, r.Took, r.Ret = l, e.At-l.Begun, e.Ret
+	if l.reported != 0 {
+		r.Freed = &Freed{Module: l.WaitName, Load: l.ID, TID: l.TID, TGID: l.TGID, Comm: l.Comm,
+			After: e.At - l.WaitAt, Ret: e.Ret}
+	}
+}
+
+func (t *Tracker) wait(e bpf.Event, r *Report) {
+	l := t.loads[e.ID]
+	if l == nil {
+		// Its beginning was lost, or is older than the source.
+		l = &Load{ID: e.ID, Begun: e.At, TID: e.TID, TGID: e.TGID, Comm: e.Comm, Cgroup: e.Cgroup, FD: -1, Ctx: e.Ctx}
+		t.loads[e.ID] = l
+	}
+	l.Wait, l.WaitName, l.WaitHow, l.WaitAt = e.Peer, e.Name, bpf.WaitHow(e.How), e.At
+	if l.Wait == 0 && e.Name != "" {
+		if o := t.named(e.Name); o != nil && o != l {
+			l.Wait = o.ID
+		}
+	}
+	if o := t.loads[l.Wait]; o != nil && l.WaitName == "" {
+		l.WaitName = o.Module
+	}
+	if e.Cert == bpf.Proven && e.Peer != 0 {
+		// The kernel side saw every inner load's task asleep or waiting.
+		l.reported = e.Cert
+		f := t.finding(l, e.Cert, t.cycle(l.ID, graph.Likely), e.At)
+		f.Signal = e.Ret
+		r.Findings = append(r.Findings, f)
+		return
+	}
+	t.judge(l, e.At, r)
+}
+
+// again looks anew at all who wait, after something was learned of a load.
+func (t *Tracker) again(e bpf.Event, r *Report) {
+	for _, l := range t.loads {
+		if l.Wait != 0 && l.reported != bpf.Proven {
+			t.judge(l, e.At, r)
+		}
+	}
+}
+
+func (t *Tracker) judge(l *Load, at time.Duration, r *Report) {
+	cert := bpf.Proven
+	steps := t.cycle(l.ID, graph.Certain)
+	if steps == nil {
+		cert = bpf.Likely
+		steps = t.cycle(l.ID, graph.Likely)
+	}
+	if steps == nil || cert <= l.reported {
+		return
+	}
+	l.reported = cert
+	r.Findings = append(r.Findings, t.finding(l, cert, steps, at))
+}
+
+func (t *Tracker) named(module string) *Load {
+	for _, l := range t.loads {
+		if l.Module == module {
+			return l
+		}
+	}
+	return nil
+}
+
+// Load returns a load in flight, nil if there is none of that id.
+func (t *Tracker) Load(id uint64) *Load { return t.loads[id] }
+
+// InFlight counts the loads in flight.
+func (t *Tracker) InFlight() int { return len(t.loads) }

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+	"safeload/internal/kmsg"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "watch",
+		args:    "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--ready-file FILE] [--source NAME]",
+		summary: "watch module loads live; flag, and break, those that wait for themselves",
+		run:     runWatch,
+	})
+}
+
+type watchOptions struct {
+	json, verbose, once bool
+	signal              breakFlag
+	duration            time.Duration
+	ready, pin, source  string
+}
+
+// breakFlag is --break, with or without a signal.
+type breakFlag syscall.Signal
+
+func (b *breakFlag) IsBoolFlag() bool { return true }
+func (b *breakFlag) String() string   { return "" }
+func (b *breakFlag) Set(s string) error {
+	switch strings.TrimPrefix(strings.ToUpper(s), "SIG") {
+	case "TRUE", "TERM":
+		*b = breakFlag(syscall.SIGTERM)
+	case "KILL":
+		*b = breakFlag(syscall.SIGKILL)
+	case "FALSE":
+		*b = 0
+	default:
+		return errors.New("not TERM or KILL")
+	}
+	return nil
+}
+
+func runWatch(args []string, stdout, stderr io.Writer) int {
+	var o watchOptions
+	fs := flag.NewFlagSet("watch", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		usageError("watch", stderr)
+		fs.PrintDefaults()
+	}
+	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
+	fs.BoolVar(&o.verbose, "v", false, "also every load and request, with its duration")
+	fs.BoolVar(&o.once, "once", false, "exit with 3 on the first finding")
+	fs.Var(&o.signal, "break", "send a proven waiter SIGTERM, or the signal named")
+	fs.DurationVar(&o.duration, "duration", 0, "stop after this long")
+	fs.StringVar(&o.ready, "ready-file", "", "make this file once everything is attached")
+	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
+	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil || fs.NArg() > 0:
+		if err == nil {
+			usageError("watch", stderr)
+		}
+		return exitUsage
+	}
+	code, err := watch(o, stdout, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: watch: %v\n", err)
+	}
+	return code
+}
+
+// watch runs until it is told to stop, by a signal or by its options.
+func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
+	src, err := openSource(o, stderr)
+	if err != nil {
+		return exitError, err
+	}
+	defer src.Close()
+	w := &watcher{o: o, src: src, out: newWatchPrinter(o, stdout, stderr), kmsg: limiter{max: 10, every: time.Minute}}
+
+	var stop atomic.Bool
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer signal.Stop(signals)
+	go func() {
+		if _, ok := <-signals; ok {
+			stop.Store(true)
+			src.Wake()
+		}
+	}()
+
+	w.out.start(src)
+	if o.ready != "" {
+		if err := makeReady(o.ready); err != nil {
+			return exitError, err
+		}
+		defer os.Remove(o.ready)
+	}
+	return w.run(&stop)
+}
+
+type watcher struct {
+	o       watchOptions
+	src     *namedSource
+	tracker live.Tracker
+	out     *watchPrinter
+	kmsg    limiter
+	found   int
+	lost    uint64
+}
+
+func (w *watcher) run(stop *atomic.Bool) (int, error) {
+	var end time.Time
+	if w.o.duration > 0 {
+		end = time.Now().Add(w.o.duration)
+	}
+	beat := time.Now().Add(bpf.Heartbeat)
+	for !stop.Load() {
+		now := time.Now()
+		if !end.IsZero() && !now.Before(end) {
+			break
+		}
+		if !now.Before(beat) {
+			if err := w.beat(); err != nil {
+				return exitError, err
+			}
+			beat = now.Add(bpf.Heartbeat)
+		}
+		until := beat
+		if !end.IsZero() && end.Before(until) {
+			until = end
+		}
+		w.src.SetDeadline(until)
+		e, err := w.src.Read()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errWoken):
+			continue
+		case err != nil:
+			return exitError, err
+		}
+		if w.handle(e) && w.o.once {
+			return exitFound, nil
+		}
+	}
+	if err := w.countLost(); err != nil {
+		return exitError, err
+	}
+	w.out.end(w.found, w.lost)
+	return exitOK, nil
+}
+
+func (w *watcher) beat() error {
+	if err := w.src.Beat(); err != nil {
+		return err
+	}
+	return w.countLost()
+}
+
+func (w *watcher) countLost() error {
+	n, err := w.src.Lost()
+	if err != nil {
+		return err
+	}
+	if n > w.lost {
+		w.out.lost(n - w.lost)
+		w.lost = n
+	}
+	return nil
+}
+
+// handle takes an event in and reports whether it told of a finding.
+func (w *watcher) handle(e bpf.Event) bool {
+	r := w.tracker.Apply(e)
+	seen := bootNow() - e.At
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		w.found++
+		w.act(f)
+		w.out.finding(f, seen)
+		if w.kmsg.allow(time.Now()) {
+			// A kernel log that cannot be written leaves our own output.
+			_ = kmsg.Write(kmsg.Warning, kmsgLine(f))
+		}
+	}
+	if r.Freed != nil {
+		w.out.freed(r.Freed)
+	}
+	if w.o.verbose {
+		w.out.verbose(e, &r)
+	}
+	return len(r.Findings) > 0
+}
+
+// act sends the signal where the probe has not: the source cannot, or the
+// finding became proven only after the wait began.
+func (w *watcher) act(f *live.Finding) {
+	sig := syscall.Signal(w.o.signal)
+	if sig == 0 || f.Signal > 0 || f.Certainty != bpf.Proven || f.How == bpf.WaitFileHard {
+		return
+	}
+	if err := signalWaiter(f, sig, w.src.Waiting); err != nil {
+		w.out.note("cannot signal %s: %v", process(f.Comm, f.TGID), err)
+		return
+	}
+	f.Signal = int32(sig)
+}
+
+// signalWaiter holds on to the process before it asks whether that is still in
+// the wait, so that no other of the same pid is hit.
+func signalWaiter(f *live.Finding, sig syscall.Signal, waiting func(load uint64) bool) error {
+	fd, err := unix.PidfdOpen(int(f.TGID), 0)
+	if err != nil {
+		return fmt.Errorf("pidfd_open: %w", err)
+	}
+	defer unix.Close(fd)
+	if f.Load != 0 && !waiting(f.Load) {
+		return errors.New("it has left the wait")
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return fmt.Errorf("pidfd_send_signal: %w", err)
+	}
+	return nil
+}
+
+// makeReady makes the file that says "attached"; it must not exist.
+func makeReady(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return fmt.Errorf("make the ready file: %w", err)
+	}
+	fmt.Fprintf(f, "%d\n", os.Getpid())
+	return f.Close()
+}
+
+// limiter lets max through in every span.
+type limiter struct {
+	max   int
+	every time.Duration
+	since time.Time
+	n     int
+}
+
+func (l *limiter) allow(now time.Time) bool {
+	if now.Sub(l.since) >= l.every {
+		l.since, l.n = now, 0
+	}
+	l.n++
+	return l.n <= l.max
+}
+
+func bootNow() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/bpf"
+)
+
+var errWoken = bpf.ErrWoken
+
+// source is where events come from: the probe, or what stands in for it.
+type source interface {
+	Read() (bpf.Event, error)
+	SetDeadline(time.Time)
+	Wake()
+	Beat() error
+	Lost() (uint64, error)
+	Waiting(load uint64) bool
+	Missing() []string
+	Close() error
+}
+
+// namedSource is a source and what to call it.
+type namedSource struct {
+	source
+	name string
+	less []string // what better sources lack here
+}
+
+// openSource opens the best source that works, and keeps why the better ones
+// do not.
+func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
+	var less []string
+	for _, s := range []struct {
+		name string
+		open func(watchOptions) (source, error)
+	}{
+		{"bpf", openBPF},
+	} {
+		if o.source != "" && o.source != s.name {
+			continue
+		}
+		src, err := s.open(o)
+		if err == nil {
+			return &namedSource{src, s.name, less}, nil
+		}
+		var u *bpf.Unavailable
+		if o.source != "" || !errors.As(err, &u) {
+			return nil, err
+		}
+		less = append(less, s.name+": "+err.Error())
+	}
+	if o.source != "" && len(less) == 0 {
+		return nil, fmt.Errorf("no source %q: bpf, tracefs or proc", o.source)
+	}
+	for _, l := range less {
+		fmt.Fprintf(stderr, "safeload: watch: %s\n", l)
+	}
+	return nil, errors.New("nothing to watch with: see above")
+}
+
+func openBPF(o watchOptions) (source, error) {
+	mountIfAbsent("tracefs", "/sys/kernel/tracing")
+	if o.pin == bpf.PinDir {
+		mountIfAbsent("bpf", "/sys/fs/bpf")
+	}
+	p, err := bpf.Open(bpf.Options{Signal: syscall.Signal(o.signal), Pin: o.pin})
+	if err != nil {
+		return nil, err
+	}
+	// Loading took several times the memory that watching does.
+	debug.SetGCPercent(50)
+	debug.FreeOSMemory()
+	return p, nil
+}
+
+// mountIfAbsent mounts a kernel file system where the kernel has an empty
+// directory for it, as an init system would. What fails is missed, and named,
+// by whoever needs it.
+func mountIfAbsent(fstype, dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		return
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) == nil && fs.Type != unix.SYSFS_MAGIC {
+		return
+	}
+	_ = unix.Mount(fstype, dir, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ancestry reads what the probe knows of the loads in flight: who
+// requested whom, across the hops that no parent pid shows. It takes it from
+// the maps that a running "safeload watch" keeps pinned under the bpffs, by the
+// bpf system call alone, and links no eBPF library.
+//
+// An answer is only given from maps that are kept: their directory is named
+// after the process that keeps them, by pid and start time, and that process
+// is alive. When it dies the kernel detaches its programs at the same moment.
+// Needs root (CAP_BPF or CAP_SYS_ADMIN), a mounted bpffs and /proc.
+package ancestry
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is where the probe pins its maps (bpf.PinDir).
+const Dir = "/sys/fs/bpf/safeload"
+
+// abi is ANCESTRY_ABI of bpf/src/state.h: the layout that this package reads.
+const abi = 1
+
+// ErrNone says that no probe is running that could be asked.
+var ErrNone = errors.New("no running probe")
+
+// Maps are a live probe's.
+type Maps struct {
+	tasks, loads, requests, names, flags, owner int
+
+	pid   int
+	start uint64
+	seen  []request // that Requester returned
+	buf   *buffers
+}
+
+// Open finds the maps of a running probe. It returns ErrNone when there is
+// none, in some tens of microseconds.
+func Open() (*Maps, error) { return openIn(Dir) }
+
+func openIn(dir string) (*Maps, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, ErrNone
+	}
+	defer unix.Close(fd)
+	// A bpffs is writable for all by default: only root's word counts.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Uid != 0 || st.Mode&0o022 != 0 {
+		return nil, ErrNone
+	}
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if n <= 0 || err != nil {
+			return nil, ErrNone
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			pid, start, ok := parseKeeper(name)
+			if !ok || !alive(pid, start) {
+				continue
+			}
+			if m := open(dir+"/"+name, pid, start); m != nil {
+				return m, nil
+			}
+		}
+	}
+}
+
+func parseKeeper(name string) (pid int, start uint64, ok bool) {
+	p, s, ok := strings.Cut(name, "-")
+	pid, err1 := strconv.Atoi(p)
+	start, err2 := strconv.ParseUint(s, 10, 64)
+	return pid, start, ok && err1 == nil && err2 == nil && pid > 0
+}
+
+func open(dir string, pid int, start uint64) *Maps {
+	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, owner: -1,
+		pid: pid, start: start, buf: new(buffers)}
+	for _, f := range []struct {
+		name string
+		fd   *int
+	}{
+		{"owner", &m.owner}, {"flags", &m.flags}, {"names", &m.names},
+		{"tasks", &m.tasks}, {"requests", &m.requests}, {"loads", &m.loads},
+	} {
+		fd, err := mapGet(dir + "/" + f.name)
+		if err != nil {
+			m.Close()
+			return nil
+		}
+		*f.fd = fd
+	}
+	o, ok := m.readOwner()
+	if !ok || o.abi != abi || int(o.pid) != pid || o.start != start {
+		m.Close()
+		return nil
+	}
+	return m
+}
+
+// Close releases the maps.
+func (m *Maps) Close() {
+	for _, fd := range []*int{&m.tasks, &m.loads, &m.requests, &m.names, &m.flags, &m.owner} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// Whole reports whether what is not in the maps does not exist: the probe
+// still runs, nothing in flight is older than it, and no map was ever full.
+func (m *Maps) Whole() bool {
+	o, ok := m.readOwner()
+	return ok && o.complete && !m.lossy() && alive(m.pid, m.start)
+}
+
+// Requester returns the thread that waits in call_usermodehelper_exec for the
+// process pid, which is alive: the kernel started pid for it.
+func (m *Maps) Requester(pid int) (tid int, ok bool) {
+	t, ok := m.task(pid)
+	if !ok {
+		return 0, false
+	}
+	r, ok := m.request(t.ctx)
+	if !ok || int(r.child) != pid || !alive(m.pid, m.start) {
+		return 0, false
+	}
+	m.seen = append(m.seen, r)
+	return int(r.tid), true
+}
+
+// StartedBy returns the thread whose module init started the kernel thread tid,
+// or queued the work item that the worker tid is at. It knows those that
+// Requester returned, or that wait in a request above pid's.
+func (m *Maps) StartedBy(tid int) (owner int, ok bool) {
+	for i := len(m.seen) - 1; i >= 0; i-- {
+		r := m.seen[i]
+		if int(r.tid) != tid || (r.hop != hopKthread && r.hop != hopWork) {
+			continue
+		}
+		if _, ok := m.request(r.id); !ok {
+			continue
+		}
+		l, ok := m.load(r.load)
+		if !ok || !alive(m.pid, m.start) {
+			return 0, false
+		}
+		return int(l.tid), true
+	}
+	return 0, false
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ancestry
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// kernelMaps are maps of the probe's layout in the running kernel.
+type kernelMaps struct {
+	*Maps
+	t                                           *testing.T
+	tasks, loads, requests, names, flags, owner *ebpf.Map
+}
+
+func newMaps(t *testing.T) *kernelMaps {
+	t.Helper()
+	k := &kernelMaps{t: t}
+	mk := func(typ ebpf.MapType, key, value uint32) *ebpf.Map {
+		n := uint32(1024)
+		if typ == ebpf.Array {
+			n = 1
+		}
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Type: typ, KeySize: key, ValueSize: value, MaxEntries: n})
+		if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {
+			t.Skipf("this kernel does not let us make BPF maps: %v", err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	k.tasks, k.loads = mk(ebpf.Hash, 4, taskSize), mk(ebpf.Hash, 8, loadSize)
+	k.requests, k.names = mk(ebpf.Hash, 8, requestSize), mk(ebpf.Hash, nameLen, 8)
+	k.flags, k.owner = mk(ebpf.Array, 4, flagsSize), mk(ebpf.Array, 4, ownerSize)
+	k.Maps = &Maps{tasks: k.tasks.FD(), loads: k.loads.FD(), requests: k.requests.FD(), names: k.names.FD(),
+		flags: k.flags.FD(), owner: k.owner.FD(), buf: new(buffers)}
+	k.keep(os.Getpid(), true)
+	return k
+}
+
+func (k *kernelMaps) put(m *ebpf.Map, key, value any) {
+	k.t.Helper()
+	if err := m.Put(key, value); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *kernelMaps) keep(pid int, whole bool) {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	var start uint64
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	for _, c := range f[19] {
+		start = start*10 + uint64(c-'0')
+	}
+	k.pid, k.start = pid, start
+	v := binary.LittleEndian.AppendUint64(nil, start)
+	v = binary.LittleEndian.AppendUint64(v, 0)
+	complete := uint32(0)
+	if whole {
+		complete = 1
+	}
+	for _, w := range []uint32{abi, uint32(pid), complete, 0} {
+		v = binary.LittleEndian.AppendUint32(v, w)
+	}
+	k.put(k.owner, uint32(0), v)
+}
+
+func (k *kernelMaps) task(pid int, ctx uint64) {
+	v := make([]byte, taskSize)
+	binary.LittleEndian.PutUint64(v, ctx)
+	k.put(k.tasks, uint32(pid), v)
+}
+
+func (k *kernelMaps) load(id uint64, name string, l load) {
+	v := make([]byte, loadSize)
+	for i, w := range []uint64{id, 0, 0, l.req, l.kreq, l.wait} {
+		binary.LittleEndian.PutUint64(v[i*8:], w)
+	}
+	binary.LittleEndian.PutUint32(v[64:], l.tid)
+	binary.LittleEndian.PutUint32(v[72:], l.flags)
+	copy(v[88:], name)
+	k.put(k.loads, id, v)
+	var key [nameLen]byte
+	copy(key[:], name)
+	k.put(k.names, key, id)
+}
+
+func (k *kernelMaps) request(r request) {
+	v := make([]byte, requestSize)
+	for i, w := range []uint64{r.id, 0, r.load, r.parent, r.next} {
+		binary.LittleEndian.PutUint64(v[i*8:], w)
+	}
+	for i, w := range []uint32{r.tid, r.tid, r.child, r.hop} {
+		binary.LittleEndian.PutUint32(v[40+i*4:], w)
+	}
+	copy(v[56:], r.name)
+	k.put(k.requests, r.id, v)
+}
+
+func TestDecide(t *testing.T) {
+	const me = 500
+	for _, c := range []struct {
+		name   string
+		set    func(k *kernelMaps)
+		module string
+		want   Verdict
+		hops   int
+	}{
+		{"not known", func(k *kernelMaps) {}, "a", Unknown, 0},
+		{"nobody's child", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+		}, "a", Independent, 0},
+		{"maps not whole", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			k.keep(os.Getpid(), false)
+		}, "a", Unknown, 0},
+		{"a map was full", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			k.put(k.flags, uint32(0), []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0})
+		}, "a", Unknown, 0},
+		{"itself", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask, name: "alias"})
+			k.task(me, 10)
+		}, "a", Proven, 1},
+		{"keeper gone", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask})
+			k.task(me, 10)
+			k.start++
+		}, "a", Unknown, 0},
+		{"through another", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2})
+			k.load(2, "b", load{tid: 200, req: 11})
+			k.request(request{id: 11, load: 2, parent: 10, tid: 200, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Proven, 2},
+		{"a request that no load made, between", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask})
+			k.request(request{id: 11, parent: 10, tid: 201, child: me})
+			k.task(me, 11)
+		}, "a", Proven, 2},
+		{"the request is over", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			k.task(me, 10)
+		}, "a", Independent, 0},
+		{"by a kernel thread, its load awake", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, kreq: 10})
+			k.request(request{id: 10, load: 1, tid: 150, child: me, hop: hopKthread})
+			k.task(me, 10)
+		}, "a", Likely, 1},
+		{"by a kernel thread, its load asleep", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, kreq: 10, flags: loadBlocked})
+			k.request(request{id: 10, load: 1, tid: 150, child: me, hop: hopKthread})
+			k.task(me, 10)
+		}, "a", Proven, 1},
+		{"two tasks crossing", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2}) // waits for b
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Proven, 2},
+		{"two tasks, not crossing yet", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask})
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Independent, 0},
+		{"a loop that we are not in", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, wait: 2})
+			k.load(2, "b", load{tid: 300, wait: 1})
+			k.task(me, 11)
+		}, "a", Independent, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newMaps(t)
+			c.set(k)
+			v, hops := k.Decide(c.module, me)
+			if v != c.want || len(hops) != c.hops {
+				t.Errorf("Decide = %v, %+v; want %v with %d hops", v, hops, c.want, c.hops)
+			}
+		})
+	}
+}
+
+func TestRequester(t *testing.T) {
+	k := newMaps(t)
+	k.load(1, "a", load{tid: 100, kreq: 10})
+	k.request(request{id: 10, load: 1, tid: 150, child: 200, hop: hopKthread})
+	k.task(200, 10)
+	k.task(201, 10) // a child of the helper's
+	if tid, ok := k.Requester(200); !ok || tid != 150 {
+		t.Errorf("Requester(helper) = %d, %v", tid, ok)
+	}
+	if tid, ok := k.StartedBy(150); !ok || tid != 100 {
+		t.Errorf("StartedBy(thread) = %d, %v", tid, ok)
+	}
+	if tid, ok := k.Requester(201); ok {
+		t.Errorf("Requester(not a helper) = %d", tid)
+	}
+	if tid, ok := k.StartedBy(151); ok {
+		t.Errorf("StartedBy(no thread of ours) = %d", tid)
+	}
+}
+
+func TestOpenNoProbe(t *testing.T) {
+	for _, dir := range []string{"/nonexistent", t.TempDir()} {
+		if m, err := openIn(dir); err != ErrNone {
+			t.Errorf("openIn(%s) = %v, %v", dir, m, err)
+		}
+	}
+}
+
+func TestParseKeeper(t *testing.T) {
+	if pid, start, ok := parseKeeper("12-3400"); !ok || pid != 12 || start != 3400 {
+		t.Errorf("parseKeeper = %d, %d, %v", pid, start, ok)
+	}
+	for _, bad := range []string{"", "12", "-5-1", "12-", "x-1", "0-1", "../1-2"} {
+		if _, _, ok := parseKeeper(bad); ok {
+			t.Errorf("parseKeeper(%q) took it", bad)
+		}
+	}
+}
+
+// The modprobe that reads the maps must not pay for an eBPF library.
+func TestNoLibrary(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Skipf("no go command to list dependencies with: %v", err)
+	}
+	for _, heavy := range []string{"github.com/cilium/ebpf", "fmt", "encoding/json", "regexp", "os/exec", "log"} {
+		for _, dep := range strings.Fields(string(out)) {
+			if dep == heavy || strings.HasPrefix(dep, heavy+"/") {
+				t.Errorf("imports %s", dep)
+			}
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	k := newMaps(&testing.T{})
+	k.load(1, "a", load{tid: 100, req: 10})
+	k.request(request{id: 10, load: 1, tid: 100, child: 500, hop: hopTask})
+	k.task(500, 10)
+	for b.Loop() {
+		k.Decide("a", 500)
+	}
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ancestry
+
+import (
+	"bytes"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The values of the pinned maps, as bpf/src/state.h lays them out: little
+// endian, no padding, on all three architectures.
+const (
+	nameLen     = 64
+	taskSize    = 3 * 8
+	loadSize    = 8*8 + 6*4 + nameLen
+	requestSize = 5*8 + 4*4 + nameLen + 16
+	ownerSize   = 2*8 + 4*4
+	flagsSize   = 4 * 4
+
+	hopTask    = 1
+	hopKthread = 2
+	hopWork    = 3
+
+	loadBlocked = 8
+)
+
+type task struct{ ctx, load uint64 }
+
+type load struct {
+	req, kreq, wait uint64
+	tid, flags      uint32
+	name            string
+}
+
+type request struct {
+	id, load, parent, next uint64
+	tid, child, hop        uint32
+	name                   string
+}
+
+type owner struct {
+	start    uint64
+	abi, pid uint32
+	complete bool
+}
+
+func (m *Maps) task(pid int) (task, bool) {
+	v, ok := m.lookup32(m.tasks, uint32(pid), taskSize)
+	if pid <= 0 || !ok {
+		return task{}, false
+	}
+	return task{u64(v[0:]), u64(v[8:])}, true
+}
+
+func (m *Maps) load(id uint64) (load, bool) {
+	v, ok := m.lookup64(m.loads, id, loadSize)
+	if id == 0 || !ok {
+		return load{}, false
+	}
+	return load{req: u64(v[24:]), kreq: u64(v[32:]), wait: u64(v[40:]),
+		tid: u32(v[64:]), flags: u32(v[72:]), name: text(v[88:])}, true
+}
+
+func (m *Maps) request(id uint64) (request, bool) {
+	v, ok := m.lookup64(m.requests, id, requestSize)
+	if id == 0 || !ok {
+		return request{}, false
+	}
+	return request{id: u64(v[0:]), load: u64(v[16:]), parent: u64(v[24:]), next: u64(v[32:]),
+		tid: u32(v[40:]), child: u32(v[48:]), hop: u32(v[52:]), name: text(v[56:120])}, true
+}
+
+// name returns the load whose init runs for a module.
+func (m *Maps) name(module string) (uint64, bool) {
+	if len(module) >= nameLen {
+		return 0, false
+	}
+	clear(m.buf.key[copy(m.buf.key[:], module):])
+	v, ok := m.lookup(m.names, 8)
+	if !ok {
+		return 0, false
+	}
+	return u64(v), true
+}
+
+func (m *Maps) readOwner() (owner, bool) {
+	v, ok := m.lookup32(m.owner, 0, ownerSize)
+	if !ok {
+		return owner{}, false
+	}
+	return owner{start: u64(v[0:]), abi: u32(v[16:]), pid: u32(v[20:]), complete: u32(v[24:]) != 0}, true
+}
+
+// lossy reports whether a map was full and something is missing in it.
+func (m *Maps) lossy() bool {
+	v, ok := m.lookup32(m.flags, 0, flagsSize)
+	return !ok || u32(v[8:]) != 0
+}
+
+// encoding/binary would bring reflect into the start-up path.
+
+func u32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+func u64(b []byte) uint64 { return uint64(u32(b)) | uint64(u32(b[4:]))<<32 }
+
+func putU32(b []byte, v uint32) {
+	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+}
+
+func text(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+// buffers hold what the kernel reads and writes, and the attributes that name
+// them by number: they must be in memory that does not move, so they are part
+// of Maps, which is never on a stack.
+type buffers struct {
+	key   [nameLen]byte
+	value [requestSize + loadSize]byte
+	attr  struct {
+		fd         uint32
+		_          uint32
+		key, value uint64
+		flags      uint64
+	}
+}
+
+func (m *Maps) lookup32(fd int, key uint32, size int) ([]byte, bool) {
+	putU32(m.buf.key[:], key)
+	return m.lookup(fd, size)
+}
+
+func (m *Maps) lookup64(fd int, key uint64, size int) ([]byte, bool) {
+	putU32(m.buf.key[:], uint32(key))
+	putU32(m.buf.key[4:], uint32(key>>32))
+	return m.lookup(fd, size)
+}
+
+// lookup is bpf(2) with BPF_MAP_LOOKUP_ELEM. The result is valid until the next.
+func (m *Maps) lookup(fd, size int) ([]byte, bool) {
+	b := m.buf
+	b.attr.fd = uint32(fd)
+	b.attr.key = uint64(uintptr(unsafe.Pointer(&b.key)))
+	b.attr.value = uint64(uintptr(unsafe.Pointer(&b.value)))
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM,
+		uintptr(unsafe.Pointer(&b.attr)), unsafe.Sizeof(b.attr))
+	return b.value[:size], errno == 0
+}
+
+// heap keeps what is named by number off the stack.
+var heap any
+
+// mapGet is bpf(2) with BPF_OBJ_GET.
+func mapGet(path string) (int, error) {
+	type get struct {
+		path  uint64
+		fd    uint32
+		flags uint32
+		name  [128]byte
+	}
+	a := new(get)
+	if len(path) >= len(a.name) {
+		return -1, unix.ENAMETOOLONG
+	}
+	heap = a // a global reference makes it escape
+	copy(a.name[:], path)
+	a.path, a.flags = uint64(uintptr(unsafe.Pointer(&a.name))), unix.BPF_F_RDONLY
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_OBJ_GET,
+		uintptr(unsafe.Pointer(a)), unsafe.Offsetof(a.name))
+	heap = nil
+	if errno != 0 {
+		return -1, errno
+	}
+	unix.CloseOnExec(int(fd))
+	return int(fd), nil
+}
+
+// alive reports whether a process is the one that had this start time (field
+// 22 of /proc/PID/stat, in ticks since boot) and has not ended.
+func alive(pid int, start uint64) bool {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var b [1024]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return false
+	}
+	f := bytes.Fields(b[bytes.LastIndexByte(b[:n], ')')+1 : n])
+	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
+		return false
+	}
+	got, err := strconv.ParseUint(string(f[19]), 10, 64)
+	return err == nil && got == start
+}

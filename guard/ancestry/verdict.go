@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ancestry
+
+// Verdict on a load that is about to wait for a module that is coming.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Unknown     Verdict = iota // the maps do not tell
+	Independent                // that module does not wait for us: the kernel's wait is right
+	Likely                     // it does, unless what its init started is no longer waited for
+	Proven                     // it does
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case Independent:
+		return "independent"
+	case Likely:
+		return "likely"
+	case Proven:
+		return "proven"
+	}
+	return "unknown"
+}
+
+// Hop is one step of a chain from the load that would be waited for to the
+// process that would wait.
+type Hop struct {
+	Module    string // that a load is for
+	TID       int    // of the task that is in the load
+	Request   string // what was asked for on its behalf; empty: not a module
+	Requester int    // thread that waits in the request
+	Kthread   bool   // the requester is a kernel thread that the init started
+	Work      bool   // the requester is at a work item that the init queued
+	Child     int    // process that the kernel started for the request
+	Asleep    bool   // the load's task is in a wait for a completion
+}
+
+// maxHops is more than the requests that the kernel lets be in flight at once
+// (kmod_concurrent_max, 50), and ends any walk.
+const maxHops = 64
+
+// Decide says whether module, which is coming, waits for the process pid. pid
+// names the process as the initial pid namespace does.
+//
+// Whoever asks should have published its own wait before, so that of two that
+// close a cycle together one sees the other.
+func (m *Maps) Decide(module string, pid int) (Verdict, []Hop) {
+	whole := m.Whole()
+	t, _ := m.task(pid)
+	target, known := m.name(module)
+	if !known {
+		return Unknown, nil
+	}
+	v, hops := m.up(target, t.ctx)
+	if v == Unknown {
+		v, hops = m.down(target, t.ctx)
+	}
+	// Read again: the keeper may have died, and a load ended, in between.
+	if now, ok := m.name(module); !ok || now != target || !alive(m.pid, m.start) {
+		return Unknown, nil
+	}
+	if v == Unknown && whole && m.Whole() {
+		return Independent, nil
+	}
+	return v, hops
+}
+
+// up follows the requests that a task descends from to the target.
+func (m *Maps) up(target, ctx uint64) (Verdict, []Hop) {
+	v := Proven
+	var hops []Hop
+	for range maxHops {
+		r, ok := m.request(ctx)
+		if !ok {
+			return Unknown, nil
+		}
+		l, ok := m.load(r.load)
+		if r.load != 0 && !ok {
+			return Unknown, nil
+		}
+		h := hop(r, l)
+		if r.load != 0 && r.hop != hopTask && !h.Asleep {
+			v = Likely
+		}
+		hops = append(hops, h)
+		if r.load == target {
+			for i, j := 0, len(hops)-1; i < j; i, j = i+1, j-1 {
+				hops[i], hops[j] = hops[j], hops[i]
+			}
+			return v, hops
+		}
+		ctx = r.parent
+	}
+	return Unknown, nil
+}
+
+// down follows the target along what it is waiting for to the request that a
+// task descends from. It sees cycles over several tasks.
+func (m *Maps) down(target, ctx uint64) (Verdict, []Hop) {
+	v := Proven
+	var hops []Hop
+	if ctx == 0 {
+		return Unknown, nil
+	}
+	for range maxHops {
+		l, ok := m.load(target)
+		if !ok {
+			return Unknown, nil
+		}
+		id := l.req
+		if id == 0 && l.wait != 0 {
+			target = l.wait
+			continue
+		}
+		if id == 0 {
+			id = l.kreq
+			if l.flags&loadBlocked == 0 {
+				v = Likely
+			}
+		}
+		r, ok := m.request(id)
+		if !ok {
+			return Unknown, nil
+		}
+		hops = append(hops, hop(r, l))
+		if id == ctx {
+			return v, hops
+		}
+		target = r.next
+	}
+	return Unknown, nil
+}
+
+func hop(r request, l load) Hop {
+	return Hop{
+		Module: l.name, TID: int(l.tid), Request: r.name, Requester: int(r.tid),
+		Kthread: r.hop == hopKthread, Work: r.hop == hopWork, Child: int(r.child),
+		Asleep: l.flags&loadBlocked != 0,
+	}
+}
