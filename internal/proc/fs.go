@@ -184,3 +184,18 @@ func readNames(fd int, yield func(string) bool) error {
 		}
 	}
 }
+
+// ReadAt returns a piece of a file that starts at off; empty at its end.
+func (f *FS) ReadAt(path string, off int64) ([]byte, error) {
+	fd, err := openat(f.fd, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 64<<10)
+	n, err := unix.Pread(fd, b, off)
+	if err != nil {
+		return nil, err
+	}
+	return b[:n], nil
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"bytes"
+	"sort"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// Survey is what two looks at a whole system, a moment apart, show of its
+// module loads. Nothing need be installed for it; root sees most.
+type Survey struct {
+	Tasks    []Seen    // those that load, request, help or wait, by thread id
+	Edges    []Edge    // who of them waits for whom
+	Findings []Finding // who waits for itself
+	Faults   []string  // what could not be seen
+}
+
+// Seen is a task that has a part in loading.
+type Seen struct {
+	PID, TID, PPID int
+	Comm           string
+	Command        string // its arguments, as it tells them
+	Role           string // load, wait, request, helper, command: what it does, the first that fits
+	Kernel         bool   // a kernel thread
+	State          byte
+	Wchan          string
+	Call           string // finit_module, init_module, or empty
+	Stack          string // where the kernel shows it
+	Module         string // that it loads or waits for
+	File           string
+	Initstate      string
+	Request        string        // that it was started for
+	Token, Parent  string        // of an invocation of safeload
+	Running        time.Duration // since the process began
+	Asleep         time.Duration // since it last ran; 0 when not known
+}
+
+// Edge is one wait, for the end of any one of To.
+type Edge struct {
+	From      int
+	To        []int
+	Certainty graph.Certainty
+	Why       string
+}
+
+// Finding is a circle of waits. Nothing in it moves unless one of its loads
+// fails.
+type Finding struct {
+	Module    string // the one load that had best fail
+	Certainty graph.Certainty
+	Chain     []Hop
+	Waiter    int  // process whose failing costs least
+	Signal    bool // a signal reaches it there; otherwise only a reboot helps
+	Ours      bool // it is safeload itself, about to decide
+}
+
+// surveyGap is the time between the looks: what rests on sleeping tasks must
+// hold in both.
+const surveyGap = 150 * time.Millisecond
+
+// asleepLong is how long those of a circle that is only likely must have
+// slept. It is the guard's patience: before, slow and stuck look the same.
+const asleepLong = DefaultPatience
+
+// Examine makes a survey. dir is the registry, empty for the usual one; it is
+// read, never made.
+func Examine(dir string, probe Ancestry) (*Survey, error) {
+	p, err := proc.OpenProc()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	sv := &Survey{}
+	sys, err := proc.OpenSys()
+	if err != nil {
+		sv.Faults = append(sv.Faults, "cannot see /sys: "+err.Error()+"; which modules are coming is not known")
+	}
+	defer sys.Close()
+	if unix.Geteuid() != 0 {
+		sv.Faults = append(sv.Faults, "not root: what other users' tasks wait in is not shown")
+	}
+	if dir == "" {
+		dir = defaultDir
+	}
+	r := registry{dir: dir, fd: -1}
+	var st unix.Stat_t
+	if unix.Lstat(dir, &st) == nil {
+		defer r.close()
+	} else {
+		r.err = unix.ENOENT
+	}
+	take := func() *snapshot {
+		entries, err := r.read(p)
+		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {
+			sv.Faults = append(sv.Faults, "cannot read "+dir+": "+err.Error())
+		}
+		return look(p, sys, entries)
+	}
+	first := take()
+	before := first.system(best, nil, probe)
+	pictures := first.pictures(before.Stuck(graph.Likely))
+	sleep(surveyGap)
+	second := take()
+	sv.fill(second, first, pictures, probe)
+	return sv, nil
+}
+
+// pictures are those of all stuck tasks, each with what it hangs on.
+func (s *snapshot) pictures(st *graph.Stuck) map[graph.ID]string {
+	all := make(map[graph.ID]string)
+	for tid := range s.tasks {
+		if id := graph.ID(tid); st.Has(id) {
+			all[id] = s.picture(st.Reach(id))
+		}
+	}
+	return all
+}
+
+func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string, probe Ancestry) {
+	sure := s.system(exact, first, probe)
+	maybe := s.system(best, first, probe)
+	proof, guess := sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely)
+	still := func(id graph.ID, st *graph.Stuck) bool {
+		p, had := pictures[id]
+		return had && p != "" && p == s.picture(guess.Reach(id))
+	}
+
+	covered := make(map[graph.ID]bool)
+	try := func(e graph.ID, st *graph.Stuck, certainty graph.Certainty) {
+		knot := st.Knot(e)
+		if covered[e] || len(knot) == 0 || !still(e, st) {
+			return
+		}
+		cycle := guess.Cycle(e)
+		if cycle == nil {
+			cycle = st.Cycle(e)
+		}
+		if certainty == graph.Likely && !s.longAsleep(cycle) {
+			return
+		}
+		f := Finding{Certainty: certainty}
+		for _, step := range cycle {
+			covered[step.Task] = true
+			h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
+			if t := s.tasks[h.TID]; t != nil {
+				h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
+			}
+			if en := s.entries[h.TID]; en != nil {
+				h.Module = en.module
+			}
+			f.Chain = append(f.Chain, h)
+		}
+		s.cheapest(&f)
+		sv.Findings = append(sv.Findings, f)
+	}
+	waits := s.loadWaits()
+	for _, id := range waits {
+		try(id, proof, graph.Certain)
+	}
+	for _, id := range waits {
+		try(id, guess, graph.Likely)
+	}
+
+	used := make(map[int]bool)
+	for _, h := range s.helpers() {
+		used[h.pid] = true
+	}
+	for pid := range s.entries {
+		used[pid] = true
+	}
+	for tid, t := range s.tasks {
+		if t.module != "" || t.requester() || t.kind == proc.FinitModule || t.kind == proc.InitModule {
+			used[tid] = true
+		}
+	}
+	for _, f := range sv.Findings {
+		for _, h := range f.Chain {
+			used[h.TID] = true
+		}
+	}
+	tids := make([]int, 0, len(used))
+	for tid := range used {
+		tids = append(tids, tid)
+	}
+	sort.Ints(tids)
+	for _, tid := range tids {
+		if t := s.tasks[tid]; t != nil {
+			sv.Tasks = append(sv.Tasks, s.seen(t))
+		}
+		for _, w := range maybe.Waits(graph.ID(tid)) {
+			e := Edge{From: tid, Certainty: w.Certainty, Why: w.Why}
+			for _, to := range w.For {
+				e.To = append(e.To, int(to))
+			}
+			sort.Ints(e.To)
+			sv.Edges = append(sv.Edges, e)
+		}
+	}
+}
+
+// loadWaits are the tasks that wait for another's load, in the kernel or, ours,
+// in user space.
+func (s *snapshot) loadWaits() []graph.ID {
+	var ids []int
+	for tid, t := range s.tasks {
+		if t.module != "" && t.waiter && t.Asleep() {
+			ids = append(ids, tid)
+		}
+	}
+	for pid, e := range s.entries {
+		if e.state == stateWait {
+			ids = append(ids, pid)
+		}
+	}
+	sort.Sort(sort.Reverse(sort.IntSlice(ids))) // the latest first: it closed the circle
+	out := make([]graph.ID, len(ids))
+	for i, id := range ids {
+		out[i] = graph.ID(id)
+	}
+	return out
+}
+
+// cheapest picks who of a circle had best fail: a wait for a load, of a helper
+// rather than of what somebody started by hand, and the latest of these.
+func (s *snapshot) cheapest(f *Finding) {
+	bestScore := -1
+	for _, h := range f.Chain {
+		t := s.tasks[h.TID]
+		e := s.entries[h.TID]
+		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.state != stateWait) {
+			continue
+		}
+		score := 1
+		if s.workers[t.PPID] {
+			score = 2
+		}
+		if score < bestScore || score == bestScore && t.pid < f.Waiter {
+			continue
+		}
+		bestScore = score
+		f.Waiter, f.Module = t.pid, h.Module
+		f.Signal = t.State != 'D' || e != nil
+		f.Ours = e != nil && e.state == stateWait
+	}
+}
+
+func (s *snapshot) longAsleep(cycle []graph.Step) bool {
+	for _, step := range cycle {
+		t := s.tasks[int(step.Task)]
+		if t == nil {
+			return false
+		}
+		if s.entries[t.pid] != nil {
+			continue // polls
+		}
+		if d := s.asleep(t); d < asleepLong {
+			return false
+		}
+	}
+	return true
+}
+
+// asleep is how long ago a task last ran, by the scheduler's clock; ours, just
+// now, is the measure.
+func (s *snapshot) asleep(t *task) time.Duration {
+	me, ok := s.proc.Slept(unix.Getpid(), unix.Gettid())
+	if !ok || !t.Asleep() {
+		return 0
+	}
+	it, ok := s.proc.Slept(t.pid, t.TID)
+	if !ok || it > me {
+		return 0
+	}
+	return time.Duration(me - it)
+}
+
+func (s *snapshot) seen(t *task) Seen {
+	v := Seen{
+		PID: t.pid, TID: t.TID, PPID: t.PPID, Comm: t.Comm, Kernel: t.Kthread(),
+		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
+		Running: time.Duration(s.now - int64(t.pstart)*tick), Asleep: s.asleep(t),
+	}
+	if v.Wchan == "" && t.Asleep() {
+		v.Wchan = s.proc.Wchan(t.pid, t.TID)
+	}
+	if !t.Kthread() {
+		v.Command = string(bytes.TrimRight(bytes.ReplaceAll(bytes.Clone(s.proc.Cmdline(t.pid)), []byte{0}, []byte{' '}), " "))
+	}
+	switch t.kind {
+	case proc.FinitModule:
+		v.Call = "finit_module"
+	case proc.InitModule:
+		v.Call = "init_module"
+	}
+	helper := s.workers[t.PPID]
+	if e := s.entries[t.pid]; e != nil {
+		v.Token, v.Parent, v.Request = e.token, e.parent, e.request
+		if v.Module == "" {
+			v.Module, v.File = e.module, e.path
+		}
+	} else if helper {
+		if i := bytes.LastIndexByte([]byte(v.Command), ' '); i >= 0 {
+			v.Request = v.Command[i+1:]
+		}
+	}
+	e := s.entries[t.pid]
+	switch {
+	case t.module != "" && t.waiter, e != nil && e.state == stateWait:
+		v.Role = "wait"
+	case t.module != "" || e != nil && e.state == stateLoad:
+		v.Role = "load"
+	case t.requester():
+		v.Role = "request"
+	case e != nil:
+		v.Role = e.state
+	case helper:
+		v.Role = "helper"
+	}
+	if v.Module != "" {
+		v.Initstate = proc.State(v.Module).String()
+	}
+	if t.module != "" || t.requester() {
+		v.Stack = s.proc.Stack(t.pid, t.TID)
+	}
+	return v
+}
+
+// Statistics are the verdicts since boot on loads that found their module
+// coming.
+type Statistics struct {
+	Independent, WentLive, Refused, Suspected int
+	Refusals                                  []string // the lines, oldest first
+}
+
+// Verdicts reads the statistics in a registry's directory.
+func Verdicts(dir string) Statistics {
+	if dir == "" {
+		dir = defaultDir
+	}
+	var st Statistics
+	d, err := proc.OpenDir(dir)
+	if err != nil {
+		return st
+	}
+	defer d.Close()
+	if b, err := d.Read("refusals"); err == nil {
+		proc.Lines(b, func(line []byte) bool {
+			st.Refusals = append(st.Refusals, string(line))
+			return true
+		})
+	}
+	for off := int64(0); ; {
+		b, err := d.ReadAt("verdicts", off)
+		if err != nil || len(b) == 0 {
+			return st
+		}
+		off += int64(len(b))
+		for _, c := range b {
+			switch c {
+			case 'g':
+				st.Independent++
+			case 'd':
+				st.WentLive++
+			case 'r':
+				st.Refused++
+			case 's':
+				st.Suspected++
+			}
+		}
+	}
+}
