@@ -24,7 +24,11 @@ type task struct {
 }
 
 func (t *task) requester() bool { return t.State == 'D' && isRequest(t.wchan) }
-func (t *task) process() bool   { return t.TID == t.pid }
+
+// throttled: in the semaphore of __request_module (kernel/module/kmod.c).
+func (t *task) throttled() bool { return t.State == 'D' && base(t.wchan) == "__request_module" }
+
+func (t *task) process() bool { return t.TID == t.pid }
 
 // isRequest: the functions in which a task waits for the helper it asked for,
 // call_usermodehelper_exec in kernel/umh.c, since 2.6.
@@ -175,7 +179,7 @@ func (s *snapshot) thread(pid, tid int, pstart uint64) {
 	t := &task{pid: pid, pstart: pstart}
 	t.State = 'D' // asked below, for the few that matter
 	s.inspect(t, tid)
-	if t.kind == proc.Other && !isRequest(t.wchan) {
+	if t.kind == proc.Other && !isRequest(t.wchan) && base(t.wchan) != "__request_module" {
 		return
 	}
 	st, err := s.proc.Stat(pid, tid)

@@ -16,6 +16,8 @@ import (
 // Survey is what two looks at a whole system, a moment apart, show of its
 // module loads. Nothing need be installed for it; root sees most.
 type Survey struct {
+	Looked   int // tasks
+	Took     time.Duration
 	Tasks    []Seen    // those that load, request, help or wait, by thread id
 	Edges    []Edge    // who of them waits for whom
 	Findings []Finding // who waits for itself
@@ -27,8 +29,8 @@ type Seen struct {
 	PID, TID, PPID int
 	Comm           string
 	Command        string // its arguments, as it tells them
-	Role           string // load, wait, request, helper, command: what it does, the first that fits
-	Kernel         bool   // a kernel thread
+	Role           string
+	Kernel         bool // a kernel thread
 	State          byte
 	Wchan          string
 	Call           string // finit_module, init_module, or empty
@@ -41,6 +43,17 @@ type Seen struct {
 	Running        time.Duration // since the process began
 	Asleep         time.Duration // since it last ran; 0 when not known
 }
+
+// What a task does, as far as loading goes.
+const (
+	RoleLoad      = "load"      // runs a module's init, or is on the way there
+	RoleWait      = "wait"      // waits for another's load of the same module
+	RoleSymbol    = "symbol"    // waits, 30 s at most, for a symbol of a coming module
+	RoleRequest   = "request"   // waits for the helper it asked the kernel for
+	RoleThrottled = "throttled" // more than 50 ask at once: waits 5 s to ask
+	RoleHelper    = "helper"    // was started by the kernel
+	RoleCommand   = "command"   // waits for an install or remove command
+)
 
 // Edge is one wait, for the end of any one of To.
 type Edge struct {
@@ -77,6 +90,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 		return nil, err
 	}
 	defer p.Close()
+	began := time.Now()
 	sv := &Survey{}
 	sys, err := proc.OpenSys()
 	if err != nil {
@@ -109,6 +123,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 	sleep(surveyGap)
 	second := take()
 	sv.fill(second, first, pictures, probe)
+	sv.Looked, sv.Took = len(second.tasks)+len(second.workers), time.Since(began)
 	return sv, nil
 }
 
@@ -176,7 +191,7 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string, probe A
 		used[pid] = true
 	}
 	for tid, t := range s.tasks {
-		if t.module != "" || t.requester() || t.kind == proc.FinitModule || t.kind == proc.InitModule {
+		if t.module != "" || t.requester() || t.throttled() || t.kind == proc.FinitModule || t.kind == proc.InitModule {
 			used[tid] = true
 		}
 	}
@@ -312,16 +327,20 @@ func (s *snapshot) seen(t *task) Seen {
 	}
 	e := s.entries[t.pid]
 	switch {
+	case t.throttled():
+		v.Role = RoleThrottled
+	case t.module != "" && t.waiter && !s.coming[t.module]:
+		v.Role = RoleSymbol
 	case t.module != "" && t.waiter, e != nil && e.state == stateWait:
-		v.Role = "wait"
+		v.Role = RoleWait
 	case t.module != "" || e != nil && e.state == stateLoad:
-		v.Role = "load"
+		v.Role = RoleLoad
 	case t.requester():
-		v.Role = "request"
+		v.Role = RoleRequest
 	case e != nil:
 		v.Role = e.state
 	case helper:
-		v.Role = "helper"
+		v.Role = RoleHelper
 	}
 	if v.Module != "" {
 		v.Initstate = proc.State(v.Module).String()

@@ -140,7 +140,9 @@ func (c *contest) wait() (Verdict, *Refused) {
 		default:
 			return Again, nil
 		}
-		if now := time.Now(); !now.Before(next) {
+		if now := time.Now(); !now.Before(next) && c.moves() {
+			next = now.Add(gap)
+		} else if !now.Before(next) {
 			verdict, refused, waiting := c.look()
 			if verdict != Wait {
 				return verdict, refused
@@ -150,10 +152,10 @@ func (c *contest) wait() (Verdict, *Refused) {
 			} else if gap *= 2; gap > lookMost {
 				gap = lookMost
 			}
-			// Many waiters share the price of looking.
-			next = time.Now().Add(gap * time.Duration(1+waiting/4))
-			if c.proven != "" {
-				next = time.Now().Add(confirmAfter)
+			next = time.Now().Add(gap)
+			if c.proven == "" {
+				// Many waiters share the price of looking.
+				next = next.Add(gap * time.Duration(waiting) / 16)
 			}
 		}
 		sleep(poll)
@@ -161,6 +163,21 @@ func (c *contest) wait() (Verdict, *Refused) {
 			poll = pollMost
 		}
 	}
+}
+
+// moves tells, for the price of two reads, that a look would find nothing: the
+// one whose init runs is on a processor or in a sleep that ends by itself.
+func (c *contest) moves() bool {
+	if c.last == nil {
+		return false
+	}
+	owners := c.last.owners(c.l.Module)
+	if len(owners) != 1 {
+		return false
+	}
+	o := owners[0]
+	st, err := c.proc.Stat(o.pid, o.TID)
+	return err == nil && st.Start == o.Start && (!st.Asleep() || isTimed(c.proc.Wchan(o.pid, o.TID)))
 }
 
 func sleep(d time.Duration) {

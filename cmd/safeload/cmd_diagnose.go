@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/guard"
+	"safeload/internal/proc"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "diagnose",
+		args:    "[--json | --dot] [--free]",
+		summary: "tell why modprobe hangs, with nothing installed before",
+		run:     runDiagnose,
+	})
+}
+
+func runDiagnose(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("diagnose", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "one JSON object a line")
+	asDot := flags.Bool("dot", false, "a graph for Graphviz")
+	free := flags.Bool("free", false, "end the one load whose failing costs least")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *asJSON && *asDot {
+		return usageError("diagnose", stderr)
+	}
+	sv, err := guard.Examine("", nil)
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		return exitError
+	}
+	for _, f := range sv.Faults {
+		fmt.Fprintf(stderr, "safeload: %s\n", f)
+	}
+	switch {
+	case *asJSON:
+		err = surveyJSON(stdout, sv)
+	case *asDot:
+		printDot(stdout, sv)
+	default:
+		printDiagnosis(stdout, sv)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+		return exitError
+	}
+	if len(sv.Findings) == 0 {
+		return exitOK
+	}
+	if *free {
+		// The report's own format must stay what it is.
+		out := stdout
+		if *asJSON || *asDot {
+			out = stderr
+		}
+		for _, f := range sv.Findings {
+			freeOne(out, sv, f)
+		}
+	}
+	return exitFound
+}
+
+func printDiagnosis(w io.Writer, sv *guard.Survey) {
+	var u unix.Utsname
+	_ = unix.Uname(&u)
+	fmt.Fprintf(w, "Linux %s %s, %d tasks looked at in %.2f s\n", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), sv.Looked, sv.Took.Seconds())
+	tasks := make(map[int]*guard.Seen)
+	inCircle := make(map[int]bool)
+	for i := range sv.Tasks {
+		tasks[sv.Tasks[i].TID] = &sv.Tasks[i]
+	}
+	for _, f := range sv.Findings {
+		for _, h := range f.Chain {
+			inCircle[h.TID] = true
+		}
+	}
+	if len(sv.Tasks) > 0 {
+		fmt.Fprint(w, "\nWho waits for whom:\n")
+		printTree(w, sv)
+	}
+	for _, f := range sv.Findings {
+		printFinding(w, f, tasks)
+	}
+	for i := range sv.Tasks {
+		t := &sv.Tasks[i]
+		if t.Role == guard.RoleLoad && !inCircle[t.TID] && t.Initstate == "coming" {
+			where := "it runs"
+			if t.Wchan != "" {
+				where = "it sleeps in " + printable(t.Wchan)
+			}
+			fmt.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
+		}
+	}
+	if len(sv.Findings) == 0 {
+		fmt.Fprint(w, "\nNo load waits for itself.\n")
+	}
+}
+
+func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen) {
+	fmt.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
+	for i, h := range f.Chain {
+		t := tasks[h.TID]
+		if t == nil {
+			continue
+		}
+		next := f.Chain[(i+1)%len(f.Chain)].TID
+		fmt.Fprintf(w, "  %s\n      %s for pid %d (%s)\n", title(t), h.Why, next, h.Certainty)
+		fmt.Fprintf(w, "      evidence: state %c", t.State)
+		if t.Wchan != "" {
+			fmt.Fprintf(w, ", in %s", printable(t.Wchan))
+		}
+		if t.Call != "" {
+			fmt.Fprintf(w, ", system call %s", t.Call)
+		}
+		if t.File != "" {
+			fmt.Fprintf(w, ", file %s", printable(t.File))
+		}
+		if !t.Kernel {
+			fmt.Fprintf(w, ", parent %d", t.PPID)
+		}
+		fmt.Fprintln(w)
+		for _, line := range stackLines(t.Stack) {
+			fmt.Fprintf(w, "        %s\n", printable(line))
+		}
+		if how := heldBy(t); how != "" {
+			fmt.Fprintf(w, "      held by: %s\n", how)
+		}
+	}
+	switch {
+	case f.Waiter == 0:
+	case f.Ours:
+		fmt.Fprintf(w, "  to free it now: nothing to do, safeload (pid %d) is about to refuse it\n", f.Waiter)
+	case f.Signal:
+		fmt.Fprintf(w, "  to free it now: kill -TERM %d   (its wait ends on a signal; the load that it waits for goes on)\n", f.Waiter)
+	default:
+		fmt.Fprintf(w, "  to free it now: nothing can. Pid %d waits uninterruptibly (Linux 6.5 to 6.10 without 2124d84db293): only a reboot\n", f.Waiter)
+	}
+	fmt.Fprintf(w, "  for good: make safeload the kernel's helper (safeload install), or keep the module from being asked for\n"+
+		"      while it loads: blacklist its alias, or load what its init asks for first (softdep %s pre: ...)\n", printable(f.Module))
+	if known := knownCases[f.Module]; known != "" {
+		fmt.Fprintf(w, "      known case: %s\n", known)
+	}
+}
+
+// knownCases are recursions whose cause has been found.
+var knownCases = map[string]string{
+	"aes_arm_bs": "its init needs a fallback for what it gives itself; mended upstream, see cb5b81bc9a44 (crypto: arm/aes-neonbs)",
+	"tcrypt":     "it requests whatever its parameter alg= says; give it a name that does not lead back to it",
+}
+
+// heldBy names the way in which the kernel lets a load wait.
+func heldBy(t *guard.Seen) string {
+	switch {
+	case t.Role == guard.RoleRequest || t.Wchan == "call_usermodehelper_exec":
+		return "request_module, until its helper ends (SIGKILL alone ends this wait)"
+	case t.Role == guard.RoleWait && t.Call == "finit_module":
+		return "a load of the same file or name is not over (idempotent_init_module since 6.5, else finished_loading)"
+	case t.Role == guard.RoleWait && t.Call == "init_module":
+		return "a load of the same name is not over (finished_loading)"
+	case t.Role == guard.RoleWait:
+		return "safeload, which waits in user space"
+	}
+	return ""
+}
+
+func stackLines(s string) []string {
+	var lines []string
+	for len(s) > 0 && len(lines) < 8 {
+		line := s
+		for i := range len(s) {
+			if s[i] == '\n' {
+				line = s[:i]
+				break
+			}
+		}
+		s = s[min(len(line)+1, len(s)):]
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
+func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
+	if f.Waiter == 0 || f.Ours {
+		fmt.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
+		return
+	}
+	p, err := proc.OpenProc()
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	was, err := p.ProcessStat(f.Waiter)
+	if err != nil {
+		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
+		return
+	}
+	fd, err := unix.PidfdOpen(f.Waiter, 0)
+	if err != nil {
+		fmt.Fprintf(w, "free: pid %d: %v\n", f.Waiter, err)
+		return
+	}
+	defer unix.Close(fd)
+	for i := range sv.Tasks { // the descriptor must be the process that was looked at
+		t := &sv.Tasks[i]
+		if t.TID == f.Waiter && t.PPID != was.PPID {
+			fmt.Fprintf(w, "free: pid %d is another process by now\n", f.Waiter)
+			return
+		}
+	}
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+			fmt.Fprintf(w, "free: signal %d to pid %d: %v\n", sig, f.Waiter, err)
+			return
+		}
+		for range 40 {
+			if s, err := p.ProcessStat(f.Waiter); err != nil || s.Gone() || s.Start != was.Start {
+				fmt.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
+					f.Waiter, printable(was.Comm), printable(f.Module), sig)
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	fmt.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
+}
+
+// printDot writes a graph: tasks are boxes, waits are arrows, dashed when only
+// likely, red on a circle.
+func printDot(w io.Writer, sv *guard.Survey) {
+	red := make(map[[2]int]bool)
+	circle := make(map[int]bool)
+	for _, f := range sv.Findings {
+		for i, h := range f.Chain {
+			red[[2]int{h.TID, f.Chain[(i+1)%len(f.Chain)].TID}] = true
+			circle[h.TID] = true
+		}
+	}
+	fmt.Fprint(w, "digraph waits {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=9];\n")
+	for i := range sv.Tasks {
+		t := &sv.Tasks[i]
+		color := ""
+		if circle[t.TID] {
+			color = ", color=red, penwidth=2"
+		}
+		fmt.Fprintf(w, "  t%d [label=%s%s];\n", t.TID, dotString(title(t)+"\n"+doing(t)), color)
+	}
+	for _, e := range sv.Edges {
+		for _, to := range e.To {
+			style := "solid"
+			if e.Certainty.String() != "certain" || len(e.To) > 1 {
+				style = "dashed"
+			}
+			color := "black"
+			if red[[2]int{e.From, to}] {
+				color = "red"
+			}
+			fmt.Fprintf(w, "  t%d -> t%d [label=%s, style=%s, color=%s];\n", e.From, to, dotString(e.Why), style, color)
+		}
+	}
+	fmt.Fprint(w, "}\n")
+}
+
+func dotString(s string) string {
+	b := []byte{'"'}
+	for _, c := range []byte(s) {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		case c < ' ':
+			b = append(b, '?')
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, '"'))
+}

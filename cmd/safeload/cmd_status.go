@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+
+	"safeload/guard"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "status",
+		args:    "[--json]",
+		summary: "list the loads in flight and who waits for whom",
+		run:     runStatus,
+	})
+}
+
+func runStatus(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("status", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "one JSON object a line")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return usageError("status", stderr)
+	}
+	sv, err := guard.Examine("", nil)
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		return exitError
+	}
+	verdicts := guard.Verdicts("")
+	if *asJSON {
+		err = surveyJSON(stdout, sv)
+		if err == nil {
+			err = json.NewEncoder(stdout).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: verdicts.Independent,
+				WentLive: verdicts.WentLive, Refused: verdicts.Refused, Suspected: verdicts.Suspected, Refusals: verdicts.Refusals})
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+			return exitError
+		}
+	} else {
+		for _, f := range sv.Faults {
+			fmt.Fprintf(stderr, "safeload: %s\n", f)
+		}
+		if len(sv.Tasks) == 0 {
+			fmt.Fprintln(stdout, "nothing is being loaded")
+		}
+		printTree(stdout, sv)
+		fmt.Fprintf(stdout, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
+			verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
+		for _, line := range verdicts.Refusals {
+			fmt.Fprintf(stdout, "  %s\n", printable(line))
+		}
+	}
+	if len(sv.Findings) > 0 {
+		return exitFound
+	}
+	return exitOK
+}
+
+type verdictsJSON struct {
+	Schema      int      `json:"schema"`
+	Type        string   `json:"type"`
+	Independent int      `json:"independent"`
+	WentLive    int      `json:"went_live"`
+	Refused     int      `json:"refused"`
+	Suspected   int      `json:"refused_on_suspicion"`
+	Refusals    []string `json:"refusals,omitempty"`
+}

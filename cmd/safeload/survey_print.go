@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"safeload/guard"
+)
+
+// printable keeps names that others have chosen from moving the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// title is a task in a few words.
+func title(t *guard.Seen) string {
+	kind := "pid"
+	if t.Kernel {
+		kind = "kernel thread"
+	} else if t.TID != t.PID {
+		kind = fmt.Sprintf("pid %d thread", t.PID)
+	}
+	name := t.Comm
+	if t.Command != "" {
+		name = t.Command
+	}
+	if len(name) > 60 {
+		name = name[:57] + "..."
+	}
+	return fmt.Sprintf("%s %d %s", kind, t.TID, printable(name))
+}
+
+// doing is what a task does as far as loading goes.
+func doing(t *guard.Seen) string {
+	var b strings.Builder
+	switch t.Role {
+	case guard.RoleLoad:
+		fmt.Fprintf(&b, "loads %s (%s)", printable(t.Module), t.Initstate)
+	case guard.RoleWait:
+		fmt.Fprintf(&b, "waits for another's load of %s (%s)", printable(t.Module), t.Initstate)
+	case guard.RoleSymbol:
+		fmt.Fprintf(&b, "loads %s, waits at most 30 s for a symbol", printable(t.Module))
+	case guard.RoleRequest:
+		b.WriteString("waits for the helper it asked the kernel for")
+	case guard.RoleThrottled:
+		b.WriteString("one of more than 50 that ask the kernel at once: waits 5 s at most")
+	case guard.RoleHelper:
+		b.WriteString("helper of the kernel")
+	case guard.RoleCommand:
+		b.WriteString("runs a command of the configuration")
+	default:
+		b.WriteString("waits")
+	}
+	if t.Request != "" && t.Request != t.Module {
+		fmt.Fprintf(&b, ", asked for %s", printable(t.Request))
+	}
+	if t.Wchan != "" {
+		fmt.Fprintf(&b, "; sleeps in %s", printable(t.Wchan))
+	}
+	if t.Asleep > 0 {
+		fmt.Fprintf(&b, " for %s", seconds(t.Asleep))
+	} else if t.Running > 0 && !t.Kernel {
+		fmt.Fprintf(&b, ", runs for %s", seconds(t.Running))
+	}
+	return b.String()
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// printTree prints who waits for whom: below each task what it waits for.
+func printTree(w io.Writer, sv *guard.Survey) {
+	tasks := make(map[int]*guard.Seen)
+	for i := range sv.Tasks {
+		tasks[sv.Tasks[i].TID] = &sv.Tasks[i]
+	}
+	waits := make(map[int][]guard.Edge)
+	waited := make(map[int]bool)
+	for _, e := range sv.Edges {
+		waits[e.From] = append(waits[e.From], e)
+		for _, to := range e.To {
+			if to != e.From {
+				waited[to] = true
+			}
+		}
+	}
+	shown := make(map[int]bool)
+	var show func(tid int, indent, why string)
+	show = func(tid int, indent, why string) {
+		t := tasks[tid]
+		if t == nil {
+			fmt.Fprintf(w, "%s%spid %d\n", indent, why, tid)
+			return
+		}
+		if shown[tid] {
+			fmt.Fprintf(w, "%s%s%s, see above\n", indent, why, title(t))
+			return
+		}
+		shown[tid] = true
+		fmt.Fprintf(w, "%s%s%s\n%s    %s\n", indent, why, title(t), indent, doing(t))
+		if t.Token != "" {
+			fmt.Fprintf(w, "%s    token %s%s\n", indent, t.Token, map[bool]string{true: ", of " + t.Parent}[t.Parent != ""])
+		}
+		for _, e := range waits[tid] {
+			for i, to := range e.To {
+				how := "-> " + e.Why + " (" + e.Certainty.String() + "): "
+				if i > 0 {
+					how = "   or: "
+				}
+				show(to, indent+"  ", how)
+			}
+		}
+	}
+	for _, wantFree := range []bool{true, false} { // then those in circles alone
+		for i := range sv.Tasks {
+			tid := sv.Tasks[i].TID
+			if !shown[tid] && (!waited[tid] || !wantFree) {
+				show(tid, "", "")
+			}
+		}
+	}
+}
+
+type taskJSON struct {
+	Schema    int     `json:"schema"`
+	Type      string  `json:"type"`
+	Role      string  `json:"role,omitempty"`
+	PID       int     `json:"pid"`
+	TID       int     `json:"tid"`
+	PPID      int     `json:"ppid"`
+	Comm      string  `json:"comm"`
+	Command   string  `json:"command,omitempty"`
+	Kernel    bool    `json:"kernel_thread"`
+	State     string  `json:"state"`
+	Wchan     string  `json:"wchan,omitempty"`
+	Call      string  `json:"call,omitempty"`
+	Stack     string  `json:"stack,omitempty"`
+	Module    string  `json:"module,omitempty"`
+	File      string  `json:"file,omitempty"`
+	Initstate string  `json:"initstate,omitempty"`
+	Request   string  `json:"request,omitempty"`
+	Token     string  `json:"token,omitempty"`
+	Parent    string  `json:"parent_token,omitempty"`
+	Running   float64 `json:"running_s"`
+	Asleep    float64 `json:"asleep_s,omitempty"`
+}
+
+type waitJSON struct {
+	Schema    int    `json:"schema"`
+	Type      string `json:"type"`
+	From      int    `json:"from"`
+	To        []int  `json:"to_any_of"`
+	Certainty string `json:"certainty"`
+	Why       string `json:"why"`
+}
+
+type findingJSON struct {
+	Schema    int       `json:"schema"`
+	Type      string    `json:"type"`
+	Module    string    `json:"module"`
+	Certainty string    `json:"certainty"`
+	Waiter    int       `json:"waiter"`
+	Signal    bool      `json:"signal_frees"`
+	Chain     []hopJSON `json:"chain"`
+}
+
+type hopJSON struct {
+	PID       int    `json:"pid"`
+	TID       int    `json:"tid"`
+	Comm      string `json:"comm"`
+	Module    string `json:"module,omitempty"`
+	Certainty string `json:"certainty"`
+	Why       string `json:"why"`
+}
+
+// surveyJSON writes one object a line: tasks, waits, findings.
+func surveyJSON(w io.Writer, sv *guard.Survey) error {
+	enc := json.NewEncoder(w)
+	for _, t := range sv.Tasks {
+		if err := enc.Encode(taskJSON{1, "task", t.Role, t.PID, t.TID, t.PPID, t.Comm, t.Command, t.Kernel, string(t.State),
+			t.Wchan, t.Call, t.Stack, t.Module, t.File, t.Initstate, t.Request, t.Token, t.Parent,
+			t.Running.Seconds(), t.Asleep.Seconds()}); err != nil {
+			return err
+		}
+	}
+	for _, e := range sv.Edges {
+		if err := enc.Encode(waitJSON{1, "wait", e.From, e.To, e.Certainty.String(), e.Why}); err != nil {
+			return err
+		}
+	}
+	for _, f := range sv.Findings {
+		j := findingJSON{1, "finding", f.Module, f.Certainty.String(), f.Waiter, f.Signal, nil}
+		for _, h := range f.Chain {
+			j.Chain = append(j.Chain, hopJSON{h.PID, h.TID, h.Comm, h.Module, h.Certainty.String(), h.Why})
+		}
+		if err := enc.Encode(j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
