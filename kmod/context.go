@@ -63,6 +63,7 @@ func New(o Options) *Context {
 		paths = ConfigDirs[:]
 	}
 	c.Config = readConfig(o.Dir, paths, c.Log)
+	c.Log(LogInfo, "kmod_new", "ctx 0x1 created\n")
 	return c
 }
 

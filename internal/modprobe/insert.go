@@ -115,6 +115,11 @@ func (p *program) do(s *kmod.Step) error {
 	if s.HasCommand {
 		return p.installCommand(m, expandOptions(s.Command, s.Options))
 	}
+	return p.submit(m, s.Options)
+}
+
+// submit is kmod_module_insert_module: one module, into the kernel.
+func (p *program) submit(m *kmod.Module, params string) error {
 	path := m.Path()
 	if path == "" {
 		p.log.lib(kmod.LogErr, "kmod_module_insert_module", "could not find module by name='"+m.Name+"'\n")
@@ -128,7 +133,7 @@ func (p *program) do(s *kmod.Step) error {
 		flags |= IgnoreVermagic
 	}
 	err := p.guarded().Submit(m.Name, path, func() error {
-		return p.env.Insert(path, m.Name, s.Options, flags)
+		return p.env.Insert(path, m.Name, params, flags)
 	})
 	if err != nil && (p.env.Reported == nil || !p.env.Reported(err)) {
 		p.log.lib(kmod.LogInfo, "kmod_module_insert_module",

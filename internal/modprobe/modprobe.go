@@ -49,6 +49,8 @@ type Env struct {
 	// Insert loads the module in the file at path. The errno of its error
 	// is what is printed.
 	Insert func(path, name, params string, flags uint) error
+	// Image returns a module's file, decompressed.
+	Image func(path string) ([]byte, error)
 	// Remove removes a module without waiting, in use or not with force.
 	Remove func(name string, force bool) error
 	// Version of safeload.
@@ -134,6 +136,8 @@ type program struct {
 	removeHolders bool
 	waitMsec      uint64
 	request       string
+	// removing are the modules whose removal has begun.
+	removing []*kmod.Module
 }
 
 // Main runs the program that the name in env.Args[0] says, modprobe if that
@@ -158,7 +162,18 @@ func Main(env *Env) (code int) {
 			p.guard.Close()
 		}
 	}()
-	if !p.modprobe() {
+	run := p.modprobe
+	switch p.log.name {
+	case "insmod":
+		run = p.insmod
+	case "rmmod":
+		run = p.rmmod
+	case "lsmod":
+		run = p.lsmod
+	case "modinfo":
+		run = p.modinfo
+	}
+	if !run() {
 		return 1
 	}
 	return 0
@@ -185,7 +200,7 @@ func (p *program) modprobe() (ok bool) {
 		all, remove, config, modversions, exports, syslog bool
 		configPaths                                       []string
 		root, version                                     string
-		dirSet                                            bool
+		dirSet, versionSet                                bool
 	)
 	for o := opts.next(); o != optEnd; o = opts.next() {
 		switch o {
@@ -248,10 +263,7 @@ func (p *program) modprobe() (ok bool) {
 		case 'd':
 			root, dirSet = opts.Arg, true
 		case 'S':
-			version, dirSet = opts.Arg, true
-			if version == "" {
-				version = "\x00" // given, though empty
-			}
+			version, versionSet, dirSet = opts.Arg, true, true
 		case 's':
 			p.vars.appendOptions("-s")
 			syslog = true
@@ -262,7 +274,7 @@ func (p *program) modprobe() (ok bool) {
 			p.vars.appendOptions("-v")
 			p.verbose++
 		case 'V':
-			p.out.print(versionText, p.env.Version, ")\n", features)
+			p.printVersion()
 			return true
 		case 'h':
 			p.help()
@@ -279,26 +291,16 @@ func (p *program) modprobe() (ok bool) {
 		p.log.err("missing parameters. See -h.\n")
 		return false
 	}
-	if version == "\x00" {
-		version = ""
-	} else if version == "" {
-		version = release()
-	}
-	dir := root + moduleRoot + "/" + version
-	if dirSet && len(dir) >= unix.PathMax {
-		p.log.err("bad directory ", dir, ": path too long\n")
+	dir, ok := p.treeDir(root, version, dirSet, versionSet)
+	if !ok {
 		return false
-	}
-	if dir[0] != '/' {
-		if cwd, err := unix.Getwd(); err == nil {
-			dir = cwd + "/" + dir
-		}
 	}
 	if level, set := p.vars.get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
 	p.ctx = kmod.New(kmod.Options{Dir: dir, ConfigPaths: configPaths, Log: p.log.lib})
-	p.log.level, p.log.libLevel, p.log.setUp = p.verbose, p.verbose, true
+	p.setLevel()
+	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
 	switch {
 	case config:
 		return p.showConfig()
@@ -312,6 +314,28 @@ func (p *program) modprobe() (ok bool) {
 		return each(operands, func(name string) error { return p.insert(name, "") })
 	}
 	return p.insert(operands[0], joinParams(operands[1:])) == nil
+}
+
+// treeDir is the module tree that -d and -S choose.
+func (p *program) treeDir(root, version string, dirSet, versionSet bool) (dir string, ok bool) {
+	if !versionSet {
+		version = release()
+	}
+	dir = root + moduleRoot + "/" + version
+	if dirSet && len(dir) >= unix.PathMax {
+		p.log.err("bad directory ", dir, ": path too long\n")
+		return "", false
+	}
+	if dir[0] != '/' {
+		if cwd, err := unix.Getwd(); err == nil {
+			dir = cwd + "/" + dir
+		}
+	}
+	return dir, true
+}
+
+func (p *program) printVersion() {
+	p.out.print(versionText, p.env.Version, "\n")
 }
 
 // each calls f for all names; all must succeed.

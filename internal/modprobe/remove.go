@@ -42,6 +42,14 @@ func (p *program) removeList(list []*kmod.Module, stop bool) error {
 }
 
 func (p *program) removeModule(m *kmod.Module, holders, ignoreBuiltin bool) error {
+	// Soft dependencies may lead back to where they began.
+	for _, r := range p.removing {
+		if r == m {
+			return nil
+		}
+	}
+	p.removing = append(p.removing, m)
+	defer func() { p.removing = p.removing[:len(p.removing)-1] }()
 	var pre, post []*kmod.Module
 	var command string
 	var hasCommand bool

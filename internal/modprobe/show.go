@@ -4,8 +4,9 @@ package modprobe
 
 import "safeload/kmod"
 
-const versionText = "kmod version 34 (safeload "
-const features = "+ZSTD +XZ +ZLIB -OPENSSL\n"
+// versionText is what kmod prints of itself, for the version that is followed:
+// tools read the first line.
+const versionText = "kmod version 34\n+ZSTD +XZ +ZLIB -OPENSSL\nsafeload "
 
 func (p *program) help() {
 	name := p.log.name

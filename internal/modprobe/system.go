@@ -3,6 +3,8 @@
 package modprobe
 
 import (
+	"golang.org/x/sys/unix"
+
 	"safeload/finit"
 	"safeload/guard"
 	"safeload/internal/conf"
@@ -17,6 +19,9 @@ func System(args, environ []string) *Env {
 		Environ: environ,
 		Version: version.Version,
 		Guard: func(request string) Guard {
+			if unix.Geteuid() != 0 {
+				return nil // cannot load anything: the kernel's answer says it best
+			}
 			return systemGuard{guard.New(guard.Options{Argv: args, Request: request, Settings: conf.Read})}
 		},
 		Reported: func(err error) bool {
@@ -26,6 +31,7 @@ func System(args, environ []string) *Env {
 		Insert: func(path, name, params string, flags uint) error {
 			return finit.Load(path, name, params, finit.Flags(flags))
 		},
+		Image: finit.Contents,
 		Remove: func(name string, force bool) error {
 			flags := finit.NonBlock
 			if force {

@@ -4,5 +4,60 @@ package main
 
 // appletCases run the programs beside modprobe.
 func appletCases(trees []*tree) (cases []*testCase) {
+	add := func(names int, args ...string) {
+		cases = append(cases, &testCase{root: "rich", names: names, args: args})
+	}
+	for _, t := range trees {
+		dir := "/lib/modules/" + t.version + "/"
+		for i := 0; i < len(t.modules); i += 10 * batch {
+			names := sample(t.modules[i:min(i+5*batch, len(t.modules))], batch)
+			add(len(names), append([]string{"modinfo", "-k", t.version}, names...)...)
+		}
+		for i, path := range sample(t.paths, 16) {
+			name := t.modules[i*len(t.modules)/16]
+			add(1, "modinfo", dir+path)
+			add(1, "modinfo", [...]string{"-a", "-d", "-l", "-p", "-n", "-0", "-m", "-0p"}[i%8], "-k", t.version, name)
+			add(1, "modinfo", "-F", [...]string{"vermagic", "depends", "parm", "parmtype", "name", "nonesuch", "sig_key", "alias"}[i%8],
+				"-k", t.version, name)
+		}
+		for i, pattern := range sample(t.aliases, 20) {
+			add(1, "modinfo", "-k", t.version, "-F", "filename", concrete(pattern, i))
+		}
+		for _, name := range sample(t.builtins, 10) {
+			add(1, "modinfo", "-k", t.version, name)
+			add(1, "modinfo", "-mk", t.version, name)
+		}
+		for _, name := range sample(t.builtinAliases, 10) {
+			add(1, "modinfo", "-k", t.version, concrete(name, 0))
+		}
+	}
+	t := trees[0]
+	for _, args := range [][]string{
+		{}, {"-h"}, {"-x"}, {"--nonesuch"}, {"--f"}, {"-F"}, {"nonesuch"}, {"/nonesuch.ko"}, {"/etc"}, {"./x.ko"}, {"-m", "nonesuch"},
+		{"-k", "nonesuch", "loop"}, {"-b", "/nonesuch", "loop"}, {"-b", "/", "-k", t.version, "loop"}, {"--basedir=/", "--set-version=" + t.version, "-n", "loop"},
+		{"-k", t.version, "loop", "nonesuch", "ext4"}, {"-k", t.version, "a]"}, {"-k", t.version, ""}, {"-k", t.version, "symbol:nonesuch"},
+		{"/damaged/empty.ko"}, {"/damaged/short.ko"}, {"/damaged/text.ko"}, {"/damaged/elf.ko"}, {"/damaged/cut.ko"}, {"/damaged/half.ko"},
+		{"--parameters", "--null", "-k", t.version, "loop"}, {"--license", "-k", t.version, "loop"}, {"-k", t.version, "rich-alias"},
+	} {
+		add(0, append([]string{"modinfo"}, args...)...)
+	}
+	loop := "/lib/modules/" + t.version + "/" + t.paths[0]
+	for _, args := range [][]string{
+		{}, {"-h"}, {"-x"}, {"-"}, {"nonesuch"}, {"/nonesuch.ko"}, {loop}, {"-f", loop}, {"-v", loop, "a=b c"}, {"--force", loop}, {"--force-m", loop},
+		{"-s", "nonesuch"}, {"/damaged/empty.ko"}, {"/damaged/text.ko"}, {"/etc"}, {"loop"}, {"./"}, {""}, {"-Vx"}, {"--verbose", loop, "x"},
+	} {
+		add(0, append([]string{"insmod"}, args...)...)
+	}
+	for _, args := range [][]string{
+		{}, {"-h"}, {"-x"}, {"nonesuch"}, {"ext4"}, {"jbd2"}, {"mbcache"}, {"crc16"}, {"fat"}, {"vfat"}, {"stp"}, {"llc"}, {"bridge"}, {"-f", "ext4"},
+		{"-f", "nonesuch"}, {"-v", "mbcache"}, {"-s", "nonesuch"}, {"nonesuch", "mbcache", "ext4"}, {"/etc"}, {"/"}, {"a/b"}, {"../module/mbcache"}, {""},
+		{loop}, {"--force", "mbcache", "stp"}, {"--wait", "x"}, {"-w"},
+	} {
+		add(0, append([]string{"rmmod"}, args...)...)
+	}
+	for _, args := range [][]string{{}, {"-h"}, {"-x"}, {"extra"}, {"-v"}, {"-s"}, {"-sx"}} {
+		add(0, append([]string{"lsmod"}, args...)...)
+		cases = append(cases, &testCase{root: "empty", args: append([]string{"lsmod"}, args...)})
+	}
 	return cases
 }

@@ -8,11 +8,15 @@ import (
 )
 
 // batch is how many names one run with -a asks for where there are many.
-const batch = 25
+const batch = 50
 
 // treeCases asks a tree for everything in it, and for some things that are
-// not.
-func treeCases(t *tree, root string) (cases []*testCase) {
+// not. What does not depend on the tree is asked of the first one only.
+func treeCases(t *tree, root string, first bool) (cases []*testCase) {
+	n := 1
+	if first {
+		n = 3
+	}
 	add := func(names int, args ...string) {
 		cases = append(cases, &testCase{root: root, names: names,
 			args: append([]string{"modprobe", "-S", t.version}, args...)})
@@ -21,11 +25,11 @@ func treeCases(t *tree, root string) (cases []*testCase) {
 		names := t.modules[i:min(i+batch, len(t.modules))]
 		add(len(names), append([]string{"-aD"}, names...)...)
 	}
-	for i, name := range sample(t.modules, 60) {
+	for i, name := range sample(t.modules, 20*n) {
 		add(1, [...]string{"-D", "-R", "-n", "-rn", "-rD", "-niv", "-Db", "-Di"}[i%8], strings.ReplaceAll(name, "_", "-"))
 		add(1, "-D", name, "debug=1", "x=a b", "y=\"q r\"")
 	}
-	for i, pattern := range sample(t.aliases, 300) {
+	for i, pattern := range sample(t.aliases, 60*n) {
 		add(1, [...]string{"-R", "-D", "-Db", "-nv"}[i/4%4], concrete(pattern, i))
 	}
 	for i := range 4 {
@@ -37,29 +41,36 @@ func treeCases(t *tree, root string) (cases []*testCase) {
 			add(batch, append([]string{"-aR"}, names[j:min(j+batch, len(names))]...)...)
 		}
 	}
-	for i, s := range sample(t.symbols, 40) {
+	for i, s := range sample(t.symbols, 15*n) {
 		add(1, [...]string{"-R", "-D"}[i%2], s)
 	}
-	for _, s := range t.softdeps {
+	add(len(t.softdeps), append([]string{"-aD"}, t.softdeps...)...)
+	add(len(t.softdeps), append([]string{"-raD"}, t.softdeps...)...)
+	for _, s := range sample(t.softdeps, 10*n) {
 		add(1, "-D", s)
 		add(1, "-rD", s)
 	}
-	for i, s := range sample(t.builtins, 40) {
+	for i, s := range sample(t.builtins, 15*n) {
 		add(1, [...]string{"-D", "-R", "-rn", "-nv", "--first-time"}[i%5], s)
 	}
-	for i, s := range sample(t.builtinAliases, 30) {
+	for i, s := range sample(t.builtinAliases, 10*n) {
 		add(1, [...]string{"-R", "-D"}[i%2], concrete(s, i))
 	}
 	for _, s := range kernelRequests {
-		add(1, "-q", "--", s)
 		add(1, "-D", "--", s)
+	}
+	add(0, "-c")
+	if !first {
+		return cases
+	}
+	for _, s := range kernelRequests {
+		add(1, "-q", "--", s)
 	}
 	for _, s := range hostileNames() {
 		add(1, "-q", "--", s)
 		add(1, "-R", "--", s)
 		add(1, "-rn", "--", s)
 	}
-	add(0, "-c")
 	return cases
 }
 

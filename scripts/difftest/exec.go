@@ -78,14 +78,27 @@ func execute(root, dir string, c *testCase) outcome {
 	return o
 }
 
-// compare says how two outcomes differ, "" if they do not but for what is
+// comparison is two outcomes of one case.
+type comparison struct {
+	peer, root string
+	c          *testCase
+	want, got  outcome
+	// rerun runs kmod with more arguments.
+	rerun func(more ...string) outcome
+}
+
+// difference says how the outcomes differ, "" if they do not but for what is
 // allowed.
-func compare(peer string, c *testCase, want, got outcome) (diff string, allowed []string) {
+func (p *comparison) difference() (diff string, allowed []string) {
 	for _, a := range allowances {
-		if a.apply(peer, c, &want, &got) {
+		if p.want == p.got {
+			break
+		}
+		if a.apply(p) {
 			allowed = append(allowed, a.id)
 		}
 	}
+	want, got := p.want, p.got
 	if want == got {
 		return "", allowed
 	}

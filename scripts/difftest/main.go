@@ -62,8 +62,8 @@ func (m *multi) String() string     { return strings.Join(*m, " ") }
 func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
 
 type result struct {
-	passed, failed, names int
-	allowed               map[string]int
+	passed, failed, names, skipped int
+	allowed                        map[string]int
 }
 
 func (r *result) add(o result) {
@@ -92,9 +92,15 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 		go func() {
 			defer wg.Done()
 			for c := range todo {
-				want := execute(roots[c.root], "/kmod", c)
-				got := execute(roots[c.root], "/ours", c)
-				diff, allowed := compare(name, c, want, got)
+				p := comparison{peer: name, root: roots[c.root], c: c}
+				p.want = execute(p.root, "/kmod", c)
+				p.got = execute(p.root, "/ours", c)
+				p.rerun = func(more ...string) outcome {
+					again := *c
+					again.args = append(append(c.args[:1:1], more...), c.args[1:]...)
+					return execute(p.root, "/kmod", &again)
+				}
+				diff, allowed := p.difference()
 				mu.Lock()
 				r.names += c.names
 				for _, id := range allowed {
@@ -113,6 +119,10 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 		}()
 	}
 	for i, c := range cases {
+		if name == "30" && newer(c) {
+			r.skipped++
+			continue
+		}
 		if only == "" || strings.Contains(c.String(), only) {
 			todo <- c
 		}
@@ -125,8 +135,8 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	if isTerminal() {
 		fmt.Fprint(os.Stderr, "\r\033[K")
 	}
-	fmt.Printf("kmod %s: %d runs with %d names over %d trees, %d equal, %d different, %.0f s\n",
-		name, r.passed+r.failed, r.names, len(trees), r.passed, r.failed, time.Since(start).Seconds())
+	fmt.Printf("kmod %s: %d runs with %d names over %d trees, %d equal, %d different, %d not in this kmod, %.0f s\n",
+		name, r.passed+r.failed, r.names, len(trees), r.passed, r.failed, r.skipped, time.Since(start).Seconds())
 	for _, a := range allowances {
 		if n := r.allowed[a.id]; n > 0 {
 			fmt.Printf("  allowed %d times: %s (%s)\n", n, a.id, a.what)

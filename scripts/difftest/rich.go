@@ -2,7 +2,11 @@
 
 package main
 
-import "strings"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
 
 // richNames are the names that richConfig gives a meaning.
 var richNames = []string{
@@ -109,6 +113,19 @@ remove lo* echo remove by pattern
 		"sys/module/bridge/refcnt":         "0\n",
 	}
 	files["dev/null"] = ""
-	_ = trees
+	files["proc/modules"] = "ext4 933888 1 - Live 0x0\njbd2 167936 1 ext4, Live 0x0\nmbcache 16384 1 ext4, Live 0x0\n" +
+		"a_very_long_module_name_indeed 123456789 3 - Live 0x0\nstp 16384 0 - Live 0x0\nfat 1 2 - Unloading 0x0\n" +
+		"llc 16384 -1 - Loading 0x0 (OE+)\nnotinsys 4096 0 - Live 0x0\n"
+	files["sys/module/ext4/coresize"] = "933889\n"
+	files["sys/module/stp/coresize"] = "junk\n"
+	files["sys/module/a_very_long_module_name_indeed/refcnt"] = "17\n"
+	files["damaged/empty.ko"] = ""
+	files["damaged/short.ko"] = "\x7fELF"
+	files["damaged/text.ko"] = strings.Repeat("no module\n", 100)
+	files["damaged/elf.ko"] = "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 100)
+	if ko, err := os.ReadFile(filepath.Join(trees[0].dir, trees[0].paths[0])); err == nil {
+		files["damaged/cut.ko"] = string(ko[:len(ko)-100])
+		files["damaged/half.ko"] = string(ko[:len(ko)/2])
+	}
 	return files
 }

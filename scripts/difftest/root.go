@@ -39,9 +39,9 @@ func prepare(kmod, ours, work string, trees []string) (roots map[string]string, 
 	if err := writeFiles(roots["rich"], richConfig(all)); err != nil {
 		return nil, nil, err
 	}
-	for _, t := range all {
-		cases = append(cases, treeCases(t, "empty")...)
-		cases = append(cases, treeCases(t, "rich")...)
+	for i, t := range all {
+		cases = append(cases, treeCases(t, "empty", i == 0)...)
+		cases = append(cases, treeCases(t, "rich", false)...)
 	}
 	cases = append(cases, optionCases(all[0])...)
 	cases = append(cases, configCases(all[0])...)
@@ -54,6 +54,15 @@ func prepare(kmod, ours, work string, trees []string) (roots map[string]string, 
 func makeRoot(root, kmod, ours string, trees []*tree) error {
 	for _, d := range [...]string{"kmod", "ours", "bin", "proc", "sys/module", "etc", "tmp", "dev"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	// As on Debian; kmod 30 knows /lib/modprobe.d but not /usr/lib/modprobe.d.
+	for _, l := range [...]string{"lib", "lib64"} {
+		if err := os.MkdirAll(filepath.Join(root, "usr", l), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink("usr/"+l, filepath.Join(root, l)); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modprobe
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/strerror"
+	"safeload/kmod"
+)
+
+// Applets are the programs of this package, by the name that calls them.
+var Applets = [...]string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo"}
+
+// applet is what insmod, rmmod and lsmod have in common.
+type applet struct {
+	short string
+	long  []longOption
+	help  string // after "Usage:\n\tNAME"
+	// option handles what is not common.
+	option func(o rune)
+}
+
+var commonOptions = []longOption{
+	{"syslog", false, 's'},
+	{"verbose", false, 'v'},
+	{"version", false, 'V'},
+	{"help", false, 'h'},
+}
+
+// parse reads the options. With stop, the program is at its end.
+func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
+	p.verbose = kmod.LogErr
+	_, posix := p.vars.get("POSIXLY_CORRECT")
+	opts := getopt{args: p.env.Args, short: a.short, long: a.long, posix: posix, errs: printErr}
+	for o := opts.next(); o != optEnd; o = opts.next() {
+		switch o {
+		case 's':
+			p.log.syslog = &syslogger{name: p.log.name, fd: -1}
+		case 'v':
+			p.verbose++
+		case 'h':
+			p.out.print("Usage:\n\t", p.log.name, a.help)
+			return nil, true, true
+		case 'V':
+			p.printVersion()
+			return nil, true, true
+		case optBad:
+			return nil, true, false
+		default:
+			a.option(o)
+		}
+	}
+	return opts.operands, false, true
+}
+
+// load makes the context of a program that reads no modprobe.d.
+func (p *program) load(dir string) {
+	if level, set := p.vars.get("KMOD_LOG"); set {
+		p.log.libLevel = kmod.LogLevel(level)
+	}
+	p.ctx = kmod.New(kmod.Options{Dir: dir, NoConfig: true, Log: p.log.lib})
+}
+
+// setLevel makes messages what the options ask for, once they are read.
+func (p *program) setLevel() {
+	p.log.level, p.log.libLevel, p.log.setUp = p.verbose, p.verbose, true
+	p.log.lib(kmod.LogInfo, "kmod_set_log_fn", "custom logging function 0x1 registered\n")
+}
+
+func (p *program) insmod() bool {
+	operands, stop, ok := p.parse(&applet{
+		short: "fsvVh",
+		long: append([]longOption{
+			{"force", false, 'f'},
+			{"force-modversion", false, optForceModversion},
+			{"force-vermagic", false, optForceVermagic},
+		}, commonOptions...),
+		help: insmodHelp,
+		option: func(o rune) {
+			p.forceModver = p.forceModver || o != optForceVermagic
+			p.forceVermagic = p.forceVermagic || o != optForceModversion
+		},
+	})
+	if stop {
+		return ok
+	}
+	if len(operands) == 0 {
+		p.log.err("missing filename.\n")
+		return false
+	}
+	file := operands[0]
+	if file == "-" {
+		p.log.err("this tool does not support loading from stdin!\n")
+		return false
+	}
+	p.request = file
+	p.load(moduleRoot + "/" + release())
+	p.setLevel()
+	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
+	m, err := p.ctx.ByPath(file)
+	if err != nil {
+		p.log.err("could not load module ", file, ": ", strerror.Text(errnoOf(err)), "\n")
+		return false
+	}
+	err = p.submit(m, joinParams(operands[1:]))
+	if err == nil {
+		return true
+	}
+	if p.env.Reported == nil || !p.env.Reported(err) {
+		p.log.err("could not insert module ", file, ": ", insmodText(errnoOf(err)), "\n")
+	}
+	return false
+}
+
+// insmodText is what insmod says of an errno.
+func insmodText(e syscall.Errno) string {
+	switch e {
+	case syscall.ENOEXEC:
+		return "Invalid module format"
+	case syscall.ENOENT:
+		return "Unknown symbol in module"
+	case syscall.ESRCH:
+		return "Module has wrong symbol version"
+	case syscall.EINVAL:
+		return "Invalid parameters"
+	}
+	return strerror.Text(e)
+}
+
+func (p *program) rmmod() bool {
+	operands, stop, ok := p.parse(&applet{
+		short:  "fsvVh",
+		long:   append([]longOption{{"force", false, 'f'}}, commonOptions...),
+		help:   rmmodHelp,
+		option: func(rune) { p.force = true },
+	})
+	if stop {
+		return ok
+	}
+	if len(operands) == 0 {
+		p.log.err("missing module name.\n")
+		return false
+	}
+	p.load(moduleRoot + "/" + release())
+	p.setLevel()
+	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
+	ok = true
+	for _, arg := range operands {
+		// Each is removed and gone before the next is looked at.
+		p.ctx.Forget()
+		var m *kmod.Module
+		var st unix.Stat_t
+		if unix.Stat(arg, &st) == nil {
+			var err error
+			if m, err = p.ctx.ByPath(arg); err != nil {
+				p.log.err("could not use module ", arg, ": ", strerror.Text(errnoOf(err)), "\n")
+				return false
+			}
+		} else {
+			m = p.ctx.ByName(arg)
+		}
+		if !p.force && !p.removable(m) {
+			ok = false
+			continue
+		}
+		if err := p.env.Remove(m.Name, p.force); err != nil {
+			text := strerror.Text(errnoOf(err))
+			p.log.lib(kmod.LogErr, "kmod_module_remove_module", "could not remove '"+m.Name+"': "+text+"\n")
+			p.log.err("could not remove module ", arg, ": ", text, "\n")
+			ok = false
+		}
+	}
+	return ok
+}
+
+// removable says why a module cannot be removed, if it cannot.
+func (p *program) removable(m *kmod.Module) bool {
+	state, errno := p.state(m)
+	if errno != 0 {
+		p.log.err("Module ", m.Name, " is not currently loaded\n")
+		return false
+	}
+	if state == stateBuiltin {
+		p.log.err("Module ", m.Name, " is builtin.\n")
+		return false
+	}
+	if holders := p.holders(m); len(holders) > 0 {
+		by := ""
+		for _, h := range holders {
+			by += " " + h.Name
+		}
+		p.log.err("Module ", m.Name, " is in use by:", by, "\n")
+		return false
+	}
+	n, errno := p.refcount(m)
+	switch {
+	case errno == syscall.ENOENT:
+		p.log.err("Module unloading is not supported\n")
+	case errno == 0 && n > 0:
+		p.log.err("Module ", m.Name, " is in use\n")
+		return false
+	}
+	return errno == 0
+}
+
+const insmodHelp = ` [options] filename [module options]
+Options:
+	-f, --force              DANGEROUS: forces a module load, may cause
+	                         data corruption and crash your machine.
+	                         implies --force-modversion and
+	                         --force-vermagic
+	    --force-modversion   Ignore module's version
+	    --force-vermagic     Ignore module's version magic
+	-s, --syslog             print to syslog, not stderr
+	-v, --verbose            enables more messages
+	-V, --version            show version
+	-h, --help               show this help
+`
+
+const rmmodHelp = ` [options] modulenames
+Options:
+	-f, --force       DANGEROUS: forces a module unload and may
+	                  crash your machine
+	-s, --syslog      print to syslog, not stderr
+	-v, --verbose     enables more messages
+	-V, --version     show version
+	-h, --help        show this help
+`
+
+const lsmodHelp = ` [options]
+Options:
+	-s, --syslog      print to syslog, not stderr
+	-v, --verbose     enables more messages
+	-V, --version     show version
+	-h, --help        show this help
+`

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modfile
+
+// Signature is what is appended to a signed module: struct module_signature of
+// the kernel's include/linux/module_signature.h, and what that describes.
+type Signature struct {
+	// IDType is PGP, X509 or PKCS#7.
+	IDType string
+	Signer string
+	KeyID  []byte
+	Hash   string
+	Data   []byte
+}
+
+const signatureMagic = "~Module signature appended~\n"
+
+var (
+	hashNames = [...]string{"md4", "md5", "sha1", "rmd160", "sha256", "sha384", "sha512", "sha224", "sm3"}
+	idTypes   = [...]string{"PGP", "X509", "PKCS#7"}
+)
+
+// Signature reads the signature at the end of the file; nil if there is none.
+// It is not verified: that is the kernel's.
+func (f *File) Signature() *Signature { return ParseSignature(f.data) }
+
+// ParseSignature is [File.Signature] for any bytes.
+func ParseSignature(b []byte) *Signature {
+	const infoSize = 12
+	n := len(b) - len(signatureMagic)
+	if n < infoSize || string(b[n:]) != signatureMagic {
+		return nil
+	}
+	info, b := b[n-infoSize:n], b[:n-infoSize]
+	algo, hash, kind := info[0], info[1], info[2]
+	signer, key := int(info[3]), int(info[4])
+	size := uint64(info[8])<<24 | uint64(info[9])<<16 | uint64(info[10])<<8 | uint64(info[11])
+	if algo > 1 || int(hash) >= len(hashNames) || int(kind) >= len(idTypes) ||
+		size == 0 || uint64(len(b)) < size+uint64(signer)+uint64(key) {
+		return nil
+	}
+	data, b := b[len(b)-int(size):], b[:len(b)-int(size)]
+	s := &Signature{IDType: idTypes[kind]}
+	if s.IDType == "PKCS#7" {
+		if !s.fromPKCS7(data) {
+			*s = Signature{IDType: s.IDType, Hash: "unknown"}
+		}
+		return s
+	}
+	s.Data, s.Hash = data, hashNames[hash]
+	s.KeyID, b = b[len(b)-key:], b[:len(b)-key]
+	s.Signer = cstring(b[len(b)-signer:])
+	return s
+}
+
+// fromPKCS7 reads the first signer of a SignedData (RFC 2315, RFC 5652).
+func (s *Signature) fromPKCS7(b []byte) bool {
+	content, _, ok := der(b, tagSequence)
+	if !ok {
+		return false
+	}
+	oid, content, ok := der(content, tagOID)
+	if !ok || string(oid) != oidSignedData {
+		return false
+	}
+	content, _, ok = der(content, tagContext0)
+	if !ok {
+		return false
+	}
+	signed, _, ok := der(content, tagSequence)
+	if !ok {
+		return false
+	}
+	// version, digestAlgorithms, contentInfo; certificates and lists of
+	// revoked ones may follow.
+	for _, tag := range [...]byte{tagInteger, tagSet, tagSequence} {
+		if _, signed, ok = der(signed, tag); !ok {
+			return false
+		}
+	}
+	for _, tag := range [...]byte{tagContext0, tagContext1} {
+		if _, rest, ok := der(signed, tag); ok {
+			signed = rest
+		}
+	}
+	signers, _, ok := der(signed, tagSet)
+	if !ok {
+		return false
+	}
+	info, _, ok := der(signers, tagSequence)
+	if !ok {
+		return false
+	}
+	_, info, ok = der(info, tagInteger) // version
+	if !ok {
+		return false
+	}
+	issuer, info, ok := der(info, tagSequence)
+	if !ok {
+		return false
+	}
+	digest, info, ok := der(info, tagSequence)
+	if !ok {
+		return false
+	}
+	if _, rest, ok := der(info, tagContext0); ok { // signed attributes
+		info = rest
+	}
+	if _, info, ok = der(info, tagSequence); !ok { // signature algorithm
+		return false
+	}
+	if s.Data, _, ok = der(info, tagOctets); !ok {
+		return false
+	}
+	name, issuer, ok := der(issuer, tagSequence)
+	if !ok {
+		return false
+	}
+	serial, _, ok := der(issuer, tagInteger)
+	if !ok {
+		return false
+	}
+	hash, _, ok := der(digest, tagOID)
+	if !ok {
+		return false
+	}
+	s.Signer, s.KeyID, s.Hash = commonName(name), magnitude(serial), hashName(hash)
+	return true
+}
+
+// Tags and object identifiers of what is read here.
+const (
+	tagInteger  = 0x02
+	tagOctets   = 0x04
+	tagOID      = 0x06
+	tagSequence = 0x30
+	tagSet      = 0x31
+	tagContext0 = 0xa0
+	tagContext1 = 0xa1
+
+	oidSignedData = "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+	oidCommonName = "\x55\x04\x03"
+)
+
+// der takes one element with the given tag (0: any) from b.
+func der(b []byte, tag byte) (content, rest []byte, ok bool) {
+	if len(b) < 2 || tag != 0 && b[0] != tag {
+		return nil, nil, false
+	}
+	n, at := int(b[1]), 2
+	if n >= 0x80 {
+		bytes := n & 0x7f
+		if bytes == 0 || bytes > 3 || len(b) < 2+bytes {
+			return nil, nil, false
+		}
+		n = 0
+		for _, c := range b[2 : 2+bytes] {
+			n = n<<8 | int(c)
+		}
+		at += bytes
+	}
+	if n > len(b)-at {
+		return nil, nil, false
+	}
+	return b[at : at+n], b[at+n:], true
+}
+
+// commonName is the first commonName of a Name, or else its last attribute.
+func commonName(name []byte) (text string) {
+	for len(name) > 0 {
+		set, rest, ok := der(name, tagSet)
+		if !ok {
+			return text
+		}
+		name = rest
+		for len(set) > 0 {
+			attr, more, ok := der(set, tagSequence)
+			if !ok {
+				return text
+			}
+			set = more
+			oid, value, ok := der(attr, tagOID)
+			if !ok {
+				return text
+			}
+			content, _, ok := der(value, 0)
+			if !ok {
+				return text
+			}
+			text = cstring(content)
+			if string(oid) == oidCommonName {
+				return text
+			}
+		}
+	}
+	return text
+}
+
+// magnitude is the absolute value of an INTEGER, without leading zeros.
+func magnitude(n []byte) []byte {
+	if len(n) > 0 && n[0]&0x80 != 0 {
+		out := make([]byte, len(n))
+		carry := byte(1)
+		for i := len(n) - 1; i >= 0; i-- {
+			out[i] = ^n[i] + carry
+			if out[i] != 0 {
+				carry = 0
+			}
+		}
+		n = out
+	}
+	for len(n) > 0 && n[0] == 0 {
+		n = n[1:]
+	}
+	return n
+}
+
+// hashName is an algorithm's long name in OpenSSL, or its number.
+func hashName(oid []byte) string {
+	switch string(oid) {
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x01":
+		return "sha256"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x02":
+		return "sha384"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x03":
+		return "sha512"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x04":
+		return "sha224"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x08":
+		return "sha3-256"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x09":
+		return "sha3-384"
+	case "\x60\x86\x48\x01\x65\x03\x04\x02\x0a":
+		return "sha3-512"
+	case "\x2b\x0e\x03\x02\x1a":
+		return "sha1"
+	case "\x2a\x86\x48\x86\xf7\x0d\x02\x04":
+		return "md4"
+	case "\x2a\x86\x48\x86\xf7\x0d\x02\x05":
+		return "md5"
+	case "\x2b\x24\x03\x02\x01":
+		return "ripemd160"
+	case "\x2a\x81\x1c\xcf\x55\x01\x83\x11":
+		return "sm3"
+	}
+	return dotted(oid)
+}
+
+func dotted(oid []byte) string {
+	var out []byte
+	first := true
+	for len(oid) > 0 {
+		var n uint64
+		for {
+			c := oid[0]
+			oid = oid[1:]
+			n = n<<7 | uint64(c&0x7f)
+			if c&0x80 == 0 || len(oid) == 0 {
+				break
+			}
+		}
+		if first {
+			top := min(n/40, 2)
+			out = append(out, byte('0'+top))
+			n -= top * 40
+			first = false
+		}
+		out = append(append(out, '.'), decimal(n)...)
+	}
+	return string(out)
+}
+
+func decimal(n uint64) string {
+	var b [20]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
+	}
+}
