@@ -96,10 +96,16 @@ type snapshot struct {
 	entries map[int]*entry
 	coming  map[string]bool
 	now     int64
+
+	// What the probe knows, when one runs.
+	probed bool
+	asked  map[int]int  // helper's pid -> thread that waits for it
+	acts   map[int]int  // requesting kernel thread -> the thread whose init has it do so
+	sure   map[int]bool // owners whose wait for such a thread rests on the probe
 }
 
 // look reads every task. What has ended meanwhile is left out.
-func look(p *proc.FS, sys *proc.FS, entries []entry) *snapshot {
+func look(p *proc.FS, sys *proc.FS, entries []entry, probe Ancestry) *snapshot {
 	s := &snapshot{
 		proc:    p,
 		tasks:   make(map[int]*task, 256),
@@ -137,7 +143,29 @@ func look(p *proc.FS, sys *proc.FS, entries []entry) *snapshot {
 	for _, e := range s.entries {
 		isComing(e.module)
 	}
+	if probe != nil {
+		s.ask(probe)
+	}
 	return s
+}
+
+// ask takes from the probe who asked for each helper, and for whose init.
+func (s *snapshot) ask(probe Ancestry) {
+	s.probed = true
+	s.asked, s.acts, s.sure = make(map[int]int), make(map[int]int), make(map[int]bool)
+	for _, h := range s.helpers() {
+		tid, ok := probe.Requester(h.pid)
+		if !ok {
+			continue
+		}
+		if t := s.tasks[tid]; t == nil || !t.requester() || t.Start > h.Start {
+			continue // of another moment
+		}
+		s.asked[h.pid] = tid
+		if owner, ok := probe.StartedBy(tid); ok {
+			s.acts[tid] = owner
+		}
+	}
 }
 
 func (s *snapshot) process(pid int) {

@@ -14,6 +14,9 @@ import (
 func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 	var all []*task
 	for _, h := range helpers {
+		if _, others := s.asked[h.pid]; others {
+			continue
+		}
 		if h.Start < r.Start || s.descends(r.pid, h.pid) {
 			continue
 		}
@@ -30,14 +33,14 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 // One that began to wait a moment ago may have none yet; and when there are
 // more of the others than helpers, one of them waits for something else
 // (UMH_WAIT_EXEC), and nothing is certain of any.
-func (s *snapshot) matched(helpers []*task, before *snapshot, probe Ancestry) map[int]bool {
+func (s *snapshot) matched(helpers []*task, before *snapshot) map[int]bool {
 	trusted := make(map[int]bool)
 	if before == nil {
 		return trusted
 	}
 	var settled []*task
 	for _, t := range s.tasks {
-		if !t.requester() {
+		if !t.requester() || s.known(t.TID) {
 			continue
 		}
 		if b := before.tasks[t.TID]; b != nil && b.requester() && b.Start == t.Start {
@@ -72,30 +75,19 @@ func (s *snapshot) matched(helpers []*task, before *snapshot, probe Ancestry) ma
 }
 
 // requestWaits adds the wait of a task in request_module for its helper.
-func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how reading, trusted map[int]bool, probe Ancestry) {
+func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how reading, trusted map[int]bool) {
 	w := graph.Wait{Certainty: graph.Certain, Why: "waits in request_module for its helper"}
-	if probe != nil {
-		for _, h := range helpers {
-			if tid, ok := probe.Requester(h.pid); ok && tid == r.TID {
-				w.For = []graph.ID{graph.ID(h.pid)}
-				g.Add(graph.ID(r.TID), w)
-				return
-			}
+	for h, tid := range s.asked {
+		if tid == r.TID {
+			w.For = []graph.ID{graph.ID(h)}
+			g.Add(graph.ID(r.TID), w)
+			return
 		}
 	}
 	if how == exact && !trusted[r.TID] {
 		return
 	}
 	all := s.candidates(r, helpers)
-	if probe != nil {
-		kept := all[:0]
-		for _, h := range all {
-			if _, other := probe.Requester(h.pid); !other {
-				kept = append(kept, h)
-			}
-		}
-		all = kept
-	}
 	if how == best {
 		all = s.nearest(r, all)
 		w.Certainty = graph.Likely
@@ -139,4 +131,14 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 		return all
 	}
 	return close
+}
+
+// known tells whether the probe has linked a requester to its helper.
+func (s *snapshot) known(tid int) bool {
+	for _, t := range s.asked {
+		if t == tid {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/ancestry"
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
@@ -103,6 +104,12 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 	if dir == "" {
 		dir = defaultDir
 	}
+	if probe == nil {
+		if m, err := ancestry.Open(); err == nil {
+			defer m.Close()
+			probe = m
+		}
+	}
 	r := registry{dir: dir, fd: -1}
 	var st unix.Stat_t
 	if unix.Lstat(dir, &st) == nil {
@@ -115,14 +122,14 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {
 			sv.Faults = append(sv.Faults, "cannot read "+dir+": "+err.Error())
 		}
-		return look(p, sys, entries)
+		return look(p, sys, entries, probe)
 	}
 	first := take()
-	before := first.system(best, nil, probe)
+	before := first.system(best, nil)
 	pictures := first.pictures(before.Stuck(graph.Likely))
 	sleep(surveyGap)
 	second := take()
-	sv.fill(second, first, pictures, probe)
+	sv.fill(second, first, pictures)
 	sv.Looked, sv.Took = len(second.tasks)+len(second.workers), time.Since(began)
 	return sv, nil
 }
@@ -138,9 +145,9 @@ func (s *snapshot) pictures(st *graph.Stuck) map[graph.ID]string {
 	return all
 }
 
-func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string, probe Ancestry) {
-	sure := s.system(exact, first, probe)
-	maybe := s.system(best, first, probe)
+func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
+	sure := s.system(exact, first)
+	maybe := s.system(best, first)
 	proof, guess := sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely)
 	still := func(id graph.ID, st *graph.Stuck) bool {
 		p, had := pictures[id]

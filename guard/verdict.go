@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/ancestry"
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
@@ -65,6 +66,8 @@ type contest struct {
 	proc, sys *proc.FS
 	began     time.Time
 	firstLook bool
+	maps      *ancestry.Maps
+	quick     bool // look often: a decision is near
 
 	last      *snapshot // the previous look
 	suspect   string    // the picture that has not changed since
@@ -76,6 +79,9 @@ type contest struct {
 func (c *contest) close() {
 	c.proc.Close()
 	c.sys.Close()
+	if c.maps != nil {
+		c.maps.Close()
+	}
 }
 
 func (c *contest) state() proc.ModuleState {
@@ -147,13 +153,15 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if verdict != Wait {
 				return verdict, refused
 			}
-			if c.proven != "" {
+			if c.proven != "" || c.quick {
 				gap = confirmAfter
 			} else if gap *= 2; gap > lookMost {
 				gap = lookMost
 			}
 			next = time.Now().Add(gap)
-			if c.proven == "" {
+			if c.quick {
+				next = time.Now().Add(confirmAfter)
+			} else if c.proven == "" {
 				// Many waiters share the price of looking.
 				next = next.Add(gap * time.Duration(waiting) / 16)
 			}
@@ -204,13 +212,13 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		entries = append(entries, entry{pid: c.g.self.pid, start: c.g.self.start, state: stateWait,
 			module: c.l.Module, path: c.l.Path, since: boottime(), token: c.g.token, parent: c.g.self.parent})
 	}
-	s := look(c.proc, c.sys, entries)
+	s := look(c.proc, c.sys, entries, c.probe())
 	s.alias(c.l)
 	before := c.last
 	c.last = s
 
-	sure := s.system(exact, before, c.g.o.Probe)
-	maybe := s.system(best, before, c.g.o.Probe)
+	sure := s.system(exact, before)
+	maybe := s.system(best, before)
 	self := graph.ID(c.g.self.pid)
 
 	proof := sure.Stuck(graph.Certain)
@@ -220,10 +228,48 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
 	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
-	if c.suspect != "" && c.g.o.Patience > 0 && time.Since(c.suspectAt) >= c.g.o.Patience && s.victim(guess, guess, self) {
+	if p := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
 		return Refuse, c.refusal(s, guess, guess, self, true), waiting
 	}
 	return Wait, nil, waiting
+}
+
+// probedPatience is enough where the probe saw that the kernel thread which
+// asks was started by the init that sleeps: what is left to doubt is only
+// whether the sleep is for that thread.
+const probedPatience = 500 * time.Millisecond
+
+// patience is how long a suspicion must have held.
+func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) time.Duration {
+	c.quick = false
+	p := c.g.o.Patience
+	cycle := guess.Cycle(self)
+	if len(cycle) == 0 || p <= probedPatience {
+		return p
+	}
+	for _, step := range cycle {
+		if step.Wait.Certainty == graph.Likely && !s.sure[int(step.Task)] {
+			return p
+		}
+	}
+	c.quick = true
+	return probedPatience
+}
+
+// probe is the one that the options name, or the one that runs.
+func (c *contest) probe() Ancestry {
+	if c.g.o.Probe != nil {
+		return c.g.o.Probe
+	}
+	if c.maps == nil {
+		if m, err := ancestry.Open(); err == nil {
+			c.maps = m
+		}
+	}
+	if c.maps == nil {
+		return nil
+	}
+	return c.maps
 }
 
 // hold compares the picture of all that our end hangs on with the one before,

@@ -20,20 +20,20 @@ const tick = 10_000_000
 
 // system writes a snapshot down as who waits for whom. before is an earlier
 // look, which tells who has been waiting since.
-func (s *snapshot) system(how reading, before *snapshot, probe Ancestry) *graph.System {
+func (s *snapshot) system(how reading, before *snapshot) *graph.System {
 	g := &graph.System{}
 	helpers := s.helpers()
-	trusted := s.matched(helpers, before, probe)
+	trusted := s.matched(helpers, before)
 	for _, t := range s.tasks {
 		id := graph.ID(t.TID)
 		g.Add(id)
 		switch {
 		case t.requester():
-			s.requestWaits(g, t, helpers, how, trusted, probe)
+			s.requestWaits(g, t, helpers, how, trusted)
 		case t.module != "" && t.waiter && t.Asleep():
 			g.Add(id, s.loadWait(t.module, t.TID, "waits in the kernel for the load of "+t.module))
 		case t.module != "" && how == best:
-			s.inits(g, t, probe)
+			s.inits(g, t)
 		case (t.kind == proc.WaitChild || t.kind == proc.WaitID) && t.Asleep():
 			s.childWait(g, t, how)
 		}
@@ -140,27 +140,30 @@ func (s *snapshot) childWait(g *graph.System, t *task, how reading) {
 // inits: a module's init that sleeps, and neither asks nor loads, waits for
 // something that nobody can name. That it is a kernel thread it has started,
 // or a work item it flushes, is likely when such a one waits for a helper.
-func (s *snapshot) inits(g *graph.System, o *task, probe Ancestry) {
+func (s *snapshot) inits(g *graph.System, o *task) {
 	if !o.Asleep() || !s.coming[o.module] || isTimed(o.wchan) {
 		return
 	}
 	w := graph.Wait{Certainty: graph.Likely, Why: "its init waits for what it has a kernel thread do"}
+	var known []graph.ID // by the probe
 	flush := isFlush(o.wchan)
 	for _, t := range s.tasks {
 		if !t.Kthread() || !t.requester() {
 			continue
 		}
-		if probe != nil {
-			if tid, ok := probe.StartedBy(t.TID); ok {
-				if tid == o.TID {
-					w.For = append(w.For, graph.ID(t.TID))
-				}
-				continue
+		if owner, ok := s.acts[t.TID]; ok {
+			if owner == o.TID {
+				known = append(known, graph.ID(t.TID))
 			}
+			continue
 		}
 		if t.Worker() && flush || !t.Worker() && t.Start >= o.pstart {
 			w.For = append(w.For, graph.ID(t.TID))
 		}
+	}
+	if len(known) > 0 {
+		w.For = known
+		s.sure[o.TID] = true
 	}
 	g.Add(graph.ID(o.TID), w)
 }

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// system is a made-up machine: a /proc and a /sys of plain files.
+type system struct {
+	t       *testing.T
+	dir     string
+	entries []entry
+}
+
+func newSystem(t *testing.T) *system {
+	s := &system{t: t, dir: t.TempDir()}
+	for _, d := range []string{"proc", "sys/module", "ko"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.kthread(2, 0, "", 0) // kthreadd
+	return s
+}
+
+func (s *system) write(path, text string) {
+	s.t.Helper()
+	path = filepath.Join(s.dir, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+const plain, kernel, worker = 0x400000, 0x200000, 0x200020
+
+func (s *system) task(pid, ppid int, state byte, flags, start int, wchan, call string) {
+	for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
+		s.write(d+"stat", fmt.Sprintf("%d (t%d) %c %d 0 0 0 -1 %d 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", pid, pid, state, ppid, flags, start))
+		s.write(d+"wchan", wchan)
+		s.write(d+"syscall", call)
+		s.write(d+"status", "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
+	}
+}
+
+func (s *system) kthread(pid, flags int, wchan string, start int) {
+	state := byte('S')
+	if wchan != "" {
+		state = 'D'
+	}
+	s.task(pid, 2, state, kernel|flags, start, wchan, "-1 0x0 0x0\n")
+}
+
+// finit is a call of finit_module on this architecture.
+func (s *system) call(kind proc.Kind, args ...int) string {
+	nr := map[string]map[proc.Kind]int{
+		"amd64": {proc.FinitModule: 313, proc.WaitChild: 61, proc.Sleep: 35},
+		"arm64": {proc.FinitModule: 273, proc.WaitChild: 260, proc.Sleep: 101},
+		"arm":   {proc.FinitModule: 379, proc.WaitChild: 114, proc.Sleep: 162},
+	}[runtime.GOARCH][kind]
+	args = append(args, 0, 0, 0, 0, 0, 0)
+	sp := "0x7ffd00000000"
+	if runtime.GOARCH == "arm" {
+		sp = "0xbe000000"
+	}
+	line := fmt.Sprint(nr)
+	for _, a := range args[:6] {
+		line += fmt.Sprintf(" 0x%x", uint32(a))
+	}
+	return line + " " + sp + " 0x1000\n"
+}
+
+// load is a task inside finit_module.
+func (s *system) load(pid, ppid, start int, module, wchan string) {
+	state := byte('D')
+	if wchan == "" {
+		state = 'R'
+	} else if isWait(wchan) {
+		state = 'S'
+	}
+	s.task(pid, ppid, state, plain, start, wchan, s.call(proc.FinitModule, 3))
+	s.write("ko/"+module+".ko", "not an image")
+	link := filepath.Join(s.dir, fmt.Sprintf("proc/%d/fd/3", pid))
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(s.dir, "ko", module+".ko"), link); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// helper is a process of the kernel's below a worker of its own.
+func (s *system) helperOf(pid int) int {
+	w := pid + 10000
+	s.kthread(w, worker&^kernel, "", 1)
+	return w
+}
+
+// waits is a safeload that waits in user space for a module.
+func (s *system) waits(pid, ppid, start int, module string) {
+	s.task(pid, ppid, 'S', plain, start, "hrtimer_nanosleep", s.call(proc.Sleep))
+	s.entries = append(s.entries, entry{pid: pid, start: uint64(start), state: stateWait, module: module, since: int64(start) * tick, token: newToken()})
+}
+
+func (s *system) coming(modules ...string) {
+	for _, m := range modules {
+		s.write("sys/module/"+m+"/initstate", "coming\n")
+	}
+}
+
+const request = "call_usermodehelper_exec"
+
+// judge says what the waiter self would be told after two equal looks, and
+// whether the suspicion counts too.
+func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
+	s.t.Helper()
+	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer p.Close()
+	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sys.Close()
+	before := look(p, sys, s.entries, probe)
+	now := look(p, sys, s.entries, probe)
+	proof := now.system(exact, before).Stuck(graph.Certain)
+	guess := now.system(best, before).Stuck(graph.Likely)
+	id := graph.ID(self)
+	holds := func(st *graph.Stuck) bool {
+		return len(st.Knot(id)) > 0 && now.picture(st.Reach(id)) != "" && now.victim(st, guess, id)
+	}
+	return holds(proof), holds(guess)
+}
+
+type verdict struct{ proven, suspected bool }
+
+func TestVerdicts(t *testing.T) {
+	const flush = "__flush_work"
+	for name, tt := range map[string]struct {
+		make  func(s *system)
+		want  map[int]verdict // by waiter
+		probe Ancestry
+	}{
+		"asks for itself": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {true, true}}},
+		"slow init, asked for from elsewhere": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "msleep")
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"running init": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "")
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"helper older than the load": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.waits(200, s.helperOf(200), 490, "a")
+		}, want: map[int]verdict{200: {}}},
+		"helper that nobody waits for (UMH_NO_WAIT)": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.waits(200, 2, 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"started by a user": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.waits(200, 50, 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"its helper is another, at work": {make: func(s *system) {
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", request)
+			s.load(150, s.helperOf(150), 505, "b", "msleep")
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"more requesters than helpers": {make: func(s *system) {
+			// 300's helper is not among those seen, or it waits for another
+			// thing: then perhaps so does 100.
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {false, true}}},
+		"two hops, the last one closes": {make: func(s *system) {
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", request)
+			s.load(150, s.helperOf(150), 505, "b", request)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {true, true}}},
+		"crossing": {make: func(s *system) {
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", request)
+			s.load(110, 50, 500, "b", request)
+			s.waits(200, s.helperOf(200), 510, "b")
+			s.waits(210, s.helperOf(210), 511, "a")
+		}, want: map[int]verdict{200: {}, 210: {true, true}}},
+		"crossing, one of them kmod's": {make: func(s *system) {
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", request)
+			s.load(110, 50, 500, "b", request)
+			s.load(200, s.helperOf(200), 512, "b", "sys_finit_module")
+			s.waits(210, s.helperOf(210), 511, "a")
+		}, want: map[int]verdict{210: {true, true}}},
+		"through a kernel thread": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.kthread(120, 0, request, 505)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {false, true}}},
+		"a kernel thread older than the load": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.kthread(120, 0, request, 400)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"a kernel thread, but init sleeps for a time": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "msleep")
+			s.kthread(120, 0, request, 505)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"through a work item": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", flush)
+			s.kthread(120, worker&^kernel, request, 5)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {false, true}}},
+		"a worker asks, but init flushes nothing": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.kthread(120, worker&^kernel, request, 5)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"through a command and a shell": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, 151))
+			s.task(151, 150, 'S', plain, 506, "do_wait", s.call(proc.WaitChild, -1))
+			s.waits(200, 151, 510, "a")
+		}, want: map[int]verdict{200: {true, true}}},
+		"a child that is merely alive": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
+			s.task(152, 150, 'S', plain, 506, "hrtimer_nanosleep", s.call(proc.Sleep))
+			s.waits(200, 150, 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"bystanders wait on": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.waits(200, s.helperOf(200), 510, "a")
+			s.waits(210, 50, 520, "a")
+			s.waits(220, 50, 530, "a")
+		}, want: map[int]verdict{200: {true, true}, 210: {}, 220: {}}},
+		"the probe tells a kernel request from another": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.waits(200, s.helperOf(200), 510, "a")
+			s.waits(210, s.helperOf(210), 511, "a")
+		}, want: map[int]verdict{200: {true, true}, 210: {}}, probe: fakeProbe{asked: map[int]int{200: 100, 210: 300}}},
+		"the probe clears the one /proc would suspect": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.kthread(120, 0, request, 505)
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {}}, probe: fakeProbe{asked: map[int]int{200: 120}, acts: map[int]int{120: 999}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			tt.make(s)
+			for self, want := range tt.want {
+				proven, suspected := s.judge(self, tt.probe)
+				if proven != want.proven || suspected != want.suspected {
+					t.Errorf("waiter %d: proven %v, suspected %v; want %v, %v", self, proven, suspected, want.proven, want.suspected)
+				}
+			}
+		})
+	}
+}
+
+type fakeProbe struct {
+	asked, acts map[int]int
+}
+
+func (f fakeProbe) Requester(pid int) (int, bool) { t, ok := f.asked[pid]; return t, ok }
+func (f fakeProbe) StartedBy(tid int) (int, bool) { t, ok := f.acts[tid]; return t, ok }
