@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"debug/elf"
+
+	"safeload/audit/isa"
+)
+
+// valueKind says what is known of a register's content.
+type valueKind uint8
+
+const (
+	unknown   valueKind = iota
+	constant            // off
+	address             // at: a place in the module or an import
+	argument            // the function's argument number off
+	derived             // something reached through argument number off
+	stack               // off from the stack pointer's value number sec
+	parameter           // the value of the module parameter whose variable is at sec, off
+)
+
+// value is what is known of a register, a stack slot or an argument.
+type value struct {
+	kind valueKind
+	sec  int32
+	sym  int32
+	off  int64
+}
+
+func (v value) place() place { return place{v.sec, v.sym, v.off} }
+
+func addressOf(p place) value { return value{address, p.sec, p.sym, p.off} }
+
+// maxArgs is how many arguments of a call are followed.
+const maxArgs = 6
+
+// call is one call that a function makes, a tail call included.
+type call struct {
+	target place
+	args   [maxArgs]value
+}
+
+// function is what the code of one function tells.
+type function struct {
+	calls   []call
+	strings []place // addresses of data that it forms: candidates for names
+}
+
+type registers [32]value
+
+// flow runs through the code of one function once, in the order of addresses,
+// with what is known of the registers. Where ways meet, only what both agree on
+// is kept; ways back (loops) are not followed, so that a register in a loop has
+// the value of the first round: of an array that is walked, the first element.
+type flow struct {
+	im      *image
+	sec     int32
+	s       *section
+	regs    registers
+	pending map[int64]*registers
+	slots   map[[2]int64]value // of the stack, by pointer number and offset
+	stacks  int32
+	fn      *function
+}
+
+func (im *image) analyse(sym int) *function {
+	s := &im.syms[sym]
+	fl := &flow{im: im, sec: int32(s.sec), s: &im.secs[s.sec], fn: &function{},
+		pending: map[int64]*registers{}, slots: map[[2]int64]value{}}
+	if im.arch == nil {
+		return fl.fn
+	}
+	for i, r := range im.arch.Args {
+		fl.regs[r] = value{kind: argument, off: int64(i)}
+	}
+	fl.regs[im.arch.SP] = value{kind: stack}
+	start, end := im.extent(sym)
+	fl.run(start, end, s.thumb)
+	return fl.fn
+}
+
+// mode returns whether ARM code at pos is T32, and the end of the literal pool
+// if pos is in one.
+func (s *section) mode(pos int64, thumb bool) (bool, int64) {
+	lo, hi := 0, len(s.marks)
+	for lo < hi {
+		m := (lo + hi) / 2
+		if int64(s.marks[m].off) <= pos {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo == 0 {
+		return thumb, 0
+	}
+	switch s.marks[lo-1].kind {
+	case 't':
+		return true, 0
+	case 'a':
+		return false, 0
+	case 'd':
+		for i := lo; i < len(s.marks); i++ {
+			if s.marks[i].kind != 'd' {
+				return thumb, int64(s.marks[i].off)
+			}
+		}
+		return thumb, int64(len(s.data))
+	}
+	return thumb, 0
+}
+
+func (f *flow) run(start, end int64, thumb bool) {
+	live := true
+	st := isa.State{Thumb: thumb}
+	for pos := start; pos < end; {
+		if f.im.machine == elf.EM_ARM && len(f.s.marks) > 0 {
+			t, skip := f.s.mode(pos, st.Thumb)
+			if skip > pos {
+				pos, live = skip, false
+				continue
+			}
+			st.Thumb = t
+		}
+		if p := f.pending[pos]; p != nil {
+			if live {
+				f.meet(p)
+			} else {
+				f.regs = *p
+			}
+			delete(f.pending, pos)
+			live = true
+		} else if !live {
+			// Only reached from behind, or by a table: nothing is known but
+			// what no path changes.
+			f.regs = registers{}
+			f.regs[f.im.arch.SP] = f.freshStack()
+			live = true
+		}
+		in, ok := f.im.arch.Decode(f.s.data, pos, &st)
+		if !ok || in.Len <= 0 {
+			f.remaining(pos, end)
+			return
+		}
+		r, hasReloc := f.s.relocAt(pos, int64(in.Len))
+		live = f.step(in, pos, start, end, r, hasReloc)
+		pos += int64(in.Len)
+	}
+}
+
+// remaining takes the calls out of code that could not be decoded from their
+// relocations alone.
+func (f *flow) remaining(pos, end int64) {
+	for pos < end {
+		r, ok := f.s.relocAt(pos, end-pos)
+		if !ok {
+			return
+		}
+		if f.im.isBranch(r.typ) {
+			f.fn.calls = append(f.fn.calls, call{target: f.im.resolve(r.sym, f.im.branchAddend(r))})
+		}
+		pos = int64(r.off) + 1
+	}
+}
+
+func (im *image) isBranch(typ uint32) bool {
+	switch im.machine {
+	case elf.EM_ARM:
+		switch elf.R_ARM(typ) {
+		case elf.R_ARM_CALL, elf.R_ARM_JUMP24, elf.R_ARM_PC24, elf.R_ARM_THM_PC22, elf.R_ARM_THM_JUMP24, elf.R_ARM_THM_JUMP19:
+			return true
+		}
+	case elf.EM_AARCH64:
+		t := elf.R_AARCH64(typ)
+		return t == elf.R_AARCH64_CALL26 || t == elf.R_AARCH64_JUMP26 || t == elf.R_AARCH64_CONDBR19
+	case elf.EM_X86_64:
+		return elf.R_X86_64(typ) == elf.R_X86_64_PLT32
+	}
+	return false
+}
+
+func (im *image) branchAddend(r reloc) int64 {
+	if im.machine == elf.EM_X86_64 {
+		return r.addend + 4
+	}
+	return r.addend
+}
+
+func (f *flow) freshStack() value {
+	f.stacks++
+	return value{kind: stack, sec: f.stacks}
+}
+
+func (f *flow) meet(p *registers) {
+	for i := range f.regs {
+		if f.regs[i] != p[i] {
+			f.regs[i] = value{}
+		}
+	}
+}
+
+func (f *flow) branchTo(target int64) {
+	if p := f.pending[target]; p != nil {
+		for i := range p {
+			if p[i] != f.regs[i] {
+				p[i] = value{}
+			}
+		}
+		return
+	}
+	c := f.regs
+	f.pending[target] = &c
+}
+
+// set gives register r a value. An instruction that may be passed over leaves
+// nothing sure unless both ways agree.
+func (f *flow) set(r uint8, v value, cond bool) {
+	if int(r) >= len(f.regs) || r == 31 && f.im.arch == isa.ARM64 && v.kind != stack && f.regs[31].kind == stack {
+		return
+	}
+	if r == f.im.arch.SP && v.kind != stack {
+		v = f.freshStack()
+	}
+	if cond && f.regs[r] != v {
+		v = value{}
+	}
+	f.regs[r] = v
+}
+
+func (f *flow) get(r uint8) value {
+	if int(r) < len(f.regs) {
+		return f.regs[r]
+	}
+	return value{}
+}
+
+// step does one instruction and reports whether the next one follows it.
+func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) bool {
+	im := f.im
+	next := pos + int64(in.Len)
+	var target place
+	if hasReloc {
+		switch im.machine {
+		case elf.EM_ARM:
+			target = im.resolve(r.sym, r.addend)
+			if im.isBranch(r.typ) {
+				target = im.resolve(r.sym, in.Target-pos)
+			}
+		case elf.EM_X86_64:
+			switch elf.R_X86_64(r.typ) {
+			case elf.R_X86_64_PC32, elf.R_X86_64_PLT32, elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
+				target = im.resolve(r.sym, r.addend+next-int64(r.off))
+			default:
+				target = im.resolve(r.sym, r.addend)
+			}
+		default:
+			target = im.resolve(r.sym, r.addend)
+		}
+	} else {
+		target = place{sec: f.sec, off: in.Target}
+	}
+	defer func() {
+		for m, i := in.Clobbers, uint8(0); m != 0 && i < 32; m, i = m>>1, i+1 {
+			if m&1 != 0 {
+				f.set(i, value{}, false)
+			}
+		}
+	}()
+	switch in.Kind {
+	case isa.Return:
+		return false
+	case isa.Call:
+		f.call(target)
+		return true
+	case isa.CallReg:
+		f.clobberCall()
+		return true
+	case isa.Jump, isa.CondJump:
+		local := target.sec == f.sec && target.off >= start && target.off < end
+		switch {
+		case local && target.off > pos:
+			f.branchTo(target.off)
+		case !local:
+			saved := f.regs
+			f.call(target)
+			f.regs = saved
+		}
+		return in.Kind == isa.CondJump
+	case isa.Const:
+		v := value{kind: constant, off: in.Imm}
+		if hasReloc {
+			v = f.formed(target)
+		}
+		f.set(in.Dst, v, in.Cond)
+	case isa.High:
+		old := f.get(in.Dst)
+		switch {
+		case hasReloc:
+			if old.kind != address || old.sec != target.sec || old.sym != target.sym {
+				old = f.formed(target)
+			}
+			f.set(in.Dst, old, false)
+		case old.kind == constant:
+			old.off = old.off&^(0xffff<<in.Shift) | in.Imm<<in.Shift
+			f.set(in.Dst, old, in.Cond)
+		default:
+			f.set(in.Dst, value{}, in.Cond)
+		}
+	case isa.Move:
+		f.set(in.Dst, f.get(in.Src), in.Cond)
+	case isa.Add:
+		v := f.get(in.Src)
+		switch {
+		case hasReloc:
+			v = f.formed(target)
+		case v.kind == argument:
+			if in.Imm != 0 {
+				v = value{kind: derived, off: v.off}
+			}
+		case v.kind == constant, v.kind == address, v.kind == stack:
+			v.off += in.Imm
+		case v.kind == derived:
+		default:
+			v = value{}
+		}
+		f.set(in.Dst, v, in.Cond)
+	case isa.PCRel:
+		v := f.formed(target)
+		if !hasReloc && im.arch == isa.ARM64 {
+			v = value{}
+		}
+		f.set(in.Dst, v, in.Cond)
+	case isa.LoadPC:
+		f.set(in.Dst, f.memory(target, in.Size), in.Cond)
+	case isa.Load:
+		base := f.get(in.Src)
+		var v value
+		switch {
+		case hasReloc && im.arch == isa.ARM64:
+			v = f.memory(target, in.Size)
+		case hasReloc:
+		case base.kind == address:
+			base.off += in.Imm
+			v = f.memory(base.place(), in.Size)
+		case base.kind == argument, base.kind == derived:
+			v = value{kind: derived, off: base.off}
+		case base.kind == stack:
+			v = f.slots[[2]int64{int64(base.sec), base.off + in.Imm}]
+		}
+		f.set(in.Dst, v, in.Cond)
+	case isa.Store, isa.StoreConst:
+		if base := f.get(in.Dst); base.kind == stack && (!hasReloc || in.Kind == isa.StoreConst) {
+			v := f.get(in.Src)
+			if in.Kind == isa.StoreConst {
+				if v = (value{kind: constant, off: in.Value}); hasReloc {
+					v = f.formed(target)
+				}
+			}
+			f.slots[[2]int64{int64(base.sec), base.off + in.Imm}] = v
+		}
+	}
+	return true
+}
+
+// formed is the value of an address that code makes, noted if it may be a name.
+func (f *flow) formed(p place) value {
+	if p.sec != 0 && !f.im.secs[p.sec].code() && len(f.fn.strings) < 256 {
+		f.fn.strings = append(f.fn.strings, p)
+	}
+	return addressOf(p)
+}
+
+// memory is the value that a place holds when the module is loaded. What code
+// may write is unknown, save for pointers: those that are set at build time
+// mostly stay.
+func (f *flow) memory(p place, size uint8) value {
+	im := f.im
+	if p.sec == 0 {
+		return value{}
+	}
+	if name, ok := im.param(p.sec, p.off); ok && name != "" {
+		return value{kind: parameter, sec: p.sec, off: p.off}
+	}
+	if q, ok := im.pointer(p.sec, p.off); ok {
+		if q.sec != 0 && !im.secs[q.sec].code() {
+			return f.formed(q)
+		}
+		return addressOf(q)
+	}
+	s := &im.secs[p.sec]
+	b := im.bytesAt(p)
+	if s.flags&elf.SHF_WRITE != 0 || len(b) < int(size) {
+		return value{}
+	}
+	switch size {
+	case 4:
+		return value{kind: constant, off: int64(im.order.Uint32(b))}
+	case 8:
+		return value{kind: constant, off: int64(im.order.Uint64(b))}
+	}
+	return value{}
+}
+
+// instrumentation are functions at the start of every function that keep its
+// arguments, and others that a compiler puts in.
+func instrumentation(name string) bool {
+	switch name {
+	case "__fentry__", "_mcount", "__gnu_mcount_nc", "mcount", "__sanitizer_cov_trace_pc", "__cfi_check":
+		return true
+	}
+	return false
+}
+
+func (f *flow) call(target place) {
+	if target.sec == 0 {
+		if name := f.im.syms[target.sym].name; instrumentation(name) {
+			return
+		} else if name == "__x86_return_thunk" || len(name) > 21 && name[:21] == "__x86_indirect_thunk_" {
+			f.clobberCall()
+			return
+		}
+	}
+	c := call{target: target}
+	a := f.im.arch
+	for i := range c.args {
+		if i < len(a.Args) {
+			c.args[i] = f.regs[a.Args[i]]
+		} else if sp := f.regs[a.SP]; sp.kind == stack {
+			c.args[i] = f.slots[[2]int64{int64(sp.sec), sp.off + int64((i-len(a.Args))*a.Word)}]
+		}
+	}
+	f.fn.calls = append(f.fn.calls, c)
+	f.clobberCall()
+}
+
+func (f *flow) clobberCall() {
+	for m, i := f.im.arch.CallerSaved, uint8(0); m != 0 && i < 32; m, i = m>>1, i+1 {
+		if m&1 != 0 {
+			f.regs[i] = value{}
+		}
+	}
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"safeload/audit/isa"
+)
+
+// errNotModule says that a file is ELF, but no module this package can read.
+var errNotModule = errors.New("not a relocatable ELF file of a known machine")
+
+// image is one module's ELF file, as far as the study needs it. All of it points
+// into the file's bytes and nothing in the file is trusted: a section, symbol or
+// relocation that leads outside is left out.
+type image struct {
+	arch    *isa.Arch
+	machine elf.Machine
+	order   binary.ByteOrder
+	wide    bool // 64-bit
+	secs    []section
+	syms    []symbol
+	this    int // section index of .gnu.linkonce.this_module, or 0
+	modinfo []byte
+	params  []paramVar
+}
+
+type section struct {
+	name   string
+	data   []byte // nil if NOBITS
+	size   uint64
+	flags  elf.SectionFlag
+	relocs []reloc // by offset
+	funcs  []int   // symbols of functions, by value
+	marks  []mark  // ARM's mapping symbols, by offset
+}
+
+func (s *section) code() bool { return s.flags&elf.SHF_EXECINSTR != 0 }
+
+type symbol struct {
+	name   string
+	value  uint64 // without the bit that marks T32
+	size   uint64
+	sec    int // 0 if imported
+	typ    elf.SymType
+	global bool
+	thumb  bool
+}
+
+type mark struct {
+	off  uint64
+	kind byte // 'a', 't', 'd'
+}
+
+type reloc struct {
+	off    uint64
+	sym    int32
+	typ    uint32
+	addend int64
+}
+
+// place is an address inside the module, or an imported symbol.
+type place struct {
+	sec int32 // 0: imported
+	sym int32 // the import, if sec is 0
+	off int64
+}
+
+// paramVar is memory that holds the value of a module parameter.
+type paramVar struct {
+	name string
+	sec  int32
+	off  int64
+	size int64
+}
+
+const maxSections, maxSymbols = 1 << 16, 1 << 21
+
+func newImage(file []byte) (*image, error) {
+	f, err := elf.NewFile(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	if f.Type != elf.ET_REL || len(f.Sections) > maxSections {
+		return nil, errNotModule
+	}
+	im := &image{machine: f.Machine, order: f.ByteOrder, wide: f.Class == elf.ELFCLASS64}
+	switch {
+	case f.Machine == elf.EM_ARM && !im.wide:
+		im.arch = isa.ARM
+	case f.Machine == elf.EM_AARCH64 && im.wide:
+		im.arch = isa.ARM64
+	case f.Machine == elf.EM_X86_64 && im.wide:
+		im.arch = isa.AMD64
+	}
+	if im.arch != nil && im.order != binary.LittleEndian {
+		im.arch = nil
+	}
+	im.secs = make([]section, len(f.Sections))
+	var symtab, strtab int
+	for i, s := range f.Sections {
+		sec := &im.secs[i]
+		sec.name, sec.size, sec.flags = s.Name, s.Size, s.Flags
+		if s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_COMPRESSED == 0 {
+			if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
+				sec.data = file[s.Offset : s.Offset+s.FileSize]
+			}
+		}
+		switch {
+		case s.Type == elf.SHT_SYMTAB && int(s.Link) < len(f.Sections):
+			symtab, strtab = i, int(s.Link)
+		case s.Name == ".gnu.linkonce.this_module":
+			im.this = i
+		case s.Name == ".modinfo":
+			im.modinfo = sec.data
+		}
+	}
+	if symtab == 0 {
+		return nil, fmt.Errorf("%w: no symbols", errNotModule)
+	}
+	im.readSymbols(im.secs[symtab].data, im.secs[strtab].data)
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_REL && s.Type != elf.SHT_RELA || int(s.Link) != symtab || int(s.Info) >= len(im.secs) || s.Info == 0 {
+			continue
+		}
+		if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
+			im.readRelocs(&im.secs[s.Info], file[s.Offset:s.Offset+s.FileSize], s.Type == elf.SHT_RELA)
+		}
+	}
+	im.readParams()
+	return im, nil
+}
+
+func cstring(b []byte, off uint64) string {
+	if off >= uint64(len(b)) {
+		return ""
+	}
+	b = b[off:]
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return string(b[:i])
+	}
+	return ""
+}
+
+func (im *image) readSymbols(tab, str []byte) {
+	size := 16
+	if im.wide {
+		size = 24
+	}
+	n := min(len(tab)/size, maxSymbols)
+	im.syms = make([]symbol, n)
+	for i := 1; i < n; i++ {
+		e := tab[i*size:]
+		var name, shndx uint32
+		var info byte
+		var s symbol
+		if im.wide {
+			name, info, shndx = im.order.Uint32(e), e[4], uint32(im.order.Uint16(e[6:]))
+			s.value, s.size = im.order.Uint64(e[8:]), im.order.Uint64(e[16:])
+		} else {
+			name, info, shndx = im.order.Uint32(e), e[12], uint32(im.order.Uint16(e[14:]))
+			s.value, s.size = uint64(im.order.Uint32(e[4:])), uint64(im.order.Uint32(e[8:]))
+		}
+		s.typ, s.global = elf.SymType(info&15), info>>4 != 0
+		if shndx < uint32(len(im.secs)) {
+			s.sec = int(shndx)
+		} else {
+			s.typ = elf.STT_FILE // absolute, common: of no use here
+		}
+		if s.typ == elf.STT_FILE {
+			s.sec = 0
+			im.syms[i] = s
+			continue
+		}
+		s.name = cstring(str, uint64(name))
+		if im.machine == elf.EM_ARM && s.sec != 0 {
+			if len(s.name) >= 2 && s.name[0] == '$' && (len(s.name) == 2 || s.name[2] == '.') {
+				im.secs[s.sec].marks = append(im.secs[s.sec].marks, mark{s.value, s.name[1]})
+			}
+			if s.typ == elf.STT_FUNC && s.value&1 != 0 {
+				s.thumb, s.value = true, s.value&^1
+			}
+		}
+		im.syms[i] = s
+		if s.sec != 0 && s.typ == elf.STT_FUNC && im.secs[s.sec].code() {
+			im.secs[s.sec].funcs = append(im.secs[s.sec].funcs, i)
+		}
+	}
+	for i := range im.secs {
+		s := &im.secs[i]
+		sort.SliceStable(s.funcs, func(a, b int) bool { return im.syms[s.funcs[a]].value < im.syms[s.funcs[b]].value })
+		sort.SliceStable(s.marks, func(a, b int) bool { return s.marks[a].off < s.marks[b].off })
+	}
+}
+
+func (im *image) readRelocs(to *section, tab []byte, rela bool) {
+	size := 8
+	if im.wide {
+		size = 16
+	}
+	if rela {
+		size += size / 2
+	}
+	n := len(tab) / size
+	if to.relocs == nil {
+		to.relocs = make([]reloc, 0, n)
+	}
+	for i := 0; i < n; i++ {
+		e := tab[i*size:]
+		var r reloc
+		if im.wide {
+			info := im.order.Uint64(e[8:])
+			r.off, r.sym, r.typ = im.order.Uint64(e), int32(info>>32), uint32(info)
+			if rela {
+				r.addend = int64(im.order.Uint64(e[16:]))
+			}
+		} else {
+			info := im.order.Uint32(e[4:])
+			r.off, r.sym, r.typ = uint64(im.order.Uint32(e)), int32(info>>8), info&255
+			if rela {
+				r.addend = int64(int32(im.order.Uint32(e[8:])))
+			}
+		}
+		if r.sym <= 0 || int(r.sym) >= len(im.syms) || r.off >= to.size {
+			continue
+		}
+		if !rela {
+			r.addend = im.inPlace(to.data, r)
+		}
+		to.relocs = append(to.relocs, r)
+	}
+	if !sort.SliceIsSorted(to.relocs, func(a, b int) bool { return to.relocs[a].off < to.relocs[b].off }) {
+		sort.SliceStable(to.relocs, func(a, b int) bool { return to.relocs[a].off < to.relocs[b].off })
+	}
+}
+
+// inPlace reads the addend that a REL relocation keeps where it applies. Only
+// ARM's modules are of this kind ("ELF for the Arm Architecture", IHI 0044).
+func (im *image) inPlace(data []byte, r reloc) int64 {
+	if r.off+4 > uint64(len(data)) {
+		return 0
+	}
+	if im.machine != elf.EM_ARM {
+		return int64(int32(im.order.Uint32(data[r.off:])))
+	}
+	switch elf.R_ARM(r.typ) {
+	case elf.R_ARM_ABS32, elf.R_ARM_REL32, elf.R_ARM_TARGET1:
+		return int64(int32(im.order.Uint32(data[r.off:])))
+	case elf.R_ARM_MOVW_ABS_NC, elf.R_ARM_MOVT_ABS:
+		v := im.order.Uint32(data[r.off:])
+		return int64(int16(v>>4&0xf000 | v&0xfff))
+	case elf.R_ARM_THM_MOVW_ABS_NC, elf.R_ARM_THM_MOVT_ABS:
+		h, l := uint32(im.order.Uint16(data[r.off:])), uint32(im.order.Uint16(data[r.off+2:]))
+		return int64(int16(h&15<<12 | h>>10&1<<11 | l>>12&7<<8 | l&0xff))
+	}
+	return 0
+}
+
+// resolve gives the place that a symbol and an addend stand for.
+func (im *image) resolve(sym int32, addend int64) place {
+	s := &im.syms[sym]
+	if s.sec == 0 {
+		return place{sym: sym, off: addend}
+	}
+	return place{sec: int32(s.sec), off: int64(s.value) + addend}
+}
+
+// relocAt returns the relocation in [off, off+n) of a section.
+func (s *section) relocAt(off, n int64) (reloc, bool) {
+	i := sort.Search(len(s.relocs), func(i int) bool { return int64(s.relocs[i].off) >= off })
+	if i < len(s.relocs) && int64(s.relocs[i].off) < off+n {
+		return s.relocs[i], true
+	}
+	return reloc{}, false
+}
+
+// word is the size of a pointer.
+func (im *image) word() int64 {
+	if im.wide {
+		return 8
+	}
+	return 4
+}
+
+// pointer returns where the pointer stored at a place leads to.
+func (im *image) pointer(sec int32, off int64) (place, bool) {
+	if sec <= 0 || int(sec) >= len(im.secs) || off < 0 {
+		return place{}, false
+	}
+	r, ok := im.secs[sec].relocAt(off, 1)
+	if !ok || !im.absolute(r.typ) {
+		return place{}, false
+	}
+	p := im.resolve(r.sym, r.addend)
+	if im.machine == elf.EM_ARM && p.sec != 0 && im.secs[p.sec].code() {
+		p.off &^= 1
+	}
+	return p, true
+}
+
+func (im *image) absolute(typ uint32) bool {
+	switch im.machine {
+	case elf.EM_ARM:
+		return elf.R_ARM(typ) == elf.R_ARM_ABS32 || elf.R_ARM(typ) == elf.R_ARM_TARGET1
+	case elf.EM_AARCH64:
+		return elf.R_AARCH64(typ) == elf.R_AARCH64_ABS64
+	case elf.EM_X86_64:
+		return elf.R_X86_64(typ) == elf.R_X86_64_64
+	}
+	return false
+}
+
+// bytesAt returns what the file holds from a place on.
+func (im *image) bytesAt(p place) []byte {
+	if p.sec <= 0 || int(p.sec) >= len(im.secs) || p.off < 0 {
+		return nil
+	}
+	d := im.secs[p.sec].data
+	if p.off >= int64(len(d)) {
+		return nil
+	}
+	return d[p.off:]
+}
+
+// text returns the string at a place, if it is a printable one.
+func (im *image) text(p place) (string, bool) {
+	b := im.bytesAt(p)
+	i := bytes.IndexByte(b, 0)
+	if i < 0 || i > 512 {
+		return "", false
+	}
+	for _, c := range b[:i] {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return "", false
+		}
+	}
+	return string(b[:i]), true
+}
+
+// function returns the symbol of the function that begins at or covers a place.
+func (im *image) function(p place) (int, bool) {
+	if p.sec <= 0 || int(p.sec) >= len(im.secs) {
+		return 0, false
+	}
+	f := im.secs[p.sec].funcs
+	i := sort.Search(len(f), func(i int) bool { return int64(im.syms[f[i]].value) > p.off }) - 1
+	if i < 0 {
+		return 0, false
+	}
+	for i > 0 && im.syms[f[i-1]].value == im.syms[f[i]].value {
+		i-- // the first name of several
+	}
+	s := &im.syms[f[i]]
+	if s.size != 0 && p.off >= int64(s.value+s.size) {
+		return 0, false
+	}
+	return f[i], true
+}
+
+// extent gives the code of a function.
+func (im *image) extent(sym int) (start, end int64) {
+	s := &im.syms[sym]
+	start = int64(s.value)
+	if s.size != 0 {
+		end = start + int64(s.size)
+	} else {
+		f := im.secs[s.sec].funcs
+		end = int64(len(im.secs[s.sec].data))
+		if i := sort.Search(len(f), func(i int) bool { return im.syms[f[i]].value > s.value }); i < len(f) {
+			end = int64(im.syms[f[i]].value)
+		}
+	}
+	return start, min(end, int64(len(im.secs[s.sec].data)))
+}
+
+// object returns the data symbol that covers a place.
+func (im *image) object(p place) (start, end int64, ok bool) {
+	for i := range im.syms {
+		s := &im.syms[i]
+		if s.typ == elf.STT_OBJECT && s.sec == int(p.sec) && p.sec != 0 && int64(s.value) <= p.off && p.off < int64(s.value+s.size) {
+			return int64(s.value), min(int64(s.value+s.size), int64(im.secs[p.sec].size)), true
+		}
+	}
+	return 0, 0, false
+}
+
+// initFunction finds module_init's function: the relocation at struct module's
+// init, which the symbol init_module names too.
+func (im *image) initFunction() (int, bool) {
+	for i := range im.syms {
+		if s := &im.syms[i]; s.sec != 0 && s.name == "init_module" {
+			return im.function(place{sec: int32(s.sec), off: int64(s.value)})
+		}
+	}
+	if im.this == 0 {
+		return 0, false
+	}
+	for _, r := range im.secs[im.this].relocs {
+		p := im.resolve(r.sym, r.addend)
+		if p.sec != 0 && strings.HasPrefix(im.secs[p.sec].name, ".init") {
+			return im.function(place{sec: p.sec, off: p.off &^ 1})
+		}
+	}
+	return 0, false
+}
+
+// readParams finds the variables of module_param: struct kernel_param in the
+// section __param (include/linux/moduleparam.h). A charp or number has its
+// variable at arg, a string a struct kparam_string with length and buffer.
+func (im *image) readParams() {
+	w := im.word()
+	argOff, size := 4*w, 5*w // name, mod, ops; perm, level, flags padded to a word; arg
+	if im.wide {
+		argOff, size = 32, 40
+	} else {
+		argOff, size = 16, 20
+	}
+	for i := range im.secs {
+		if im.secs[i].name != "__param" {
+			continue
+		}
+		for off := int64(0); off+size <= int64(len(im.secs[i].data)); off += size {
+			nameAt, ok := im.pointer(int32(i), off)
+			arg, ok2 := im.pointer(int32(i), off+argOff)
+			if !ok || !ok2 || arg.sec == 0 {
+				continue
+			}
+			name, _ := im.text(nameAt)
+			if _, after, dotted := strings.Cut(name, "."); dotted {
+				name = after
+			}
+			im.params = append(im.params, paramVar{name, arg.sec, arg.off, w})
+			if buf, ok := im.pointer(arg.sec, arg.off+w); ok && buf.sec != 0 {
+				if n := im.bytesAt(arg); len(n) >= 4 {
+					im.params = append(im.params, paramVar{name, buf.sec, buf.off, int64(im.order.Uint32(n) & 0xffff)})
+				}
+			}
+		}
+	}
+}
+
+// param names the module parameter whose value lies at a place.
+func (im *image) param(sec int32, off int64) (string, bool) {
+	for _, p := range im.params {
+		if p.sec == sec && off >= p.off && off < p.off+p.size {
+			return p.name, true
+		}
+	}
+	return "", false
+}
+
+var errTooLong = errors.New("more than the limit when decompressed")
+
+// readAllLimited appends r to buf, up to limit bytes.
+func readAllLimited(buf []byte, r io.Reader, limit int) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if len(buf) > limit {
+			return buf, errTooLong
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"safeload/kmod"
+)
+
+// resolver says what modprobe loads for a name. It works from the modules
+// themselves, so that it needs no index, and follows libkmod's order: aliases of
+// the configuration, the module's own name, symbols, install commands, aliases
+// of modules (kmod's Context.Lookup); blacklists keep out what was found by an
+// alias.
+type resolver struct {
+	modules map[string]*facts
+	exact   map[string][]string // alias to modules
+	globs   map[string][]glob   // by the text before the first special character
+	symbols map[string]string   // exported symbol to module
+	config  *kmod.Config
+	black   map[string]bool
+	builtin map[string]bool // names of modules in the kernel
+	// inside has the exact aliases of what is in the kernel.
+	inside map[string]bool
+	plans  map[string][]string
+}
+
+type glob struct{ pattern, module string }
+
+func special(s string) int { return strings.IndexAny(s, "*?[\\") }
+
+func newResolver(all []*facts, config *kmod.Config) *resolver {
+	r := &resolver{modules: map[string]*facts{}, exact: map[string][]string{}, globs: map[string][]glob{},
+		symbols: map[string]string{}, config: config, black: map[string]bool{}, builtin: map[string]bool{},
+		inside: map[string]bool{}, plans: map[string][]string{}}
+	for _, f := range all {
+		if r.modules[f.name] == nil {
+			r.modules[f.name] = f
+		}
+		for _, a := range f.aliases {
+			if i := special(a); i >= 0 {
+				r.globs[a[:i]] = append(r.globs[a[:i]], glob{a, f.name})
+			} else if !slices.Contains(r.exact[a], f.name) {
+				r.exact[a] = append(r.exact[a], f.name)
+			}
+		}
+		for _, e := range f.exports {
+			r.symbols[e] = f.name
+		}
+	}
+	for _, b := range config.Blacklist {
+		r.black[kmod.NormalizeName(b)] = true
+	}
+	return r
+}
+
+// match is a module that a name stands for.
+type match struct {
+	module string
+	why    string
+}
+
+// lookup gives the modules that a name stands for.
+func (r *resolver) lookup(name string) []match {
+	n, err := kmod.NormalizeAlias(name)
+	if err != nil {
+		return nil
+	}
+	var out []match
+	add := func(module, why string, alias bool) {
+		module = kmod.NormalizeName(module)
+		if alias && r.black[module] || r.modules[module] == nil {
+			return
+		}
+		for _, m := range out {
+			if m.module == module {
+				return
+			}
+		}
+		out = append(out, match{module, why})
+	}
+	known := false
+	for _, a := range r.config.Aliases {
+		if kmod.Fnmatch(a.Name, n) {
+			known = true
+			add(a.Value, "alias "+a.Name+" in the configuration", true)
+		}
+	}
+	if known {
+		return out
+	}
+	if r.modules[n] != nil {
+		add(n, "its name", false)
+		return out
+	}
+	if s, ok := strings.CutPrefix(name, "symbol:"); ok {
+		if m := r.symbols[s]; m != "" {
+			add(m, "it exports "+s, true)
+		}
+		return out
+	}
+	for _, d := range r.config.Install {
+		if kmod.Fnmatch(d.Name, n) {
+			return nil
+		}
+	}
+	for _, m := range r.exact[n] {
+		add(m, "its alias "+n, true)
+	}
+	for i := 0; i <= len(n); i++ {
+		for _, g := range r.globs[n[:i]] {
+			if kmod.Fnmatch(g.pattern, n) {
+				add(g.module, "its alias "+g.pattern, true)
+			}
+		}
+	}
+	return out
+}
+
+// candidates gives the modules that a name with holes ('*') may stand for.
+func (r *resolver) candidates(pattern string) (out []match) {
+	n, err := kmod.NormalizeAlias(pattern)
+	if err != nil {
+		return nil
+	}
+	for _, a := range r.config.Aliases {
+		if kmod.Fnmatch(n, a.Name) && r.modules[kmod.NormalizeName(a.Value)] != nil {
+			out = append(out, match{kmod.NormalizeName(a.Value), "alias " + a.Name + " in the configuration"})
+		}
+	}
+	for a, ms := range r.exact {
+		if strings.HasPrefix(a, n[:special(n)]) && kmod.Fnmatch(n, a) {
+			for _, m := range ms {
+				if !r.black[m] {
+					out = append(out, match{m, "its alias " + a})
+				}
+			}
+		}
+	}
+	for m := range r.modules {
+		if strings.HasPrefix(m, n[:special(n)]) && kmod.Fnmatch(n, m) {
+			out = append(out, match{m, "its name"})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].module != out[j].module {
+			return out[i].module < out[j].module
+		}
+		return out[i].why < out[j].why
+	})
+	return slices.CompactFunc(out, func(a, b match) bool { return a.module == b.module })
+}
+
+// softdeps of a module: of the configuration if it has a line for it, else its
+// own.
+func (r *resolver) softdeps(module string) (pre, post []string) {
+	for _, d := range r.config.Softdeps {
+		if kmod.NormalizeName(d.Name) == module {
+			s := kmod.ParseSoftdep(d.Value)
+			return s.Pre, s.Post
+		}
+	}
+	if f := r.modules[module]; f != nil {
+		for _, t := range f.softdeps {
+			s := kmod.ParseSoftdep(t)
+			pre, post = append(pre, s.Pre...), append(post, s.Post...)
+		}
+	}
+	return pre, post
+}
+
+// depends gives the modules that must be there before a module is, all of them.
+func (r *resolver) depends(module string) map[string]bool {
+	out := map[string]bool{}
+	var add func(m string)
+	add = func(m string) {
+		f := r.modules[m]
+		if f == nil {
+			return
+		}
+		for _, d := range f.depends {
+			if !out[d] && r.modules[d] != nil {
+				out[d] = true
+				add(d)
+			}
+		}
+	}
+	add(module)
+	return out
+}
+
+// plan gives all modules that modprobe waits for when it loads one: with its
+// dependencies, and soft dependencies before and after it. An install command
+// in place of a module ends it: what that does is not known.
+func (r *resolver) plan(module string) []string {
+	if p, ok := r.plans[module]; ok {
+		return p
+	}
+	seen := map[string]bool{}
+	var out []string
+	var add func(m string)
+	add = func(m string) {
+		if seen[m] || r.modules[m] == nil {
+			return
+		}
+		seen[m] = true
+		for _, d := range r.config.Install {
+			if kmod.NormalizeName(d.Name) == m {
+				return
+			}
+		}
+		pre, post := r.softdeps(m)
+		for _, s := range pre {
+			for _, t := range r.lookup(s) {
+				add(t.module)
+			}
+		}
+		for _, d := range r.modules[m].depends {
+			add(d)
+		}
+		out = append(out, m)
+		for _, s := range post {
+			for _, t := range r.lookup(s) {
+				add(t.module)
+			}
+		}
+	}
+	add(module)
+	r.plans[module] = out
+	return out
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
+
+	"safeload/kmod"
+)
+
+// Options of an audit.
+type Options struct {
+	// Dir is the module tree, such as /lib/modules/6.12.0.
+	Dir string
+	// Config are the aliases, blacklist, soft dependencies and commands of
+	// modprobe.d. May be nil.
+	Config *kmod.Config
+	// Progress is called now and then with how many of how many modules are
+	// done. May be nil. It is not called concurrently.
+	Progress func(done, total int)
+}
+
+// Result of an audit.
+type Result struct {
+	Dir     string
+	Release string
+	Modules int
+	// Opaque is the number of request sites reached by some init of whose name
+	// nothing is known: they can't be judged.
+	Opaque   int
+	Findings []Finding
+	// Failed are the modules that could not be read, with the reason.
+	Failed []error
+}
+
+// maxModule bounds a decompressed module: some hundred megabytes with debug
+// information, less than that without.
+const maxModule = 512 << 20
+
+// ModuleError is a module that could not be studied.
+type ModuleError struct {
+	File string
+	Err  error
+}
+
+func (e *ModuleError) Error() string { return e.File + ": " + e.Err.Error() }
+func (e *ModuleError) Unwrap() error { return e.Err }
+
+var errNoModules = errors.New("no modules in this tree")
+
+// Run audits the tree. It reads every module once, in parallel, and holds no more
+// than one decompressed module for each processor at a time.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Config == nil {
+		o.Config = &kmod.Config{}
+	}
+	var files []string
+	err := filepath.WalkDir(o.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "build" || d.Name() == "source") && filepath.Dir(p) == filepath.Clean(o.Dir) {
+			return fs.SkipDir
+		}
+		if d.Type().IsRegular() && moduleFile(p) {
+			files = append(files, p)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: %w", o.Dir, errNoModules)
+	}
+	sort.Strings(files)
+	all := make([]*facts, len(files))
+	var wg sync.WaitGroup
+	work := make(chan int)
+	var mu sync.Mutex
+	done := 0
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		wg.Go(func() {
+			var d decompressor
+			for i := range work {
+				raw, err := d.read(files[i])
+				name := moduleName(files[i])
+				if err != nil {
+					all[i] = &facts{name: name, file: files[i], err: err}
+				} else {
+					all[i] = study(name, files[i], raw)
+				}
+				mu.Lock()
+				done++
+				if o.Progress != nil {
+					o.Progress(done, len(files))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range files {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	res := &Result{Dir: o.Dir, Modules: len(files)}
+	for _, f := range all {
+		if f.err != nil {
+			res.Failed = append(res.Failed, &ModuleError{f.file, f.err})
+		} else if res.Release == "" {
+			res.Release = f.release
+		}
+		if rel, err := filepath.Rel(o.Dir, f.file); err == nil {
+			f.file = rel
+		}
+	}
+	r := newResolver(all, o.Config)
+	readBuiltin(o.Dir, r)
+	res.Findings = find(all, r, func(f *facts) *moduleRequests {
+		mr := requestsOf(f, r)
+		res.Opaque += mr.opaque
+		return mr
+	})
+	return res, nil
+}
+
+func moduleFile(p string) bool {
+	for _, ext := range []string{".ko", ".ko.xz", ".ko.zst", ".ko.gz"} {
+		if strings.HasSuffix(p, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+func moduleName(p string) string {
+	base, _, _ := strings.Cut(filepath.Base(p), ".ko")
+	return strings.ReplaceAll(base, "-", "_")
+}
+
+// readBuiltin learns what is in the kernel from modules.builtin.modinfo, strings
+// like "aes_generic.alias=crypto-aes", each ended by a NUL.
+func readBuiltin(dir string, r *resolver) {
+	b, err := os.ReadFile(filepath.Join(dir, "modules.builtin.modinfo"))
+	if err != nil {
+		return
+	}
+	for line := range bytes.SplitSeq(b, []byte{0}) {
+		module, rest, ok := strings.Cut(string(line), ".")
+		if !ok {
+			continue
+		}
+		r.builtin[kmod.NormalizeName(module)] = true
+		if a, ok := strings.CutPrefix(rest, "alias="); ok {
+			if a, err := kmod.NormalizeAlias(a); err == nil {
+				r.inside[a] = true
+			}
+		}
+	}
+}
+
+// decompressor reads module files of any kind into a buffer that it uses again.
+type decompressor struct {
+	in, out []byte
+	xz      *xz.Reader
+	zst     *zstd.Decoder
+	gz      *gzip.Reader
+}
+
+func (d *decompressor) read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d.in, err = readAllLimited(d.in[:0], f, maxModule)
+	if err != nil {
+		return nil, err
+	}
+	return d.decompress(d.in)
+}
+
+// decompress by the file's first bytes. The result is valid until the next call.
+func (d *decompressor) decompress(in []byte) ([]byte, error) {
+	src := bytes.NewReader(in)
+	var r io.Reader
+	var err error
+	switch {
+	case bytes.HasPrefix(in, []byte("\xfd7zXZ\x00")):
+		if d.xz == nil {
+			d.xz, err = xz.NewReader(src, 64<<20)
+		} else {
+			err = d.xz.Reset(src)
+		}
+		r = d.xz
+	case bytes.HasPrefix(in, []byte("\x28\xb5\x2f\xfd")):
+		if d.zst == nil {
+			d.zst, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		} else {
+			err = d.zst.Reset(src)
+		}
+		r = d.zst
+	case bytes.HasPrefix(in, []byte("\x1f\x8b")):
+		if d.gz == nil {
+			d.gz, err = gzip.NewReader(src)
+		} else {
+			err = d.gz.Reset(src)
+		}
+		r = d.gz
+	default:
+		return in, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if d.out, err = readAllLimited(d.out[:0], r, maxModule); err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	return d.out, nil
+}
