@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+)
+
+// Schema is the version of the JSON lines.
+const Schema = 1
+
+// ID names a finding for a baseline. It depends on the modules and requests of
+// the ring and not on versions, ranks or routes, so that it stays the same from
+// one build to the next.
+func (f *Finding) ID() string {
+	var parts []string
+	for _, h := range f.Hops {
+		parts = append(parts, h.Module+" "+h.Request)
+	}
+	sort.Strings(parts)
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n") + "\n" + f.Parameter))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Title says in one line what was found.
+func (f *Finding) Title() string {
+	h := f.Hops[0]
+	if f.Rank == ParameterDriven {
+		return fmt.Sprintf("%s requests what its parameter %s says (%s)", f.Module, f.Parameter, h.Request)
+	}
+	if len(f.Hops) == 1 {
+		if h.Match == f.Module {
+			return fmt.Sprintf("%s requests %s, which is itself", f.Module, h.Request)
+		}
+		return fmt.Sprintf("%s requests %s, which is %s and needs it", f.Module, h.Request, h.Match)
+	}
+	var b strings.Builder
+	b.WriteString("ring: ")
+	for _, h := range f.Hops {
+		fmt.Fprintf(&b, "%s requests %s -> ", h.Module, h.Request)
+	}
+	b.WriteString(f.Hops[0].Module)
+	return b.String()
+}
+
+// WriteText writes the findings for people: those ranked possible in one line
+// each unless all is true.
+func WriteText(w io.Writer, r *Result, all bool) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "%s: %d modules", r.Dir, r.Modules)
+	if r.Release != "" {
+		fmt.Fprintf(b, " for %s", r.Release)
+	}
+	fmt.Fprintln(b)
+	var count [ParameterDriven + 1]int
+	last := Rank(-1)
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		count[f.Rank]++
+		if f.Rank != last {
+			fmt.Fprintf(b, "\n%s\n", strings.ToUpper(f.Rank.String()))
+			last = f.Rank
+		}
+		fmt.Fprintf(b, "  %s\n", f.Title())
+		if f.Rank >= Possible && !all {
+			continue
+		}
+		for _, h := range f.Hops {
+			writeHop(b, h, f.Rank)
+		}
+	}
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(b, "no module was found that can request itself while it loads")
+	}
+	fmt.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
+		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)
+	for _, e := range r.Failed {
+		fmt.Fprintf(b, "not read: %v\n", e)
+	}
+	return b.Flush()
+}
+
+func writeHop(b *bufio.Writer, h Hop, rank Rank) {
+	fmt.Fprintf(b, "    route    %s\n", strings.Join(h.Route, "\n          -> "))
+	if rank != ParameterDriven {
+		fmt.Fprintf(b, "    requests %s, which stands for %s by %s\n", h.Request, h.Match, h.Why)
+		if h.Loads != h.Match {
+			fmt.Fprintf(b, "             and with it %s has to be loaded\n", h.Loads)
+		}
+	}
+	if h.While != "" {
+		fmt.Fprintf(b, "    while    %s\n", h.While)
+	}
+	for _, w := range h.Weak {
+		fmt.Fprintf(b, "    unsure   %s\n", w)
+	}
+}
+
+type jsonFinding struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"`
+	Tree   string `json:"tree"`
+	ID     string `json:"id"`
+	Rank   string `json:"rank"`
+	Title  string `json:"title"`
+	New    bool   `json:"new"`
+	Finding
+}
+
+type jsonSummary struct {
+	Schema  int      `json:"schema"`
+	Type    string   `json:"type"`
+	Tree    string   `json:"tree"`
+	Release string   `json:"release"`
+	Modules int      `json:"modules"`
+	Opaque  int      `json:"unknown_requests"`
+	Failed  []string `json:"failed,omitempty"`
+}
+
+// WriteJSON writes one object a line: each finding, then a summary. known tells
+// which findings a baseline has.
+func WriteJSON(w io.Writer, r *Result, known func(id string) bool) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	for _, f := range r.Findings {
+		id := f.ID()
+		if err := e.Encode(jsonFinding{Schema, "finding", r.Dir, id, f.Rank.String(), f.Title(), !known(id), f}); err != nil {
+			return err
+		}
+	}
+	s := jsonSummary{Schema: Schema, Type: "summary", Tree: r.Dir, Release: r.Release, Modules: r.Modules, Opaque: r.Opaque}
+	for _, err := range r.Failed {
+		s.Failed = append(s.Failed, err.Error())
+	}
+	return e.Encode(s)
+}
+
+// ReadBaseline takes the identities of known findings out of what WriteJSON
+// wrote. Lines of other kinds are passed over.
+func ReadBaseline(r io.Reader) (map[string]bool, error) {
+	known := map[string]bool{}
+	d := json.NewDecoder(r)
+	for n := 1; ; n++ {
+		var l struct {
+			Schema int    `json:"schema"`
+			Type   string `json:"type"`
+			ID     string `json:"id"`
+		}
+		if err := d.Decode(&l); err == io.EOF {
+			return known, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("object %d: %w", n, err)
+		}
+		if l.Schema != Schema {
+			return nil, fmt.Errorf("object %d: schema %d, this program knows %d", n, l.Schema, Schema)
+		}
+		if l.Type == "finding" && l.ID != "" {
+			known[l.ID] = true
+		}
+	}
+}
+
+// WriteSARIF writes the results of all trees as one SARIF 2.1.0 log.
+func WriteSARIF(w io.Writer, version string, results []*Result, known func(id string) bool) error {
+	type text struct {
+		Text string `json:"text"`
+	}
+	type rule struct {
+		ID      string `json:"id"`
+		Short   text   `json:"shortDescription"`
+		Default struct {
+			Level string `json:"level"`
+		} `json:"defaultConfiguration"`
+	}
+	type location struct {
+		Physical struct {
+			Artifact struct {
+				URI string `json:"uri"`
+			} `json:"artifactLocation"`
+		} `json:"physicalLocation"`
+	}
+	type result struct {
+		RuleID       string            `json:"ruleId"`
+		Level        string            `json:"level"`
+		Message      text              `json:"message"`
+		Locations    []location        `json:"locations"`
+		Fingerprints map[string]string `json:"partialFingerprints"`
+		Baseline     string            `json:"baselineState"`
+	}
+	levels := [...]string{Certain: "error", Likely: "warning", Possible: "note", ParameterDriven: "note"}
+	about := [...]string{
+		Certain:         "A module's init requests itself and waits",
+		Likely:          "A module's init requests itself; one step is not sure",
+		Possible:        "A module's init may request itself; several steps are not sure",
+		ParameterDriven: "A module's init requests what a parameter says",
+	}
+	var rules []rule
+	for i, a := range about {
+		r := rule{ID: "module-recursion/" + Rank(i).String(), Short: text{a}}
+		r.Default.Level = levels[i]
+		rules = append(rules, r)
+	}
+	found := []result{}
+	for _, r := range results {
+		for _, f := range r.Findings {
+			id := f.ID()
+			x := result{RuleID: "module-recursion/" + f.Rank.String(), Level: levels[f.Rank], Message: text{f.Title()},
+				Fingerprints: map[string]string{"safeload/v1": id}, Baseline: "new"}
+			if known(id) {
+				x.Baseline = "unchanged"
+			}
+			for _, h := range f.Hops {
+				x.Message.Text += "\n" + h.Module + ": " + strings.Join(h.Route, " -> ")
+			}
+			var l location
+			l.Physical.Artifact.URI = f.File
+			x.Locations = []location{l}
+			found = append(found, x)
+		}
+	}
+	type driver struct {
+		Name    string `json:"name"`
+		Version string `json:"version,omitempty"`
+		Rules   []rule `json:"rules"`
+	}
+	type run struct {
+		Tool struct {
+			Driver driver `json:"driver"`
+		} `json:"tool"`
+		Results []result `json:"results"`
+	}
+	var one run
+	one.Tool.Driver = driver{"safeload audit", version, rules}
+	one.Results = found
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	return e.Encode(struct {
+		Version string `json:"version"`
+		Schema  string `json:"$schema"`
+		Runs    []run  `json:"runs"`
+	}{"2.1.0", "https://json.schemastore.org/sarif-2.1.0.json", []run{one}})
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/audit"
+	"safeload/internal/version"
+	"safeload/kmod"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "audit",
+		args:    "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
+		summary: "find modules whose load can wait for itself, from their files",
+		run:     runAudit,
+	})
+}
+
+type auditOptions struct {
+	configs       []string
+	root, release string
+	json, sarif   bool
+	baseline      string
+	failOn        string
+	all           bool
+	trees         []string
+}
+
+// auditRanks are the values of --fail-on.
+var auditRanks = map[string]audit.Rank{
+	"certain": audit.Certain, "likely": audit.Likely, "possible": audit.Possible,
+}
+
+func runAudit(args []string, stdout, stderr io.Writer) int {
+	var o auditOptions
+	fl := flag.NewFlagSet("audit", flag.ContinueOnError)
+	fl.SetOutput(stderr)
+	fl.Usage = func() {
+		usageError("audit", stderr)
+		fl.PrintDefaults()
+	}
+	config := func(s string) error { o.configs = append(o.configs, s); return nil }
+	fl.Func("C", "read this directory or file in place of modprobe.d; may be given several times", config)
+	fl.Func("config", "same as -C", config)
+	fl.StringVar(&o.root, "d", "", "the root `directory` in which lib/modules is")
+	fl.StringVar(&o.root, "dirname", "", "same as -d")
+	fl.StringVar(&o.release, "S", "", "the kernel's `release`, in place of the running one's")
+	fl.StringVar(&o.release, "set-version", "", "same as -S")
+	fl.BoolVar(&o.json, "json", false, "write one JSON object a line")
+	fl.BoolVar(&o.sarif, "sarif", false, "write SARIF 2.1.0")
+	fl.StringVar(&o.baseline, "baseline", "", "fail only on findings that this `file`, written with --json, does not have")
+	fl.StringVar(&o.failOn, "fail-on", "likely", "the least `rank` that makes the exit code 3: certain, likely or possible")
+	fl.BoolVar(&o.all, "a", false, "show the routes of possible findings too")
+	if err := fl.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	} else if err != nil {
+		return exitUsage
+	}
+	o.trees = fl.Args()
+	threshold, ok := auditRanks[o.failOn]
+	if !ok || o.json && o.sarif || len(o.trees) > 0 && (o.root != "" || o.release != "") {
+		return usageError("audit", stderr)
+	}
+	code, err := o.run(threshold, stdout, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: audit: %v\n", err)
+	}
+	return code
+}
+
+func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int, error) {
+	known := map[string]bool{}
+	if o.baseline != "" {
+		f, err := os.Open(o.baseline)
+		if err != nil {
+			return exitError, fmt.Errorf("read the baseline: %w", err)
+		}
+		known, err = audit.ReadBaseline(f)
+		f.Close()
+		if err != nil {
+			return exitError, fmt.Errorf("read the baseline %s: %w", o.baseline, err)
+		}
+	}
+	for _, c := range o.configs {
+		if _, err := os.Stat(c); err != nil {
+			return exitError, fmt.Errorf("read the configuration: %w", err)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	trees, own := o.trees, false
+	if len(trees) == 0 {
+		release := o.release
+		if release == "" {
+			var u unix.Utsname
+			if err := unix.Uname(&u); err != nil {
+				return exitError, fmt.Errorf("ask for the running kernel's release: %w", err)
+			}
+			release = unix.ByteSliceToString(u.Release[:])
+		}
+		own = o.root == "" && o.release == ""
+		trees = []string{filepath.Join("/", o.root, "lib/modules", release)}
+	}
+	code := exitOK
+	var results []*audit.Result
+	for _, tree := range trees {
+		progress, done := auditProgress(stderr, tree)
+		r, err := audit.Run(ctx, audit.Options{Dir: tree, Config: o.config(tree, own), Progress: progress})
+		done()
+		if err != nil {
+			return exitError, fmt.Errorf("%w; a TREE is a folder such as /lib/modules/$(uname -r)", err)
+		}
+		if len(r.Failed) == r.Modules {
+			return exitError, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
+		}
+		for _, f := range r.Findings {
+			if f.Rank <= threshold && !known[f.ID()] {
+				code = exitFound
+			}
+		}
+		results = append(results, r)
+	}
+	has := func(id string) bool { return known[id] }
+	if o.sarif {
+		return o.written(code, audit.WriteSARIF(stdout, version.Version, results, has))
+	}
+	for _, r := range results {
+		var err error
+		if o.json {
+			err = audit.WriteJSON(stdout, r, has)
+		} else {
+			err = audit.WriteText(stdout, r, o.all)
+		}
+		if err != nil {
+			return o.written(code, err)
+		}
+	}
+	return code, nil
+}
+
+func (o *auditOptions) written(code int, err error) (int, error) {
+	if err != nil {
+		return exitError, fmt.Errorf("write the report: %w", err)
+	}
+	return code, nil
+}
+
+// config reads modprobe.d: the directories and files given, or those of this
+// system if it is this system's tree. A tree from elsewhere is not judged by
+// this machine's configuration.
+func (o *auditOptions) config(tree string, own bool) *kmod.Config {
+	paths := o.configs
+	if paths == nil && !own {
+		paths = []string{}
+	}
+	return kmod.New(kmod.Options{Dir: tree, ConfigPaths: paths}).Config
+}
+
+// auditProgress shows on a terminal how far it is.
+func auditProgress(stderr io.Writer, tree string) (progress func(done, total int), done func()) {
+	f, ok := stderr.(*os.File)
+	if !ok {
+		return nil, func() {}
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return nil, func() {}
+	}
+	var last time.Time
+	shown := false
+	return func(n, total int) {
+			if now := time.Now(); now.Sub(last) > 100*time.Millisecond {
+				last, shown = now, true
+				fmt.Fprintf(f, "\r%s: %d of %d modules ", filepath.Base(tree), n, total)
+			}
+		}, func() {
+			if shown {
+				fmt.Fprintf(f, "\r%s\r", strings.Repeat(" ", len(filepath.Base(tree))+40))
+			}
+		}
+}
