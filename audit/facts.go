@@ -71,7 +71,7 @@ func study(name, file string, raw []byte) *facts {
 			if e, ok := strings.CutPrefix(s.name, "__ksymtab_"); ok && e != "" {
 				f.exports = append(f.exports, strings.Clone(e))
 			}
-		} else if s.name != "" && (requesters[s.name].kind != 0 || registrars[s.name] != "" || strings.HasPrefix(s.name, "simd_")) {
+		} else if s.name != "" && (requesters[s.name].kind != 0 || registrars[s.name] || strings.HasPrefix(s.name, "simd_")) {
 			if f.imports == nil {
 				f.imports = map[string]bool{}
 			}
@@ -84,7 +84,7 @@ func study(name, file string, raw []byte) *facts {
 	// A call matters if it requests by itself, registers what requests, or is
 	// a function of another module, which only one with dependencies can call.
 	interesting := func(s string) bool {
-		if requesters[s].kind != 0 || registrars[s] != "" {
+		if requesters[s].kind != 0 || registrars[s] {
 			return true
 		}
 		if _, ok := registration(s); ok {

@@ -98,14 +98,12 @@ func requestsOf(f *facts, r *resolver) *moduleRequests {
 		if _, ok := registration(e.symbol); ok && i < registeredAt {
 			registeredAt = i
 		}
-		if fam := registrars[e.symbol]; fam != "" {
-			if _, ok := familyAt[fam]; !ok {
-				familyAt[fam] = i
-			}
+		if _, ok := familyAt[e.symbol]; registrars[e.symbol] && !ok {
+			familyAt[e.symbol] = i
 		}
 	}
 	for i, e := range f.init {
-		ctx := scene{own: i > registeredAt, registered: func(fam string) bool { at, ok := familyAt[fam]; return ok && at < i }}
+		ctx := scene{own: i > registeredAt, registered: func(by string) bool { at, ok := familyAt[by]; return ok && at < i }}
 		mr.event(e, ctx, nil, weakness(e.how), 0)
 	}
 	for i := range mr.algs {
@@ -163,7 +161,7 @@ func (mr *moduleRequests) allAlgs() []alg {
 type scene struct {
 	own        bool // the module's algorithms are registered
 	alg        *alg // whose function it is
-	registered func(family string) bool
+	registered func(by string) bool
 }
 
 // there reports whether an algorithm that a request wants is surely found: the
@@ -265,7 +263,7 @@ func (mr *moduleRequests) crypto(r algRequest, ctx scene, route, weak []string) 
 }
 
 func (mr *moduleRequests) plain(q requester, n arg, ctx scene, route, weak []string) {
-	if q.registrar != "" && ctx.registered(q.prefix) {
+	if q.registrar != "" && ctx.registered(q.registrar) {
 		weak = append(slices.Clone(weak), weakReg, weakReg2)
 	}
 	switch n.kind {

@@ -90,13 +90,13 @@ var requesters = map[string]requester{
 }
 
 // registrars are the functions after which a request of the same family finds
-// the registered thing. The text says which family.
-var registrars = map[string]string{}
+// the registered thing.
+var registrars = map[string]bool{}
 
 func init() {
 	for _, r := range requesters {
 		if r.registrar != "" {
-			registrars[r.registrar] = r.prefix
+			registrars[r.registrar] = true
 		}
 	}
 }

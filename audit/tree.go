@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -89,6 +90,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("%s: %w", o.Dir, errNoModules)
 	}
 	sort.Strings(files)
+	// The same module packed and unpacked side by side is one.
+	files = slices.CompactFunc(files, func(a, b string) bool {
+		a, _, _ = strings.Cut(a, ".ko")
+		b, _, _ = strings.Cut(b, ".ko")
+		return a == b
+	})
 	all := make([]*facts, len(files))
 	var wg sync.WaitGroup
 	work := make(chan int)
