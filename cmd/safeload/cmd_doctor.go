@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"safeload/bpf"
+	"safeload/doctor"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "doctor",
+		args:    "[-v] [--json] [--probe]",
+		summary: "what this system offers to the guard, and what to change",
+		run:     runDoctor,
+	})
+}
+
+func runDoctor(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("safeload doctor", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	asJSON := fs.Bool("json", false, "print one JSON object")
+	verbose := fs.Bool("v", false, "also each hook that is there, and what each finding rests on")
+	probe := fs.Bool("probe", false, "load the probe for a moment, to see whether the kernel takes it (root)")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	} else if err != nil {
+		return exitUsage
+	}
+	if fs.NArg() > 0 {
+		return usageError("doctor", stderr)
+	}
+	var o doctor.Options
+	if *probe {
+		o.TryProbe = tryProbe
+	}
+	r := doctor.Examine(o)
+	err := error(nil)
+	if *asJSON {
+		err = json.NewEncoder(stdout).Encode(r)
+	} else {
+		err = r.Print(stdout, *verbose)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "safeload: print the report: %v\n", err)
+		return exitError
+	}
+	if r.Failed() {
+		return exitError
+	}
+	return exitOK
+}
+
+func tryProbe() ([]string, error) {
+	p, err := bpf.Open(bpf.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.Missing(), nil
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"os"
+	"strings"
+
+	"safeload/bpf"
+	"safeload/install"
+	"safeload/internal/conf"
+)
+
+// guard says what the guard can do with all that.
+func (e *examination) guard() {
+	e.area = "guard"
+	if st, err := install.Installed(e.sys.root); err != nil {
+		e.add(Warn, "installed", "unknown", err.Error(), "")
+	} else if st != nil {
+		e.add(OK, "installed", "via "+string(st.Via), "helper "+st.Helper, "")
+	} else {
+		e.add(Note, "installed", "not by safeload install", "", "")
+	}
+	settings := e.settings()
+	e.registry()
+
+	e.r.Tier, e.r.Possible = TierProc, TierProc
+	if e.tracefs {
+		e.r.Possible = TierTracefs
+	}
+	if e.probeWorks {
+		e.r.Possible = TierProbe
+	}
+	pinned, _ := os.ReadDir(e.sys.path(bpf.PinDir))
+	switch {
+	case settings.Policy == conf.Off:
+		e.r.Tier = TierNone
+	case len(pinned) > 0:
+		e.r.Tier = TierProbe
+	case !e.proc:
+		e.r.Tier = TierNone
+	}
+	value := "tier " + string(e.r.Tier)
+	switch {
+	case !e.r.Asked:
+		e.add(Warn, "in force", value+", for loads by safeload alone", "the kernel does not start safeload for its own requests", "safeload install")
+	case settings.Policy == conf.Off:
+		e.add(Warn, "in force", value, "the configuration says policy off", "")
+	case e.r.Tier == TierNone:
+		e.add(Warn, "in force", value, "/proc is not mounted", "mount /proc")
+	default:
+		e.add(OK, "in force", value, map[Tier]string{
+			TierProc:  "recursions are refused: at once where /proc proves them, else after patience",
+			TierProbe: "every hop is exact",
+		}[e.r.Tier], "")
+	}
+	switch {
+	case e.r.Tier == e.r.Possible:
+	case e.r.Possible == TierProbe:
+		e.add(Note, "possible", "tier probe", "exact and immediate while safeload watch runs", "systemctl enable --now safeload-watch")
+	default:
+		e.add(Note, "possible", "tier "+string(e.r.Possible), "a watcher can see and break what others load while it runs", "safeload watch")
+	}
+}
+
+func (e *examination) settings() conf.Settings {
+	var dirs, warnings []string
+	for _, d := range conf.Dirs {
+		dirs = append(dirs, strings.TrimSuffix(e.sys.root, "/")+d)
+	}
+	s := conf.ReadDirs(dirs, 0, func(m string) { warnings = append(warnings, m) })
+	for _, w := range warnings {
+		e.add(Warn, "safeload.conf", "not understood or not trusted", w, "")
+	}
+	value := "policy " + s.Policy.String() + ", patience " + s.Patience.String()
+	if s.Patience == 0 {
+		value = "policy " + s.Policy.String() + ", no refusal on suspicion"
+	}
+	if len(s.Exempt) > 0 {
+		value += ", exempt: " + strings.Join(s.Exempt, " ")
+	}
+	e.add(OK, "settings", value, "", "")
+	return s
+}
+
+func (e *examination) registry() {
+	switch kind := e.sys.mounts["/run"]; {
+	case kind == "tmpfs":
+		e.add(OK, "registry", "/run/safeload", "", "")
+	case !e.sys.exists("/run"):
+		e.add(Warn, "registry", "none", "there is no /run: invocations see each other in /proc alone", "mount a tmpfs on /run")
+	default:
+		e.add(Note, "registry", "/run/safeload", "/run is no tmpfs: entries outlast a crash and are then swept", "")
+	}
+}

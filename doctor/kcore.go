@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"bufio"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The functions that hold the wait by file: the compiler inlines
+// idempotent_wait_for_completion into one of these.
+var waitHolders = []string{"idempotent_wait_for_completion", "idempotent_init_module",
+	"__do_sys_finit_module", "sys_finit_module", "__se_sys_finit_module", "__arm64_sys_finit_module",
+	"__x64_sys_finit_module", "__ia32_sys_finit_module"}
+
+// waitCalled reads the machine code of these functions from /proc/kcore and
+// looks which of the two waits they call. It needs root (CAP_SYS_RAWIO and
+// readable kallsyms addresses) and no lockdown.
+func (s system) waitCalled() (waitKind, error) {
+	ks, err := s.addresses()
+	if err != nil {
+		return waitUnknown, err
+	}
+	soft, hard := ks.named["wait_for_completion_interruptible"], ks.named["wait_for_completion"]
+	if soft == 0 || hard == 0 {
+		return waitUnknown, errors.New("no addresses in /proc/kallsyms without root")
+	}
+	core, err := elf.Open(s.path("/proc/kcore"))
+	if err != nil {
+		return waitUnknown, fmt.Errorf("open /proc/kcore: %s", whyNot(err))
+	}
+	defer core.Close()
+	found := waitUnknown
+	for _, name := range waitHolders {
+		from := ks.named[name]
+		if from == 0 {
+			continue
+		}
+		i, _ := slices.BinarySearch(ks.all, from+1)
+		if i == len(ks.all) || ks.all[i]-from > 1<<16 {
+			continue
+		}
+		code, err := readCore(core, from, ks.all[i]-from)
+		if err != nil {
+			return waitUnknown, err
+		}
+		for _, target := range callTargets(runtime.GOARCH, from, code) {
+			switch target {
+			case soft:
+				return waitSoft, nil
+			case hard:
+				found = waitHard
+			}
+		}
+	}
+	return found, nil
+}
+
+type kallsyms struct {
+	named map[string]uint64
+	all   []uint64 // sorted, of functions
+}
+
+func (s system) addresses() (*kallsyms, error) {
+	f, err := os.Open(s.path("/proc/kallsyms"))
+	if err != nil {
+		return nil, fmt.Errorf("open /proc/kallsyms: %s", whyNot(err))
+	}
+	defer f.Close()
+	ks := &kallsyms{named: map[string]uint64{}}
+	wanted := append([]string{"wait_for_completion", "wait_for_completion_interruptible"}, waitHolders...)
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		addr, rest, _ := strings.Cut(sc.Text(), " ")
+		kind, name, _ := strings.Cut(rest, " ")
+		a, err := strconv.ParseUint(addr, 16, 64)
+		if err != nil || !strings.ContainsAny(kind, "tTwW") || strings.Contains(name, "\t") {
+			continue
+		}
+		ks.all = append(ks.all, a)
+		if slices.Contains(wanted, name) {
+			ks.named[name] = a
+		}
+	}
+	slices.Sort(ks.all)
+	return ks, sc.Err()
+}
+
+func readCore(core *elf.File, addr, size uint64) ([]byte, error) {
+	for _, p := range core.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr+size <= p.Memsz {
+			code := make([]byte, size)
+			if _, err := p.ReadAt(code, int64(addr-p.Vaddr)); err != nil {
+				return nil, fmt.Errorf("read /proc/kcore: %s", whyNot(err))
+			}
+			return code, nil
+		}
+	}
+	return nil, errors.New("/proc/kcore does not hold the kernel's code")
+}
+
+// callTargets returns where the direct calls in a piece of code lead. On amd64
+// any byte 0xE8 may be one: a false one that hits a function's first byte is
+// not to be expected.
+func callTargets(arch string, at uint64, code []byte) (targets []uint64) {
+	switch arch {
+	case "amd64":
+		for i := 0; i+5 <= len(code); i++ {
+			if code[i] == 0xe8 {
+				rel := int32(binary.LittleEndian.Uint32(code[i+1:]))
+				targets = append(targets, at+uint64(i)+5+uint64(int64(rel)))
+			}
+		}
+	case "arm64":
+		for i := 0; i+4 <= len(code); i += 4 {
+			w := binary.LittleEndian.Uint32(code[i:])
+			if w&0xfc000000 == 0x94000000 { // BL imm26
+				rel := int64(int32(w<<6)) >> 6 * 4
+				targets = append(targets, at+uint64(i)+uint64(rel))
+			}
+		}
+	case "arm":
+		for i := 0; i+4 <= len(code); i += 4 {
+			w := binary.LittleEndian.Uint32(code[i:])
+			if w&0x0f000000 == 0x0b000000 { // BL imm24, any condition, ARM state
+				rel := int64(int32(w<<8)) >> 8 * 4
+				targets = append(targets, uint64(uint32(at+uint64(i)+8+uint64(rel))))
+			}
+		}
+	}
+	return targets
+}

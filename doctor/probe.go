@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"os"
+	"strings"
+
+	"safeload/bpf"
+)
+
+// probe goes through the hooks of the probe.
+func (e *examination) probe() {
+	e.area = "probe"
+	f, err := os.Open(e.sys.path("/proc/kallsyms"))
+	if err != nil {
+		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
+		return
+	}
+	defer f.Close()
+	at := e.sys.tracefs()
+	e.hooks, err = bpf.Survey(f, e.sys.path(at))
+	if err != nil {
+		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
+		return
+	}
+	if !e.tracefs {
+		e.add(Unknown, "tracepoints", "unknown", "they are seen in tracefs, by root", "")
+	}
+	works := e.tracefs && e.lockdown != "confidentiality"
+	for _, h := range e.hooks {
+		name := h.Program + ", " + h.Kind
+		switch {
+		case h.Kind == "tracepoint" && !e.tracefs:
+			// said once, above
+		case h.Missing == "":
+			e.add(OK, name, h.At, "", "")
+		case h.Required:
+			works = false
+			e.add(Warn, name, h.At+" is missing", h.Missing+": the probe needs it", "")
+		default:
+			e.add(Note, name, h.At+" is missing", h.Missing+"; not seen: "+h.Without, "")
+		}
+	}
+	e.probeWorks = works && e.bpfSyscall()
+	if e.o.TryProbe == nil {
+		return
+	}
+	switch missing, err := e.o.TryProbe(); {
+	case err != nil:
+		e.probeWorks = false
+		e.add(Warn, "tried", "it does not attach", err.Error(), "")
+	case len(missing) > 0:
+		e.probeWorks = true
+		e.add(Note, "tried", "it attaches, without "+strings.Join(missing, "; "), "", "")
+	default:
+		e.probeWorks = true
+		e.add(OK, "tried", "it attaches, whole", "", "")
+	}
+}
+
+func (e *examination) bpfSyscall() bool {
+	if e.config != nil && !e.config.yes("BPF_SYSCALL") {
+		e.add(Warn, "bpf(2)", "not in this kernel", "no CONFIG_BPF_SYSCALL", "")
+		return false
+	}
+	if v, ok := parseVersion(e.r.Kernel); ok && v.before(5, 11) {
+		e.add(Warn, "bpf(2)", "too old", "the probe needs Linux 5.11", "")
+		return false
+	}
+	return true
+}
