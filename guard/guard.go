@@ -182,7 +182,7 @@ func (g *Guard) guarded(f func()) {
 			if e, ok := r.(error); ok {
 				what = e.Error()
 			}
-			g.fault("guard: internal error: "+what, nil)
+			g.fault("guard: internal error: "+what+"; loading as kmod would", nil)
 		}
 	}()
 	f()
@@ -195,9 +195,9 @@ func (g *Guard) fault(what string, err error) {
 	}
 	g.faulted = true
 	if err != nil {
-		what += ": " + err.Error()
+		what += " (" + err.Error() + ")"
 	}
-	g.say("safeload: " + what + "; loading as kmod would")
+	g.say("safeload: " + what)
 }
 
 // publish tells the others what this invocation does. Without a registry they
@@ -214,8 +214,14 @@ func (g *Guard) publish(e entry) {
 	e.token, e.parent = g.token, g.self.parent
 	e.request = g.o.Request
 	e.since = boottime()
-	if err := g.reg.publish(e); err != nil && err != unix.ENOENT {
-		g.fault("guard: cannot write to "+g.o.Dir, err)
+	err := g.reg.publish(e)
+	if err == nil {
+		return
+	}
+	if again := g.reg.announce(e); again != nil {
+		g.fault("guard: cannot tell others of this load, neither in "+g.o.Dir+" nor in memory; loading as kmod would", again)
+	} else if err != unix.ENOENT { // no /run yet is nothing to speak of
+		g.fault("guard: cannot write to "+g.o.Dir+"; telling others by a memfd instead", err)
 	}
 }
 

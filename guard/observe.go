@@ -105,7 +105,7 @@ type snapshot struct {
 }
 
 // look reads every task. What has ended meanwhile is left out.
-func look(p *proc.FS, sys *proc.FS, entries []entry, probe Ancestry) *snapshot {
+func look(p *proc.FS, sys *proc.FS, entries []entry, registered bool, probe Ancestry) *snapshot {
 	s := &snapshot{
 		proc:    p,
 		tasks:   make(map[int]*task, 256),
@@ -125,6 +125,7 @@ func look(p *proc.FS, sys *proc.FS, entries []entry, probe Ancestry) *snapshot {
 		s.process(pid)
 		return true
 	})
+	s.listen(!registered)
 	// Who is coming is read last: a module seen coming now was coming, or not
 	// yet, at all of the reads above; one that has gone live waits for nobody.
 	isComing := func(name string) {
@@ -279,7 +280,9 @@ func (s *snapshot) helpers() []*task {
 	var all []*task
 	for w := range s.workers {
 		for _, pid := range s.kids[w] {
-			if t := s.tasks[pid]; t != nil && !t.Gone() {
+			// One that has ended counts until it is reaped: its requester
+			// is not awake yet.
+			if t := s.tasks[pid]; t != nil {
 				all = append(all, t)
 			}
 		}

@@ -42,6 +42,8 @@ type registry struct {
 	fd   int
 	name string // of our own entry; empty: none
 	err  error  // why there is no directory
+
+	memory int // descriptor of what stands in for our entry; 0: none
 }
 
 // open makes sure of the directory: 0700, ours, no link.
@@ -132,6 +134,7 @@ func (r *registry) retract() {
 		_ = unix.Unlinkat(r.fd, r.name, 0)
 		r.name = ""
 	}
+	r.withdraw()
 }
 
 // read returns the entries of those alive, and removes what the dead left.

@@ -122,7 +122,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {
 			sv.Faults = append(sv.Faults, "cannot read "+dir+": "+err.Error())
 		}
-		return look(p, sys, entries, probe)
+		return look(p, sys, entries, err == nil, probe)
 	}
 	first := take()
 	before := first.system(best, nil)

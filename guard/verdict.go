@@ -42,12 +42,12 @@ const (
 // Done or Again.
 func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
-	c := &contest{g: g, l: l, began: time.Now(), firstLook: true}
+	c := &contest{g: g, l: l, began: time.Now()}
 	defer c.close()
 	var err error
 	if c.proc, err = proc.OpenProc(); err != nil {
 		// Nothing can be seen: the kernel's own wait, as with kmod.
-		g.fault("guard: cannot see /proc", err)
+		g.fault("guard: cannot see who waits for whom, /proc is missing; loading as kmod would", err)
 		g.reg.count(Go, nil)
 		return Go, nil
 	}
@@ -65,7 +65,6 @@ type contest struct {
 	l         Load
 	proc, sys *proc.FS
 	began     time.Time
-	firstLook bool
 	maps      *ancestry.Maps
 	quick     bool // look often: a decision is near
 
@@ -196,10 +195,6 @@ func sleep(d time.Duration) {
 // look takes one look and says Refuse or Wait, and how many others wait.
 func (c *contest) look() (Verdict, *Refused, int) {
 	entries, err := c.g.reg.read(c.proc)
-	if err != nil && c.firstLook {
-		c.g.fault("guard: cannot read "+c.g.o.Dir, err)
-	}
-	c.firstLook = false
 	waiting := 0
 	me := false
 	for i := range entries {
@@ -212,7 +207,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		entries = append(entries, entry{pid: c.g.self.pid, start: c.g.self.start, state: stateWait,
 			module: c.l.Module, path: c.l.Path, since: boottime(), token: c.g.token, parent: c.g.self.parent})
 	}
-	s := look(c.proc, c.sys, entries, c.probe())
+	s := look(c.proc, c.sys, entries, err == nil, c.probe())
 	s.alias(c.l)
 	before := c.last
 	c.last = s

@@ -134,8 +134,8 @@ func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
 		s.t.Fatal(err)
 	}
 	defer sys.Close()
-	before := look(p, sys, s.entries, probe)
-	now := look(p, sys, s.entries, probe)
+	before := look(p, sys, s.entries, true, probe)
+	now := look(p, sys, s.entries, true, probe)
 	proof := now.system(exact, before).Stuck(graph.Certain)
 	guess := now.system(best, before).Stuck(graph.Likely)
 	id := graph.ID(self)

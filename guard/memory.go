@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+// Where the registry cannot be written (no /run before /init, a full or
+// read-only one), an invocation says what it does in a memfd of its own, which
+// the others find in /proc/PID/fd. It ends with its process, and only a
+// process that runs the same program as root is listened to.
+const (
+	memoryName = "safeload"
+	memoryLink = "/memfd:" + memoryName + " (deleted)"
+	memoryMost = 64 // descriptors looked at, of each process
+)
+
+// announce writes e into the memfd, made at the first need.
+func (r *registry) announce(e entry) error {
+	if r.memory == 0 {
+		fd, err := unix.MemfdCreate(memoryName, unix.MFD_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		r.memory = fd
+	}
+	b := e.format()
+	if err := unix.Ftruncate(r.memory, 0); err != nil {
+		return err
+	}
+	_, err := unix.Pwrite(r.memory, b, 0)
+	return err
+}
+
+func (r *registry) withdraw() {
+	if r.memory != 0 {
+		unix.Close(r.memory)
+		r.memory = 0
+	}
+}
+
+// announced reads what a process says in its memfd.
+func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
+	exe, err := p.Exe(pid)
+	if err != nil || exe.Dev != self.Dev || exe.Ino != self.Ino {
+		return entry{}, false
+	}
+	dir := proc.Itoa(pid)
+	var st unix.Stat_t
+	if unix.Fstatat(p.Fd(), dir, &st, 0) != nil || int(st.Uid) != unix.Geteuid() {
+		return entry{}, false
+	}
+	fds, err := unix.Openat(p.Fd(), dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return entry{}, false
+	}
+	defer unix.Close(fds)
+	var e entry
+	ok := false
+	n := 0
+	_ = proc.ReadNames(fds, func(name string) bool {
+		var link [len(memoryLink) + 1]byte
+		if n++; n > memoryMost {
+			return false
+		}
+		l, err := unix.Readlinkat(fds, name, link[:])
+		if err != nil || string(link[:l]) != memoryLink {
+			return true
+		}
+		fd, err := unix.Openat(fds, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return true
+		}
+		var b [maxEntry]byte
+		l, err = unix.Pread(fd, b[:], 0)
+		unix.Close(fd)
+		if err == nil && l > 0 {
+			e, ok = parseEntry(b[:l])
+			ok = ok && e.pid == pid
+		}
+		return !ok
+	})
+	return e, ok
+}
+
+// listen adds the entries of those who have no registry. The helpers of the
+// kernel are always asked: some are older than /run. all asks everybody.
+func (s *snapshot) listen(all bool) {
+	self, err := s.proc.Exe(unix.Getpid())
+	if err != nil {
+		return
+	}
+	ask := func(pid int) {
+		t := s.tasks[pid]
+		if t == nil || s.entries[pid] != nil || t.Kthread() || t.Gone() || pid == unix.Getpid() {
+			return
+		}
+		if e, ok := announced(s.proc, pid, self); ok && e.start == t.pstart {
+			s.entries[pid] = &e
+		}
+	}
+	for _, h := range s.helpers() {
+		ask(h.pid)
+	}
+	if !all {
+		return
+	}
+	for tid, t := range s.tasks {
+		if tid == t.pid {
+			ask(tid)
+		}
+	}
+}
