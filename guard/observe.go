@@ -21,6 +21,8 @@ type task struct {
 	module string // it is inside the system call for this one
 	file   proc.File
 	waiter bool // not the one whose init runs
+
+	switches uint64 // read for those that may poll
 }
 
 func (t *task) requester() bool { return t.State == 'D' && isRequest(t.wchan) }
@@ -102,6 +104,9 @@ type snapshot struct {
 	asked  map[int]int  // helper's pid -> thread that waits for it
 	acts   map[int]int  // requesting kernel thread -> the thread whose init has it do so
 	sure   map[int]bool // owners whose wait for such a thread rests on the probe
+
+	polls map[int]bool // tasks of commands that may ask again and again
+	busy  bool         // one of them was found at work
 }
 
 // look reads every task. What has ended meanwhile is left out.
@@ -113,6 +118,7 @@ func look(p *proc.FS, sys *proc.FS, entries []entry, registered bool, probe Ance
 		kids:    make(map[int][]int, 64),
 		entries: make(map[int]*entry, len(entries)),
 		coming:  make(map[string]bool),
+		polls:   make(map[int]bool),
 		now:     boottime(),
 	}
 	for i := range entries {

@@ -88,7 +88,7 @@ func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how r
 		return
 	}
 	all := s.candidates(r, helpers)
-	if how == best {
+	if how != exact {
 		all = s.nearest(r, all)
 		w.Certainty = graph.Likely
 		if len(all) == 1 && trusted[r.TID] {

@@ -42,7 +42,7 @@ const (
 // Done or Again.
 func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
-	c := &contest{g: g, l: l, began: time.Now()}
+	c := &contest{g: g, l: l}
 	defer c.close()
 	var err error
 	if c.proc, err = proc.OpenProc(); err != nil {
@@ -64,13 +64,17 @@ type contest struct {
 	g         *Guard
 	l         Load
 	proc, sys *proc.FS
-	began     time.Time
 	maps      *ancestry.Maps
 	quick     bool // look often: a decision is near
 
 	last      *snapshot // the previous look
 	suspect   string    // the picture that has not changed since
 	suspectAt time.Time
+	poll      string // the picture of all but a command that polls
+	pollAt    time.Time
+	pollSeen  int
+	pollBusy  int
+	pollMiss  int
 	proven    string
 	provenAt  time.Time
 }
@@ -219,6 +223,9 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	proof := sure.Stuck(graph.Certain)
 	guess := maybe.Stuck(graph.Likely)
 	c.proven, c.provenAt = c.hold(s, proof, self, c.proven, c.provenAt)
+	if c.proven != "" && c.proven == c.suspect && c.suspectAt.Before(c.provenAt) {
+		c.provenAt = c.suspectAt // the looks before saw the same, and lacked only each other
+	}
 	if c.proven != "" && time.Since(c.provenAt) >= confirmAfter && s.victim(proof, guess, self) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
@@ -226,7 +233,55 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	if p := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
 		return Refuse, c.refusal(s, guess, guess, self, true), waiting
 	}
+	if len(s.entries) > 1 && c.suspect == "" && c.polled(s, before, self) {
+		last := s.system(patient, before).Stuck(graph.Likely)
+		if s.victim(last, last, self) {
+			return Refuse, c.refusal(s, last, last, self, true), waiting
+		}
+	}
 	return Wait, nil, waiting
+}
+
+// Of a command that polls, the tasks change all the time. That it does nothing
+// else must have been seen over the patience and half as much again, in so many looks, of which
+// so many in ten found it doing nothing.
+const (
+	pollLooks = 5
+	pollIdle  = 4
+)
+
+// polled tells whether the patient reading has held for long.
+func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
+	st := s.system(patient, before).Stuck(graph.Likely)
+	if len(s.polls) == 0 {
+		return false
+	}
+	if before == nil || len(st.Knot(self)) == 0 {
+		// One look may fall on a moment between two sleeps; a second in a
+		// row that does not hold is an end.
+		if c.pollMiss++; c.pollMiss > 1 {
+			c.poll = ""
+		}
+		return false
+	}
+	c.pollMiss = 0
+	var rest []graph.ID
+	for _, id := range st.Reach(self) {
+		if !s.polls[int(id)] {
+			rest = append(rest, id)
+		}
+	}
+	now := s.picture(rest)
+	if now == "" || now != c.poll {
+		c.poll, c.pollAt, c.pollSeen, c.pollBusy = now, time.Now(), 0, 0
+		return false
+	}
+	c.pollSeen++
+	if s.busy {
+		c.pollBusy++
+	}
+	p := c.g.o.Patience
+	return p > 0 && time.Since(c.pollAt) >= p+p/2 && c.pollSeen >= pollLooks && (c.pollSeen-c.pollBusy)*10 >= c.pollSeen*pollIdle
 }
 
 // probedPatience is enough where the probe saw that the kernel thread which
@@ -242,10 +297,17 @@ func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) time.
 	if len(cycle) == 0 || p <= probedPatience {
 		return p
 	}
+	probed := false
 	for _, step := range cycle {
-		if step.Wait.Certainty == graph.Likely && !s.sure[int(step.Task)] {
-			return p
+		if step.Wait.Certainty == graph.Likely {
+			if !s.sure[int(step.Task)] {
+				return p
+			}
+			probed = true
 		}
+	}
+	if !probed {
+		return p
 	}
 	c.quick = true
 	return probedPatience

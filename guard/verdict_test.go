@@ -68,6 +68,9 @@ func (s *system) call(kind proc.Kind, args ...int) string {
 		"arm64": {proc.FinitModule: 273, proc.WaitChild: 260, proc.Sleep: 101},
 		"arm":   {proc.FinitModule: 379, proc.WaitChild: 114, proc.Sleep: 162},
 	}[runtime.GOARCH][kind]
+	if kind == proc.Other {
+		nr = 1
+	}
 	args = append(args, 0, 0, 0, 0, 0, 0)
 	sp := "0x7ffd00000000"
 	if runtime.GOARCH == "arm" {
@@ -110,6 +113,62 @@ func (s *system) helperOf(pid int) int {
 func (s *system) waits(pid, ppid, start int, module string) {
 	s.task(pid, ppid, 'S', plain, start, "hrtimer_nanosleep", s.call(proc.Sleep))
 	s.entries = append(s.entries, entry{pid: pid, start: uint64(start), state: stateWait, module: module, since: int64(start) * tick, token: newToken()})
+}
+
+// commands is a safeload that waits for a command.
+func (s *system) commands(pid, ppid, start int) (token string) {
+	s.task(pid, ppid, 'S', plain, start, "do_wait", s.call(proc.WaitChild, -1))
+	e := entry{pid: pid, start: uint64(start), state: stateCommand, since: int64(start) * tick, token: newToken()}
+	s.entries = append(s.entries, e)
+	return e.token
+}
+
+// shoots looks, lets f happen, and looks again.
+func (s *system) shoots(f func()) (before, now *snapshot) {
+	s.t.Helper()
+	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(p.Close)
+	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(sys.Close)
+	before = look(p, sys, s.entries, true, nil)
+	before.system(patient, nil)
+	f()
+	return before, look(p, sys, s.entries, true, nil)
+}
+
+func TestPollingCommand(t *testing.T) {
+	for name, poll := range map[string]bool{"many short sleeps": true, "one long sleep": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			token := s.commands(150, s.helperOf(150), 505)
+			s.task(151, 150, 'S', plain, 506, "do_wait", s.call(proc.WaitChild, -1))
+			s.task(152, 151, 'S', plain, 507, "hrtimer_nanosleep", s.call(proc.Sleep))
+			s.waits(200, 1, 510, "a")
+			s.entries[1].parent = token
+			before, now := s.shoots(func() {
+				if poll {
+					if err := os.RemoveAll(filepath.Join(s.dir, "proc/152")); err != nil {
+						t.Fatal(err)
+					}
+					s.task(153, 151, 'S', plain, 520, "hrtimer_nanosleep", s.call(proc.Sleep))
+				}
+			})
+			if got := len(now.system(patient, before).Stuck(graph.Likely).Knot(200)) > 0; got != poll {
+				t.Errorf("in a circle when read patiently: %v, want %v", got, poll)
+			}
+			if len(now.system(best, before).Stuck(graph.Likely).Knot(200)) > 0 {
+				t.Error("in a circle when read as usual")
+			}
+		})
+	}
 }
 
 func (s *system) coming(modules ...string) {
@@ -263,6 +322,29 @@ func TestVerdicts(t *testing.T) {
 			s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
 			s.task(152, 150, 'S', plain, 506, "hrtimer_nanosleep", s.call(proc.Sleep))
 			s.waits(200, 150, 510, "a")
+		}, want: map[int]verdict{200: {}}},
+		"below a shell that sleeps in sigsuspend": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.commands(150, s.helperOf(150), 505)
+			s.task(151, 150, 'S', plain, 506, "sigsuspend", s.call(proc.Other))
+			s.waits(200, 151, 510, "a")
+		}, want: map[int]verdict{200: {false, true}}},
+		"a daemon of a command that reads from it": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			token := s.commands(150, s.helperOf(150), 505)
+			s.task(151, 150, 'S', plain, 506, "pipe_read", s.call(proc.Other))
+			s.waits(200, 1, 510, "a")
+			s.entries[1].parent = token
+		}, want: map[int]verdict{200: {false, true}}},
+		"a daemon of a command that sleeps": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			token := s.commands(150, s.helperOf(150), 505)
+			s.task(151, 150, 'S', plain, 506, "hrtimer_nanosleep", s.call(proc.Sleep))
+			s.waits(200, 1, 510, "a")
+			s.entries[1].parent = token
 		}, want: map[int]verdict{200: {}}},
 		"bystanders wait on": {make: func(s *system) {
 			s.coming("a")

@@ -11,8 +11,9 @@ import (
 type reading uint8
 
 const (
-	exact reading = iota // only what cannot be otherwise
-	best                 // and what the evidence speaks for
+	exact   reading = iota // only what cannot be otherwise
+	best                   // and what the evidence speaks for
+	patient                // and that a command which polls waits for what it started
 )
 
 // tick is the unit of start times in /proc, USER_HZ, in nanoseconds.
@@ -32,19 +33,19 @@ func (s *snapshot) system(how reading, before *snapshot) *graph.System {
 			s.requestWaits(g, t, helpers, how, trusted)
 		case t.module != "" && t.waiter && t.Asleep():
 			g.Add(id, s.loadWait(t.module, t.TID, "waits in the kernel for the load of "+t.module))
-		case t.module != "" && how == best:
+		case t.module != "" && how != exact:
 			s.inits(g, t)
 		case (t.kind == proc.WaitChild || t.kind == proc.WaitID) && t.Asleep():
 			s.childWait(g, t, how)
 		}
-		if !t.process() && how == best {
+		if !t.process() && how != exact {
 			// What a program with threads does when one of them waits is its
 			// own affair: that it waits for that thread is likely.
 			g.Add(graph.ID(t.pid), graph.Wait{For: []graph.ID{id}, Certainty: graph.Likely, Why: "its thread waits"})
 		}
 	}
 	for _, e := range s.entries {
-		s.entryWaits(g, e, how)
+		s.entryWaits(g, e, how, before)
 	}
 	return g
 }
@@ -62,12 +63,15 @@ func (s *snapshot) loadWait(module string, not int, why string) graph.Wait {
 }
 
 // entryWaits adds what an invocation of ours says of itself.
-func (s *snapshot) entryWaits(g *graph.System, e *entry, how reading) {
+func (s *snapshot) entryWaits(g *graph.System, e *entry, how reading, before *snapshot) {
 	id := graph.ID(e.pid)
 	g.Add(id)
 	switch e.state {
 	case stateWait:
 		g.Add(id, s.loadWait(e.module, 0, "waits for the load of "+e.module))
+		if how != exact {
+			s.parentWaits(g, e.pid)
+		}
 	case stateLoad:
 		for _, t := range s.tasks {
 			if t.pid == e.pid && t.TID != t.pid && t.module != "" {
@@ -80,19 +84,56 @@ func (s *snapshot) entryWaits(g *graph.System, e *entry, how reading) {
 			w.For = append(w.For, graph.ID(kid))
 		}
 		g.Add(id, w)
-		if how == best {
-			s.orphans(g, e)
+		if how != exact {
+			s.commandWaits(g, e, how, before)
 		}
 	}
 }
 
-// orphans: a command may wait for a process that has left it, by a pipe, a
-// file or a signal. What lives in the command and does nothing is then taken
-// to wait for the loads that carry its token.
-func (s *snapshot) orphans(g *graph.System, e *entry) {
+// parentWaits: a program may wait for its child by other means than wait(2), a
+// pipe or sigsuspend(2). One above a waiting load that sleeps, for no set
+// time, is taken to.
+func (s *snapshot) parentWaits(g *graph.System, pid int) {
+	for range 64 {
+		t := s.tasks[pid]
+		if t == nil || t.PPID <= 1 {
+			return
+		}
+		pid = t.PPID
+		p := s.tasks[pid]
+		if p == nil || p.Kthread() || s.entries[pid] != nil {
+			return
+		}
+		if !p.Asleep() || p.kind != proc.Other || s.sleepsForTime(p) || len(g.Waits(graph.ID(pid))) > 0 {
+			continue
+		}
+		w := graph.Wait{Certainty: graph.Likely, Why: "may wait for its child"}
+		for _, kid := range s.kids[pid] {
+			w.For = append(w.For, graph.ID(kid))
+		}
+		g.Add(graph.ID(pid), w)
+	}
+}
+
+func (s *snapshot) sleepsForTime(t *task) bool {
+	if t.kind == proc.Sleep {
+		return true
+	}
+	if t.wchan == "" {
+		t.wchan = s.proc.Wchan(t.pid, t.TID)
+	}
+	return isTimed(t.wchan)
+}
+
+// commandWaits: a command may wait for a process that has left it, by a pipe,
+// a file or a signal. What lives in the command and does nothing is then taken
+// to wait for the loads that carry its token. In the patient reading so is
+// what asks again and again: a shell that sleeps a moment between two looks at
+// a file. One long sleep is neither, it ends by itself.
+func (s *snapshot) commandWaits(g *graph.System, e *entry, how reading, before *snapshot) {
 	w := graph.Wait{Certainty: graph.Likely, Why: "may wait for what it started"}
 	for _, o := range s.entries {
-		if o.parent == e.token && o.pid != e.pid && !s.descends(o.pid, e.pid) {
+		if o.parent == e.token && o.pid != e.pid && (how == patient || !s.descends(o.pid, e.pid)) {
 			w.For = append(w.For, graph.ID(o.pid))
 		}
 	}
@@ -100,15 +141,46 @@ func (s *snapshot) orphans(g *graph.System, e *entry) {
 		return
 	}
 	for pid, t := range s.tasks {
-		if pid == t.pid && pid != e.pid && t.Asleep() && len(s.kids[pid]) == 0 &&
-			t.kind == proc.Other && s.entries[pid] == nil && s.descends(pid, e.pid) {
-			if t.wchan == "" {
-				t.wchan = s.proc.Wchan(t.pid, t.pid)
-			}
-			if !isTimed(t.wchan) {
-				g.Add(graph.ID(pid), w)
-			}
+		if pid != t.pid || pid == e.pid || s.entries[pid] != nil || !s.descends(pid, e.pid) {
+			continue
 		}
+		if how == patient {
+			s.polling(g, t, w, before)
+			continue
+		}
+		if t.Asleep() && len(s.kids[pid]) == 0 && t.kind == proc.Other && !s.sleepsForTime(t) {
+			g.Add(graph.ID(pid), w)
+		}
+	}
+}
+
+// polling adds the wait of a task of a command that may be asking again and
+// again, and keeps count of whether it was found doing nothing.
+func (s *snapshot) polling(g *graph.System, t *task, w graph.Wait, before *snapshot) {
+	leaf := len(s.kids[t.pid]) == 0
+	if !t.Asleep() {
+		s.busy = true
+	}
+	if leaf && t.Asleep() && s.sleepsForTime(t) {
+		n, ok := s.proc.Switches(t.pid, t.TID)
+		t.switches = n
+		if before == nil || !ok {
+			return // long or short is not known yet
+		}
+		if b := before.tasks[t.TID]; b != nil && b.Start == t.Start && b.switches == n {
+			return // one long sleep
+		}
+	}
+	s.polls[t.pid] = true
+	switch {
+	case leaf || !t.Asleep():
+		g.Add(graph.ID(t.TID), w)
+	case t.kind == proc.Other:
+		kids := graph.Wait{Certainty: graph.Likely, Why: "may wait for its child"}
+		for _, kid := range s.kids[t.pid] {
+			kids.For = append(kids.For, graph.ID(kid))
+		}
+		g.Add(graph.ID(t.TID), kids)
 	}
 }
 
