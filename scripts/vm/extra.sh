@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What single cases need in their image beyond modules: "# extra: NAME" in a case calls extra_NAME ROOT.
+
+# extra_xz: a second tree in /xz with compressed modules, as distributions have them.
+extra_xz() {
+	local tree=$1/xz/lib/modules/$kver m
+	mkdir -p "$tree/updates"
+	cp "$pdir/lib/modules/$kver"/modules.{builtin,builtin.modinfo,order} "$tree/"
+	for m in x0 x1 x2; do LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"; done
+	"${cross}strip" -d "$tree"/updates/*.ko
+	# The kernel's own decompressor takes no larger dictionary and no CRC64 (scripts/Makefile.modinst).
+	xz --check=crc32 --lzma2=dict=1MiB "$tree/updates/slreq_x0.ko" "$tree/updates/slreq_x1.ko"
+	gzip -9 "$tree/updates/slreq_x2.ko"
+	depmod -b "$1/xz" "$kver"
+}

@@ -67,6 +67,8 @@ count() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
 # kmsg_mark and kmsg: what the kernel's log got since the mark, in a file.
 kmsg_mark() { marked=$(dmesg | wc -l); }
 kmsg() { dmesg | tail -n "+$((marked + 1))" >/tmp/kmsg.$$; echo /tmp/kmsg.$$; }
+# proven: no refusal since the mark was made on suspicion, after patience.
+proven() { lacks "$(kmsg)" "suspected"; }
 
 # conf NAME: the modprobe.d file of a case, from standard input.
 conf() { cat >"/etc/modprobe.d/$1.conf"; }

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: xz and gzip modules, decompressed by the kernel (6.12) and in user space
+# kernels: all
+# boot: main
+# limit: 60
+# extra: xz
+setup() { :; }
+check() {
+	if [ -e /sys/module/compression ]; then log "xz: the kernel decompresses $(cat /sys/module/compression)"; else log "xz: the kernel does not decompress"; fi
+	case $kver in 6.1.*) ;; *) want "this kernel is one that decompresses xz" grep -q xz /sys/module/compression ;; esac
+	run 30 /safe/modprobe -d /xz slreq_x0
+	want "the kernel's way, or ours where it has none: ends with 0" [ "$rc" = 0 ]
+	want "the module is live" is slreq_x0 live
+	unload slreq_x0
+	# Without /sys nobody can say that the kernel would do it.
+	run 30 unshare -m sh -c 'mount -t tmpfs none /sys/module; exec /safe/modprobe -d /xz slreq_x1'
+	want "in user space, xz: ends with 0" [ "$rc" = 0 ]
+	want "in user space, xz: the module is live" is slreq_x1 live
+	run 30 unshare -m sh -c 'mount -t tmpfs none /sys/module; exec /safe/modprobe -d /xz slreq_x2'
+	want "in user space, gzip: ends with 0" [ "$rc" = 0 ]
+	want "in user space, gzip: the module is live" is slreq_x2 live
+	unload slreq_x1 slreq_x2
+}
