@@ -43,6 +43,10 @@ boot() {
 	done
 	append=$(for c; do header append "$c"; done | sort -u | tr '\n' ' ')
 	export append
+	local still=no
+	for c; do [ "$(header stands-still "$c")" != "$mode" ] || still=yes; done
+	# Long enough for the kernel to start and then to stand still for 30 s and more.
+	[ $still = no ] || limit=150 append="$append loglevel=7"
 	image_make "$dir" "$@" || { boot_failed "$dir" "$mode" "no image could be made" "${expected[@]}"; return; }
 	slot_take
 	t0=$SECONDS
@@ -53,6 +57,7 @@ boot() {
 	tr -d '\r' <"$dir/log" >"$dir/log.txt"
 	local end="the guest ended without a verdict"
 	[ "$status" != 124 ] || end="the guest was stopped after $limit s"
+	[ $still = no ] || { stood_still "$dir" "$status" "${expected[@]}"; return; }
 	for c in "${expected[@]}"; do
 		grep -aF "#R# $c|" "$dir/log.txt" | sed 's/.*#R# //' | awk -v key="$key" -v file="$dir/log.txt" -F'|' -v OFS='|' \
 			'{print key, $1, $2, $3, $4, $5, file}' >"$dir/one"
@@ -68,4 +73,15 @@ boot_failed() {
 	local dir=$1 mode=$2 why=$3 c; shift 3
 	: >"$dir/log.txt"
 	for c; do echo "$key|$c|fail|0|$why|$dir/log.txt"; done >"$dir/results"
+}
+
+# stood_still: the guest was to be stopped before it came to /init, more than 30 s after our module's init began.
+stood_still() {
+	local dir=$1 status=$2 at v=fail text c; shift 2
+	at=$(grep -a 'slreq_h0: init' "$dir/log.txt" | sed -n '1s/.*\[ *\([0-9]*\)\..*/\1/p')
+	if [ "$status" != 124 ] || grep -qa '^#E#' "$dir/log.txt"; then text="the guest was expected to stand still before /init, but went on"
+	elif [ -z "$at" ]; then text="the module's init was not seen to begin"
+	elif [ "$at" -gt 100 ]; then text="the module's init began so late ($at s) that 30 s were not seen"
+	else v=pass text="kmod: the boot stood still from $at s on, for more than 30 s, and never came to /init"; fi
+	for c; do echo "$key|$c|$v|$at|$text|$dir/log.txt"; done >"$dir/results"
 }

@@ -14,3 +14,21 @@ extra_xz() {
 	gzip -9 "$tree/updates/slreq_x2.ko"
 	depmod -b "$1/xz" "$kver"
 }
+
+# extra_incident: on 6.12, aes-arm-bs as it was when it hung; 6.1 has it still.
+extra_incident() {
+	local tree=$1/lib/modules/$kver
+	[ -s "$tdir/aes-arm-bs.ko" ] || return 0
+	find "$tree" -name 'aes-arm-bs.ko*' -delete
+	cp "$tdir/aes-arm-bs.ko" "$tree/updates/"
+	"${cross}strip" -d "$tree/updates/aes-arm-bs.ko"
+}
+
+# extra_early_recursion: what the kernel asks for before /init runs leads to a module that asks for itself.
+extra_early_recursion() {
+	mkdir -p "$1/etc/modprobe.d"
+	{
+		printf 'alias %s slreq_h0\n' 'crypto-cbc(aes)' 'crypto-ecb(aes)' 'crypto-ctr(aes)' 'crypto-hmac(sha256)'
+		echo 'options slreq_h0 req=slreq_h0'
+	} >"$1/etc/modprobe.d/early.conf"
+}

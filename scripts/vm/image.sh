@@ -89,14 +89,14 @@ image_make() {
 	install -m 0755 "$vm_dir/guest/init" "$root/init"
 	cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
 
-	local wanted=("${base_modules[@]}") copies=()
+	local wanted=("${base_modules[@]}") copies=() extras=()
 	for c; do
 		cp "$c" "$root/t/cases/"
 		read -ra n <<<"$(header modules "$c")"; wanted+=("${n[@]}")
 		read -ra n <<<"$(header copies "$c")"; copies+=("${n[@]}")
 		[ "$(header helper "$c")" != none ] || helper=no
 		for n in $(header tests "$c"); do test_binary "$n" "$root/t/files" || return 1; done
-		for n in $(header extra "$c"); do "extra_$n" "$root" || return 1; done
+		read -ra n <<<"$(header extra "$c")"; extras+=("${n[@]}")
 	done
 	if [ $helper = yes ]; then
 		if [ "$mode" = stock ]; then ln -s /usr/bin/kmod "$root/sbin/modprobe"; else cp "$bdir/safeload-modprobe" "$root/sbin/modprobe"; fi
@@ -118,6 +118,7 @@ image_make() {
 		done
 	}
 	find "$tree/updates" -name '*.ko' -exec "${cross}strip" -d {} +
+	for n in "${extras[@]}"; do "extra_$n" "$root" || return 1; done
 	depmod -b "$root" "$kver" || return 1
 	(cd "$root" && find . -mindepth 1 | cpio -o -H newc -R 0:0 2>/dev/null) >"$dir/initrd"
 	rm -rf "$root"

@@ -75,8 +75,19 @@ testmods_build() {
 	say "building the test modules for $kver"
 	rm -rf "$tdir"; mkdir -p "$tdir"
 	cp "$vm_dir"/modules/* "$tdir/"
+	neonbs=n
+	case $go_arch-$kver in arm-6.12.*) neonbs_sources || return 1; neonbs=m ;; esac
 	kbuild "$tdir" >"$log" 2>&1 || { tail -20 "$log" >&2; die "test modules for $kver do not build (log: $log)"; }
 	: >"$tdir/.complete"
+}
+
+# neonbs_sources: aes-arm-bs as it was in 6.1, from Debian's source package.
+neonbs_sources() {
+	local f
+	f=$(deb_get "$(dpkg --print-architecture)" linux-source-6.1) || return 1
+	dpkg-deb --fsys-tarfile "$f" | tar -xO ./usr/src/linux-source-6.1.tar.xz |
+		tar -xJ -C "$tdir" --strip-components=4 --wildcards '*/arch/arm/crypto/aes-neonbs-*' || return 1
+	patch -s "$tdir/aes-neonbs-glue.c" <"$tdir/aes-neonbs-wait.patch"
 }
 
 # kbuild DIR: builds the out-of-tree modules of DIR. The two empty settings undo what headers configured
@@ -84,5 +95,5 @@ testmods_build() {
 kbuild() {
 	"cross_$go_arch"
 	make -C "$hdir/usr/src/linux-headers-$kver" M="$1" ARCH="$karch" CROSS_COMPILE="$cross" CC="${cross}gcc" \
-		CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT= CONFIG_DEBUG_INFO_BTF_MODULES= modules
+		CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT= CONFIG_DEBUG_INFO_BTF_MODULES= NEONBS="${neonbs:-n}" modules
 }

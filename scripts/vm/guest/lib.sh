@@ -64,6 +64,18 @@ has() { grep -q -e "$2" "$1"; }
 lacks() { ! grep -q -e "$2" "$1"; }
 count() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
 
+# gotest NAME SECONDS [ARG...]: the Go tests of a package (header "# tests: PACKAGE"; '/' in it becomes '_').
+gotest() {
+	_test=$1 _s=$2; shift 2
+	mkdir -p /tmp/gotest
+	start "$case-$_test" sh -c 'cd /tmp/gotest; exec "$0" -test.v "$@"' "/t/files/$_test.test" "$@"
+	finish "$case-$_test" "$_s"
+	grep -e '^ *--- ' -e '^panic' -e '^PASS' -e '^FAIL' "$out" | sed "s/^/#L# $case: /"
+	want "$_test: its tests pass" [ "$rc" = 0 ]
+	want "$_test: some test ran" has "$out" "^--- PASS"
+	want "$_test: none was skipped" lacks "$out" "^ *--- SKIP"
+}
+
 # kmsg_mark and kmsg: what the kernel's log got since the mark, in a file.
 kmsg_mark() { marked=$(dmesg | wc -l); }
 kmsg() { dmesg | tail -n "+$((marked + 1))" >/tmp/kmsg.$$; echo /tmp/kmsg.$$; }

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: unsigned modules where the kernel enforces signatures: exit code and words as kmod's
+# kernels: all
+# boot: enforce
+# append: module.sig_enforce=1
+# limit: 30
+# copies: z0
+check() {
+	want "the kernel enforces" grep -q 'sig_enforce\|1' /proc/cmdline
+	/stock/modprobe slreq_z0 >/tmp/z1 2>&1; _rc1=$?
+	/safe/modprobe slreq_z0 >/tmp/z2 2>&1; _rc2=$?
+	sed 's/^/#L# enforce: kmod: /' /tmp/z1
+	want "kmod cannot load it" [ $_rc1 = 1 ]
+	want "nor can safeload, with the same exit code" [ $_rc2 = 1 ]
+	want "and the same words" cmp -s /tmp/z1 /tmp/z2
+	want "the module is not there" is slreq_z0 absent
+}

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: a registry that is full, damaged, hostile or not there, forged tokens, no descriptors, little memory, clock jumps
+# kernels: all
+# boot: faults
+# limit: 240
+# copies: j0 j1
+setup() {
+	{
+		echo "options slreq_j0 hold_ms=2500"
+		echo "options slreq_j1 req=slreq_j1"
+	} | conf faults
+}
+
+# faulty TEXT PREPARATION [PREFIX]: the preparation is shell, run in a mount namespace of its own with an
+# empty /run; the prefix is put before modprobe. An innocent second load must end well behind a slow one,
+# and must not say more than a line about what the guard could not do.
+faulty() {
+	start faults-slow /safe/modprobe slreq_j0
+	wait_for 10 is slreq_j0 coming
+	run 30 unshare -m sh -c "mount -t tmpfs -o mode=0755 none /run; $2
+exec ${3:-} /safe/modprobe slreq_j0"
+	want "$1: an innocent load ends with 0" [ "$rc" = 0 ]
+	want "$1: at most one line said" [ "$(wc -l <"$out")" -le 1 ]
+	[ ! -s "$out" ] || log "faults: $1: $(head -n 3 "$out")"
+	want "$1: no panic" lacks "$out" "goroutine\|panic:"
+	finish faults-slow 20
+	want "$1: the slow load ends with 0" [ "$rc" = 0 ]
+	unload slreq_j0
+}
+
+# An entry as another invocation would have written it, for a process that is alive (init), forged.
+forged='printf "state=load\nmodule=slreq_j0\npath=/x\ntoken=%032d\nparent=\n" 0'
+
+check() {
+	faulty "unwritable" "mount -o remount,ro /run"
+	faulty "no space" "mount -t tmpfs -o size=4k,nr_inodes=2 none /run"
+	faulty "full of entries" "mkdir -m 700 /run/safeload; i=0; while [ \$i -lt 5000 ]; do : >/run/safeload/\$i.\$i; i=\$((i + 1)); done"
+	faulty "damaged entries" "mkdir -m 700 /run/safeload; for i in 1 2 3 4 5 6 7 8 9; do head -c 3000 /dev/urandom >/run/safeload/\$i.1; done"
+	faulty "an entry of a reused pid" "mkdir -m 700 /run/safeload; $forged >/run/safeload/1.1"
+	faulty "a symbolic link" "mkdir /tmp/elsewhere; ln -s /tmp/elsewhere /run/safeload"
+	faulty "a file in its place" ": >/run/safeload"
+	faulty "another user's directory" "mkdir -m 777 /run/safeload; $forged >/run/safeload/1.1; chown -R 1000 /run/safeload"
+	faulty "another user's entries" "mkdir -m 700 /run/safeload; $forged >/run/safeload/1.1; chown 1000 /run/safeload/1.1"
+	faulty "a directory among the entries" "mkdir -m 700 /run/safeload; mkdir /run/safeload/1.1"
+	faulty "a fifo among the entries" "mkdir -m 700 /run/safeload; mkfifo /run/safeload/1.1"
+	faulty "forged token" "export SAFELOAD_TOKEN=00000000000000000000000000000000"
+	faulty "senseless token" "export SAFELOAD_TOKEN=\$(head -c 2000 /dev/zero | tr '\\\\0' A)"
+	faulty "four descriptors" "ulimit -n 4"
+	faulty "no descriptors at all" "exec <&- >&- 2>&-"
+	faulty "version 1 cgroups only" "umount -l /sys/fs/cgroup; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/freezer; mount -t cgroup -o freezer none /sys/fs/cgroup/freezer"
+	faulty "no cgroup" "umount -l /sys/fs/cgroup"
+	faulty "read-only root" "mount --bind / /mnt; mount -o remount,bind,ro /mnt"
+	faulty "a clock that jumps" "date -s @86400 >/dev/null; (sleep 1; date -s @1900000000 >/dev/null) &"
+	# With the registry gone, a recursion is still seen in /proc.
+	kmsg_mark
+	start faults-self unshare -m sh -c "umount -l /sys/fs/cgroup; mount -t tmpfs -o ro none /run; exec /safe/modprobe slreq_j1"
+	finish faults-self 40
+	want "a recursion with no registry: ends with 0" [ "$rc" = 0 ]
+	want "a recursion with no registry: one refusal" count "$(kmsg)" "safeload: refused" 1
+	unload slreq_j1
+}

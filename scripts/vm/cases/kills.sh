@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: SIGKILL at random moments, 300 times, of loads that wait, load or recur: nobody hangs, nothing stale stays
+# kernels: arm-6.12 arm64-* amd64-*
+# boot: kills
+# limit: 900
+# copies: v0 v1
+setup() {
+	{
+		echo "options slreq_v0 hold_ms=150"
+		echo "options slreq_v1 req=slreq_v1 hold_ms=100"
+	} | conf kills
+}
+
+entries() { find /run/safeload -type f -name '[0-9]*.[0-9]*' 2>/dev/null | wc -l; }
+groups() { find /sys/fs/cgroup/safeload -mindepth 1 -type d 2>/dev/null | wc -l; }
+
+check() {
+	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds 300 -limit 840
+	finish kills 880
+	sed 's/^/#L# kills: /' "$out"
+	want "300 kills, and all was right after each" [ "$rc" = 0 ]
+	# One load with company, which is when the guard looks, sweeps what the dead left.
+	start kills-1 /safe/modprobe slreq_v1
+	finish kills-1 30
+	want "a recursion is refused afterwards as before" [ "$rc" = 0 ]
+	want "no entry of the dead is left ($(entries))" [ "$(entries)" = 0 ]
+	want "no cgroup is left ($(groups))" [ "$(groups)" = 0 ]
+	unload slreq_v0 slreq_v1
+}

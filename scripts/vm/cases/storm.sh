@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: 5,000 innocent loads, by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
+# kernels: arm-6.12 arm64-* amd64-*
+# boot: storm
+# limit: 900
+# modules: af_alg algif_skcipher
+# copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r0 r1 r2
+setup() {
+	{
+		echo "options slreq_o0 hold_ms=700"
+		for _i in 0 1 2 3 4 5 6 7 8 9; do
+			echo "options slreq_q$_i hold_ms=500"
+			echo "alias crypto-storm-$_i slreq_q$_i"
+		done
+		echo "options slreq_r0 req=slreq_r0"
+		echo "options slreq_r1 hold_ms=15000"
+		echo "options slreq_r2 hold_ms=70000"
+	} | conf storm
+	/stock/modprobe algif_skcipher
+}
+
+check() {
+	dmesg -c >/dev/null
+	kmsg_mark
+	for _m in r1 r2; do for _i in 1 2 3; do start "storm-$_m-$_i" /safe/modprobe "slreq_$_m"; done; done
+	start storm /t/vmtool storm -modprobe /safe/modprobe -want 5000 -limit 780
+	recursions=0
+	while ! ended storm; do
+		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
+		unload slreq_r0
+		sleep 3
+	done
+	finish storm 5
+	sed 's/^/#L# storm: /' "$out"
+	want "all loads ended well" [ "$rc" = 0 ]
+	for _m in r1 r2; do for _i in 1 2 3; do
+		finish "storm-$_m-$_i" 90
+		want "slreq_$_m, load $_i, ends with 0" [ "$rc" = 0 ]
+		want "slreq_$_m, load $_i, prints nothing" [ ! -s "$out" ]
+	done; done
+	dmesg | grep 'safeload:' >/tmp/storm.said
+	want "there were recursions meanwhile, all broken ($recursions)" [ "$recursions" -ge 3 ]
+	want "as many refusals as recursions" count /tmp/storm.said "safeload: refused slreq_r0" "$recursions"
+	want "nobody else was refused" lacks /tmp/storm.said "refused slreq_[oq]\|refused slreq_r[12]"
+	grep -v 'refused slreq_r0' /tmp/storm.said | tail -n 5 | sed 's/^/#L# storm: /'
+}
