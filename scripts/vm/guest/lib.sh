@@ -96,14 +96,17 @@ must_hang() { _n=$1; shift; echo "$case|hang|$_n|$*" >>/tmp/controls; }
 must_end() { echo "$case|end|$1|" >>/tmp/controls; }
 hang_seconds=31
 
+# explain CASE: who sleeps where, and the end of the kernel's log.
 explain() {
-	log "--- $1: tasks that sleep in a load or a request"
+	log "--- $1: processes of user space: pid, parent, state, where it sleeps, command"
 	for _p in /proc/[0-9]*; do
-		_x=$(cat "$_p/wchan" 2>/dev/null)
-		case $_x in
-		*module* | *usermodehelper* | *idempotent* | *completion*)
-			log "$(cat "$_p/comm" 2>/dev/null) pid ${_p#/proc/} wchan $_x: $(tr '\0' ' ' <"$_p/cmdline" 2>/dev/null)"
-			;;
+		_cmd=$(tr '\0' ' ' <"$_p/cmdline" 2>/dev/null | cut -c1-80)
+		[ -n "$_cmd" ] || continue
+		log "$(awk '/^Pid|^PPid|^State/ {printf "%s ", $2}' "$_p/status" 2>/dev/null)$(cat "$_p/wchan" 2>/dev/null) $_cmd"
+	done
+	for _p in /proc/[0-9]*; do
+		case $(cat "$_p/wchan" 2>/dev/null) in
+		*usermodehelper*) [ -s "$_p/cmdline" ] || log "kernel thread ${_p#/proc/} $(cat "$_p/comm") waits for a helper" ;;
 		esac
 	done
 	dmesg | tail -n 15 | sed 's/^/#L# /'
