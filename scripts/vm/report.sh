@@ -120,7 +120,7 @@ report() {
 	while IFS='|' read -r key case phase verdict seconds text log; do
 		printf '%-4s %-11s %-18s %-8s %7s s  %s\n' "$verdict" "$key" "$case" "$phase" "$seconds" "$text"
 		if [ "$verdict" = fail ] && [ -s "$log" ]; then
-			grep -a "#L# \($case: \|---\)" "$log" | tail -n 25 | sed 's/.*#L# /       | /'
+			grep -a "#L# $case: " "$log" | grep -v '#L# [^ ]*: ok: ' | tail -n 25 | sed 's/.*#L# /       | /'
 		fi
 	done <"$all"
 	fail=$(awk -F'|' '$4 == "fail"' "$all" | wc -l); skip=$(awk -F'|' '$4 == "skip"' "$all" | wc -l)
