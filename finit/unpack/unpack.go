@@ -74,6 +74,11 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 	if err == nil && n > limit {
 		return ErrTooBig
 	}
+	if err == nil && n == 0 {
+		// No module is empty; the xz reader takes a file that ends in its
+		// first block header for one.
+		return damaged{io.ErrUnexpectedEOF}
+	}
 	return err
 }
 

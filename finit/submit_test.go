@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package finit
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("FINIT_TEST_WAITER") != "" {
+		waiter()
+	}
+	os.Exit(m.Run())
+}
+
+// waiter stands for a load that waits in the kernel: it says so and sleeps in
+// a system call with the signals of submit.
+func waiter() {
+	_ = submit(func() error {
+		_, _ = unix.Write(1, []byte("waiting\n"))
+		for {
+			_ = unix.Nanosleep(&unix.Timespec{Sec: 3600}, nil)
+		}
+	})
+}
+
+func TestSubmitAsksAgain(t *testing.T) {
+	calls := 0
+	err := submit(func() error {
+		if calls++; calls < 3 {
+			return unix.EINTR
+		}
+		return unix.ENOEXEC
+	})
+	if err != unix.ENOEXEC || calls != 3 {
+		t.Errorf("%d calls, %v; want 3, ENOEXEC", calls, err)
+	}
+	calls = 0
+	err = submit(func() error { calls++; return unix.EINTR })
+	if err != unix.EINTR || calls != maxAgain {
+		t.Errorf("%d calls, %v; want %d, EINTR", calls, err, maxAgain)
+	}
+}
+
+func TestSubmitBlocksSignalsOfItsThread(t *testing.T) {
+	mask := func() (m unix.Sigset_t) {
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, nil, &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	has := func(m unix.Sigset_t, s syscall.Signal) bool {
+		bits := 32 << (^uint(0) >> 63)
+		return m.Val[(int(s)-1)/bits]>>((int(s)-1)%bits)&1 == 1
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := mask()
+	var during unix.Sigset_t
+	_ = submit(func() error { during = mask(); return nil })
+	for _, s := range []syscall.Signal{unix.SIGURG, unix.SIGTERM, unix.SIGINT, unix.SIGPROF, unix.SIGCHLD} {
+		if !has(during, s) {
+			t.Errorf("%v is not blocked during the call", s)
+		}
+		if has(before, s) {
+			t.Fatalf("%v is blocked in the test itself", s)
+		}
+	}
+	if after := mask(); after != before {
+		t.Errorf("mask %v after the call, %v before", after, before)
+	}
+}
+
+// TestSignalsEndWait holds submit to kmod: SIGTERM and SIGINT end a modprobe
+// that waits, although its waiting thread has them blocked; SIGURG does not.
+func TestSignalsEndWait(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "FINIT_TEST_WAITER=1")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var line [8]byte
+		if _, err := out.Read(line[:]); err != nil || !bytes.HasPrefix(line[:], []byte("waiting")) {
+			t.Fatalf("the waiter says %q, %v", line, err)
+		}
+		_ = cmd.Process.Signal(syscall.SIGURG)
+		_ = cmd.Process.Signal(s)
+		_ = cmd.Wait()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !status.Signaled() || status.Signal() != s {
+			t.Errorf("after %v: %v", s, cmd.ProcessState)
+		}
+	}
+}
+
+func TestErrorSaysWhat(t *testing.T) {
+	e := newError("finit_module", "foo", "/lib/foo.ko", unix.ENOKEY)
+	for _, part := range []string{"finit_module", "foo", "/lib/foo.ko", unix.ENOKEY.Error(), "signature required"} {
+		if !strings.Contains(e.Error(), part) {
+			t.Errorf("%q lacks %q", e, part)
+		}
+	}
+}
