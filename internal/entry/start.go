@@ -5,4 +5,6 @@
 package entry
 
 // start is never called from Go: it is an ELF entry point, in assembly.
+//
+//lint:ignore U1000 the linker's -E names it
 func start()

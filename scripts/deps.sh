@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Lists the Debian packages that the tests need, one a line, each with what needs it.
+#   apt-get install --no-install-recommends $(scripts/deps.sh)
+# Go itself (the version in go.mod) is not among them: Debian's is older.
+set -eu
+sed -e 's/[[:space:]]*#.*//' -e '/^$/d' <<'LIST'
+bc                          # kernel headers' Makefiles
+binutils                    # build-test.sh: readelf
+binutils-aarch64-linux-gnu  # VM: test modules
+binutils-arm-linux-gnueabihf
+busybox-static              # VM: the guests' shell
+ca-certificates             # Go modules
+clang                       # generated files: bpf2go
+cpio                        # VM: initramfs images
+curl
+debootstrap                 # packages: a Debian root to install into
+file
+gcc                         # go test -race
+gcc-aarch64-linux-gnu
+gcc-arm-linux-gnueabihf
+git
+kmod                        # the peer in all comparisons
+libbpf-dev                  # generated files: bpf_helpers.h
+libc6-dev
+libelf-dev
+linux-libc-dev
+llvm                        # generated files: llvm-strip
+make
+mandoc                      # man pages
+qemu-system-arm
+qemu-system-x86
+qemu-user-static            # build-test.sh: arm and arm64 binaries
+shellcheck
+strace
+util-linux
+xz-utils
+zstd
+LIST
