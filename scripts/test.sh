@@ -26,7 +26,7 @@ step_format() {
 	local bad
 	bad=$(git ls-files -z '*.go' | xargs -0 gofmt -l) || return 1
 	[ -z "$bad" ] || { echo "gofmt: $bad"; return 1; }
-	bad=$(git ls-files -- '*.go' '*.s' '*.sh' '*.c' '*.h' ':!*_bpfel.go' | xargs grep -L 'SPDX-License-Identifier:')
+	bad=$(git ls-files -- '*.go' '*.s' '*.sh' '*.c' '*.h' ':!*_bpfel.go' | xargs -I{} find {} -size +0 | xargs grep -L 'SPDX-License-Identifier:')
 	[ -z "$bad" ] || { echo "without SPDX line: $bad"; return 1; }
 }
 

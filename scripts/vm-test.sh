@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs safeload in virtual machines with real kernels, beside the stock kmod. See CONTRIBUTING.md.
+# shellcheck disable=SC1091,SC2034,SC2154 # its parts in scripts/vm share its variables
 set -u
 
 usage() {

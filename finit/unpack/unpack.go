@@ -4,7 +4,7 @@
 // (before 5.17, without CONFIG_MODULE_DECOMPRESS, or with another format).
 //
 // It bounds what a hostile file can make it allocate: the output, zstd's
-// window, and xz's dictionary as its first block declares it.
+// window, xz's dictionary.
 package unpack
 
 import (
@@ -16,7 +16,7 @@ import (
 	"syscall"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 
 	"safeload/finit"
 )
@@ -44,7 +44,6 @@ const maxWindow = 128 << 20
 // Copy decompresses src to dst and fails with [ErrTooBig] past limit bytes.
 // A damaged source is EINVAL.
 func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error {
-	// Without a buffer below it the xz reader reads single bytes.
 	in := bufio.NewReaderSize(src, 64<<10)
 	var r io.Reader
 	var err error
@@ -52,10 +51,7 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 	case finit.Gzip:
 		r, err = gzip.NewReader(in)
 	case finit.XZ:
-		if xzDictionary(in) > maxWindow {
-			return ErrTooBig
-		}
-		r, err = xz.NewReader(in)
+		r, err = xz.NewReader(in, maxWindow)
 	case finit.Zstd:
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -75,8 +71,7 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 		return ErrTooBig
 	}
 	if err == nil && n == 0 {
-		// No module is empty; the xz reader takes a file that ends in its
-		// first block header for one.
+		// No module is empty; the zstd reader takes no bytes at all for one.
 		return damaged{io.ErrUnexpectedEOF}
 	}
 	return err
@@ -94,7 +89,8 @@ func (s sourceReader) Read(b []byte) (int, error) {
 }
 
 func sourceError(err error) error {
-	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) ||
+		errors.Is(err, xz.ErrMemlimit) {
 		return ErrTooBig
 	}
 	var errno syscall.Errno
@@ -105,51 +101,6 @@ func sourceError(err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	return damaged{err}
-}
-
-// xzDictionary reads the dictionary size in the first block header without
-// consuming it (the .xz file format, 3.1 and 5.3.1), 0 if there is none. The
-// library allocates whatever the header says.
-func xzDictionary(in *bufio.Reader) int64 {
-	const streamHeader, lzma2 = 12, 0x21
-	b, _ := in.Peek(streamHeader + 1024)
-	if len(b) < streamHeader+2 {
-		return 0
-	}
-	b = b[streamHeader:]
-	if size := (int(b[0]) + 1) * 4; size < len(b) {
-		b = b[:size]
-	}
-	filters, flags := int(b[1]&3)+1, b[1]
-	b = b[2:]
-	number := func() (n uint64) {
-		for shift := 0; len(b) > 0 && shift < 63; shift += 7 {
-			c := b[0]
-			b = b[1:]
-			n |= uint64(c&0x7f) << shift
-			if c&0x80 == 0 {
-				break
-			}
-		}
-		return n
-	}
-	for _, present := range []byte{0x40, 0x80} { // compressed, uncompressed size
-		if flags&present != 0 {
-			number()
-		}
-	}
-	for range filters {
-		id, n := number(), number()
-		if uint64(len(b)) < n {
-			return 0
-		}
-		if id == lzma2 && n == 1 {
-			bits := int64(b[0] & 0x3f)
-			return (2 | bits&1) << (bits/2 + 11)
-		}
-		b = b[n:]
-	}
-	return 0
 }
 
 // InProcess is a [finit.Unpacker] that decompresses in this process.

@@ -5,7 +5,9 @@ package unpack
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -107,6 +109,7 @@ func TestHugeXZDictionary(t *testing.T) {
 		t.Fatalf("block header % x is not what this test knows", packed[12:24])
 	}
 	packed[16] = 39 // 3 GiB
+	binary.LittleEndian.PutUint32(packed[20:], crc32.ChecksumIEEE(packed[12:20]))
 	if err := Copy(io.Discard, bytes.NewReader(packed), finit.XZ, 1<<20); !errors.Is(err, ErrTooBig) {
 		t.Errorf("got %v, want ErrTooBig", err)
 	}
