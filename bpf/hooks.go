@@ -66,7 +66,8 @@ var hooks = []hook{
 		symbols: append([]string{"wait_for_completion", "wait_for_completion_interruptible"}, completions...),
 		without: "inits that woke"},
 
-	{prog: probeProgKthreadCreated, at: kretprobe, symbols: []string{"__kthread_create_on_node", "kthread_create_on_node"},
+	// Both: the first may be inlined into the second and exist beside it (armmp 6.12).
+	{prog: probeProgKthreadCreated, at: kretprobe, symbols: []string{"__kthread_create_on_node", "kthread_create_on_node"}, all: true,
 		without: "requests by kernel threads of an init"},
 	{prog: probeProgWorkQueued, group: "workqueue", symbols: []string{"workqueue_queue_work"},
 		offsets: map[string]string{probeVarOffQueueWork: "work"}, without: "requests by work items of an init"},

@@ -149,7 +149,16 @@ func (c *contest) wait() (Verdict, *Refused) {
 		default:
 			return Again, nil
 		}
-		if now := time.Now(); !now.Before(next) && c.moves() {
+		now := time.Now()
+		if !now.Before(next) {
+			if verdict, refused, decided := c.ask(); decided {
+				if verdict == Go {
+					c.g.reg.count(Go, nil)
+				}
+				return verdict, refused
+			}
+		}
+		if !now.Before(next) && c.moves() {
 			next = now.Add(gap)
 		} else if !now.Before(next) {
 			verdict, refused, waiting := c.look()

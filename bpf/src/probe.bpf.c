@@ -45,6 +45,17 @@ INLINE struct load *load_of(u32 tid)
 
 /* ---- loads ---- */
 
+/* A task below a request turns from one load (0 if none) to another. */
+INLINE void request_next(u64 ctx, u64 from, u64 to)
+{
+	struct request *r = map_lookup(&requests, &ctx);
+	if (!r)
+		return;
+	if (r->next && r->next != from)
+		r->many = 1;
+	r->next = to;
+}
+
 INLINE int load_begin(s32 fd)
 {
 	u32 tid = tid_now();
@@ -75,10 +86,7 @@ INLINE int load_begin(s32 fd)
 		fresh.load = l.id;
 		keep(&tasks, &tid, &fresh);
 	}
-	u64 ctx = l.ctx;
-	struct request *r = map_lookup(&requests, &ctx);
-	if (r)
-		r->next = l.id;
+	request_next(l.ctx, 0, l.id);
 
 	struct event *e = event_new(EV_LOAD, l.id, 0);
 	if (!e)
@@ -251,12 +259,10 @@ int open_file(struct pt_regs *regs)
 INLINE void waits_for(struct load *l, u64 target, u32 how, char *name)
 {
 	u64 ctx = l->ctx, id = l->id;
-	struct request *r;
 
 	l->wait = target;
-	r = map_lookup(&requests, &ctx);
-	if (r && target)
-		r->next = target;
+	if (target)
+		request_next(ctx, id, target);
 	/* Published above, looked at here: of two that close a cycle at the same
 	 * time at least one sees it. */
 	struct verdict v = close_cycle(target, ctx, how);

@@ -70,6 +70,8 @@ struct request {
 	u32 tid, tgid;
 	u32 child; /* 0 until the child runs */
 	u32 hop;
+	u32 many; /* several tasks below it loaded at once: next is not all */
+	u32 pad;
 	char name[NAME_LEN]; /* empty when it is not for a module */
 	char comm[COMM_LEN];
 };

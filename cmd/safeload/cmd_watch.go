@@ -150,14 +150,14 @@ func (w *watcher) run(stop *atomic.Bool) (int, error) {
 			until = end
 		}
 		w.src.SetDeadline(until)
-		e, err := w.src.Read()
+		found, err := w.next()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errWoken):
 			continue
 		case err != nil:
 			return exitError, err
 		}
-		if w.handle(e) && w.o.once {
+		if found && w.o.once {
 			return exitFound, nil
 		}
 	}
@@ -187,19 +187,40 @@ func (w *watcher) countLost() error {
 	return nil
 }
 
+// next waits for what the source has next and reports whether it told of a
+// finding.
+func (w *watcher) next() (found bool, err error) {
+	if s, ok := w.src.source.(*procSource); ok {
+		findings, err := s.Sample()
+		for i := range findings {
+			w.tell(&findings[i])
+		}
+		return len(findings) > 0, err
+	}
+	e, err := w.src.Read()
+	if err != nil {
+		return false, err
+	}
+	return w.handle(e), nil
+}
+
+// tell acts on a finding and says so.
+func (w *watcher) tell(f *live.Finding) {
+	seen := bootNow() - f.At
+	w.found++
+	w.act(f)
+	w.out.finding(f, seen)
+	if w.kmsg.allow(time.Now()) {
+		// A kernel log that cannot be written leaves our own output.
+		_ = kmsg.Write(kmsg.Warning, kmsgLine(f))
+	}
+}
+
 // handle takes an event in and reports whether it told of a finding.
 func (w *watcher) handle(e bpf.Event) bool {
 	r := w.tracker.Apply(e)
-	seen := bootNow() - e.At
 	for i := range r.Findings {
-		f := &r.Findings[i]
-		w.found++
-		w.act(f)
-		w.out.finding(f, seen)
-		if w.kmsg.allow(time.Now()) {
-			// A kernel log that cannot be written leaves our own output.
-			_ = kmsg.Write(kmsg.Warning, kmsgLine(f))
-		}
+		w.tell(&r.Findings[i])
 	}
 	if r.Freed != nil {
 		w.out.freed(r.Freed)
@@ -217,7 +238,11 @@ func (w *watcher) act(f *live.Finding) {
 	if sig == 0 || f.Signal > 0 || f.Certainty != bpf.Proven || f.How == bpf.WaitFileHard {
 		return
 	}
-	if err := signalWaiter(f, sig, w.src.Waiting); err != nil {
+	waiting := w.src.Waiting
+	if s, ok := w.src.source.(*procSource); ok {
+		waiting = func(uint64) bool { return s.still(f.TGID) }
+	}
+	if err := signalWaiter(f, sig, waiting); err != nil {
 		w.out.note("cannot signal %s: %v", process(f.Comm, f.TGID), err)
 		return
 	}
@@ -232,7 +257,7 @@ func signalWaiter(f *live.Finding, sig syscall.Signal, waiting func(load uint64)
 		return fmt.Errorf("pidfd_open: %w", err)
 	}
 	defer unix.Close(fd)
-	if f.Load != 0 && !waiting(f.Load) {
+	if f.How != bpf.WaitOpen && !waiting(f.Load) {
 		return errors.New("it has left the wait")
 	}
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf"
+	"safeload/bpf/tracefs"
 )
 
 var errWoken = bpf.ErrWoken
@@ -46,6 +47,8 @@ func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
 		open func(watchOptions) (source, error)
 	}{
 		{"bpf", openBPF},
+		{"tracefs", openTracefs},
+		{"proc", openProc},
 	} {
 		if o.source != "" && o.source != s.name {
 			continue
@@ -82,6 +85,15 @@ func openBPF(o watchOptions) (source, error) {
 	debug.SetGCPercent(50)
 	debug.FreeOSMemory()
 	return p, nil
+}
+
+func openTracefs(watchOptions) (source, error) {
+	mountIfAbsent("tracefs", "/sys/kernel/tracing")
+	s, err := tracefs.Open()
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // mountIfAbsent mounts a kernel file system where the kernel has an empty

@@ -105,7 +105,10 @@ func (k *kernelMaps) request(r request) {
 	for i, w := range []uint32{r.tid, r.tid, r.child, r.hop} {
 		binary.LittleEndian.PutUint32(v[40+i*4:], w)
 	}
-	copy(v[56:], r.name)
+	if r.many {
+		v[56] = 1
+	}
+	copy(v[64:], r.name)
 	k.put(k.requests, r.id, v)
 }
 
@@ -117,81 +120,109 @@ func TestDecide(t *testing.T) {
 		module string
 		want   Verdict
 		hops   int
+		others []Waiting
 	}{
-		{"not known", func(k *kernelMaps) {}, "a", Unknown, 0},
+		{"not known", func(k *kernelMaps) {}, "a", Unknown, 0, nil},
 		{"nobody's child", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100})
-		}, "a", Independent, 0},
+		}, "a", Independent, 0, nil},
 		{"maps not whole", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100})
 			k.keep(os.Getpid(), false)
-		}, "a", Unknown, 0},
+		}, "a", Unknown, 0, nil},
 		{"a map was full", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100})
 			k.put(k.flags, uint32(0), []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0})
-		}, "a", Unknown, 0},
+		}, "a", Unknown, 0, nil},
 		{"itself", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask, name: "alias"})
 			k.task(me, 10)
-		}, "a", Proven, 1},
+		}, "a", Proven, 1, nil},
 		{"keeper gone", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask})
 			k.task(me, 10)
 			k.start++
-		}, "a", Unknown, 0},
+		}, "a", Unknown, 0, nil},
 		{"through another", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2})
 			k.load(2, "b", load{tid: 200, req: 11})
 			k.request(request{id: 11, load: 2, parent: 10, tid: 200, child: me, hop: hopTask})
 			k.task(me, 11)
-		}, "a", Proven, 2},
+		}, "a", Proven, 2, nil},
 		{"a request that no load made, between", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask})
 			k.request(request{id: 11, parent: 10, tid: 201, child: me})
 			k.task(me, 11)
-		}, "a", Proven, 2},
+		}, "a", Proven, 2, nil},
 		{"the request is over", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100})
 			k.task(me, 10)
-		}, "a", Independent, 0},
+		}, "a", Independent, 0, nil},
 		{"by a kernel thread, its load awake", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, kreq: 10})
 			k.request(request{id: 10, load: 1, tid: 150, child: me, hop: hopKthread})
 			k.task(me, 10)
-		}, "a", Likely, 1},
+		}, "a", Likely, 1, nil},
 		{"by a kernel thread, its load asleep", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, kreq: 10, flags: loadBlocked})
 			k.request(request{id: 10, load: 1, tid: 150, child: me, hop: hopKthread})
 			k.task(me, 10)
-		}, "a", Proven, 1},
+		}, "a", Proven, 1, nil},
 		{"two tasks crossing", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2}) // waits for b
 			k.load(2, "b", load{tid: 300, req: 11})
 			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
 			k.task(me, 11)
-		}, "a", Proven, 2},
+		}, "a", Proven, 2, nil},
 		{"two tasks, not crossing yet", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask})
 			k.load(2, "b", load{tid: 300, req: 11})
 			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
 			k.task(me, 11)
-		}, "a", Independent, 0},
+		}, "a", Independent, 0, nil},
+		{"crossing with one that waits in user space", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask})
+			k.task(200, 10)
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Unknown, 0, []Waiting{{200, "b"}}},
+		{"beside one that waits in user space", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Independent, 0, []Waiting{{200, "b"}}},
+		{"crossing, below a request that no load made", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, wait: 2})
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: 301, hop: hopTask})
+			k.request(request{id: 12, parent: 11, tid: 301, child: me})
+			k.task(me, 12)
+		}, "a", Proven, 1, nil},
+		{"several below one request", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, many: true})
+			k.request(request{id: 11, tid: 300, child: me})
+			k.task(me, 11)
+		}, "a", Unknown, 0, nil},
 		{"a loop that we are not in", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, wait: 2})
 			k.load(2, "b", load{tid: 300, wait: 1})
 			k.task(me, 11)
-		}, "a", Independent, 0},
+		}, "a", Independent, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := newMaps(t)
 			c.set(k)
-			v, hops := k.Decide(c.module, me)
+			v, hops := k.Decide(c.module, me, c.others)
 			if v != c.want || len(hops) != c.hops {
 				t.Errorf("Decide = %v, %+v; want %v with %d hops", v, hops, c.want, c.hops)
 			}
@@ -259,6 +290,6 @@ func BenchmarkDecide(b *testing.B) {
 	k.request(request{id: 10, load: 1, tid: 100, child: 500, hop: hopTask})
 	k.task(500, 10)
 	for b.Loop() {
-		k.Decide("a", 500)
+		k.Decide("a", 500, nil)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	nameLen     = 64
 	taskSize    = 3 * 8
 	loadSize    = 8*8 + 6*4 + nameLen
-	requestSize = 5*8 + 4*4 + nameLen + 16
+	requestSize = 5*8 + 6*4 + nameLen + 16
 	ownerSize   = 2*8 + 4*4
 	flagsSize   = 4 * 4
 
@@ -31,13 +31,15 @@ type task struct{ ctx, load uint64 }
 
 type load struct {
 	req, kreq, wait uint64
-	tid, flags      uint32
+	tid, tgid       uint32
+	flags           uint32
 	name            string
 }
 
 type request struct {
 	id, load, parent, next uint64
 	tid, child, hop        uint32
+	many                   bool
 	name                   string
 }
 
@@ -61,7 +63,7 @@ func (m *Maps) load(id uint64) (load, bool) {
 		return load{}, false
 	}
 	return load{req: u64(v[24:]), kreq: u64(v[32:]), wait: u64(v[40:]),
-		tid: u32(v[64:]), flags: u32(v[72:]), name: text(v[88:])}, true
+		tid: u32(v[64:]), tgid: u32(v[68:]), flags: u32(v[72:]), name: text(v[88:])}, true
 }
 
 func (m *Maps) request(id uint64) (request, bool) {
@@ -70,7 +72,7 @@ func (m *Maps) request(id uint64) (request, bool) {
 		return request{}, false
 	}
 	return request{id: u64(v[0:]), load: u64(v[16:]), parent: u64(v[24:]), next: u64(v[32:]),
-		tid: u32(v[40:]), child: u32(v[48:]), hop: u32(v[52:]), name: text(v[56:120])}, true
+		tid: u32(v[40:]), child: u32(v[48:]), hop: u32(v[52:]), many: u32(v[56:]) != 0, name: text(v[64:128])}, true
 }
 
 // name returns the load whose init runs for a module.

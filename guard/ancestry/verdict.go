@@ -42,30 +42,96 @@ type Hop struct {
 // (kmod_concurrent_max, 50), and ends any walk.
 const maxHops = 64
 
-// Decide says whether module, which is coming, waits for the process pid. pid
-// names the process as the initial pid namespace does.
-//
-// Whoever asks should have published its own wait before, so that of two that
-// close a cycle together one sees the other.
-func (m *Maps) Decide(module string, pid int) (Verdict, []Hop) {
+// Waiting is a process that waits for a module in user space, or is about to
+// in the kernel, where the maps do not show it yet.
+type Waiting struct {
+	PID    int
+	Module string
+}
+
+// Decide says whether module, which is coming, waits for the process pid. pids
+// are those of the initial pid namespace. others are the waits that the maps
+// may not show yet; whoever asks should have published its own before it
+// collected them, so that of two that close a cycle together one sees the
+// other. A cycle that only they close is Unknown: who of them gives way is not
+// for the maps to say.
+func (m *Maps) Decide(module string, pid int, others []Waiting) (Verdict, []Hop) {
 	whole := m.Whole()
 	t, _ := m.task(pid)
 	target, known := m.name(module)
 	if !known {
 		return Unknown, nil
 	}
+	free := false
 	v, hops := m.up(target, t.ctx)
 	if v == Unknown {
-		v, hops = m.down(target, t.ctx)
+		mine := m.above(t.ctx)
+		v, hops = m.down(target, mine)
+		free = v == Unknown && whole && m.free(target, mine, others)
 	}
 	// Read again: the keeper may have died, and a load ended, in between.
 	if now, ok := m.name(module); !ok || now != target || !alive(m.pid, m.start) {
 		return Unknown, nil
 	}
-	if v == Unknown && whole && m.Whole() {
+	if free && m.Whole() {
 		return Independent, nil
 	}
 	return v, hops
+}
+
+// Loading returns the process whose call loads a module that is coming.
+func (m *Maps) Loading(module string) (pid int, ok bool) {
+	id, ok := m.name(module)
+	if !ok {
+		return 0, false
+	}
+	l, ok := m.load(id)
+	return int(l.tgid), ok
+}
+
+// free reports whether nothing that a load waits for, in the kernel or by the
+// word of others, leads to a request that we descend from.
+func (m *Maps) free(target uint64, mine map[uint64]bool, others []Waiting) bool {
+	if len(mine) == 0 {
+		return true // the kernel waits for nobody that we descend from
+	}
+	next := make(map[uint64][]uint64)
+	for _, o := range others {
+		t, ok := m.task(o.PID)
+		id, known := m.name(o.Module)
+		if !ok || t.ctx == 0 {
+			continue // nor for them
+		}
+		if !known {
+			return false
+		}
+		next[t.ctx] = append(next[t.ctx], id)
+	}
+	todo := []uint64{target}
+	seen := map[uint64]bool{}
+	for len(todo) > 0 && len(seen) < 4*maxHops {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		l, ok := m.load(id)
+		if seen[id] || !ok {
+			continue
+		}
+		seen[id] = true
+		if l.wait != 0 {
+			todo = append(todo, l.wait)
+		}
+		for _, req := range []uint64{l.req, l.kreq} {
+			r, ok := m.request(req)
+			if !ok {
+				continue
+			}
+			if mine[req] || r.many {
+				return false
+			}
+			todo = append(append(todo, r.next), next[req]...)
+		}
+	}
+	return len(todo) == 0
 }
 
 // up follows the requests that a task descends from to the target.
@@ -97,14 +163,25 @@ func (m *Maps) up(target, ctx uint64) (Verdict, []Hop) {
 	return Unknown, nil
 }
 
-// down follows the target along what it is waiting for to the request that a
+// above returns the requests that a task descends from.
+func (m *Maps) above(ctx uint64) map[uint64]bool {
+	mine := make(map[uint64]bool)
+	for range maxHops {
+		r, ok := m.request(ctx)
+		if !ok {
+			break
+		}
+		mine[ctx] = true
+		ctx = r.parent
+	}
+	return mine
+}
+
+// down follows the target along what it is waiting for to a request that a
 // task descends from. It sees cycles over several tasks.
-func (m *Maps) down(target, ctx uint64) (Verdict, []Hop) {
+func (m *Maps) down(target uint64, mine map[uint64]bool) (Verdict, []Hop) {
 	v := Proven
 	var hops []Hop
-	if ctx == 0 {
-		return Unknown, nil
-	}
 	for range maxHops {
 		l, ok := m.load(target)
 		if !ok {
@@ -126,7 +203,7 @@ func (m *Maps) down(target, ctx uint64) (Verdict, []Hop) {
 			return Unknown, nil
 		}
 		hops = append(hops, hop(r, l))
-		if id == ctx {
+		if mine[id] {
 			return v, hops
 		}
 		target = r.next

@@ -190,3 +190,20 @@ run_cases() {
 		result "$case" control $v "$(seconds "$took")" "$text"
 	done </tmp/controls
 }
+
+# watch_begin ARG...: safeload watch --json in the background, until watch_end; its lines in $watched.
+# It has said that everything is attached when this returns.
+watched=/tmp/job/watch.out
+watch_begin() {
+	rm -f /run/watch.ready
+	start watch /safe/safeload watch --json --ready-file /run/watch.ready "$@"
+	wait_for 90 test -e /run/watch.ready || { log "watch is not ready: $(head -c 400 "$watched")"; return 1; }
+}
+watch_end() {
+	kill -TERM "$(pid_of watch)"
+	finish watch 20
+}
+# seen TYPE TEXT: how many lines of a type have a text (a grep pattern) in them.
+seen() { grep "\"type\":\"$1\"" "$watched" | grep -c -e "$2"; }
+# largest FIELD: the largest value of a number in what the watch said.
+largest() { grep -o "\"$1\":[0-9]*" "$watched" | cut -d: -f2 | sort -n | tail -1; }

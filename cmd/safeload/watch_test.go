@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+)
+
+func recursion() live.Finding {
+	return live.Finding{Certainty: bpf.Proven, Module: "a\x1b[2J", TID: 101, TGID: 101, Comm: "modprobe", How: bpf.WaitFile, Signal: 15,
+		Chain: []live.Step{
+			{What: live.StepLoad, Module: "a\x1b[2J", TID: 100, TGID: 100, Comm: "insmod", FD: -1, Certainty: bpf.Proven, For: time.Second},
+			{What: live.StepRequest, Request: "x\ny", TID: 100, Comm: "insmod", Via: bpf.HopKthread, Certainty: bpf.Likely},
+			{What: live.StepHelper, TID: 101, TGID: 101, Comm: "modprobe", Certainty: bpf.Proven},
+			{What: live.StepWait, Module: "a\x1b[2J", TID: 101, TGID: 101, Comm: "modprobe", FD: -1, How: bpf.WaitFile, Certainty: bpf.Proven},
+		}}
+}
+
+func TestFindingText(t *testing.T) {
+	var out, stderr bytes.Buffer
+	p := newWatchPrinter(watchOptions{}, &out, &stderr)
+	f := recursion()
+	p.finding(&f, 1500*time.Microsecond)
+	got := out.String()
+	_, got, _ = strings.Cut(got, " ") // the time
+	want := `a\x1b[2J waits for itself (proven, seen after 1.5ms)
+  load of a\x1b[2J by insmod[100], for 1s
+  └─ request for x\x0ay by insmod[100], a kernel thread that its init started (likely), for 0s
+     └─ helper modprobe[101], started by the kernel
+        └─ modprobe[101] waits for a\x1b[2J (file): the first of this chain
+  sent SIGTERM to modprobe[101]
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestFindingJSON(t *testing.T) {
+	var out, stderr bytes.Buffer
+	p := newWatchPrinter(watchOptions{json: true}, &out, &stderr)
+	f := recursion()
+	p.finding(&f, time.Millisecond)
+	if strings.Count(out.String(), "\n") != 1 {
+		t.Fatalf("not one line: %q", out.String())
+	}
+	var o struct {
+		Schema    int
+		Type      string
+		Certainty string
+		Signal    string
+		Seen      int `json:"seen_after_us"`
+		Chain     []struct{ What, Via, Certainty string }
+	}
+	if err := json.Unmarshal(out.Bytes(), &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Schema != 1 || o.Type != "finding" || o.Certainty != "proven" || o.Signal != "SIGTERM" || o.Seen != 1000 ||
+		len(o.Chain) != 4 || o.Chain[1].Via != "kthread" || o.Chain[1].Certainty != "likely" {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestBreakFlag(t *testing.T) {
+	for in, want := range map[string]syscall.Signal{"true": syscall.SIGTERM, "TERM": syscall.SIGTERM, "kill": syscall.SIGKILL, "SIGKILL": syscall.SIGKILL, "false": 0} {
+		var b breakFlag
+		if err := b.Set(in); err != nil || syscall.Signal(b) != want {
+			t.Errorf("--break=%s: %v, %v", in, syscall.Signal(b), err)
+		}
+	}
+	var b breakFlag
+	if b.Set("HUP") == nil {
+		t.Error("--break=HUP was accepted")
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	l := limiter{max: 2, every: time.Minute}
+	now := time.Now()
+	got := []bool{l.allow(now), l.allow(now), l.allow(now), l.allow(now.Add(time.Minute))}
+	if want := []bool{true, true, false, true}; !equal(got, want) {
+		t.Errorf("allowed %v, want %v", got, want)
+	}
+}
+
+func equal(a, b []bool) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func TestReadyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ready")
+	if err := makeReady(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeReady(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a ready file that exists: %v", err)
+	}
+}
+
+// A signal must reach only who is still in the wait that it is to end.
+func TestSignalWaiter(t *testing.T) {
+	sleep := exec.Command("sleep", "60")
+	if err := sleep.Start(); err != nil {
+		t.Skipf("no sleep to signal: %v", err)
+	}
+	f := live.Finding{Load: 7, TGID: uint32(sleep.Process.Pid)}
+	if err := signalWaiter(&f, syscall.SIGTERM, func(uint64) bool { return false }); err == nil {
+		t.Error("one who has left the wait was signalled")
+	}
+	if err := signalWaiter(&f, syscall.SIGTERM, func(load uint64) bool { return load == 7 }); err != nil {
+		t.Error(err)
+	}
+	err := sleep.Wait()
+	if ws, ok := sleep.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGTERM {
+		t.Errorf("the waiter ended with %v", err)
+	}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"safeload/guard/ancestry"
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// decider is an Ancestry that can answer the whole question from the maps of a
+// running probe.
+type decider interface {
+	Decide(module string, pid int, others []ancestry.Waiting) (ancestry.Verdict, []ancestry.Hop)
+	Loading(module string) (pid int, ok bool)
+}
+
+// ask puts the question to the probe. What the probe proves needs no second
+// look: its maps say what the kernel does. What it finds independent may wait
+// in the kernel, as it would with kmod. Anything else is left to /proc, and so
+// is a cycle that only waits in user space close: of those one must give way,
+// and the registry tells which.
+func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
+	d, ok := c.probe().(decider)
+	if !ok {
+		return Wait, nil, false
+	}
+	others, ok := c.others(d)
+	if !ok {
+		return Wait, nil, false
+	}
+	pid := int(c.g.self.pid)
+	answer, hops := d.Decide(c.l.Module, pid, others)
+	switch {
+	case answer == ancestry.Independent:
+		return Go, nil, true
+	case answer == ancestry.Proven && len(hops) > 0:
+		return Refuse, c.probed(hops), true
+	}
+	return Wait, nil, false
+}
+
+// others are the waits that the registry knows of and the kernel may not: in
+// user space, and of those that are just about to submit a module that is
+// somebody else's.
+func (c *contest) others(d decider) ([]ancestry.Waiting, bool) {
+	entries, err := c.g.reg.read(c.proc)
+	if err != nil {
+		return nil, false
+	}
+	var all []ancestry.Waiting
+	for i := range entries {
+		e := &entries[i]
+		if e.pid == c.g.self.pid || e.module == "" {
+			continue
+		}
+		if e.state == stateLoad {
+			if owner, coming := d.Loading(e.module); !coming || owner == e.pid {
+				continue
+			}
+		}
+		if e.state == stateLoad || e.state == stateWait {
+			all = append(all, ancestry.Waiting{PID: e.pid, Module: e.module})
+		}
+	}
+	return all, true
+}
+
+// probed makes a refusal of a chain of the probe's.
+func (c *contest) probed(hops []ancestry.Hop) *Refused {
+	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.pid, Owner: hops[0].TID}
+	if r.Request == "" {
+		r.Request = c.l.Module
+	}
+	add := func(tid int, module, why string, certainty graph.Certainty) {
+		h := Hop{PID: tid, TID: tid, Module: module, Why: why, Certainty: certainty}
+		if s, err := c.proc.ProcessStat(tid); err == nil {
+			h.Comm = s.Comm
+		}
+		r.Chain = append(r.Chain, h)
+	}
+	add(c.g.self.pid, c.l.Module, "waits for "+c.l.Module, graph.Certain)
+	for _, h := range hops {
+		why := "waits in request_module(" + h.Request + ") for its helper " + proc.Itoa(h.Child)
+		if h.Kthread || h.Work {
+			by := "a kernel thread"
+			if h.Work {
+				by = "a work item"
+			}
+			add(h.TID, h.Module, "its init waits for what "+by+" does", graph.Certain)
+			add(h.Requester, "", why, graph.Certain)
+			continue
+		}
+		add(h.Requester, h.Module, why, graph.Certain)
+	}
+	return r
+}

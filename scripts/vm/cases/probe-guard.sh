@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: with the probe running, safeload's modprobe decides at once, also over a kernel thread and a work item
+# kernels: all
+# boot: probe
+# limit: 400
+# copies: u0 u1 u2 u3 u4
+setup() {
+	{
+		echo "options slreq_u0 req=slreq_u0"
+		echo "options slreq_u1 req=slreq_u1 via=kthread"
+		echo "options slreq_u2 req=slreq_u2 via=work"
+		echo "options slreq_u3 req=slreq_u4"
+		echo "options slreq_u4 hold_ms=3000"
+	} | conf probe-guard
+}
+
+round() { # MODULE
+	kmsg_mark
+	start "pg-$1" /safe/modprobe "slreq_$1"
+	finish "pg-$1" 40
+	log "$1: took $(seconds "$took") s"
+	want "$1: modprobe ends with 0" [ "$rc" = 0 ]
+	want "$1: the module is live" is "slreq_$1" live
+	want "$1: one refusal" count "$(kmsg)" "safeload: refused" 1
+	want "$1: not on suspicion" lacks "$(kmsg)" "suspected"
+	unload "slreq_$1"
+}
+
+check() {
+	helper /safe/modprobe
+	want "the watch starts" watch_begin -v
+	sleep 2
+	for _m in u0 u1 u2; do round $_m; done
+	# The first waits in a request for a slow one; the second and third ask for both meanwhile.
+	kmsg_mark
+	start pg-u3 /stock/modprobe slreq_u3
+	sleep 1
+	start pg-u3b /safe/modprobe slreq_u3
+	start pg-u4b /safe/modprobe slreq_u4
+	for _n in u3 u3b u4b; do finish "pg-$_n" 30; want "$_n ends with 0" [ "$rc" = 0 ]; done
+	want "none refused" lacks "$(kmsg)" "safeload: refused"
+	unload slreq_u3 slreq_u4
+
+	# A probe that was killed leaves maps that nobody may believe, and a new one starts anew.
+	kill -KILL "$(pid_of watch)"
+	finish watch 10
+	want "its maps are still there" [ -n "$(ls /sys/fs/bpf/safeload 2>/dev/null)" ]
+	kmsg_mark
+	start pg-after /safe/modprobe slreq_u0
+	finish pg-after 40
+	want "after the kill: ends with 0" [ "$rc" = 0 ]
+	want "after the kill: one refusal" count "$(kmsg)" "safeload: refused" 1
+	unload slreq_u0
+	want "a second watch starts" watch_begin -v
+	want "only its maps are there" [ "$(ls /sys/fs/bpf/safeload | wc -l)" = 1 ]
+	round u1
+	# Started in the middle: what began before it is not in its maps.
+	start pg-mid /stock/modprobe slreq_u4
+	watch_end
+	want "it took its maps away" [ -z "$(ls /sys/fs/bpf/safeload)" ]
+	want "a third watch starts" watch_begin -v
+	start pg-mid2 /safe/modprobe slreq_u4
+	for _n in mid mid2; do finish "pg-$_n" 30; want "$_n ends with 0" [ "$rc" = 0 ]; done
+	watch_end
+	unload slreq_u4
+}

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: waits that are right, with the probe attached and told to break: none flagged, none broken; and a storm
+# kernels: all
+# boot: probe
+# limit: 500
+# copies: q0 q1 q2 q3 q4
+setup() {
+	{
+		echo "options slreq_q0 hold_ms=4000"
+		echo "options slreq_q1 req=slreq_q2"
+		echo "options slreq_q2 hold_ms=3000"
+		# Its thread asks for a module that is not this one, while others want this one.
+		echo "options slreq_q3 req=slreq_q2 via=kthread hold_ms=1000"
+	} | conf probe-innocent
+}
+
+check() {
+	helper /stock/modprobe
+	want "the watch starts" watch_begin -v --break
+	for _i in 1 2 3 4 5 6 7 8 9 10; do
+		start "pq-stock-$_i" /stock/modprobe slreq_q0
+		start "pq-safe-$_i" /safe/modprobe slreq_q0
+	done
+	start pq-q1 /stock/modprobe slreq_q1
+	start pq-q3 /stock/modprobe slreq_q3
+	sleep 1
+	start pq-q1b /stock/modprobe slreq_q1
+	start pq-q2b /stock/modprobe slreq_q2
+	start pq-q3b /stock/modprobe slreq_q3
+	for _i in 1 2 3 4 5 6 7 8 9 10; do
+		finish "pq-stock-$_i" 60; want "stock $_i ends with 0" [ "$rc" = 0 ]
+		finish "pq-safe-$_i" 60; want "safeload $_i ends with 0" [ "$rc" = 0 ]
+	done
+	for _i in q1 q3 q1b q2b q3b; do finish "pq-$_i" 60; want "$_i ends with 0" [ "$rc" = 0 ]; done
+	for _m in q0 q1 q2 q3; do want "slreq_$_m is live" is "slreq_$_m" live; done
+	want "waits were seen" [ "$(seen load '"ret":')" -ge 4 ]
+	unload slreq_q3 slreq_q1 slreq_q2 slreq_q0
+
+	# 1,000 loads as fast as they go; half of them the same module, already there.
+	start storm sh -c 'i=0; while [ $i -lt 250 ]; do
+		/bin/busybox insmod "$0"; /bin/busybox insmod "$0"; /bin/busybox insmod "$0"; /bin/busybox insmod "$0"
+		/stock/rmmod slreq_q4; i=$((i + 1)); done 2>/dev/null' \
+		"$(find "/lib/modules/$kver/updates" -name slreq_q4.ko)"
+	finish storm 300
+	want "the storm ends" [ "$rc" = 0 ]
+	_pid=$(pid_of watch)
+	log "memory after the storm: $(grep -E 'VmHWM|VmRSS' "/proc/$_pid/status" | tr -s '\t\n ' ' ')"
+	watch_end
+	want "none was flagged" [ "$(seen finding .)" = 0 ]
+	_loads=$(seen load .)
+	_lost=$(grep '"type":"end"' "$watched" | grep -o '"lost":[0-9]*' | cut -d: -f2)
+	log "storm: $_loads loads seen, $_lost events lost"
+	want "every load was seen, or its loss counted" [ "$((_loads + ${_lost:-0}))" -ge 1000 ]
+	want "none was lost" [ "$_lost" = 0 ]
+	helper /safe/modprobe
+}
