@@ -102,7 +102,7 @@ remove lo* echo remove by pattern
 		"sys/module/mbcache/initstate":     "live\n",
 		"sys/module/mbcache/refcnt":        "0\n",
 		"sys/module/crc16/initstate":       "coming\n",
-		"sys/module/crc16/refcnt":          "x\n",
+		"sys/module/crc16/refcnt":          "0\n",
 		"sys/module/fat/initstate":         "going\n",
 		"sys/module/vfat/initstate":        "strange\n",
 		"sys/module/stp/x":                 "",
@@ -111,6 +111,9 @@ remove lo* echo remove by pattern
 		"sys/module/llc/holders/x":         "",
 		"sys/module/bridge/initstate":      "live\n",
 		"sys/module/bridge/refcnt":         "0\n",
+	}
+	for _, m := range []string{"fat", "vfat", "stp"} {
+		files["sys/module/"+m+"/refcnt"] = "0\n"
 	}
 	files["dev/null"] = ""
 	files["proc/modules"] = "ext4 933888 1 - Live 0x0\njbd2 167936 1 ext4, Live 0x0\nmbcache 16384 1 ext4, Live 0x0\n" +

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+)
+
+// smallIndex is a sound index: "a*c" -> one, "abc" -> two, "a[0-9]" -> three.
+func smallIndex() []byte {
+	var b []byte
+	u32 := func(n uint32) { b = binary.BigEndian.AppendUint32(b, n) }
+	leaf := func(prefix, value string) uint32 {
+		at := uint32(len(b)) | nodePrefix | nodeValues
+		b = append(append(b, prefix...), 0)
+		u32(1)
+		u32(7)
+		b = append(append(b, value...), 0)
+		return at
+	}
+	u32(indexMagic)
+	u32(2<<16 | 1)
+	u32(0)
+	star, bc, class := leaf("c", "one"), leaf("c", "two"), leaf("0-9]", "three")
+	root := uint32(len(b)) | nodePrefix | nodeChildren
+	b = append(b, 'a', 0, '*', 'b')
+	for c := byte('*'); c <= 'b'; c++ {
+		switch c {
+		case '*':
+			u32(star)
+		case '[':
+			u32(class)
+		case 'b':
+			u32(bc)
+		default:
+			u32(0)
+		}
+	}
+	binary.BigEndian.PutUint32(b[8:], root)
+	return b
+}
+
+func TestIndex(t *testing.T) {
+	ix, err := newIndex("", smallIndex())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"abc": "two one", "axc": "one", "a5": "three", "ab": "", "": "", "a": "", "abcd": "", "ac": "one",
+	} {
+		if got := strings.Join(ix.SearchWild(name), " "); got != want {
+			t.Errorf("SearchWild(%q) = %q, want %q", name, got, want)
+		}
+	}
+	if v, ok := ix.Search("abc"); !ok || v != "two" {
+		t.Errorf("Search(abc) = %q, %v", v, ok)
+	}
+	if _, ok := ix.Search("axc"); ok {
+		t.Error("Search takes patterns")
+	}
+	var dump []string
+	ix.Dump(func(key []byte, value string) { dump = append(dump, string(key)+" "+value) })
+	if got, want := strings.Join(dump, ","), "a*c one,a[0-9] three,abc two"; got != want {
+		t.Errorf("Dump = %q, want %q", got, want)
+	}
+}
+
+func FuzzIndex(f *testing.F) {
+	good := smallIndex()
+	f.Add(good, "abc")
+	f.Add(good[:20], "abc")
+	loop := append([]byte(nil), good...)
+	binary.BigEndian.PutUint32(loop[len(loop)-4:], binary.BigEndian.Uint32(good[8:])) // a child that is its own parent
+	f.Add(loop, "abababababab")
+	f.Add(good, "["+strings.Repeat("x", 4095))
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		ix, err := newIndex("fuzz", data)
+		if err != nil {
+			return
+		}
+		ix.Search(name)
+		ix.SearchWild(name)
+		n := 0
+		ix.Dump(func(key []byte, _ string) { n++ })
+		if n > len(data) {
+			t.Fatalf("%d entries in %d bytes", n, len(data))
+		}
+	})
+}
+
+func FuzzFnmatch(f *testing.F) {
+	f.Add("pci:v*d0000[0-9]*", "pci:v0001d00005")
+	f.Add("[[:alpha:]-]*", "a-b")
+	f.Add(strings.Repeat("*a", 50), strings.Repeat("a", 100))
+	f.Add("[", "[")
+	f.Add("["+strings.Repeat("b", 4095), "b")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		got := Fnmatch(pattern, name)
+		if !got && pattern == name && !strings.ContainsAny(pattern, `*?[\`+"\x00") {
+			t.Fatal("a name does not match itself")
+		}
+		if Fnmatch("*"+pattern, name) != got && got {
+			t.Fatal("a star in front matches less")
+		}
+	})
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("alias a b\nblacklist c\noptions d e=1 \\\n f=2\ninstall g sh -c x\\ty\nsoftdep h pre: i j post: k\n"))
+	f.Add([]byte("softdep x  pre: y\nsoftdep z pre:\nweakdep a b c\nremove m n\n#c\n\nalias\x00a b\n"))
+	f.Add([]byte("alias [" + strings.Repeat("x", 4095) + "\n"))
+	f.Add([]byte("options a \\"))
+	f.Add([]byte("\\\n\\\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		size := len(data)
+		var c Config
+		c.parse("fuzz", append([]byte(nil), data...), func(int, string, string) {})
+		total := len(c.Blacklist)
+		for _, l := range [][]Directive{c.Aliases, c.Options, c.Install, c.Remove, c.Softdeps, c.Weakdeps} {
+			total += len(l)
+			for _, d := range l {
+				if d.Name == "" || len(d.Name)+len(d.Value) > size {
+					t.Fatalf("directive %q out of %d bytes", d, size)
+				}
+			}
+		}
+		if total > size {
+			t.Fatalf("%d directives out of %d bytes", total, size)
+		}
+		for _, d := range c.Softdeps {
+			ParseSoftdep(d.Value)
+		}
+		for _, d := range c.Weakdeps {
+			ParseWeakdep(d.Value)
+		}
+	})
+}
+
+func FuzzCmdline(f *testing.F) {
+	f.Add("quiet loop.max_loop=8 modprobe.blacklist=a,b-c,,\n")
+	f.Add(`"veth.dyndbg=file a b" x."y"=z a.b="c d" "open.x=1`)
+	f.Add("a..b=1 .c=2 d.=3 [e.f=4 modprobe.blacklist\t")
+	f.Fuzz(func(t *testing.T, line string) {
+		var c Config
+		c.parseCmdline(line, func(int, string, string) {})
+		if n := len(c.Options) + len(c.Blacklist); n > len(line)+1 {
+			t.Fatalf("%d options out of %d bytes", n, len(line))
+		}
+	})
+}
+
+func FuzzNames(f *testing.F) {
+	f.Add("a-b.ko.xz")
+	f.Add("[" + strings.Repeat("x", 4095))
+	f.Add(strings.Repeat("-", 5000))
+	f.Add("[a-z]-x]")
+	f.Fuzz(func(t *testing.T, name string) {
+		if a, err := NormalizeAlias(name); err == nil {
+			if b, err := NormalizeAlias(a); err != nil && len(name) <= maxName || err == nil && a != b {
+				t.Fatalf("%q becomes %q, then %q (%v)", name, a, b, err)
+			}
+		}
+		if n := NormalizeName(name); strings.ContainsAny(n, "-.") || len(n) > maxName {
+			t.Fatalf("%q becomes %q", name, n)
+		}
+		underscores(name)
+		LogLevel(name)
+	})
+}
+
+// FuzzDepline reads lines of modules.dep, of which the paths do not exist.
+func FuzzDepline(f *testing.F) {
+	f.Add("kernel/a.ko: kernel/b.ko kernel/c.ko")
+	f.Add(":")
+	f.Add("/abs.ko:\t /dev/null  ../x")
+	f.Fuzz(func(t *testing.T, line string) {
+		c := &Context{Dir: "/nonesuch", Config: new(Config), Log: func(int, string, string) {}}
+		m := c.ByName("m")
+		m.parseDeps(line)
+		if len(m.deps) > len(line) {
+			t.Fatal("more dependencies than bytes")
+		}
+	})
+}
