@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Compares modprobe and its applets with real kmod over Debian's module trees of
+# arm, arm64 and amd64. Needs root (chroot). Closing line: N passed, N failed.
+set -eu
+
+usage() {
+	cat <<-'USAGE'
+		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [-- difftest options]
+		  --kmod NAME=PATH  another kmod to compare with besides the installed one
+		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: arm-6.12 arm64-6.12 amd64-6.12
+		Environment: SAFELOAD_CACHE (packages and trees; default .cache)
+	USAGE
+}
+
+cd "$(dirname "$0")/.."
+kernels=() args=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kmod) args+=(-kmod "$2"); shift 2 ;;
+	--kernel) kernels+=("$2"); shift 2 ;;
+	--) shift; args+=("$@"); break ;;
+	-h | --help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
+[ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm64-6.12 amd64-6.12)
+[ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
+
+. scripts/vm/lib.sh
+. scripts/vm/fetch.sh
+. scripts/vm/kernel.sh
+
+kmod=$(readlink -f /sbin/modprobe 2>/dev/null || true)
+case $kmod in
+*/kmod) ;;
+*)
+	say "diff-test: installing kmod"
+	apt-get install -y kmod >/dev/null
+	kmod=$(readlink -f /sbin/modprobe)
+	;;
+esac
+version=$("$kmod" --version | awk 'NR == 1 {print $3}')
+
+# tree_get KEY: sets tree, the modules as the package ships them, with depmod's
+# files. The tree that the guests use holds each module twice.
+tree_get() {
+	kernel_get "$1" || exit 1
+	tree=$cache/trees/$deb_arch/$kver/lib/modules/$kver
+	locked "tree-$deb_arch-$kver" tree_make
+}
+
+tree_make() {
+	local top=$cache/trees/$deb_arch/$kver from=$kdir/lib/modules/$kver f
+	[ -e "$top/.complete" ] && return 0
+	say "diff-test: depmod for $kver ($deb_arch)"
+	rm -rf "$top"
+	mkdir -p "$tree"
+	(
+		cd "$from"
+		find . -name '*.ko*' -type f | while read -r f; do
+			[ "${f%.ko}" != "$f" ] && [ -e "$f.xz" ] && continue
+			mkdir -p "$tree/${f%/*}"
+			ln "$f" "$tree/$f"
+		done
+		cp modules.order modules.builtin modules.builtin.modinfo "$tree/"
+	)
+	depmod -b "$top" "$kver"
+	: >"$top/.complete"
+}
+
+trees=()
+for k in "${kernels[@]}"; do
+	tree_get "$k"
+	trees+=(-tree "$tree")
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# libraries and links of a chroot must be reachable for the unprivileged
+chmod 755 "$work"
+arch=$(go env GOHOSTARCH)
+SAFELOAD_DIST=$work/dist scripts/build.sh "$arch" >/dev/null
+go build -o "$work/difftest" ./scripts/difftest
+"$work/difftest" -ours "$work/dist/safeload-modprobe-linux-$arch" -work "$work/roots" -docs docs/kmod-differences.md \
+	-kmod "$version=$kmod" "${trees[@]}" "${args[@]+"${args[@]}"}"
