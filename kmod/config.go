@@ -103,7 +103,7 @@ func readConfig(tree string, paths []string, log LogFunc) *Config {
 		unix.Close(fd)
 	}
 	if fd, err := unix.Open("/proc/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-		buf := make([]byte, maxCmdline)
+		buf := buffer(maxCmdline)
 		n, err := readFull(fd, buf)
 		unix.Close(fd)
 		if err != nil {
@@ -138,7 +138,7 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 		return
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 4096)
+	buf := direntBuffer[:]
 	for {
 		n, err := unix.Getdents(fd, buf)
 		if err == unix.EINTR {
@@ -189,6 +189,25 @@ func isConfFile(fd int, dir, name string, kind byte, log LogFunc) bool {
 	return true
 }
 
+// What a lookup reads stands in the program's zeroed pages as long as there is
+// room, because each size of the first allocations of a Go program costs it a
+// span of the heap, which is more than the reading.
+var (
+	direntBuffer [4096]byte
+	arena        [24 << 10]byte
+	arenaUsed    int
+)
+
+// buffer returns size zeroed bytes that stay.
+func buffer(size int) []byte {
+	if size > len(arena)-arenaUsed {
+		return make([]byte, size)
+	}
+	b := arena[arenaUsed : arenaUsed+size : arenaUsed+size]
+	arenaUsed += size
+	return b
+}
+
 // readFull reads until buf is full or the file ends.
 func readFull(fd int, buf []byte) (n int, err error) {
 	for n < len(buf) {
@@ -218,7 +237,7 @@ func readAll(fd int) []byte {
 	if unix.Fstat(fd, &st) == nil && st.Size > 0 && st.Size < maxConfigFile {
 		size = int(st.Size) + 1
 	}
-	buf := make([]byte, size)
+	buf := buffer(size)
 	n := 0
 	for {
 		m, err := readFull(fd, buf[n:])

@@ -138,7 +138,7 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 		if target, ok = underscores(target); !ok {
 			return false
 		}
-		c.Aliases = append(c.Aliases, Directive{name, target})
+		c.Aliases = add(c.Aliases, Directive{name, target})
 		return true
 	case "blacklist":
 		c.Blacklist = append(c.Blacklist, name)
@@ -151,17 +151,25 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 	case "options":
 		c.addOptions(name, rest)
 	case "install":
-		c.Install = append(c.Install, Directive{name, rest})
+		c.Install = add(c.Install, Directive{name, rest})
 	case "remove":
-		c.Remove = append(c.Remove, Directive{name, rest})
+		c.Remove = add(c.Remove, Directive{name, rest})
 	case "softdep":
-		c.Softdeps = append(c.Softdeps, Directive{name, rest})
+		c.Softdeps = add(c.Softdeps, Directive{name, rest})
 	case "weakdep":
-		c.Weakdeps = append(c.Weakdeps, Directive{name, rest})
+		c.Weakdeps = add(c.Weakdeps, Directive{name, rest})
 	default:
 		return false
 	}
 	return true
+}
+
+// add appends, with room for some more from the start: see buffer.
+func add(list []Directive, d Directive) []Directive {
+	if list == nil {
+		list = make([]Directive, 0, 16)
+	}
+	return append(list, d)
 }
 
 func (c *Config) addOptions(name, value string) {
@@ -177,7 +185,7 @@ func (c *Config) addOptions(name, value string) {
 			break
 		}
 	}
-	c.Options = append(c.Options, Directive{name, value})
+	c.Options = add(c.Options, Directive{name, value})
 }
 
 // Softdep is what a softdep line says of a module.

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The runtime would read cgroup limits, and all mounts to find them, to choose
+// how many threads may run Go code; here one does.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command safeload-modprobe is modprobe(8) for the kernel to call: the program
 // to name in /proc/sys/kernel/modprobe or to install as /sbin/modprobe.
 //

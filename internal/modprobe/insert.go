@@ -166,6 +166,10 @@ func (noGuard) Close() {}
 // run runs a command of the configuration by the shell, with the module's name
 // in MODPROBE_MODULE.
 func (p *program) run(module, command string) (status int, err error) {
+	for _, o := range p.passOn {
+		p.vars.appendOptions(o)
+	}
+	p.passOn = nil
 	p.vars.set("MODPROBE_MODULE", module)
 	err = p.guarded().Command(p.vars, func(env []string) error {
 		status, err = system(command, env)

@@ -136,6 +136,8 @@ type program struct {
 	removeHolders bool
 	waitMsec      uint64
 	request       string
+	// passOn are options for what commands call, by MODPROBE_OPTIONS.
+	passOn []string
 	// removing are the modules whose removal has begun.
 	removing []*kmod.Module
 }
@@ -258,20 +260,19 @@ func (p *program) modprobe() (ok bool) {
 			p.dryRun, p.show = true, true
 		case 'C':
 			configPaths = append(configPaths, opts.Arg)
-			p.vars.appendOptions("-C")
-			p.vars.appendOptions(opts.Arg)
+			p.passOn = append(p.passOn, "-C", opts.Arg)
 		case 'd':
 			root, dirSet = opts.Arg, true
 		case 'S':
 			version, versionSet, dirSet = opts.Arg, true, true
 		case 's':
-			p.vars.appendOptions("-s")
+			p.passOn = append(p.passOn, "-s")
 			syslog = true
 		case 'q':
-			p.vars.appendOptions("-q")
+			p.passOn = append(p.passOn, "-q")
 			p.verbose = kmod.LogEmerg
 		case 'v':
-			p.vars.appendOptions("-v")
+			p.passOn = append(p.passOn, "-v")
 			p.verbose++
 		case 'V':
 			p.printVersion()
