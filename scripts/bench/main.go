@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the CPU time of safeload-modprobe beside kmod and an
+// empty Go program, run in turns so that all meet the same weather, and prints
+// ratios. Run by scripts/bench.sh.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// work is one thing to do, which each program does in its own words.
+type work struct {
+	Name string
+	args []string
+}
+
+// measurement is what one program needed for one work.
+type measurement struct {
+	Schema  int     `json:"schema"`
+	Work    string  `json:"work"`
+	Program string  `json:"program"`
+	CPU     float64 `json:"cpu_us"`  // user and system, mean of the quicker half of the runs
+	Wall    float64 `json:"wall_us"` // the same of elapsed time
+	Faults  int64   `json:"page_faults"`
+	Ratio   float64 `json:"cpu_ratio"` // safeload's CPU to this program's
+}
+
+type program struct {
+	name, path string
+	empty      bool // takes no arguments
+}
+
+func main() {
+	tree := flag.String("tree", "", "module tree (…/lib/modules/VERSION)")
+	runs := flag.Int("runs", 200, "runs of each program for each work")
+	ours := flag.String("ours", "", "safeload-modprobe")
+	empty := flag.String("empty", "", "an empty Go program")
+	asJSON := flag.Bool("json", false, "print JSON, an object a line")
+	flag.Parse()
+	programs := []program{{name: "safeload-modprobe", path: *ours}}
+	for _, a := range flag.Args() {
+		name, path, ok := strings.Cut(a, "=")
+		if !ok {
+			fatal(fmt.Errorf("%q is not NAME=PATH", a))
+		}
+		programs = append(programs, program{name: name, path: path})
+	}
+	if *empty != "" {
+		programs = append(programs, program{name: "empty Go program", path: *empty, empty: true})
+	}
+	works, err := chooseWorks(*tree, programs[1].path)
+	if err != nil {
+		fatal(err)
+	}
+	for _, w := range works {
+		list, err := measure(w, programs, *runs)
+		if err != nil {
+			fatal(err)
+		}
+		if *asJSON {
+			e := json.NewEncoder(os.Stdout)
+			for _, m := range list {
+				_ = e.Encode(m)
+			}
+			continue
+		}
+		fmt.Printf("%s (modprobe %s)\n", w.Name, strings.Join(w.args, " "))
+		for _, m := range list {
+			fmt.Printf("  %-20s %8.0f us CPU %8.0f us elapsed %5d faults   safeload needs %.2fx\n",
+				m.Program, m.CPU, m.Wall, m.Faults, m.Ratio)
+		}
+	}
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// chooseWorks finds in the tree the names that the works need.
+func chooseWorks(tree, kmod string) ([]work, error) {
+	dep, err := os.ReadFile(filepath.Join(tree, "modules.dep"))
+	if err != nil {
+		return nil, err
+	}
+	root := strings.TrimSuffix(filepath.Dir(filepath.Dir(filepath.Dir(tree))), "/")
+	base := []string{"-d", root, "-S", filepath.Base(tree)}
+	module, best := "", 0
+	for line := range strings.Lines(string(dep)) {
+		path, deps, _ := strings.Cut(line, ":")
+		if n := len(strings.Fields(deps)); n <= 30 && n > best {
+			module, _, _ = strings.Cut(filepath.Base(path), ".ko")
+			best = n
+		}
+	}
+	alias, matches, err := widestAlias(tree, kmod, base)
+	if err != nil {
+		return nil, err
+	}
+	with := func(more ...string) []string { return append(slices.Clone(base), more...) }
+	return []work{
+		{"a name that does not exist", with("-q", "--", "nonesuch-module")},
+		{fmt.Sprintf("an alias of %d modules", matches), with("-R", "--", alias)},
+		{fmt.Sprintf("%d dependencies", best), with("-D", "--", module)},
+	}, nil
+}
+
+// widestAlias samples modules.alias for the name that the most modules match.
+func widestAlias(tree, kmod string, base []string) (alias string, matches int, err error) {
+	text, err := os.ReadFile(filepath.Join(tree, "modules.alias"))
+	if err != nil {
+		return "", 0, err
+	}
+	lines := strings.Split(string(text), "\n")
+	for i := 0; i < len(lines); i += max(1, len(lines)/200) {
+		f := strings.Fields(lines[i])
+		if len(f) != 3 || f[0] != "alias" || strings.ContainsAny(f[1], "[?") {
+			continue
+		}
+		name := strings.ReplaceAll(f[1], "*", "0")
+		cmd := exec.Cmd{Path: kmod, Args: append(append([]string{"modprobe"}, base...), "-R", "--", name)}
+		out, err := cmd.Output()
+		if n := strings.Count(string(out), "\n"); err == nil && n > matches {
+			alias, matches = name, n
+		}
+	}
+	if matches == 0 {
+		return "", 0, fmt.Errorf("%s: no alias leads to a module", tree)
+	}
+	return alias, matches, nil
+}
+
+func measure(w work, programs []program, runs int) ([]measurement, error) {
+	type sample struct {
+		cpu, wall float64
+		faults    int64
+	}
+	samples := make([][]sample, len(programs))
+	for range runs {
+		for i, p := range programs {
+			args := append([]string{"modprobe"}, w.args...)
+			if p.empty {
+				args = args[:1]
+			}
+			start := time.Now()
+			cmd := exec.Cmd{Path: p.path, Args: args, Env: []string{"HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}}
+			if err := cmd.Run(); err != nil {
+				if _, ok := err.(*exec.ExitError); !ok {
+					return nil, err
+				}
+			}
+			ru := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+			samples[i] = append(samples[i], sample{
+				cpu:    float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e3,
+				wall:   float64(time.Since(start).Microseconds()),
+				faults: int64(ru.Minflt), // 32 bits on 32-bit systems
+			})
+		}
+	}
+	var list []measurement
+	for i, p := range programs {
+		s := samples[i]
+		mean := func(of func(sample) float64) float64 {
+			v := make([]float64, len(s))
+			for j := range s {
+				v[j] = of(s[j])
+			}
+			slices.Sort(v)
+			sum, n := 0.0, (len(v)+1)/2
+			for _, x := range v[:n] {
+				sum += x
+			}
+			return sum / float64(n)
+		}
+		m := measurement{
+			Schema: 1, Work: w.Name, Program: p.name, Faults: s[0].faults,
+			CPU: mean(func(x sample) float64 { return x.cpu }), Wall: mean(func(x sample) float64 { return x.wall }),
+		}
+		list = append(list, m)
+	}
+	for i := range list {
+		list[i].Ratio = list[0].CPU / list[i].CPU
+	}
+	return list, nil
+}
