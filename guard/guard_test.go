@@ -182,3 +182,29 @@ func TestTokens(t *testing.T) {
 		}
 	}
 }
+
+func TestRemembers(t *testing.T) {
+	g, _ := newGuard(t)
+	a, b := &task{}, &task{}
+	a.TID, a.Start, b.TID, b.Start = 7, 8, 7, 9
+	g.reg.remember("m", []*task{a})
+	for name, tt := range map[string]struct {
+		module string
+		owners []*task
+		want   bool
+	}{
+		"the same load":      {"m", []*task{a}, true},
+		"the pid again":      {"m", []*task{b}, false},
+		"another module":     {"n", []*task{a}, false},
+		"nobody knows whose": {"m", []*task{a, b}, false},
+		"a path":             {"../m", []*task{a}, false},
+	} {
+		if got := g.reg.remembers(tt.module, tt.owners); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	g.reg.remember("m", []*task{b})
+	if !g.reg.remembers("m", []*task{b}) || g.reg.remembers("m", []*task{a}) {
+		t.Error("the later load is not the one remembered")
+	}
+}

@@ -323,3 +323,37 @@ func appendTo(dir int, name string, b []byte, limit int64) {
 		_, _ = unix.Write(fd, b)
 	}
 }
+
+// remember notes that a request was refused on suspicion because of a load,
+// which goes on. A file a module, with the thread that loads.
+func (r *registry) remember(module string, owners []*task) {
+	if r.open() != nil || len(owners) != 1 || !plainName(module) {
+		return
+	}
+	name := "suspect-" + module
+	_ = unix.Unlinkat(r.fd, name, 0)
+	appendTo(r.fd, name, loadID(owners[0]), maxEntry)
+}
+
+// remembers tells whether that same load was the reason before.
+func (r *registry) remembers(module string, owners []*task) bool {
+	if r.open() != nil || len(owners) != 1 || !plainName(module) {
+		return false
+	}
+	fd, err := unix.Openat(r.fd, "suspect-"+module, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var b [64]byte
+	n, err := unix.Read(fd, b[:])
+	return err == nil && n > 0 && bytes.Equal(b[:n], loadID(owners[0]))
+}
+
+func loadID(t *task) []byte {
+	return []byte(proc.Itoa(t.TID) + "." + proc.Utoa(t.Start))
+}
+
+func plainName(s string) bool {
+	return s != "" && len(s) <= 64 && bytes.IndexByte([]byte(s), '/') < 0
+}

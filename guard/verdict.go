@@ -240,6 +240,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	}
 	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
 	if p := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
+		c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
 		return Refuse, c.refusal(s, guess, guess, self, true), waiting
 	}
 	if len(s.entries) > 1 && c.suspect == "" && c.polled(s, before, self) {
@@ -298,10 +299,19 @@ func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
 // whether the sleep is for that thread.
 const probedPatience = 500 * time.Millisecond
 
+// repeatPatience is enough for a load by which a request was refused on
+// suspicion before, and which asks again: the crypto manager asks for several
+// names of one algorithm, and gives up after 60 s.
+const repeatPatience = time.Second
+
 // patience is how long a suspicion must have held.
 func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) time.Duration {
 	c.quick = false
 	p := c.g.o.Patience
+	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module)) {
+		p = repeatPatience
+		c.quick = true
+	}
 	cycle := guess.Cycle(self)
 	if len(cycle) == 0 || p <= probedPatience {
 		return p

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"safeload/guard"
+	"safeload/guard/graph"
+)
+
+// recursion is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
+// helper that waits for it; 300 only waits.
+func recursion() *guard.Survey {
+	return &guard.Survey{
+		Looked: 80, Took: 200 * time.Millisecond,
+		Tasks: []guard.Seen{
+			{PID: 100, TID: 100, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt alg=recurse", Role: guard.RoleLoad,
+				State: 'D', Wchan: "call_usermodehelper_exec", Call: "finit_module", Module: "tcrypt", File: "/lib/modules/6.12/tcrypt.ko", Initstate: "coming", Asleep: 31 * time.Second},
+			{PID: 200, TID: 200, PPID: 9, Comm: "modprobe", Command: "modprobe -q -- crypto-\"\x1b[2Jrecurse", Role: guard.RoleWait,
+				State: 'S', Wchan: "sys_finit_module", Call: "finit_module", Module: "tcrypt", Initstate: "coming"},
+			{PID: 300, TID: 300, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt", Role: guard.RoleWait, State: 'S', Module: "tcrypt", Initstate: "coming"},
+		},
+		Edges: []guard.Edge{
+			{From: 100, To: []int{200}, Certainty: graph.Certain, Why: "waits in request_module for its helper"},
+			{From: 200, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
+			{From: 300, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
+		},
+		Findings: []guard.Finding{{Module: "tcrypt", Certainty: graph.Certain, Waiter: 200, Signal: true, Chain: []guard.Hop{
+			{PID: 200, TID: 200, Comm: "modprobe", Module: "tcrypt", Why: "waits in the kernel for the load of tcrypt", Certainty: graph.Certain},
+			{PID: 100, TID: 100, Comm: "modprobe", Module: "tcrypt", Why: "waits in request_module for its helper", Certainty: graph.Certain},
+		}}},
+	}
+}
+
+func TestDiagnosis(t *testing.T) {
+	var b bytes.Buffer
+	printDiagnosis(&b, recursion())
+	got := b.String()
+	for _, want := range []string{
+		"FOUND (certain): the load of tcrypt waits for itself",
+		"kill -TERM 200",
+		"pid 100 modprobe tcrypt alg=recurse",
+		"sleeps in call_usermodehelper_exec for 31.0 s",
+		"file /lib/modules/6.12/tcrypt.ko",
+		"known case: it requests whatever",
+		"see above", // the tree ends where the circle closes
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.ContainsRune(got, '\x1b') {
+		t.Error("a name moves the terminal")
+	}
+	b.Reset()
+	printDiagnosis(&b, &guard.Survey{})
+	if !strings.Contains(b.String(), "No load waits for itself") {
+		t.Errorf("healthy: %s", b.String())
+	}
+}
+
+func TestUninterruptible(t *testing.T) {
+	sv := recursion()
+	sv.Findings[0].Signal = false
+	var b bytes.Buffer
+	printDiagnosis(&b, sv)
+	if strings.Contains(b.String(), "kill -TERM") || !strings.Contains(b.String(), "only a reboot") {
+		t.Errorf("says\n%s", b.String())
+	}
+}
+
+func TestSlowIsCalledSlow(t *testing.T) {
+	sv := &guard.Survey{Tasks: []guard.Seen{{PID: 7, TID: 7, Comm: "modprobe", Role: guard.RoleLoad, Module: "fw", Initstate: "coming", Wchan: "msleep"}}}
+	var b bytes.Buffer
+	printDiagnosis(&b, sv)
+	if !strings.Contains(b.String(), "Slow, not stuck as far as can be seen: the init of fw") || !strings.Contains(b.String(), "it sleeps in msleep") {
+		t.Errorf("says\n%s", b.String())
+	}
+}
+
+func TestSurveyJSON(t *testing.T) {
+	var b bytes.Buffer
+	if err := surveyJSON(&b, recursion()); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for line := range strings.Lines(b.String()) {
+		var o struct {
+			Schema int
+			Type   string
+		}
+		if err := json.Unmarshal([]byte(line), &o); err != nil || o.Schema != 1 {
+			t.Errorf("%s: %v", line, err)
+		}
+		kinds[o.Type]++
+	}
+	if kinds["task"] != 3 || kinds["wait"] != 3 || kinds["finding"] != 1 {
+		t.Errorf("%v", kinds)
+	}
+}
+
+func TestDot(t *testing.T) {
+	var b bytes.Buffer
+	printDot(&b, recursion())
+	got := b.String()
+	if strings.Count(got, "color=red];") != 2 || strings.Count(got, "color=black];") != 1 {
+		t.Errorf("the circle is not the two red arrows:\n%s", got)
+	}
+	if !strings.Contains(got, `crypto-\"`) {
+		t.Errorf("a quote in a name is not escaped:\n%s", got)
+	}
+	dot, err := exec.LookPath("dot")
+	if err != nil {
+		t.Log("no Graphviz here: that dot reads it is not checked")
+		return
+	}
+	cmd := exec.Command(dot, "-Tsvg")
+	cmd.Stdin = &b
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("<svg")) {
+		t.Errorf("dot: %v: %.300s", err, out)
+	}
+}
