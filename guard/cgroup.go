@@ -99,6 +99,16 @@ func enterCgroup(token string) (leave func()) {
 	}
 }
 
+// sweepAll sweeps wherever an invocation may have left a group: one that was
+// killed in its command leaves it to the next that has company.
+func sweepAll() {
+	sweep("/sys/fs/cgroup/" + cgroupDir)
+	sweep("/sys/fs/cgroup/unified/" + cgroupDir)
+	for _, c := range harmless {
+		sweep("/sys/fs/cgroup/" + string(c) + "/" + cgroupDir)
+	}
+}
+
 // sweep removes groups that nobody lives in: rmdir(2) refuses the others. One
 // that its maker has not entered yet may go too; the maker then does without.
 func sweep(top string) {

@@ -42,6 +42,7 @@ const (
 // Done or Again.
 func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
+	sweepAll()
 	c := &contest{g: g, l: l}
 	defer c.close()
 	var err error
