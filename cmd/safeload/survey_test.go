@@ -14,9 +14,9 @@ import (
 	"safeload/guard/graph"
 )
 
-// recursion is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
+// tcryptHang is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
 // helper that waits for it; 300 only waits.
-func recursion() *guard.Survey {
+func tcryptHang() *guard.Survey {
 	return &guard.Survey{
 		Looked: 80, Took: 200 * time.Millisecond,
 		Tasks: []guard.Seen{
@@ -40,7 +40,7 @@ func recursion() *guard.Survey {
 
 func TestDiagnosis(t *testing.T) {
 	var b bytes.Buffer
-	printDiagnosis(&b, recursion())
+	printDiagnosis(&b, tcryptHang())
 	got := b.String()
 	for _, want := range []string{
 		"FOUND (certain): the load of tcrypt waits for itself",
@@ -66,7 +66,7 @@ func TestDiagnosis(t *testing.T) {
 }
 
 func TestUninterruptible(t *testing.T) {
-	sv := recursion()
+	sv := tcryptHang()
 	sv.Findings[0].Signal = false
 	var b bytes.Buffer
 	printDiagnosis(&b, sv)
@@ -86,7 +86,7 @@ func TestSlowIsCalledSlow(t *testing.T) {
 
 func TestSurveyJSON(t *testing.T) {
 	var b bytes.Buffer
-	if err := surveyJSON(&b, recursion()); err != nil {
+	if err := surveyJSON(&b, tcryptHang()); err != nil {
 		t.Fatal(err)
 	}
 	kinds := map[string]int{}
@@ -107,7 +107,7 @@ func TestSurveyJSON(t *testing.T) {
 
 func TestDot(t *testing.T) {
 	var b bytes.Buffer
-	printDot(&b, recursion())
+	printDot(&b, tcryptHang())
 	got := b.String()
 	if strings.Count(got, "color=red];") != 2 || strings.Count(got, "color=black];") != 1 {
 		t.Errorf("the circle is not the two red arrows:\n%s", got)
