@@ -5,16 +5,18 @@ set -eu
 
 usage() {
 	cat <<-'USAGE'
-		usage: build.sh [arm|arm64|amd64]...     all three if none is named
-		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH.
+		usage: build.sh [--deb] [arm|arm64|amd64]...     all three if none is named
+		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH;
+		with --deb also Debian packages (arm: for armhf, from ARMv6 with VFP on).
 		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe).
 	USAGE
 }
 
 cd "$(dirname "$0")/.."
-archs=()
+archs=() deb=
 for arg; do
 	case $arg in
+	--deb) deb=yes ;;
 	arm | arm64 | amd64) archs+=("$arg") ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
@@ -50,3 +52,7 @@ for arch in "${archs[@]}"; do
 	build safeload "$dist/safeload-linux-$arch"
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")
 done
+if [ -n "$deb" ]; then
+	unset GOOS GOARCH GOARM GOFLAGS
+	scripts/deb.sh "$dist" "$version" "${archs[@]}"
+fi

@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# dracut module: where safeload is installed as the kernel's helper, it is the
+# initramfs's modprobe too (see the initramfs-tools hook).
+
+safeload_helper() {
+	sed -n 's/^helper=//p' "${dracutsysrootdir-}/var/lib/safeload/installed" 2>/dev/null
+}
+
+check() {
+	local helper
+	helper=$(safeload_helper)
+	[ -n "$helper" ] && [ -x "${dracutsysrootdir-}$helper" ]
+}
+
+depends() {
+	echo base
+}
+
+# initdir is dracut's.
+# shellcheck disable=SC2154
+install() {
+	local helper dir conf
+	helper=$(safeload_helper)
+	# After all others (99): what they put there is replaced at one stroke.
+	cp -L "${dracutsysrootdir-}$helper" "$initdir/sbin/modprobe.safeload" &&
+		chmod 755 "$initdir/sbin/modprobe.safeload" &&
+		mv -f "$initdir/sbin/modprobe.safeload" "$initdir/sbin/modprobe"
+	for dir in /etc/safeload.d /usr/local/lib/safeload.d /usr/lib/safeload.d; do
+		for conf in "${dracutsysrootdir-}$dir"/*.conf; do
+			[ -e "$conf" ] || continue
+			inst_simple "$conf" "$dir/${conf##*/}"
+		done
+	done
+}
