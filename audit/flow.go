@@ -14,6 +14,7 @@ type valueKind uint8
 const (
 	unknown   valueKind = iota
 	constant            // off
+	given               // off, from the caller and not changed since: a way may depend on it
 	address             // at: a place in the module or an import
 	argument            // the function's argument number off
 	derived             // something reached through argument number off
@@ -60,12 +61,35 @@ type flow struct {
 	s       *section
 	regs    registers
 	pending map[int64]*registers
+	visited []bool // by byte from first on
+	prunes  []prune
+	flags   flags
+	first   int64
+	table   bool               // a jump through a table was seen
+	undone  bool               // a way was left out that a loop can take
 	slots   map[[2]int64]value // of the stack, by pointer number and offset
 	stacks  int32
 	fn      *function
 }
 
-func (im *image) analyse(sym int) *function {
+// flags are what is known of the last comparison.
+type flags struct {
+	known bool
+	reg   uint8
+	a, b  int64
+	size  uint8
+}
+
+// prune is a way that was left out because of what a register held.
+type prune struct {
+	pos int64
+	reg uint8
+	val value
+}
+
+// analyse works out what a function does. Numbers that the caller is known to
+// give decide the ways that depend on them.
+func (im *image) analyse(sym int, numbers [maxArgs]value) *function {
 	s := &im.syms[sym]
 	fl := &flow{im: im, sec: int32(s.sec), s: &im.secs[s.sec], fn: &function{},
 		pending: map[int64]*registers{}, slots: map[[2]int64]value{}}
@@ -74,11 +98,38 @@ func (im *image) analyse(sym int) *function {
 	}
 	for i, r := range im.arch.Args {
 		fl.regs[r] = value{kind: argument, off: int64(i)}
+		if i < maxArgs && numbers[i].kind == given {
+			fl.regs[r] = numbers[i]
+		}
 	}
 	fl.regs[im.arch.SP] = value{kind: stack}
 	start, end := im.extent(sym)
 	fl.run(start, end, s.thumb)
+	if fl.undone {
+		return im.analyse(sym, [maxArgs]value{})
+	}
 	return fl.fn
+}
+
+// decided reports whether a condition is known at pos, and holds. Only numbers
+// from the caller decide: one that the function itself counts with has, here,
+// the value of the first round only.
+func (f *flow) decided(in isa.Inst, pos int64) (holds, known bool) {
+	fl := f.flags
+	if in.Zero {
+		v := f.get(in.Src)
+		if v.kind != given {
+			return false, false
+		}
+		fl = flags{true, in.Src, v.off, 0, in.Size}
+	}
+	if !fl.known {
+		return false, false
+	}
+	if holds, known = isa.Holds(in.CC, fl.a, fl.b, fl.size); known {
+		f.prunes = append(f.prunes, prune{pos, fl.reg, f.get(fl.reg)})
+	}
+	return holds, known
 }
 
 // mode returns whether ARM code at pos is T32, and the end of the literal pool
@@ -113,40 +164,136 @@ func (s *section) mode(pos int64, thumb bool) (bool, int64) {
 }
 
 func (f *flow) run(start, end int64, thumb bool) {
-	live := true
+	entry := f.regs
+	f.first = start
+	f.visited = make([]bool, max(0, end-start))
+	f.pending[start] = &entry
+	for _, t := range f.im.entries(f.sec, start, end) {
+		if f.pending[t] == nil {
+			f.pending[t] = f.nothing()
+		}
+	}
+	for {
+		pos := end
+		for p := range f.pending {
+			if f.gone(p) {
+				delete(f.pending, p)
+			} else if p < pos {
+				pos = p
+			}
+		}
+		if pos >= end {
+			break
+		}
+		f.along(pos, end, thumb)
+	}
+	if f.table != nil { // its targets are all that is left
+		for pos := start; pos < end; {
+			if f.gone(pos) {
+				pos += f.step1(pos)
+				continue
+			}
+			state := *f.table
+			f.pending[pos] = &state
+			f.along(pos, end, thumb)
+			pos += f.step1(pos)
+		}
+	}
+}
+
+// gone reports whether the code at pos was gone through.
+func (f *flow) gone(pos int64) bool {
+	i := pos - f.first
+	return i >= 0 && i < int64(len(f.visited)) && f.visited[i]
+}
+
+func (f *flow) went(from, to int64) {
+	for i := max(0, from-f.first); i < min(to-f.first, int64(len(f.visited))); i++ {
+		f.visited[i] = true
+	}
+}
+
+// step1 is the least length of an instruction.
+func (f *flow) step1(int64) int64 {
+	switch f.im.machine {
+	case elf.EM_AARCH64:
+		return 4
+	case elf.EM_ARM:
+		return 2
+	}
+	return 1
+}
+
+// tableJump notes what is known at a jump through a table.
+func (f *flow) tableJump() {
+	if f.table == nil {
+		c := f.regs
+		f.table = &c
+		return
+	}
+	for i := range f.table {
+		if f.table[i] != f.regs[i] {
+			f.table[i] = value{}
+		}
+	}
+}
+
+// nothing is the state in which nothing is known.
+func (f *flow) nothing() *registers {
+	r := &registers{}
+	r[f.im.arch.SP] = f.freshStack()
+	return r
+}
+
+// along goes from pos on until a way ends or meets one that was gone.
+func (f *flow) along(pos, end int64, thumb bool) {
+	f.regs = *f.pending[pos]
+	delete(f.pending, pos)
+	f.flags = flags{}
+	start := pos
 	st := isa.State{Thumb: thumb}
-	for pos := start; pos < end; {
+	for pos < end {
+		if f.gone(pos) {
+			f.again(start, pos)
+			return
+		}
 		if f.im.machine == elf.EM_ARM && len(f.s.marks) > 0 {
 			t, skip := f.s.mode(pos, st.Thumb)
 			if skip > pos {
-				pos, live = skip, false
-				continue
+				f.went(pos, skip)
+				return
 			}
 			st.Thumb = t
 		}
 		if p := f.pending[pos]; p != nil {
-			if live {
-				f.meet(p)
-			} else {
-				f.regs = *p
-			}
+			f.meet(p)
+			f.flags = flags{}
 			delete(f.pending, pos)
-			live = true
-		} else if !live {
-			// Only reached from behind, or by a table: nothing is known but
-			// what no path changes.
-			f.regs = registers{}
-			f.regs[f.im.arch.SP] = f.freshStack()
-			live = true
 		}
 		in, ok := f.im.arch.Decode(f.s.data, pos, &st)
 		if !ok || in.Len <= 0 {
 			f.remaining(pos, end)
+			f.went(pos, pos+1)
 			return
 		}
+		// Inner bytes count as gone too, so that a table's sweep passes them.
+		f.went(pos, pos+int64(in.Len))
 		r, hasReloc := f.s.relocAt(pos, int64(in.Len))
-		live = f.step(in, pos, start, end, r, hasReloc)
+		if !f.step(in, pos, end, r, hasReloc) {
+			return
+		}
 		pos += int64(in.Len)
+	}
+}
+
+// again is told that code from to is reached once more from at, later in the
+// function or in another state. A way left out on account of a register that
+// now holds something else may be taken after all.
+func (f *flow) again(at, to int64) {
+	for _, p := range f.prunes {
+		if p.pos >= to && p.pos <= max(at, to) && f.get(p.reg) != p.val {
+			f.undone = true
+		}
 	}
 }
 
@@ -201,7 +348,11 @@ func (f *flow) meet(p *registers) {
 	}
 }
 
-func (f *flow) branchTo(target int64) {
+func (f *flow) branchTo(target, pos int64) {
+	if f.gone(target) {
+		f.again(pos, target)
+		return
+	}
 	if p := f.pending[target]; p != nil {
 		for i := range p {
 			if p[i] != f.regs[i] {
@@ -237,8 +388,21 @@ func (f *flow) get(r uint8) value {
 }
 
 // step does one instruction and reports whether the next one follows it.
-func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) bool {
+func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 	im := f.im
+	if in.Table {
+		f.tableJump()
+	}
+	if in.Cond && in.Kind != isa.CondJump {
+		if holds, known := f.decided(in, pos); known && !holds {
+			return true
+		} else if known {
+			in.Cond = false
+		}
+	}
+	if !keepsFlags(im, in) {
+		f.flags = flags{}
+	}
 	next := pos + int64(in.Len)
 	var target place
 	if hasReloc {
@@ -271,6 +435,10 @@ func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) 
 	switch in.Kind {
 	case isa.Return:
 		return false
+	case isa.Compare:
+		if v := f.get(in.Src); v.kind == given {
+			f.flags = flags{true, in.Src, v.off, in.Imm, in.Size}
+		}
 	case isa.Call:
 		f.call(target)
 		return true
@@ -278,16 +446,21 @@ func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) 
 		f.clobberCall()
 		return true
 	case isa.Jump, isa.CondJump:
-		local := target.sec == f.sec && target.off >= start && target.off < end
-		switch {
-		case local && target.off > pos:
-			f.branchTo(target.off)
-		case !local:
+		taken, known := in.Kind == isa.Jump, in.Kind == isa.Jump
+		if !known {
+			taken, known = f.decided(in, pos)
+		}
+		if known && !taken {
+			return true
+		}
+		if target.sec == f.sec && target.off >= f.first && target.off < end {
+			f.branchTo(target.off, pos)
+		} else {
 			saved := f.regs
 			f.call(target)
 			f.regs = saved
 		}
-		return in.Kind == isa.CondJump
+		return !known
 	case isa.Const:
 		v := value{kind: constant, off: in.Imm}
 		if hasReloc {
@@ -302,14 +475,19 @@ func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) 
 				old = f.formed(target)
 			}
 			f.set(in.Dst, old, false)
-		case old.kind == constant:
+		case old.kind == constant, old.kind == given:
+			old.kind = constant
 			old.off = old.off&^(0xffff<<in.Shift) | in.Imm<<in.Shift
 			f.set(in.Dst, old, in.Cond)
 		default:
 			f.set(in.Dst, value{}, in.Cond)
 		}
 	case isa.Move:
-		f.set(in.Dst, f.get(in.Src), in.Cond)
+		v := f.get(in.Src)
+		if in.Size < 4 && (v.kind != constant && v.kind != given || v.off < 0 || v.off >= 1<<(8*in.Size)) {
+			v = value{}
+		}
+		f.set(in.Dst, v, in.Cond)
 	case isa.Add:
 		v := f.get(in.Src)
 		switch {
@@ -319,6 +497,8 @@ func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) 
 			if in.Imm != 0 {
 				v = value{kind: derived, off: v.off}
 			}
+		case v.kind == given:
+			v = value{kind: constant, off: v.off + in.Imm}
 		case v.kind == constant, v.kind == address, v.kind == stack:
 			v.off += in.Imm
 		case v.kind == derived:
@@ -362,6 +542,19 @@ func (f *flow) step(in isa.Inst, pos, start, end int64, r reloc, hasReloc bool) 
 		}
 	}
 	return true
+}
+
+// keepsFlags reports whether an instruction surely leaves the flags alone.
+func keepsFlags(im *image, in isa.Inst) bool {
+	switch in.Kind {
+	case isa.CondJump, isa.Store, isa.Load, isa.LoadPC:
+		return true
+	case isa.Const, isa.High, isa.Move, isa.PCRel:
+		return im.machine == elf.EM_AARCH64 || im.machine == elf.EM_X86_64 && in.Kind == isa.Move
+	case isa.Other:
+		return in.Cond && in.CC != isa.CCUnknown && in.Clobbers == 0
+	}
+	return false
 }
 
 // formed is the value of an address that code makes, noted if it may be a name.

@@ -31,6 +31,7 @@ type image struct {
 	this    int // section index of .gnu.linkonce.this_module, or 0
 	modinfo []byte
 	params  []paramVar
+	targets map[int32][]int64 // of jump labels and exception tables, by section
 }
 
 type section struct {
@@ -390,6 +391,31 @@ func (im *image) object(p place) (start, end int64, ok bool) {
 		}
 	}
 	return 0, 0, false
+}
+
+// entries gives the places in [start, end) of a section that code reaches other
+// than by its own branches: targets of jump labels (static keys) and of the
+// exception table.
+func (im *image) entries(sec int32, start, end int64) (out []int64) {
+	if im.targets == nil {
+		im.targets = map[int32][]int64{}
+		for i := range im.secs {
+			if n := im.secs[i].name; n != "__jump_table" && n != "__ex_table" {
+				continue
+			}
+			for _, r := range im.secs[i].relocs {
+				if p := im.resolve(r.sym, r.addend); p.sec != 0 {
+					im.targets[p.sec] = append(im.targets[p.sec], p.off)
+				}
+			}
+		}
+	}
+	for _, t := range im.targets[sec] {
+		if t > start && t < end {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // initFunction finds module_init's function: the relocation at struct module's

@@ -56,12 +56,18 @@ const maxVisits, maxEvents, maxDepth = 3000, 400, 48
 // once and then used with each caller's arguments.
 type explorer struct {
 	im      *image
-	cache   map[int]*function
+	cache   map[variant]*function
 	visited map[visit]bool
 	events  []event
 	seen    map[eventKey]bool
 	keep    func(symbol string) bool
 	pernet  int
+}
+
+// variant is a function with the numbers it is given.
+type variant struct {
+	fn      int
+	numbers [maxArgs]value
 }
 
 type visit struct {
@@ -77,14 +83,20 @@ type eventKey struct {
 }
 
 func newExplorer(im *image) *explorer {
-	return &explorer{im: im, cache: map[int]*function{}}
+	return &explorer{im: im, cache: map[variant]*function{}}
 }
 
-func (x *explorer) function(sym int) *function {
-	f := x.cache[sym]
+func (x *explorer) function(sym int, args *[maxArgs]value) *function {
+	k := variant{fn: sym}
+	for i, a := range args {
+		if a.kind == constant || a.kind == given {
+			k.numbers[i] = value{kind: given, off: a.off}
+		}
+	}
+	f := x.cache[k]
 	if f == nil {
-		f = x.im.analyse(sym)
-		x.cache[sym] = f
+		f = x.im.analyse(sym, k.numbers)
+		x.cache[k] = f
 	}
 	return f
 }
@@ -132,7 +144,7 @@ func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string) {
 	}
 	x.visited[v] = true
 	route = append(route[:len(route):len(route)], x.im.syms[sym].name)
-	for _, c := range x.function(sym).calls {
+	for _, c := range x.function(sym, &args).calls {
 		for i := range c.args {
 			c.args[i] = substitute(c.args[i], &args)
 		}
@@ -165,7 +177,7 @@ func (x *explorer) imported(name string, args [maxArgs]value, by how, route []st
 // portable tells a value so that it means the same outside of the module.
 func (im *image) portable(v value) arg {
 	switch v.kind {
-	case constant:
+	case constant, given:
 		return arg{kind: argNumber, n: v.off}
 	case argument:
 		return arg{kind: argPassed, n: v.off}

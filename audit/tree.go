@@ -78,7 +78,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if d.IsDir() && (d.Name() == "build" || d.Name() == "source") && filepath.Dir(p) == filepath.Clean(o.Dir) {
 			return fs.SkipDir
 		}
-		if d.Type().IsRegular() && moduleFile(p) {
+		if moduleFile(p) {
+			if d.Type()&fs.ModeSymlink != 0 {
+				if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() {
+					return ctx.Err()
+				}
+			} else if !d.Type().IsRegular() {
+				return ctx.Err()
+			}
 			files = append(files, p)
 		}
 		return ctx.Err()

@@ -27,6 +27,32 @@ func regNumber(r x86asm.Reg) uint8 {
 // wide reports whether writing r sets the whole register.
 func wide(r x86asm.Reg) bool { return r >= x86asm.EAX && r <= x86asm.R15 }
 
+// low reports whether r is the lowest part of its register.
+func low(r x86asm.Reg) bool {
+	return regNumber(r) != NoReg && (r < x86asm.AH || r > x86asm.BH)
+}
+
+// width of a register in bytes, 0 if it is no general one's lowest part.
+func width(r x86asm.Reg) uint8 {
+	switch {
+	case !low(r):
+		return 0
+	case r < x86asm.AX:
+		return 1
+	case r < x86asm.EAX:
+		return 2
+	case r < x86asm.RAX:
+		return 4
+	}
+	return 8
+}
+
+// conditions in A32's numbers.
+var conditions = map[x86asm.Op]uint8{
+	x86asm.JE: 0, x86asm.JNE: 1, x86asm.JAE: 2, x86asm.JB: 3, x86asm.JA: 8, x86asm.JBE: 9,
+	x86asm.JGE: 10, x86asm.JL: 11, x86asm.JG: 12, x86asm.JLE: 13,
+}
+
 // simple reports whether m is base plus displacement, or PC-relative.
 func simple(m x86asm.Mem) bool { return m.Index == 0 && m.Segment == 0 && m.Base != 0 }
 
@@ -35,7 +61,7 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 		return Inst{}, false
 	}
 	c := code[pos:]
-	in := Inst{Dst: NoReg, Src: NoReg, Size: 8}
+	in := Inst{Dst: NoReg, Src: NoReg, Size: 8, CC: CCUnknown}
 	if len(c) >= 4 && c[0] == 0xf3 && c[1] == 0x0f && c[2] == 0x1e && c[3] == 0xfa { // ENDBR64
 		in.Len = 4
 		return in, true
@@ -67,15 +93,23 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 		}
 		return in, true
 	case x86asm.JMP:
-		in.Kind = Return
+		in.Kind, in.Table = Return, true
 		if isRel {
-			in.Kind, in.Target = Jump, end+int64(rel)
+			in.Kind, in.Table, in.Target = Jump, false, end+int64(rel)
 		}
 		return in, true
 	case x86asm.RET, x86asm.LRET, x86asm.UD2, x86asm.IRETQ, x86asm.SYSRET:
 		in.Kind = Return
 		return in, true
-	case x86asm.CMP, x86asm.TEST, x86asm.NOP, x86asm.PREFETCHT0, x86asm.PREFETCHW, x86asm.BT:
+	case x86asm.CMP, x86asm.TEST:
+		switch {
+		case x.Op == x86asm.CMP && d != NoReg && isImm:
+			in.Kind, in.Src, in.Imm, in.Size = Compare, d, int64(imm), width(dst)
+		case x.Op == x86asm.TEST && d != NoReg && srcReg && src == dst:
+			in.Kind, in.Src, in.Imm, in.Size = Compare, d, 0, width(dst)
+		}
+		return in, true
+	case x86asm.NOP, x86asm.PREFETCHT0, x86asm.PREFETCHW, x86asm.BT:
 		return in, true
 	case x86asm.PUSH:
 		in.Clobbers = mask(4)
@@ -86,6 +120,9 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 	}
 	if isRel {
 		in.Kind, in.Target = CondJump, end+int64(rel)
+		if cc, ok := conditions[x.Op]; ok {
+			in.CC = cc
+		}
 		if x.Op == x86asm.LOOP || x.Op == x86asm.LOOPE || x.Op == x86asm.LOOPNE {
 			in.Clobbers = mask(1)
 		}
@@ -104,7 +141,10 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 		in.Dst = d
 		switch {
 		case srcReg && regNumber(src) != NoReg:
-			in.Kind, in.Src = Move, regNumber(src)
+			in.Kind, in.Src, in.Size = Move, regNumber(src), max(4, width(src))
+			if dst >= x86asm.RAX && x.Op == x86asm.MOV {
+				in.Size = 8
+			}
 			return in, true
 		case isImm:
 			in.Kind, in.Imm = Const, int64(imm)
@@ -130,6 +170,9 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 				in.Kind, in.Value = StoreConst, int64(imm)
 			}
 		}
+		return in, true
+	case x.Op == x86asm.MOVZX && dstReg && wide(dst) && srcReg && low(src):
+		in.Kind, in.Dst, in.Src, in.Size = Move, d, regNumber(src), width(src)
 		return in, true
 	case x.Op == x86asm.XOR && dstReg && srcReg && dst == src && wide(dst):
 		in.Kind, in.Dst, in.Imm = Const, d, 0

@@ -16,7 +16,7 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		return Inst{}, false
 	}
 	op := binary.LittleEndian.Uint32(code[pos:])
-	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 4}
+	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 4, CC: CCUnknown}
 	cond := op >> 28
 	if cond == 0xf {
 		if op&0x0e000000 == 0x0a000000 { // BLX label: to T32
@@ -26,6 +26,9 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		return in, true
 	}
 	in.Cond = cond != 0xe
+	if in.Cond {
+		in.CC = uint8(cond)
+	}
 	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
 	imm12 := int64(op & 0xfff)
 	if op&(1<<23) == 0 {
@@ -44,7 +47,7 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 	case op&0x0ffffff0 == 0x012fff30:
 		in.Kind = CallReg
 	case op&0x0ffffff0 == 0x012fff10:
-		in.Kind = Return
+		in.Kind, in.Table = Return, op&15 != 14
 	case op&0x0ff00000 == 0x03000000: // MOVW
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(op>>4&0xf000|op&0xfff)
 	case op&0x0ff00000 == 0x03400000: // MOVT
@@ -53,6 +56,10 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		in.Kind, in.Dst, in.Imm = Const, rd, rot
 	case op&0x0fe00000 == 0x03e00000: // MVN #imm
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(^uint32(rot))
+	case op&0x0ff00000 == 0x03500000: // CMP #imm
+		in.Kind, in.Src, in.Imm = Compare, rn, rot
+	case op&0x0fff03f0 == 0x06ef0070, op&0x0fff03f0 == 0x06ff0070: // UXTB, UXTH
+		in.Kind, in.Dst, in.Src, in.Size = Move, rd, uint8(op&15), 1+uint8(op>>20&1)
 	case op&0x0fe00ff0 == 0x01a00000: // MOV reg
 		in.Kind, in.Dst, in.Src = Move, rd, uint8(op&15)
 	case op&0x0fe00000 == 0x02800000, op&0x0fe00000 == 0x02400000: // ADD, SUB #imm
@@ -104,10 +111,11 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 	}
 	if in.Kind != Call && in.Kind != Jump && in.Kind != CondJump && in.Kind != Store &&
 		(in.Dst == 15 || in.Clobbers&(1<<15) != 0) {
+		in.Table = op&0x0e000000 != 0x08000000 && in.Kind != Return // not by LDM
 		in.Kind = Return
 	}
 	if in.Kind == Return && in.Cond { // the other way falls through
-		in = Inst{Len: 4, Dst: NoReg, Src: NoReg, Cond: true}
+		in = Inst{Len: 4, Dst: NoReg, Src: NoReg, Cond: true, CC: CCUnknown, Table: in.Table}
 	}
 	return in, true
 }

@@ -14,7 +14,7 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		return Inst{}, false
 	}
 	op := binary.LittleEndian.Uint32(code[pos:])
-	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 8}
+	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 8, CC: CCUnknown}
 	rd, rn := uint8(op&31), uint8(op>>5&31)
 	imm12 := int64(op >> 10 & 0xfff)
 	switch {
@@ -24,12 +24,17 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		in.Kind, in.Target = Jump, pos+signExtend(uint64(op&0x3ffffff), 26)*4
 	case op&0xff000000 == 0x54000000, op&0x7e000000 == 0x34000000:
 		in.Kind, in.Target = CondJump, pos+signExtend(uint64(op>>5&0x7ffff), 19)*4
+		if op&0xff000000 == 0x54000000 {
+			in.CC = uint8(op & 15)
+		} else { // CBZ, CBNZ
+			in.Src, in.Zero, in.CC, in.Size = rd, true, uint8(op>>24&1), 4<<(op>>31)
+		}
 	case op&0x7e000000 == 0x36000000:
 		in.Kind, in.Target = CondJump, pos+signExtend(uint64(op>>5&0x3fff), 14)*4
 	case op&0xfe9ff000 == 0xd61f0000 && op>>21&3 == 1: // BLR
 		in.Kind = CallReg
 	case op&0xfe000000 == 0xd6000000, op&0xffe0001f == 0xd4200000: // RET, BR, ERET, BRK
-		in.Kind = Return
+		in.Kind, in.Table = Return, op&0xfffffc1f == 0xd61f0000
 	case op&0x9f000000 == 0x90000000: // ADRP
 		in.Kind, in.Dst = PCRel, rd
 		in.Target = pos&^0xfff + signExtend(uint64(op>>5&0x7ffff<<2|op>>29&3), 21)<<12
@@ -46,7 +51,16 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		in.Kind, in.Dst, in.Src, in.Imm = Add, rd, rn, imm12
 		if op&0x20000000 != 0 && rd == 31 { // CMP
 			in.Kind, in.Dst = Other, NoReg
+			if op&0x40000000 != 0 {
+				in.Kind, in.Imm, in.Size = Compare, -imm12, 4<<(op>>31)
+			}
+		} else if op&0x20000000 != 0 { // the flags are set too: leave both alone
+			in.Kind, in.Dst, in.Src, in.Clobbers = Other, NoReg, NoReg, mask(rd)
 		}
+	case op&0xfffffc00 == 0x12001c00, op&0xfffffc00 == 0x92401c00: // AND #0xff
+		in.Kind, in.Dst, in.Src, in.Size = Move, rd, rn, 1
+	case op&0xfffffc00 == 0x12003c00, op&0xfffffc00 == 0x92403c00: // AND #0xffff
+		in.Kind, in.Dst, in.Src, in.Size = Move, rd, rn, 2
 	case op&0x1f800000 == 0x12800000: // MOVN, MOVZ, MOVK
 		v, sh := int64(op>>5&0xffff), uint8(op>>21&3*16)
 		switch op >> 29 & 3 {

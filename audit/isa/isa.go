@@ -31,8 +31,10 @@ const (
 	// High sets the upper half of Dst to Imm (MOVT, or the piece of a MOVK at
 	// bit Shift).
 	High
-	// Move sets Dst to Src.
+	// Move sets Dst to the lowest Size bytes of Src.
 	Move
+	// Compare sets the flags from the lowest Size bytes of Src less Imm.
+	Compare
 	// Add sets Dst to Src plus Imm.
 	Add
 	// PCRel sets Dst to the address Target.
@@ -47,6 +49,43 @@ const (
 	StoreConst
 )
 
+// CCUnknown is a condition that is not decoded.
+const CCUnknown = 15
+
+// Holds reports whether a condition holds after comparing a with b, numbers of
+// so many bytes.
+func Holds(cc uint8, a, b int64, size uint8) (holds, known bool) {
+	shift := 64 - 8*uint(size)
+	if size == 0 || size > 8 {
+		return false, false
+	}
+	ua, ub := uint64(a)<<shift, uint64(b)<<shift
+	sa, sb := int64(ua), int64(ub)
+	switch cc {
+	case 0:
+		return ua == ub, true
+	case 1:
+		return ua != ub, true
+	case 2:
+		return ua >= ub, true
+	case 3:
+		return ua < ub, true
+	case 8:
+		return ua > ub, true
+	case 9:
+		return ua <= ub, true
+	case 10:
+		return sa >= sb, true
+	case 11:
+		return sa < sb, true
+	case 12:
+		return sa > sb, true
+	case 13:
+		return sa <= sb, true
+	}
+	return false, false
+}
+
 // NoReg is the number of no register.
 const NoReg = 63
 
@@ -59,10 +98,16 @@ type Inst struct {
 	Dst, Src uint8
 	Size     uint8
 	Shift    uint8
-	// Cond is true if the instruction may be passed over (A32, IT blocks,
-	// conditional moves).
+	// Cond is true if the instruction may be passed over (A32, IT blocks).
 	Cond bool
-	Imm  int64
+	// CC is the condition of a CondJump or of a Cond instruction, as A32
+	// encodes it, CCUnknown if it is of another kind.
+	CC uint8
+	// Zero is true if a CondJump compares Src with zero by itself.
+	Zero bool
+	// Table is true for a Return that may be a jump through a table.
+	Table bool
+	Imm   int64
 	// Value stored by a StoreConst.
 	Value int64
 	// Target of a branch or of a PC-relative address.

@@ -31,7 +31,7 @@ func decodeThumb(code []byte, pos int64, st *State) (Inst, bool) {
 	if cond {
 		switch in.Kind {
 		case Return:
-			in = Inst{Len: in.Len, Dst: NoReg, Src: NoReg}
+			in = Inst{Len: in.Len, Dst: NoReg, Src: NoReg, CC: CCUnknown, Table: in.Table}
 		case Jump:
 			in.Kind = CondJump
 		}
@@ -41,7 +41,7 @@ func decodeThumb(code []byte, pos int64, st *State) (Inst, bool) {
 }
 
 func thumb16(h uint32, pos int64, st *State) Inst {
-	in := Inst{Len: 2, Dst: NoReg, Src: NoReg, Size: 4}
+	in := Inst{Len: 2, Dst: NoReg, Src: NoReg, Size: 4, CC: CCUnknown}
 	lo, mid, high := uint8(h&7), uint8(h>>3&7), uint8(h>>8&7)
 	imm8 := int64(h & 0xff)
 	switch {
@@ -53,14 +53,22 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 		in.Kind, in.Target = Jump, pos+4+signExtend(uint64(h&0x7ff), 11)*2
 	case h&0xf000 == 0xd000 && h>>8&15 < 14:
 		in.Kind, in.Target = CondJump, pos+4+signExtend(uint64(h&0xff), 8)*2
+		in.CC = uint8(h >> 8 & 15)
 	case h&0xf500 == 0xb100: // CBZ, CBNZ
 		in.Kind, in.Target = CondJump, pos+4+int64(h>>9&1)<<6+int64(h>>3&31)<<1
+		in.Src, in.Zero, in.CC = lo, true, uint8(h>>11&1)
 	case h&0xff80 == 0x4780:
 		in.Kind = CallReg
 	case h&0xff80 == 0x4700, h&0xff00 == 0xbd00: // BX, POP {…,pc}
-		in.Kind = Return
+		in.Kind, in.Table = Return, h&0xff80 == 0x4700 && h>>3&15 != 14
 	case h&0xff00 == 0xbc00: // POP
 		in.Clobbers = uint64(h & 0xff)
+	case h&0xf800 == 0x2800: // CMP #imm8
+		in.Kind, in.Src, in.Imm = Compare, high, imm8
+	case h&0xffc0 == 0xb2c0: // UXTB
+		in.Kind, in.Dst, in.Src, in.Size = Move, lo, mid, 1
+	case h&0xffc0 == 0xb280: // UXTH
+		in.Kind, in.Dst, in.Src, in.Size = Move, lo, mid, 2
 	case h&0xf800 == 0x2000: // MOVS #imm8
 		in.Kind, in.Dst, in.Imm = Const, high, imm8
 	case h&0xff00 == 0x4600: // MOV
@@ -100,7 +108,7 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 		if h&0x800 != 0 {
 			in.Clobbers |= uint64(h & 0xff)
 		}
-	case h&0xf800 == 0x2800, h&0xff00 == 0x4500, h&0xffc0 == 0x4280, h&0xffc0 == 0x42c0, h&0xffc0 == 0x4200,
+	case h&0xff00 == 0x4500, h&0xffc0 == 0x4280, h&0xffc0 == 0x42c0, h&0xffc0 == 0x4200,
 		h&0xfe00 == 0xb400, h&0xfe00 == 0x5000, h&0xfe00 == 0x5200, h&0xfe00 == 0x5400, h&0xf800 == 0x7000, h&0xf800 == 0x8000:
 		// compares, PUSH, stores
 	default:
@@ -127,7 +135,7 @@ func expandImm(i uint32) int64 {
 }
 
 func thumb32(h, l uint32, pos int64) Inst {
-	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 4}
+	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 4, CC: CCUnknown}
 	rn, rt, rd := uint8(h&15), uint8(l>>12&15), uint8(l>>8&15)
 	imm12 := h>>10&1<<11 | l>>12&7<<8 | l&0xff
 	long := func() int64 {
@@ -145,6 +153,7 @@ func thumb32(h, l uint32, pos int64) Inst {
 	case h&0xf800 == 0xf000 && l&0xd000 == 0x8000 && h>>7&7 != 7: // Bcc.W
 		off := h>>10&1<<20 | l>>11&1<<19 | l>>13&1<<18 | h&0x3f<<12 | l&0x7ff<<1
 		in.Kind, in.Target = CondJump, pos+4+signExtend(uint64(off), 21)
+		in.CC = uint8(h >> 6 & 15)
 	case h&0xfbf0 == 0xf240: // MOVW
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(h&15<<12|imm12)
 	case h&0xfbf0 == 0xf2c0: // MOVT
@@ -153,6 +162,8 @@ func thumb32(h, l uint32, pos int64) Inst {
 		in.Kind, in.Dst, in.Imm = Const, rd, expandImm(imm12)
 	case h&0xfbef == 0xf06f: // MVN #imm
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(^uint32(expandImm(imm12)))
+	case h&0xfbf0 == 0xf1b0 && rd == 15: // CMP.W #imm
+		in.Kind, in.Src, in.Imm = Compare, rn, expandImm(imm12)
 	case h&0xffef == 0xea4f && l&0x70f0 == 0: // MOV.W reg
 		in.Kind, in.Dst, in.Src = Move, rd, uint8(l&15)
 	case h&0xfbe0 == 0xf100 && rd != 15, h&0xfbe0 == 0xf1a0 && rd != 15: // ADD.W, SUB.W #imm
@@ -187,7 +198,7 @@ func thumb32(h, l uint32, pos int64) Inst {
 			in.Clobbers |= mask(rn)
 		}
 	case h&0xfff0 == 0xe8d0 && l&0xffe0 == 0xf000: // TBB, TBH: a switch
-		in.Kind = Return
+		in.Kind, in.Table = Return, true
 	case h&0xfe00 == 0xe800: // LDRD, STRD, exclusives
 		in.Clobbers = mask(rn)
 		if h&0x10 != 0 {
@@ -212,6 +223,7 @@ func thumb32(h, l uint32, pos int64) Inst {
 		}
 	}
 	if in.Dst == 15 && in.Kind != Store || in.Clobbers&(1<<15) != 0 {
+		in.Table = h&0xfe40 != 0xe800
 		in.Kind = Return
 	}
 	return in

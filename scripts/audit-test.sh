@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What `safeload audit` must find, and must not, in real module trees of Debian.
+#
+#   scripts/audit-test.sh            the kernels of the VM matrix
+#   scripts/audit-test.sh --all      and 6.1 of arm64 and amd64
+#
+# Kernels, headers and sources come through apt into the cache (SAFELOAD_CACHE), which the VM rig shares.
+# Ends with "N passed, N failed".
+set -uo pipefail
+. "$(dirname "$0")/vm/lib.sh"
+. "$vm_dir/fetch.sh"
+. "$vm_dir/kernel.sh"
+cd "$repo" || exit 1
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# check WHAT COMMAND...: one test.
+check() {
+	local what=$1; shift
+	if "$@"; then
+		passed=$((passed + 1)); echo "ok    $what"
+	else
+		failed=$((failed + 1)); echo "FAIL  $what"
+	fi
+}
+
+# audit OUT TREE [OPTION...]: runs it, JSON to OUT, and prints how long it took.
+audit() {
+	local out=$1 tree=$2 t0 t1; shift 2
+	t0=$(date +%s%N)
+	"$work/safeload" audit --json "$@" "$tree" >"$out"
+	code=$?
+	t1=$(date +%s%N)
+	printf '      %s: %d modules, %d ms\n' "$(basename "$tree")" \
+		"$(sed -n 's/.*"type":"summary".*"modules":\([0-9]*\).*/\1/p' "$out")" $(((t1 - t0) / 1000000))
+}
+
+# top OUT: module, rank and request of the first finding.
+top() { sed -n '1s/.*"rank":"\([a-z]*\)".*"module":"\([^"]*\)".*"request":"\([^"]*\)".*/\2 \1 \3/p' "$1"; }
+first_is() { [ "$(top "$1")" = "$2" ] || { echo "      the first finding is: $(top "$1")"; return 1; }; }
+upper_is() { # OUT EXPECTED...: the modules in the two upper ranks
+	local got; got=$(grep -E '"rank":"(certain|likely)"' "$1" | sed 's/.*"module":"\([^"]*\)","file".*/\1/' | sort -u | tr '\n' ' ')
+	[ "$got" = "${2:+$2 }" ] || { echo "      in the upper ranks: $got"; return 1; }
+}
+names() { grep '"type":"finding"' "$1" | grep -q "\"module\":\"$2\",\"file\""; }
+unnamed() { ! names "$@"; }
+at_most_possible() { ! grep -E '"rank":"(certain|likely)"' "$1" | grep -q "\"module\":\"$2\",\"file\""; }
+exits() { [ "$code" = "$1" ] || { echo "      exit code $code, not $1"; return 1; }; }
+parameter() { grep '"rank":"parameter"' "$1" | grep -q "\"module\":\"$2\",\"file\""; }
+
+tree_of() { # KEY: kernel_get's module tree
+	local t
+	for t in "$kdir/lib/modules/$kver" "$kdir/usr/lib/modules/$kver"; do
+		[ -d "$t/kernel" ] && { tree=$t; return 0; }
+	done
+	die "$kdir has no module tree"
+}
+
+# old_glue DIR: aes-arm-bs of 6.1 built for kernel $kver, in DIR.
+old_glue() {
+	local deb src=$cache/audit/aes-neonbs-6.1
+	headers_get || return 1
+	if [ ! -s "$src/.complete" ]; then
+		mkdir -p "$src"
+		deb=$(deb_get "$(dpkg --print-architecture)" linux-source-6.1) || return 1
+		# The archive has more behind it: what is wanted comes early.
+		dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-6.1.tar.xz' 2>/dev/null | xz -dc 2>/dev/null |
+			tar -x -C "$src" --strip-components=4 --occurrence=1 \
+				linux-source-6.1/arch/arm/crypto/aes-neonbs-{core.S,glue.c} linux-source-6.1/arch/arm/crypto/aes-cipher.h 2>/dev/null
+		[ -s "$src/aes-neonbs-glue.c" ] && [ -s "$src/aes-neonbs-core.S" ] || die "linux-source-6.1 has no aes-neonbs"
+		echo ok >"$src/.complete"
+	fi
+	mkdir -p "$1"
+	cp "$src"/aes-* "$1/"
+	[ -s "$1/aes-cipher.h" ] || echo >"$1/aes-cipher.h"
+	printf 'obj-m := aes-arm-bs.o\naes-arm-bs-y := aes-neonbs-core.o aes-neonbs-glue.o\n' >"$1/Kbuild"
+	kbuild "$1" >"$work/kbuild.log" 2>&1 || { tail -20 "$work/kbuild.log" >&2; die "6.1's aes-arm-bs does not build for $kver"; }
+}
+
+go build -o "$work/safeload" ./cmd/safeload || die "cmd/safeload does not build"
+mkdir "$work/modprobe.d"
+echo 'alias crypto-cbc(aes) aes_arm_bs' >"$work/modprobe.d/recursion.conf"
+
+kernel_get arm-6.1 || exit 1; tree_of
+audit "$work/arm61" "$tree"
+check "stock arm 6.1: aes_arm_bs at most possible" at_most_possible "$work/arm61" aes_arm_bs
+check "stock arm 6.1: nothing in the upper ranks" upper_is "$work/arm61" ""
+check "stock arm 6.1: exit code 0" exits 0
+check "stock arm 6.1: tcrypt is driven by its parameter" parameter "$work/arm61" tcrypt
+audit "$work/arm61alias" "$tree" -C "$work/modprobe.d"
+check "arm 6.1 with the alias: aes_arm_bs on top" first_is "$work/arm61alias" "aes_arm_bs certain crypto-cbc(aes)"
+check "arm 6.1 with the alias: exit code 3" exits 3
+audit "$work/again" "$tree" -C "$work/modprobe.d" --baseline "$work/arm61alias"
+check "arm 6.1 with the alias: known by a baseline, exit code 0" exits 0
+audit "$work/again" "$tree" -C "$work/modprobe.d" --baseline "$work/arm61"
+check "arm 6.1 with the alias: new to the stock tree's baseline" exits 3
+
+kernel_get arm-6.12 || exit 1; tree_of
+audit "$work/arm612" "$tree"
+check "stock arm 6.12: aes_arm_bs not named" unnamed "$work/arm612" aes_arm_bs
+check "stock arm 6.12: nothing in the upper ranks" upper_is "$work/arm612" ""
+if old_glue "$work/glue"; then
+	mkdir "$work/old" && cp -rs "$tree" "$work/old/" && rm -f "$work/old/$kver/kernel/arch/arm/crypto/"aes-arm-bs.ko* &&
+		cp "$work/glue/aes-arm-bs.ko" "$work/old/$kver/kernel/arch/arm/crypto/"
+	audit "$work/arm612old" "$work/old/$kver"
+	check "arm 6.12 with 6.1's aes-arm-bs: on top, by crypto-ecb(aes)" first_is "$work/arm612old" "aes_arm_bs likely crypto-ecb(aes)"
+	check "arm 6.12 with 6.1's aes-arm-bs: exit code 3" exits 3
+else
+	check "arm 6.12 with 6.1's aes-arm-bs: built" false
+fi
+
+for key in arm64-6.12 amd64-6.12; do
+	kernel_get "$key" || exit 1; tree_of
+	audit "$work/$key" "$tree"
+	check "stock $key: nothing in the upper ranks" upper_is "$work/$key" ""
+done
+if [ "${1:-}" = --all ]; then
+	for arch in arm64 amd64; do
+		kver=$(newest_kernel "$arch" 6.1 "$arch") || exit 1
+		kdir=$cache/audit/$arch-$kver
+		[ -e "$kdir/.complete" ] || { deb_unpack "$kdir" "$arch" "linux-image-$kver" && : >"$kdir/.complete"; } || exit 1
+		tree_of
+		audit "$work/$arch-6.1" "$tree"
+		check "stock $arch-6.1: nothing in the upper ranks" upper_is "$work/$arch-6.1" ""
+	done
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
