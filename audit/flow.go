@@ -65,7 +65,7 @@ type flow struct {
 	prunes  []prune
 	flags   flags
 	first   int64
-	table   bool               // a jump through a table was seen
+	table   *registers         // at the jumps through tables seen: what all agree on
 	undone  bool               // a way was left out that a loop can take
 	slots   map[[2]int64]value // of the stack, by pointer number and offset
 	stacks  int32

@@ -464,6 +464,10 @@ func (im *image) readParams() {
 				name = after
 			}
 			im.params = append(im.params, paramVar{name, arg.sec, arg.off, w})
+			ops, _ := im.pointer(int32(i), off+2*w)
+			if ops.sec != 0 || im.syms[ops.sym].name != "param_ops_string" {
+				continue
+			}
 			if buf, ok := im.pointer(arg.sec, arg.off+w); ok && buf.sec != 0 {
 				if n := im.bytesAt(arg); len(n) >= 4 {
 					im.params = append(im.params, paramVar{name, buf.sec, buf.off, int64(im.order.Uint32(n) & 0xffff)})
