@@ -25,5 +25,5 @@ import (
 
 func main() {
 	finit.SetUnpacker(unpacker)
-	syscall.Exit(modprobe.Main(modprobe.System(entry.Args(), syscall.Environ())))
+	syscall.Exit(modprobe.Main(modprobe.System(entry.Args(), entry.Environ())))
 }

@@ -10,3 +10,14 @@ import _ "unsafe" // for go:linkname
 //
 //go:linkname Args os.runtime_args
 func Args() []string
+
+//go:linkname runtimeEnvs syscall.runtime_envs
+func runtimeEnvs() []string
+
+// Environ returns the environment as the process was given it. That is what
+// os.Environ does, but for the map that it makes of the whole environment and
+// for what startHelper added.
+func Environ() []string {
+	env := runtimeEnvs()
+	return env[: len(env)-int(added) : len(env)-int(added)]
+}

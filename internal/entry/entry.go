@@ -14,5 +14,6 @@
 //
 //	-ldflags '-E safeload/internal/entry.start'
 //
+// or with startHelper instead of start, which presets GOMAXPROCS=1 as well.
 // Without the flag the program starts as any other.
 package entry

@@ -5,6 +5,10 @@
 DATA ·root+0(SB)/8, $0x2f
 GLOBL ·root(SB), RODATA|NOPTR, $8
 
+DATA ·single+0(SB)/8, $"GOMAXPRO"
+DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
+GLOBL ·single(SB), RODATA|NOPTR, $16
+
 #define SYS_open	2
 #define SYS_close	3
 #define O_PATH		0x200000
@@ -31,3 +35,30 @@ close:
 done:
 	MOVQ	R12, DX
 	JMP	_rt0_amd64_linux(SB)
+
+// Moves argc, argv and the environment down by two words, and puts single into
+// the gap before the environment's NULL, twice: SP stays aligned.
+TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	MOVQ	0(SP), CX
+	LEAQ	16(SP)(CX*8), DI
+find:
+	MOVQ	(DI), AX
+	ADDQ	$8, DI
+	TESTQ	AX, AX
+	JNE	find
+	SUBQ	$8, DI		// the NULL
+	MOVQ	SP, SI
+	SUBQ	$16, SP
+move:
+	CMPQ	SI, DI
+	JEQ	put
+	MOVQ	(SI), AX
+	MOVQ	AX, -16(SI)
+	ADDQ	$8, SI
+	JMP	move
+put:
+	MOVQ	$·single(SB), AX
+	MOVQ	AX, -16(DI)
+	MOVQ	AX, -8(DI)
+	MOVB	$2, ·added(SB)
+	JMP	·start(SB)

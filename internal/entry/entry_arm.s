@@ -5,6 +5,10 @@
 DATA ·root+0(SB)/4, $0x2f
 GLOBL ·root(SB), RODATA|NOPTR, $4
 
+DATA ·single+0(SB)/8, $"GOMAXPRO"
+DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
+GLOBL ·single(SB), RODATA|NOPTR, $16
+
 #define SYS_open	5
 #define SYS_close	6
 #define O_PATH		0x200000
@@ -26,3 +30,32 @@ close:
 	SWI	$0
 done:
 	B	_rt0_arm_linux(SB)
+
+// Moves argc, argv and the environment down by two words, and puts single into
+// the gap before the environment's NULL, twice: SP stays aligned.
+TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	MOVW	(R13), R0
+	ADD	$8, R13, R1
+	ADD	R0<<2, R1, R1
+find:
+	MOVW	(R1), R2
+	ADD	$4, R1
+	CMP	$0, R2
+	BNE	find
+	SUB	$4, R1		// the NULL
+	MOVW	R13, R3
+	SUB	$8, R13
+move:
+	CMP	R1, R3
+	BEQ	put
+	MOVW	(R3), R2
+	MOVW	R2, -8(R3)
+	ADD	$4, R3
+	B	move
+put:
+	MOVW	$·single(SB), R2
+	MOVW	R2, -8(R1)
+	MOVW	R2, -4(R1)
+	MOVW	$2, R2
+	MOVB	R2, ·added(SB)
+	B	·start(SB)

@@ -5,6 +5,10 @@
 DATA ·root+0(SB)/8, $0x2f
 GLOBL ·root(SB), RODATA|NOPTR, $8
 
+DATA ·single+0(SB)/8, $"GOMAXPRO"
+DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
+GLOBL ·single(SB), RODATA|NOPTR, $16
+
 #define SYS_openat	56
 #define SYS_close	57
 #define AT_FDCWD	-100
@@ -28,3 +32,31 @@ close:
 	SVC
 done:
 	B	_rt0_arm64_linux(SB)
+
+// Moves argc, argv and the environment down by two words, and puts single into
+// the gap before the environment's NULL, twice: SP stays aligned.
+TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	MOVD	(RSP), R0
+	ADD	$16, RSP, R1
+	ADD	R0<<3, R1, R1
+find:
+	MOVD	(R1), R2
+	ADD	$8, R1
+	CBNZ	R2, find
+	SUB	$8, R1		// the NULL
+	MOVD	RSP, R3
+	SUB	$16, RSP
+move:
+	CMP	R1, R3
+	BEQ	put
+	MOVD	(R3), R2
+	MOVD	R2, -16(R3)
+	ADD	$8, R3
+	B	move
+put:
+	MOVD	$·single(SB), R2
+	MOVD	R2, -16(R1)
+	MOVD	R2, -8(R1)
+	MOVD	$2, R2
+	MOVB	R2, ·added(SB)
+	B	·start(SB)

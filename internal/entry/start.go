@@ -8,3 +8,13 @@ package entry
 //
 //lint:ignore U1000 the linker's -E names it
 func start()
+
+// startHelper is start for a program that lives for a few milliseconds. It
+// adds single to the environment: the runtime then starts with one processor
+// and fewer threads, for about a tenth of such a program's CPU time. The
+// runtime reads GOMAXPROCS before any Go code runs, and nowhere else can it be
+// preset. One that the user set comes first and counts.
+func startHelper()
+
+// added is how many strings startHelper has put at the end of the environment.
+var added uint8
