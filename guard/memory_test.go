@@ -66,7 +66,7 @@ func TestAnnounced(t *testing.T) {
 	if _, ok := announced(p, cmd.Process.Pid, proc.File{Dev: 1, Ino: 1}); ok {
 		t.Error("another program was listened to")
 	}
-	s := look(p, nil, nil, false, nil)
+	s := (&observer{proc: p}).look(nil, false)
 	if got := s.entries[cmd.Process.Pid]; got == nil || got.token != e.token {
 		t.Errorf("not among the entries: %+v", got)
 	}

@@ -98,6 +98,7 @@ type snapshot struct {
 	entries map[int]*entry
 	coming  map[string]bool
 	now     int64
+	names   map[inode]string
 
 	// What the probe knows, when one runs.
 	probed bool
@@ -109,10 +110,25 @@ type snapshot struct {
 	busy  bool         // one of them was found at work
 }
 
-// look reads every task. What has ended meanwhile is left out.
-func look(p *proc.FS, sys *proc.FS, entries []entry, registered bool, probe Ancestry) *snapshot {
+// observer is what a system is looked at with.
+type observer struct {
+	proc, sys *proc.FS
+	probe     Ancestry
+	names     map[inode]string // of modules whose file was read before
+}
+
+type inode struct{ dev, ino uint64 }
+
+// look reads every task. What has ended meanwhile is left out. registered says
+// that the entries come from a registry that works.
+func (o *observer) look(entries []entry, registered bool) *snapshot {
+	p, sys := o.proc, o.sys
+	if o.names == nil {
+		o.names = make(map[inode]string)
+	}
 	s := &snapshot{
 		proc:    p,
+		names:   o.names,
 		tasks:   make(map[int]*task, 256),
 		workers: make(map[int]bool, 64),
 		kids:    make(map[int][]int, 64),
@@ -150,8 +166,8 @@ func look(p *proc.FS, sys *proc.FS, entries []entry, registered bool, probe Ance
 	for _, e := range s.entries {
 		isComing(e.module)
 	}
-	if probe != nil {
-		s.ask(probe)
+	if o.probe != nil {
+		s.ask(o.probe)
 	}
 	return s
 }
@@ -256,11 +272,15 @@ func (s *snapshot) identify(t *task) {
 		return
 	}
 	t.file = f
-	if name, ok := s.proc.FileName(t.pid, fd); ok {
-		t.module = name
-		return
+	id := inode{f.Dev, f.Ino}
+	name, known := s.names[id]
+	if !known {
+		if name, known = s.proc.FileName(t.pid, fd); !known {
+			name = proc.ModuleName(f.Path)
+		}
+		s.names[id] = name
 	}
-	t.module = proc.ModuleName(f.Path)
+	t.module = name
 }
 
 // owners are the threads whose init of a coming module may be running: one,

@@ -117,12 +117,13 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 	} else {
 		r.err = unix.ENOENT
 	}
+	eyes := &observer{proc: p, sys: sys, probe: probe}
 	take := func() *snapshot {
 		entries, err := r.read(p)
 		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {
 			sv.Faults = append(sv.Faults, "cannot read "+dir+": "+err.Error())
 		}
-		return look(p, sys, entries, err == nil, probe)
+		return eyes.look(entries, err == nil)
 	}
 	first := take()
 	before := first.system(best, nil)

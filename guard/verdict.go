@@ -41,6 +41,9 @@ const (
 // contend decides over a load whose module is coming. It returns Go, Refuse,
 // Done or Again.
 func (g *Guard) contend(l Load) (Verdict, *Refused) {
+	if unix.Geteuid() != 0 {
+		return Go, nil // the kernel refuses it at once, and says why
+	}
 	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
 	sweepAll()
 	c := &contest{g: g, l: l}
@@ -65,6 +68,7 @@ type contest struct {
 	g         *Guard
 	l         Load
 	proc, sys *proc.FS
+	eyes      observer
 	maps      *ancestry.Maps
 	quick     bool // look often: a decision is near
 
@@ -221,7 +225,8 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		entries = append(entries, entry{pid: c.g.self.pid, start: c.g.self.start, state: stateWait,
 			module: c.l.Module, path: c.l.Path, since: boottime(), token: c.g.token, parent: c.g.self.parent})
 	}
-	s := look(c.proc, c.sys, entries, err == nil, c.probe())
+	c.eyes.proc, c.eyes.sys, c.eyes.probe = c.proc, c.sys, c.probe()
+	s := c.eyes.look(entries, err == nil)
 	s.alias(c.l)
 	before := c.last
 	c.last = s

@@ -136,10 +136,11 @@ func (s *system) shoots(f func()) (before, now *snapshot) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(sys.Close)
-	before = look(p, sys, s.entries, true, nil)
+	eyes := &observer{proc: p, sys: sys}
+	before = eyes.look(s.entries, true)
 	before.system(patient, nil)
 	f()
-	return before, look(p, sys, s.entries, true, nil)
+	return before, eyes.look(s.entries, true)
 }
 
 func TestPollingCommand(t *testing.T) {
@@ -193,8 +194,9 @@ func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
 		s.t.Fatal(err)
 	}
 	defer sys.Close()
-	before := look(p, sys, s.entries, true, probe)
-	now := look(p, sys, s.entries, true, probe)
+	eyes := &observer{proc: p, sys: sys, probe: probe}
+	before := eyes.look(s.entries, true)
+	now := eyes.look(s.entries, true)
 	proof := now.system(exact, before).Stuck(graph.Certain)
 	guess := now.system(best, before).Stuck(graph.Likely)
 	id := graph.ID(self)
