@@ -32,3 +32,11 @@ extra_early_recursion() {
 		echo 'options slreq_h0 req=slreq_h0'
 	} >"$1/etc/modprobe.d/early.conf"
 }
+
+# extra_net: hundreds of modules that load without hardware: packet filters, schedulers, character sets.
+extra_net() {
+	local from=$pdir/lib/modules/$kver
+	(cd "$from" && find kernel/net kernel/fs/nls -path '*filter*' -name '*.ko' -o -path 'kernel/net/sched/*.ko' -o -path '*/nls/*.ko') |
+		sed 's|.*/||; s|\.ko$||' | sort -u | xargs -r bash -c "$(declare -f with_deps); pdir=$pdir kver=$kver; with_deps \"\$@\"" _ |
+		(cd "$from" && cpio -pdmL "$1/lib/modules/$kver") 2>/dev/null
+}
