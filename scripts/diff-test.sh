@@ -51,20 +51,14 @@ tree_get() {
 }
 
 tree_make() {
-	local top=$cache/trees/$deb_arch/$kver from=$kdir/lib/modules/$kver f
+	local top=$cache/trees/$deb_arch/$kver from=$kdir/lib/modules/$kver pattern
 	[ -e "$top/.complete" ] && return 0
 	say "diff-test: depmod for $kver ($deb_arch)"
 	rm -rf "$top"
 	mkdir -p "$tree"
-	(
-		cd "$from"
-		find . -name '*.ko*' -type f | while read -r f; do
-			[ "${f%.ko}" != "$f" ] && [ -e "$f.xz" ] && continue
-			mkdir -p "$tree/${f%/*}"
-			ln "$f" "$tree/$f"
-		done
-		cp modules.order modules.builtin modules.builtin.modinfo "$tree/"
-	)
+	[ -z "$(find "$from" -name '*.ko.xz' -print -quit)" ] && pattern='*.ko' || pattern='*.ko.xz'
+	(cd "$from" && find . -name "$pattern" | cpio -pdl --quiet "$tree")
+	cp "$from"/modules.{order,builtin,builtin.modinfo} "$tree/"
 	depmod -b "$top" "$kver"
 	: >"$top/.complete"
 }

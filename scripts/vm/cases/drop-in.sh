@@ -27,7 +27,7 @@ parameters_now() {
 
 # all DIR: everything with the programs of one of the two.
 all() {
-	n=0
+	n=0 t0=$(now)
 	while read -r m; do
 		case $((n % 3)) in
 		0) "$1/modprobe" "$m" >/dev/null 2>&1; rc=$? ;;
@@ -37,6 +37,7 @@ all() {
 		n=$((n + 1))
 		note load "$(printf %03d $n) $m $rc $(modules_now)"
 	done </tmp/dropin.mods
+	log "$n requests took $(seconds $(($(now) - t0))) s, of which much is md5sum"
 	sleep 1
 	loaded=$(grep -c . /proc/modules)
 	note loaded "$loaded"
