@@ -3,8 +3,6 @@
 package kmod
 
 import (
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/strerror"
@@ -148,7 +146,7 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 			return
 		}
 		for b := buf[:n]; len(b) > direntName; {
-			size := int(*(*uint16)(unsafe.Pointer(&b[direntReclen])))
+			size := int(b[direntReclen]) | int(b[direntReclen+1])<<8 // all supported machines are little-endian
 			if size < direntName || size > len(b) {
 				return
 			}

@@ -4,7 +4,6 @@ package modprobe
 
 import (
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -114,7 +113,7 @@ func (p *program) holders(m *kmod.Module) (list []*kmod.Module) {
 			return list
 		}
 		for b := buf[:n]; len(b) > 19; { // struct linux_dirent64
-			size := int(*(*uint16)(unsafe.Pointer(&b[16])))
+			size := int(b[16]) | int(b[17])<<8 // little-endian
 			if size <= 19 || size > len(b) {
 				return list
 			}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kmod_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"safeload/internal/kmodtest"
+	"safeload/kmod"
+)
+
+// tree is a module tree in a directory of its own.
+func tree(t *testing.T) string {
+	dir := t.TempDir()
+	(&kmodtest.Tree{
+		Modules: map[string][]string{"a": {"b", "c"}, "b": {"c"}, "c": nil, "d-e": nil, "f": nil},
+		Aliases: [][2]string{{"pci:*", "f"}, {"pci:v1*", "a"}, {"pci:v[12]d*", "d_e"}, {"fs_x", "nomodule"}},
+		Builtin: []string{"inside"},
+		Files:   map[string]string{"modules.softdep": "softdep b pre: d-e\n"},
+	}).Write(t, dir)
+	return dir
+}
+
+func config(t *testing.T, files map[string]string) string {
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func names(list []*kmod.Module) string {
+	var s []string
+	for _, m := range list {
+		s = append(s, m.Name)
+	}
+	return strings.Join(s, " ")
+}
+
+func TestLookup(t *testing.T) {
+	conf := config(t, map[string]string{"x.conf": "alias my-* a\nalias my-x f\ninstall only-cmd true\n"})
+	c := kmod.New(kmod.Options{Dir: tree(t), ConfigPaths: []string{conf}})
+	for name, want := range map[string]string{
+		"a":        "a",
+		"d-e":      "d_e",
+		"d_e":      "d_e",
+		"my-x":     "a f",
+		"my_y":     "a",
+		"pci:v1d2": "f a d_e",
+		"pci:v2d":  "f d_e",
+		"pci:":     "f",
+		"only-cmd": "only_cmd",
+		"inside":   "inside",
+		"fs-x":     "nomodule",
+		"nonesuch": "",
+		"symbol:x": "",
+		"":         "",
+		"../a":     "",
+	} {
+		list, err := c.Lookup(name)
+		if got := names(list); err != nil || got != want {
+			t.Errorf("Lookup(%q) = %q, %v, want %q", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"[", "a]", "[" + strings.Repeat("x", 4095), "[" + strings.Repeat("x", 4095) + "]"} {
+		if list, err := c.Lookup(name); err == nil {
+			t.Errorf("Lookup(%.10q…) = %q and no error", name, names(list))
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	dir := tree(t)
+	conf := config(t, map[string]string{
+		"1.conf": "options a x=1\ninstall c echo c\noptions b\ty=\t2\nsoftdep f post: c pre: d-e\ninstall f echo f\n",
+		"2.conf": "options a x=2\noptions alias-a z=3\nalias alias-a a\nsoftdep f pre: a\n",
+	})
+	c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{conf}})
+	for name, want := range map[string]string{
+		"a":       "c:echo c()! d_e()  b(y= 2 )! a(x=1 x=2 more)!",
+		"alias-a": "c:echo c()! d_e()  b(y= 2 )! a(x=1 x=2 z=3 more)!",
+		"f":       "d_e() f(more)! c:echo c()",
+	} {
+		list, err := c.Lookup(name)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("Lookup(%s) = %q, %v", name, names(list), err)
+		}
+		var got []string
+		for _, s := range list[0].Plan(false, "more") {
+			text := s.Module.Name
+			if s.HasCommand {
+				text += ":" + s.Command
+			}
+			text += "(" + s.Options + ")"
+			if s.Required {
+				text += "!"
+			}
+			got = append(got, text)
+		}
+		if g, w := strings.Join(strings.Fields(strings.Join(got, " ")), " "), strings.Join(strings.Fields(want), " "); g != w {
+			t.Errorf("plan for %s:\n got %s\nwant %s", name, g, w)
+		}
+		c.Forget()
+	}
+}
+
+func TestMasking(t *testing.T) {
+	first := config(t, map[string]string{"a.conf": "", "c.conf": "alias x first\n", "ignored": "alias x ignored\n", ".h.conf": "alias x hidden\n"})
+	second := config(t, map[string]string{"a.conf": "alias x masked\n", "b.conf": "alias x second\n"})
+	single := filepath.Join(config(t, map[string]string{"bb": "alias x single\nbad line\n"}), "bb")
+	var log []string
+	c := kmod.New(kmod.Options{Dir: tree(t), ConfigPaths: []string{first, second, single, "/nonesuch"},
+		Log: func(level int, _, msg string) {
+			if level <= kmod.LogErr {
+				log = append(log, msg)
+			}
+		}})
+	var got []string
+	for _, a := range c.Config.Aliases {
+		got = append(got, a.Value)
+	}
+	if g := strings.Join(got, " "); g != "second single first" {
+		t.Errorf("aliases in the order %q", g)
+	}
+	if len(log) != 1 || !strings.HasSuffix(log[0], "bb line 2: ignoring bad line starting with 'bad'\n") {
+		t.Errorf("messages: %q", log)
+	}
+}
+
+// TestDamaged cuts and spoils indexes: fewer answers, no fault.
+func TestDamaged(t *testing.T) {
+	dir := tree(t)
+	good, err := os.ReadFile(filepath.Join(dir, "modules.dep.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"empty": nil, "short": good[:11], "header": good[:12], "half": good[:len(good)/2],
+		"magic":   append([]byte("nonsense"), good[8:]...),
+		"missing": nil,
+	} {
+		path := filepath.Join(dir, "modules.dep.bin")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if name == "missing" {
+			os.Remove(path)
+		}
+		c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{"/nonesuch"}})
+		if list, err := c.Lookup("zz"); err != nil || list != nil {
+			t.Errorf("%s: %q, %v", name, names(list), err)
+		}
+		if list, _ := c.Lookup("inside"); names(list) != "inside" {
+			t.Errorf("%s: the other indexes are not used: %q", name, names(list))
+		}
+	}
+}
+
+// TestMissingDependency is a modules.dep that names files that are gone.
+func TestMissingDependency(t *testing.T) {
+	dir := tree(t)
+	if err := os.Remove(filepath.Join(dir, "kernel/b.ko")); err != nil {
+		t.Fatal(err)
+	}
+	c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{"/nonesuch"}})
+	list, err := c.Lookup("a")
+	if err != nil || len(list) != 1 || list[0].Deps() != nil || list[0].Path() != dir+"/kernel/a.ko" {
+		t.Errorf("%v %v", names(list), err)
+	}
+}
