@@ -12,7 +12,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt_env() { export APT_CONFIG=$cache/apt/$1/etc/apt.conf; }
 
 apt_sources() {
-	local backports
+
 	apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' |
 		awk -F'|' -v opt="[signed-by=$keyring]" '
 			$1 == "Debian" && !seen[$0]++ {

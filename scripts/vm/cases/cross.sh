@@ -26,7 +26,7 @@ check() {
 		  echo "options slreq_y1 req=slreq_y0 delay_ms=$(random 120)"; } | conf cross
 		dmesg -c >/dev/null
 		/safe/modprobe slreq_y0 >/tmp/cross.a 2>&1 & _a=$!
-		usleep $(random 60000)
+		usleep "$(random 60000)"
 		/safe/modprobe slreq_y1 >/tmp/cross.b 2>&1 & _b=$!
 		_t=$(now)
 		wait $_a; _ra=$?
