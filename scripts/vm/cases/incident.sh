@@ -24,7 +24,7 @@ control() {
 }
 
 # crypto DRIVER FIELD: a field of /proc/crypto.
-crypto() { awk -v d="$1" -v f="$2" '/^driver/ {on = $3 == d} on && $1 == f {print $3}' /proc/crypto; }
+crypto() { awk -v d="$1" -v f="$2" '/^driver/ {on = $3 == d} on && $1 == f {print $3}' /proc/crypto | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
 check() {
 	want "nothing is loaded yet" is aes_arm_bs absent
@@ -37,7 +37,11 @@ check() {
 	want "the module is live" is aes_arm_bs live
 	want "cbc-aes-neonbs passed its self-test" [ "$(crypto cbc-aes-neonbs selftest)" = passed ]
 	want "an encryption through it gives the published answer" /t/vmtool algkat cbc-aes-neonbs
-	want "the better fallback aes-arm is loaded: only the recursive request was refused" is aes_arm live
+	# 6.1 finds aes-generic and asks for no other cipher.
+	case $kver in
+	6.1.*) ;;
+	*) want "the better fallback aes-arm is loaded: only the recursive request was refused" is aes_arm live ;;
+	esac
 	want "a refusal is on record" has "$(kmsg)" "safeload: refused.*aes_arm_bs"
 	grep 'safeload:' "$(kmsg)" | sed 's/^/#L# incident: /'
 }
