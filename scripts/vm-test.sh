@@ -22,6 +22,7 @@ usage() {
 		  --json FILE            also write the report there, one JSON object a line
 		  --keep DIR             keep the guests' logs there
 		  --quick                only the cases marked quick
+		  --full                 storms, kills and crossing tasks at full scale (much longer)
 		  -h, --help             this text
 
 		Exit status: 0 all passed, 1 something failed, 2 usage. The last line reads "N passed, N failed".
@@ -37,7 +38,7 @@ usage() {
 . "$vm_dir/extra.sh"
 . "$vm_dir/report.sh"
 
-arch='' want_series='' only='' own_image='' own_modules='' own_headers='' shell='' dist='' json='' keep='' quick='' list='' demo=''
+arch='' want_series='' only='' own_image='' own_modules='' own_headers='' shell='' dist='' json='' keep='' quick='' full='' list='' demo=''
 need() { [ $# -ge 2 ] || { usage >&2; exit 2; }; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -52,6 +53,7 @@ while [ $# -gt 0 ]; do
 	--keep) need "$@"; keep=$2; shift ;;
 	--shell) shell=yes ;;
 	--quick) quick=yes ;;
+	--full) full=full ;;
 	--list) list=yes ;;
 	demo) demo=yes ;;
 	-h | --help) usage; exit 0 ;;

@@ -39,18 +39,20 @@ boot() {
 		for p in check control stock; do
 			case $mode-$p in safe-check | stock-control | stock-stock) grep -q "^$p()" "$c" && expected+=("$name|$p") ;; esac
 		done
-		limit=$((limit + $(header limit "$c" | grep -x '[0-9]*' || echo 60)))
+		p=$(header limit "$c")
+		[ -z "$full" ] || [ -z "$(header limit-full "$c")" ] || p=$(header limit-full "$c")
+		limit=$((limit + ${p:-60}))
 	done
 	append=$(for c; do header append "$c"; done | sort -u | tr '\n' ' ')
 	export append
 	local still=no
 	for c; do [ "$(header stands-still "$c")" != "$mode" ] || still=yes; done
 	# Long enough for the kernel to start and then to stand still for 30 s and more.
-	[ $still = no ] || limit=150 append="$append loglevel=7"
+	[ $still = no ] || limit=100 append="$append loglevel=7"
 	image_make "$dir" "$@" || { boot_failed "$dir" "$mode" "no image could be made" "${expected[@]}"; return; }
 	slot_take
 	t0=$SECONDS
-	qemu_run "$dir" "$limit" "$mode" >"$dir/qemu.log" 2>&1 || status=$?
+	qemu_run "$dir" "$limit" "$mode" "${full:-ci}" >"$dir/qemu.log" 2>&1 || status=$?
 	exec {slot_fd}>&-
 	rm -f "$dir/initrd"
 	say "$(printf '%-11s %-10s %-6s %3d s' "$key" "$group" "$mode" $((SECONDS - t0)))"
@@ -81,7 +83,7 @@ stood_still() {
 	at=$(grep -a 'slreq_h0: init' "$dir/log.txt" | sed -n '1s/.*\[ *\([0-9]*\)\..*/\1/p')
 	if [ "$status" != 124 ] || grep -qa '^#E#' "$dir/log.txt"; then text="the guest was expected to stand still before /init, but went on"
 	elif [ -z "$at" ]; then text="the module's init was not seen to begin"
-	elif [ "$at" -gt 100 ]; then text="the module's init began so late ($at s) that 30 s were not seen"
+	elif [ "$at" -gt 60 ]; then text="the module's init began so late ($at s) that 30 s were not seen"
 	else v=pass text="kmod: the boot stood still from $at s on, for more than 30 s, and never came to /init"; fi
 	for c; do echo "$key|$c|$v|$at|$text|$dir/log.txt"; done >"$dir/results"
 }

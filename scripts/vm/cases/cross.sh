@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: two tasks crossing, 200 times with random delays: A's init asks for B, B's for A; exactly one is refused
+# what: two tasks crossing, 200 times (40 without --full) with random delays: A's init asks for B, B's for A; exactly one is refused
 # kernels: arm-6.12 arm64-* amd64-*
-# boot: cross
-# limit: 600
+# boot: stress
+# limit: 150
+# limit-full: 900
 # copies: y0 y1
 control() {
 	{ echo "options slreq_y0 req=slreq_y1 delay_ms=500"; echo "options slreq_y1 req=slreq_y0 delay_ms=500"; } | conf cross
@@ -18,9 +19,10 @@ random() { echo $(($(od -An -N2 -tu2 /dev/urandom) % $1)); }
 
 check() {
 	rounds=0 wrong=0 not_one=0 slow=0
-	# The last rounds are given up rather than the whole case, should the machine be slow; fewer than 200 is a failure.
-	stop=$(($(now) + 58000))
-	while [ $rounds -lt 200 ] && [ "$(now)" -lt $stop ]; do
+	# The last rounds are given up rather than the whole case, should the machine be slow; fewer than all is a failure.
+	total=$(by_scale 40 200)
+	stop=$(($(now) + $(by_scale 140 880) * 100))
+	while [ $rounds -lt "$total" ] && [ "$(now)" -lt $stop ]; do
 		rounds=$((rounds + 1))
 		{ echo "options slreq_y0 req=slreq_y1 delay_ms=$(random 120)"
 		  echo "options slreq_y1 req=slreq_y0 delay_ms=$(random 120)"; } | conf cross
@@ -38,7 +40,7 @@ check() {
 		if is slreq_y0 live && is slreq_y1 live; then :; else wrong=$((wrong + 1)); log "cross: round $rounds: y0 $(state slreq_y0), y1 $(state slreq_y1), exits $_ra $_rb: $(cat /tmp/cross.a /tmp/cross.b)"; fi
 		unload slreq_y0 slreq_y1
 	done
-	want "200 rounds (got $rounds)" [ $rounds = 200 ]
+	want "$total rounds (got $rounds)" [ $rounds = "$total" ]
 	want "both modules live after each ($wrong not)" [ $wrong = 0 ]
 	want "exactly one refusal in each ($not_one not)" [ $not_one = 0 ]
 	want "none waited for patience ($slow did)" [ $slow = 0 ]

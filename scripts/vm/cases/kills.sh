@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: SIGKILL at random moments, 300 times, of loads that wait, load or recur: nobody hangs, nothing stale stays
+# what: SIGKILL at random moments, 300 times (50 without --full), of loads that wait, load or recur: nobody hangs, nothing stale stays
 # kernels: arm-6.12 arm64-* amd64-*
-# boot: kills
-# limit: 900
+# boot: stress
+# limit: 180
+# limit-full: 1200
 # copies: v0 v1
 setup() {
 	{
@@ -16,10 +17,10 @@ entries() { find /run/safeload -type f -name '[0-9]*.[0-9]*' 2>/dev/null | wc -l
 groups() { find /sys/fs/cgroup/safeload -mindepth 1 -type d 2>/dev/null | wc -l; }
 
 check() {
-	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds 300 -limit 840
-	finish kills 880
+	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds "$(by_scale 50 300)" -limit "$(by_scale 140 1000)"
+	finish kills "$(by_scale 150 1050)"
 	sed 's/^/#L# kills: /' "$out"
-	want "300 kills, and all was right after each" [ "$rc" = 0 ]
+	want "that many kills, and all was right after each" [ "$rc" = 0 ]
 	# One load with company, which is when the guard looks, sweeps what the dead left.
 	start kills-1 /safe/modprobe slreq_v1
 	finish kills-1 30

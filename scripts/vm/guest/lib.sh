@@ -79,6 +79,9 @@ gotest() {
 # kmsg_mark and kmsg: what the kernel's log got since the mark, in a file.
 kmsg_mark() { marked=$(dmesg | wc -l); }
 kmsg() { dmesg | tail -n "+$((marked + 1))" >/tmp/kmsg.$$; echo /tmp/kmsg.$$; }
+# by_scale CI FULL: the one or the other, as vm-test.sh was called without or with --full.
+by_scale() { if [ "$scale" = full ]; then echo "$2"; else echo "$1"; fi; }
+
 # proven: no refusal since the mark was made on suspicion, after patience.
 proven() { lacks "$(kmsg)" "suspected"; }
 
@@ -115,6 +118,8 @@ explain() {
 # one FUNCTION: runs a function of the case in $case, within the case's time limit.
 one() {
 	_limit=$(sed -n 's/^# limit: *//p' "$cases/$case.sh")
+	_full=$(sed -n 's/^# limit-full: *//p' "$cases/$case.sh")
+	[ "$scale" != full ] || _limit=${_full:-$_limit}
 	_t0=$(now)
 	: >/tmp/verdict
 	(
