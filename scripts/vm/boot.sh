@@ -48,7 +48,7 @@ boot() {
 	local still=no
 	for c; do [ "$(header stands-still "$c")" != "$mode" ] || still=yes; done
 	# Long enough for the kernel to start and then to stand still for 30 s and more.
-	[ $still = no ] || limit=100 append="$append loglevel=7"
+	[ $still = no ] || limit=100
 	image_make "$dir" "$@" || { boot_failed "$dir" "$mode" "no image could be made" "${expected[@]}"; return; }
 	slot_take
 	t0=$SECONDS

@@ -6,6 +6,7 @@
 # limit: 60
 # copies: h0
 # extra: early_recursion
+# append: loglevel=7
 # stands-still: stock
 #
 # The kernel's own late request for crypto-hmac(sha256) or crypto-cbc(aes), by an alias, loads a module that
