@@ -92,7 +92,7 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+
-		"modprobe has kmod's.\n")
+		"kmod's programs have kmod's.\n")
 }
 
 // usageError prints how the command is called and returns exitUsage.
