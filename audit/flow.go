@@ -224,6 +224,23 @@ func (f *flow) step1(int64) int64 {
 	return 1
 }
 
+// inlineTable follows the addresses behind a jump of A32 through a table,
+// "ldrls pc, [pc, rN, lsl #2]; b default; .word …", if that is what it is.
+func (f *flow) inlineTable(pos, end int64) (ok bool) {
+	if f.im.machine != elf.EM_ARM {
+		return false
+	}
+	for at := pos + 8; at < end; at += 4 {
+		p, is := f.im.pointer(f.sec, at)
+		if !is || p.sec != f.sec || p.off < f.first || p.off >= end {
+			break
+		}
+		f.branchTo(p.off, pos)
+		ok = true
+	}
+	return ok
+}
+
 // tableJump notes what is known at a jump through a table.
 func (f *flow) tableJump() {
 	if f.table == nil {
@@ -390,7 +407,7 @@ func (f *flow) get(r uint8) value {
 // step does one instruction and reports whether the next one follows it.
 func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 	im := f.im
-	if in.Table {
+	if in.Table && !f.inlineTable(pos, end) {
 		f.tableJump()
 	}
 	if in.Cond && in.Kind != isa.CondJump {

@@ -479,12 +479,17 @@ func (im *image) readParams() {
 
 // param names the module parameter whose value lies at a place.
 func (im *image) param(sec int32, off int64) (string, bool) {
-	for _, p := range im.params {
-		if p.sec == sec && off >= p.off && off < p.off+p.size {
-			return p.name, true
+	best := -1
+	for i, p := range im.params {
+		// Of two the nearer: a small number is taken to be as wide as a pointer.
+		if p.sec == sec && off >= p.off && off < p.off+p.size && (best < 0 || p.off > im.params[best].off) {
+			best = i
 		}
 	}
-	return "", false
+	if best < 0 {
+		return "", false
+	}
+	return im.params[best].name, true
 }
 
 var errTooLong = errors.New("more than the limit when decompressed")

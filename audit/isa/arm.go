@@ -85,12 +85,11 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 			in.Kind, in.Clobbers = Other, mask(rn)
 		}
 	case op&0x0c000000 == 0x04000000: // other loads and stores, media
-		in.Clobbers = mask(rn)
+		if op&0x01200000 != 0x01000000 || op&0x02000010 == 0x02000010 { // not offset without write back
+			in.Clobbers = mask(rn)
+		}
 		if op&(1<<20) != 0 || op&0x02000010 == 0x02000010 {
 			in.Clobbers |= mask(rd)
-		}
-		if op&0x01200000 == 0x01000000 && op&0x02000010 != 0x02000010 { // offset, no write back
-			in.Clobbers &^= mask(rn)
 		}
 	case op&0x0e000000 == 0x08000000: // LDM, STM
 		if op&(1<<20) != 0 {
