@@ -236,6 +236,19 @@ func TestVerdicts(t *testing.T) {
 			s.load(100, 50, 500, "a", request)
 			s.waits(200, s.helperOf(200), 490, "a")
 		}, want: map[int]verdict{200: {}}},
+		"helper older than the load of an older process": {make: func(s *system) {
+			s.coming("a")
+			s.load(100, 50, 500, "a", request)
+			s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 600 * tick, token: newToken()})
+			s.waits(200, s.helperOf(200), 550, "a")
+		}, want: map[int]verdict{200: {}}},
+		"the helper above the load is not its own": {make: func(s *system) {
+			s.coming("a")
+			s.task(150, s.helperOf(150), 'R', plain, 490, "", "running\n")
+			s.load(151, 150, 500, "a", request)
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.waits(200, s.helperOf(200), 510, "a")
+		}, want: map[int]verdict{200: {true, true}}},
 		"helper that nobody waits for (UMH_NO_WAIT)": {make: func(s *system) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", request)
