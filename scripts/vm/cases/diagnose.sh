@@ -70,5 +70,16 @@ check() {
 	run 20 /safe/safeload diagnose
 	want "healthy again" [ "$rc" = 0 ]
 	helper /safe/modprobe
+
+	unload slreq_ds
+	start slow /safe/modprobe slreq_ds
+	wait_for 10 is slreq_ds coming
+	run 20 /safe/safeload status
+	sed 's/^/#L# /' "$out"
+	want "status lists the load" has "$out" "loads slreq_ds (coming)"
+	want "status names its token" has "$out" "token [0-9a-f]*"
+	run 20 /safe/safeload status --json
+	want "status as JSON" has "$out" '"type":"verdicts"'
+	finish slow 20
 	unload slreq_ds slreq_d0 slreq_d1 slreq_dk
 }
