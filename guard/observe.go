@@ -106,6 +106,8 @@ type snapshot struct {
 	acts   map[int]int  // requesting kernel thread -> the thread whose init has it do so
 	sure   map[int]bool // owners whose wait for such a thread rests on the probe
 
+	mayHelp map[int][]*task // candidates, by requester
+
 	polls map[int]bool // tasks of commands that may ask again and again
 	busy  bool         // one of them was found at work
 }
@@ -135,6 +137,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		entries: make(map[int]*entry, len(entries)),
 		coming:  make(map[string]bool),
 		polls:   make(map[int]bool),
+		mayHelp: make(map[int][]*task),
 		now:     boottime(),
 	}
 	for i := range entries {

@@ -12,6 +12,9 @@ import (
 
 // candidates are the helpers that may be the one a requester waits for.
 func (s *snapshot) candidates(r *task, helpers []*task) []*task {
+	if all, had := s.mayHelp[r.TID]; had {
+		return all
+	}
 	var all []*task
 	for _, h := range helpers {
 		if _, others := s.asked[h.pid]; others {
@@ -26,6 +29,7 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 		}
 		all = append(all, h)
 	}
+	s.mayHelp[r.TID] = all
 	return all
 }
 
