@@ -4,6 +4,7 @@ package kmod
 
 import (
 	"safeload/internal/strerror"
+	"strconv"
 )
 
 // Options say which tree and configuration to use.
@@ -89,11 +90,11 @@ func (c *Context) index(kind indexKind) *Index {
 	if bad, ok := err.(*BadIndexError); ok {
 		switch bad.What {
 		case "magic":
-			c.Log(LogErr, "index_mm_open", "magic check fail: "+hex(uint64(bad.Got))+
-				" instead of "+hex(uint64(bad.Want))+"\n")
+			c.Log(LogErr, "index_mm_open", "magic check fail: "+strconv.FormatUint(uint64(bad.Got), 16)+
+				" instead of "+strconv.FormatUint(uint64(bad.Want), 16)+"\n")
 		case "version":
-			c.Log(LogErr, "index_mm_open", "major version check fail: "+itoa(int(bad.Got))+
-				" instead of "+itoa(int(bad.Want))+"\n")
+			c.Log(LogErr, "index_mm_open", "major version check fail: "+strconv.Itoa(int(bad.Got))+
+				" instead of "+strconv.Itoa(int(bad.Want))+"\n")
 		}
 	}
 	return nil
@@ -118,16 +119,3 @@ func (c *Context) DumpAliases(f func(key []byte, module string)) {
 
 // text is strerror(3) of an error that is an errno.
 func text(err error) string { return strerror.Text(Errno(err)) }
-
-func hex(n uint64) string {
-	const digits = "0123456789abcdef"
-	var b [16]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = digits[n&15]
-		if n >>= 4; n == 0 {
-			return string(b[i:])
-		}
-	}
-}

@@ -2,6 +2,8 @@
 
 package kmod
 
+import "strconv"
+
 // lineReader splits a file of modprobe.d into logical lines as libkmod's
 // freadline_wrapped does: a backslash before the end of the line joins it with
 // the next one, and before anything else it is dropped.
@@ -116,7 +118,7 @@ func (c *Config) parse(path string, data []byte, log LogFunc) {
 		}
 		if !c.directive(cmd, rest) {
 			log(LogErr, "kmod_config_parse",
-				path+" line "+itoa(r.lines)+": ignoring bad line starting with '"+cmd+"'\n")
+				path+" line "+strconv.Itoa(r.lines)+": ignoring bad line starting with '"+cmd+"'\n")
 		}
 	}
 }
@@ -237,17 +239,4 @@ func depWords(text string, f func(string)) {
 	if !wasSpace {
 		f(text[p:])
 	}
-}
-
-func itoa(n int) string {
-	if n == 0 {
-		return "0"
-	}
-	var b [20]byte
-	i := len(b)
-	for ; n > 0; n /= 10 {
-		i--
-		b[i] = byte('0' + n%10)
-	}
-	return string(b[i:])
 }

@@ -3,6 +3,7 @@
 package modprobe
 
 import (
+	"strconv"
 	"syscall"
 
 	"safeload/internal/strerror"
@@ -192,7 +193,7 @@ func (p *program) installCommand(m *kmod.Module, command string) error {
 	}
 	if code := exitStatusOf(status); code != 0 {
 		p.log.lib(kmod.LogErr, "command_do", "Error running install command '"+command+
-			"' for module "+m.Name+": retcode "+itoa(code)+"\n")
+			"' for module "+m.Name+": retcode "+strconv.Itoa(code)+"\n")
 		return syscall.EINVAL
 	}
 	return nil

@@ -4,6 +4,7 @@ package modprobe
 
 import (
 	"golang.org/x/sys/unix"
+	"strconv"
 
 	"safeload/internal/strerror"
 	"safeload/kmod"
@@ -48,7 +49,7 @@ func (p *program) lsmod() bool {
 		if errno != 0 {
 			used = -int(errno)
 		}
-		p.out.print(pad(m.Name, 19, false), " ", pad(p.coreSize(m, size), 8, true), "  ", itoa(used))
+		p.out.print(pad(m.Name, 19, false), " ", pad(p.coreSize(m, size), 8, true), "  ", strconv.Itoa(used))
 		sep := " "
 		for _, h := range p.holders(m) {
 			p.out.print(sep, h.Name)
@@ -67,7 +68,7 @@ func (p *program) coreSize(m *kmod.Module, fallback string) string {
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
-		return itoa(-int(errnoOf(err)))
+		return strconv.Itoa(-int(errnoOf(err)))
 	}
 	var buf [31]byte
 	n, opened, err := readSmall(dir+"/coresize", buf[:])
@@ -75,7 +76,7 @@ func (p *program) coreSize(m *kmod.Module, fallback string) string {
 		return fallback
 	}
 	if size, ok := parseLong(string(buf[:n])); err == nil && ok {
-		return itoa(size)
+		return strconv.Itoa(size)
 	}
 	p.log.lib(kmod.LogErr, "kmod_module_get_size", "failed to read coresize from "+dir+"\n")
 	return "0"

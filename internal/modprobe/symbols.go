@@ -3,6 +3,7 @@
 package modprobe
 
 import (
+	"strconv"
 	"syscall"
 
 	"safeload/internal/strerror"
@@ -47,24 +48,11 @@ func (p *program) printSymbols(what string, m *kmod.Module, list []modfile.Symbo
 		return err
 	}
 	for _, s := range list {
-		crc := hex(s.CRC)
+		crc := strconv.FormatUint(s.CRC, 16)
 		for len(crc) < 8 {
 			crc = "0" + crc
 		}
 		p.out.print("0x", crc, "\t", s.Name, "\n")
 	}
 	return nil
-}
-
-func hex(n uint64) string {
-	const digits = "0123456789abcdef"
-	var b [16]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = digits[n&15]
-		if n >>= 4; n == 0 {
-			return string(b[i:])
-		}
-	}
 }

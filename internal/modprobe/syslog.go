@@ -3,6 +3,7 @@
 package modprobe
 
 import (
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,7 @@ func (s *syslogger) send(level int, msg []byte) {
 		body = append(body, c)
 	}
 	body = append(body, '\n')
-	line := append([]byte("<"+itoa(facilityDaemon|level)+">"+head), body...)
+	line := append([]byte("<"+strconv.Itoa(facilityDaemon|level)+">"+head), body...)
 	if s.write(line) {
 		return
 	}
@@ -67,19 +68,4 @@ func (s *syslogger) write(line []byte) bool {
 func stderrUsable() bool {
 	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
 	return err == nil && flags&unix.O_PATH == 0
-}
-
-func itoa(n int) string {
-	if n < 0 {
-		return "-" + itoa(-n)
-	}
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return string(b[i:])
-		}
-	}
 }

@@ -2,6 +2,8 @@
 
 package modfile
 
+import "strconv"
+
 // Signature is what is appended to a signed module: struct module_signature of
 // the kernel's include/linux/module_signature.h, and what that describes.
 type Signature struct {
@@ -265,19 +267,7 @@ func dotted(oid []byte) string {
 			n -= top * 40
 			first = false
 		}
-		out = append(append(out, '.'), decimal(n)...)
+		out = append(append(out, '.'), strconv.FormatUint(n, 10)...)
 	}
 	return string(out)
-}
-
-func decimal(n uint64) string {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return string(b[i:])
-		}
-	}
 }
