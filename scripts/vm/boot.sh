@@ -22,9 +22,18 @@ slot_take() {
 qemu_run() {
 	local dir=$1 limit=$2; shift 2
 	"machine_$go_arch"
-	timeout --kill-after=10 "$limit" "${qemu[@]}" -m "${VM_MEMORY:-768}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none \
-		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd" \
-		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*"
+	local command=("${qemu[@]}" -m "${VM_MEMORY:-768}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none
+		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd"
+		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*")
+	if [ "$1" = shell ]; then
+		timeout --foreground "$limit" "${command[@]}"
+		return
+	fi
+	timeout --kill-after=10 "$limit" "${command[@]}" &
+	# Whoever ends this script ends the guest, too.
+	trap 'kill "$guest" 2>/dev/null; exit 143' TERM
+	guest=$!
+	wait "$guest"
 }
 
 # boot GROUP MODE CASE-FILE...: one boot, in a directory of its own; its verdicts go to results.
