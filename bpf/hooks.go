@@ -77,7 +77,9 @@ var hooks = []hook{
 		without: "requests by work items of an init"},
 	{prog: probeProgWorkDelayed, at: kprobe, symbols: []string{"queue_delayed_work_on"},
 		without: "requests by delayed work of an init"},
-
-	// Attached only where a wait by inode cannot be left.
-	{prog: probeProgOpenFile, at: kprobe, symbols: []string{"security_file_open"}, without: "the open before a wait that no signal ends"},
 }
+
+// openHook acts before a wait that no signal ends. It runs at every open, so it
+// is only loaded on a kernel that was seen to have such waits.
+var openHook = hook{prog: probeProgOpenFile, at: kprobe, symbols: []string{"security_file_open"},
+	without: "the open before a wait that no signal ends"}

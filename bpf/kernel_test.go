@@ -97,7 +97,7 @@ func TestHooksHavePrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	hooked := make(map[string]bool)
-	for _, h := range hooks {
+	for _, h := range append([]hook{openHook}, hooks...) {
 		hooked[h.prog] = true
 		if spec.Programs[h.prog] == nil {
 			t.Errorf("no program %s", h.prog)

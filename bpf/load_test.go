@@ -43,3 +43,33 @@ func TestVerifier(t *testing.T) {
 		})
 	}
 }
+
+// The program that joins later must take the maps of the others.
+func TestOpenHookSharesMaps(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("loading BPF programs needs root (CAP_BPF and CAP_PERFMON)")
+	}
+	spec, err := loadProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range spec.Programs {
+		if name != probeProgTaskFork {
+			delete(spec.Programs, name)
+		}
+	}
+	p := &Probe{}
+	p.coll, err = ebpf.NewCollection(spec)
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {
+		t.Skipf("this kernel does not let us load a tracepoint program: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	// Loads with the shared maps; attaching needs kprobes, which may be absent.
+	err = p.attachOpen(map[string]string{})
+	if err == nil || err.Error() != "no "+openHook.String() {
+		t.Errorf("attachOpen without the function: %v", err)
+	}
+}

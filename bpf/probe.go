@@ -149,6 +149,7 @@ func refused(err error) error {
 // choose drops the programs that have no place on this kernel and sets the
 // offsets of the others.
 func (p *Probe) choose(spec *ebpf.CollectionSpec, tracefs string, symbols map[string]string) ([]hook, error) {
+	delete(spec.Programs, openHook.prog)
 	var use []hook
 	var lacking []string
 	for _, h := range hooks {
@@ -205,7 +206,7 @@ func (h *hook) String() string {
 }
 
 func allSymbols() []string {
-	var all []string
+	all := append([]string(nil), openHook.symbols...)
 	for _, h := range hooks {
 		if h.at != tracepoint {
 			all = append(all, h.symbols...)

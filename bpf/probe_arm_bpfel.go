@@ -32,6 +32,7 @@ const (
 	probeMapSelfcheck       = "selfcheck"
 	probeMapSubs            = "subs"
 	probeMapTasks           = "tasks"
+	probeMapWalks           = "walks"
 	probeMapWorking         = "working"
 	probeMapWorks           = "works"
 	probeProgEnterFinit     = "enter_finit"
@@ -157,6 +158,7 @@ type probeMapSpecs struct {
 	Selfcheck *ebpf.MapSpec `ebpf:"selfcheck"`
 	Subs      *ebpf.MapSpec `ebpf:"subs"`
 	Tasks     *ebpf.MapSpec `ebpf:"tasks"`
+	Walks     *ebpf.MapSpec `ebpf:"walks"`
 	Working   *ebpf.MapSpec `ebpf:"working"`
 	Works     *ebpf.MapSpec `ebpf:"works"`
 }
@@ -214,6 +216,7 @@ type probeMaps struct {
 	Selfcheck *ebpf.Map `ebpf:"selfcheck"`
 	Subs      *ebpf.Map `ebpf:"subs"`
 	Tasks     *ebpf.Map `ebpf:"tasks"`
+	Walks     *ebpf.Map `ebpf:"walks"`
 	Working   *ebpf.Map `ebpf:"working"`
 	Works     *ebpf.Map `ebpf:"works"`
 }
@@ -236,6 +239,7 @@ func (m *probeMaps) Close() error {
 		m.Selfcheck,
 		m.Subs,
 		m.Tasks,
+		m.Walks,
 		m.Working,
 		m.Works,
 	)

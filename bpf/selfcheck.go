@@ -5,6 +5,7 @@ package bpf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,8 +90,47 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config.CookieBack = p.learned.CookieBack
 	if p.learned.Hard {
 		p.config.OpenBreaks = 1
+		if err := p.attachOpen(symbols); err != nil {
+			p.missing = append(p.missing, openHook.without+" ("+err.Error()+")")
+		}
 	}
 	return p.putConfig()
+}
+
+func (p *Probe) attachOpen(symbols map[string]string) error {
+	spec, err := loadProbe()
+	if err != nil {
+		return err
+	}
+	for name := range spec.Programs {
+		if name != openHook.prog {
+			delete(spec.Programs, name)
+		}
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.replacements(spec)})
+	if err != nil {
+		return err
+	}
+	defer c.Close() // the link keeps the program
+	l, err := openHook.attach(c.Programs[openHook.prog], openHook.symbols[0], symbols)
+	if l == nil && err == nil {
+		err = errors.New("no " + openHook.String())
+	}
+	if err == nil {
+		p.links = append(p.links, l)
+	}
+	return err
+}
+
+// replacements are the maps that the probe has, for a program that joins it.
+func (p *Probe) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	shared := make(map[string]*ebpf.Map)
+	for name, m := range p.coll.Maps {
+		if spec.Maps[name] != nil && name[0] != '.' {
+			shared[name] = m
+		}
+	}
+	return shared
 }
 
 func (p *Probe) learn(s selfcheck) {

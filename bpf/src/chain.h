@@ -19,9 +19,13 @@
 #define MAX_HOPS 64
 
 struct cycle {
-	u32 cert;
+	u32 cert, pad;
 	u64 newest; /* newest request in it: names this cycle and no other */
 };
+
+/* Kept in a map, whose contents the verifier does not follow: on the stack each
+ * value would double the states of each turn of the loops. */
+MAP(walks, MAP_PERCPU_ARRAY, u32, struct cycle, 1);
 
 /* A hop over a thread or work item proves nothing until the load's own task is
  * asleep in a completion: then its init waits for someone else to finish. */
@@ -92,29 +96,31 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 	return 0;
 }
 
-struct verdict {
-	u32 cert; /* 0: no cycle was seen */
-	s32 sent; /* signal, -1 none */
-};
+/* A verdict in one word: the certainty below (0: no cycle was seen), above it the signal that was sent. */
+#define VERDICT(cert, sig) ((u64)(cert) | (u64)(u32)(sig) << 32)
+#define VERDICT_CERT(v) ((u32)(v))
+#define VERDICT_SENT(v) ((s32)((v) >> 32))
 
 /* The current task, descending from ctx, is about to wait for target. Ends the
- * wait if told to, and only if it is proven to be for itself. */
-INLINE struct verdict close_cycle(u64 target, u64 ctx, u32 how)
+ * wait if told to, and only if it is proven to be for itself.
+ */
+INLINE u64 close_cycle(u64 target, u64 ctx, u32 how)
 {
-	struct verdict v = { .sent = -1 };
-	struct cycle c = {};
 	u64 one = 1;
+	u32 zero = 0;
+	s32 sent = -1;
+	struct cycle *c = map_lookup(&walks, &zero);
 
-	if (!ctx || !target)
-		return v;
-	if (!walk_up(target, ctx, &c) && !walk_down(target, ctx, &c))
-		return v;
-	v.cert = c.cert;
+	if (!ctx || !target || !c)
+		return VERDICT(0, -1);
+	if (!walk_up(target, ctx, c) && !walk_down(target, ctx, c))
+		return VERDICT(0, -1);
+	u64 newest = c->newest;
 	struct config *k = cfg();
-	if (k && k->signal && c.cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
-	    !map_update(&claims, &c.newest, &one, BPF_NOEXIST))
-		v.sent = send_signal(k->signal) ? -1 : (s32)k->signal;
-	return v;
+	if (k && k->signal && c->cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
+	    !map_update(&claims, &newest, &one, BPF_NOEXIST))
+		sent = send_signal(k->signal) ? -1 : (s32)k->signal;
+	return VERDICT(c->cert, sent);
 }
 
 #endif

@@ -240,16 +240,16 @@ int open_file(struct pt_regs *regs)
 	if (!owner)
 		return 0;
 	u64 target = *owner, ctx = t->ctx;
-	struct verdict v = close_cycle(target, ctx, WAIT_OPEN);
-	if (!v.cert)
+	u64 v = close_cycle(target, ctx, WAIT_OPEN);
+	if (!VERDICT_CERT(v))
 		return 0;
 	struct event *e = event_new(EV_OPEN, 0, target);
 	if (!e)
 		return 0;
 	e->ctx = ctx;
 	e->how = WAIT_OPEN;
-	e->cert = v.cert;
-	e->ret = v.sent;
+	e->cert = VERDICT_CERT(v);
+	e->ret = VERDICT_SENT(v);
 	event_send(e);
 	return 0;
 }
@@ -265,16 +265,15 @@ INLINE void waits_for(struct load *l, u64 target, u32 how, char *name)
 		request_next(ctx, id, target);
 	/* Published above, looked at here: of two that close a cycle at the same
 	 * time at least one sees it. */
-	struct verdict v = close_cycle(target, ctx, how);
+	u64 v = close_cycle(target, ctx, how);
 	struct event *e = event_new(EV_WAIT, id, target);
 	if (!e)
 		return;
 	e->ctx = ctx;
 	e->how = how;
-	e->cert = v.cert;
-	e->ret = v.sent;
-	if (name)
-		probe_read_kernel(e->name, sizeof(e->name), name);
+	e->cert = VERDICT_CERT(v);
+	e->ret = VERDICT_SENT(v);
+	probe_read_kernel(e->name, sizeof(e->name), name);
 	event_send(e);
 }
 
@@ -345,7 +344,7 @@ INLINE int wait_completion(u64 completion, int hard, int idempotent)
 	u64 inode = word_at(completion - k->cookie_back * WORD);
 	u64 *owner = map_lookup(&inodes, &inode);
 	u64 target = owner ? *owner : 0;
-	char *name = 0;
+	char *name = l->name; /* empty until its init */
 	if (target) {
 		struct load *o = map_lookup(&loads, &target);
 		if (o)
@@ -413,7 +412,7 @@ INLINE u64 acts_for(u32 tid, struct request *r)
 		return *id;
 	}
 	if (use_current_task) {
-		u64 self = get_current_task();
+		u64 self = this_task();
 		id = map_lookup(&kthreads, &self);
 		if (id) {
 			r->hop = HOP_KTHREAD;
@@ -596,7 +595,7 @@ INLINE u64 on_behalf_of(void)
 	if (id)
 		return *id;
 	if (use_current_task) {
-		u64 self = get_current_task();
+		u64 self = this_task();
 		id = map_lookup(&kthreads, &self);
 		if (id)
 			return *id;

@@ -181,6 +181,10 @@ struct {
 	__uint(max_entries, 512 * 1024);
 } events SEC(".maps");
 
+/* The helper returns a long, which a 32-bit kernel extends by its sign; a
+ * pointer from a register is not. */
+INLINE u64 this_task(void) { return WORD == 4 ? (u32)get_current_task() : get_current_task(); }
+
 INLINE u32 tid_now(void) { return (u32)get_current_pid_tgid(); }
 INLINE u32 tgid_now(void) { return get_current_pid_tgid() >> 32; }
 
