@@ -111,7 +111,7 @@ image_make() {
 		(cd "$pdir/lib/modules/$kver" && cpio -pdmL "$tree") 2>/dev/null
 	mkdir -p "$tree/updates"
 	[ -z "$tdir" ] || {
-		cp "$tdir"/slprov.ko "$tdir"/sluse.ko "$tree/updates/"
+		cp "$tdir"/slprov.ko "$tdir"/sluse.ko "$tdir"/slwait.ko "$tree/updates/"
 		for m in $(printf '%s\n' "${copies[@]}" | sort -u); do
 			[ ${#m} = 2 ] || die "copies: $m: names of two characters are needed, the binary is patched in place"
 			LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"
