@@ -17,6 +17,8 @@ usage() {
 		  --kernel-image FILE    a kernel of your own (needs --arch) ...
 		  --modules DIR          ... and its modules: the directory that holds lib/modules/VERSION
 		  --headers DIR          its build tree, for cases that need our test modules
+		  --seed-kernel          instead of all this: a 32-bit ARM kernel with the wait of 6.5 to 6.10, which
+		                         no signal ends, built from Debian's linux-source and kept in the cache
 		  --shell                a prompt in the guest instead of the cases
 		  --dist DIR             take the binaries from there instead of building them
 		  --json FILE            also write the report there, one JSON object a line
@@ -37,8 +39,9 @@ usage() {
 . "$vm_dir/boot.sh"
 . "$vm_dir/extra.sh"
 . "$vm_dir/report.sh"
+. "$vm_dir/seed.sh"
 
-arch='' want_series='' only='' own_image='' own_modules='' own_headers='' shell='' dist='' json='' keep='' quick='' full='' list='' demo=''
+arch='' want_series='' only='' own_image='' own_modules='' own_headers='' shell='' dist='' json='' keep='' quick='' full='' list='' demo='' seed=''
 need() { [ $# -ge 2 ] || { usage >&2; exit 2; }; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -55,6 +58,7 @@ while [ $# -gt 0 ]; do
 	--quick) quick=yes ;;
 	--full) full=full ;;
 	--list) list=yes ;;
+	--seed-kernel) seed=yes ;;
 	demo) demo=yes ;;
 	-h | --help) usage; exit 0 ;;
 	*) say "vm-test: $1: unknown argument"; usage >&2; exit 2 ;;
@@ -70,6 +74,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/safeload-vm.XXXXXX") || exit 1
 trap 'for p in $(jobs -p); do kill "$p" 2>/dev/null; done; save_logs; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
+[ -z "$seed" ] || { seed_get || exit 1; only=${only:-probe-hard}; }
 select_kernels || exit 2
 [ -z "$demo" ] || { . "$vm_dir/demo.sh"; demo_run; exit; }
 select_cases || exit 2

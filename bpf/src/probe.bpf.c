@@ -330,6 +330,9 @@ INLINE int wait_completion(u64 completion, int hard, int idempotent)
 	if (!l)
 		return 0;
 	if (l->flags & LOAD_INIT) {
+		/* In a request it sleeps for its own helper, not for others. */
+		if (l->req)
+			return 0;
 		l->flags |= LOAD_BLOCKED;
 		if (l->suspect) {
 			struct event *e = event_new(EV_BLOCKED, l->id, 0);

@@ -108,6 +108,9 @@ func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		}
 	}()
 
+	// A finding is worth telling at once on a board that is busy booting.
+	// Without the right to it we are merely later.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -10)
 	w.out.start(src)
 	if o.ready != "" {
 		if err := makeReady(o.ready); err != nil {
