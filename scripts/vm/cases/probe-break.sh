@@ -3,7 +3,7 @@
 # what: the probe flags and breaks recursions of stock kmod, busybox and an in-process loader
 # kernels: all
 # boot: probe
-# limit: 400
+# limit: 300
 # copies: p0 p1 p2 p3 p4 p5 p6 p7
 setup() {
 	{

@@ -3,7 +3,7 @@
 # what: what the probe costs a module load, a wait for a completion, a fork and exec: measured with it and without
 # kernels: all
 # boot: probe
-# limit: 400
+# limit: 240
 # copies: v0
 #
 # The numbers are noted, as times and ratios; how large they may be is not for a shared machine to say.

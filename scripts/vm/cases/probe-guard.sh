@@ -3,7 +3,7 @@
 # what: with the probe running, safeload's modprobe decides at once, also over a kernel thread and a work item
 # kernels: all
 # boot: probe
-# limit: 400
+# limit: 300
 # copies: u0 u1 u2 u3 u4
 setup() {
 	{

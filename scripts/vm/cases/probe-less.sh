@@ -3,7 +3,7 @@
 # what: the watch without BPF: from a tracing instance, and by sampling /proc; both find and break a recursion
 # kernels: all
 # boot: probe
-# limit: 400
+# limit: 240
 # copies: x0 x1
 setup() { { echo "options slreq_x0 req=slreq_x0"; echo "options slreq_x1 req=slreq_x1"; } | conf probe-less; }
 
