@@ -15,11 +15,15 @@ type decider interface {
 	Loading(module string) (pid int, ok bool)
 }
 
-// ask puts the question to the probe. What the probe proves needs no second
-// look: its maps say what the kernel does. What it finds independent may wait
-// in the kernel, as it would with kmod. Anything else is left to /proc, and so
-// is a cycle that only waits in user space close: of those one must give way,
-// and the registry tells which.
+// ask puts the question to the probe. A chain in which each task waits itself
+// needs no second look: the maps say what the kernel does. What the probe finds
+// independent may wait in the kernel, as it would with kmod. Anything else is
+// left to looks at /proc with what the probe knows of them:
+//   - that we descend from a helper does not mean that it waits for us;
+//   - that an init was asleep when the probe saw it does not mean that it waits
+//     for the kernel thread it has started (kthread_create sleeps, too);
+//   - a circle that only waits in user space close: of those one must give way,
+//     and the registry tells which.
 func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
 	d, ok := c.probe().(decider)
 	if !ok {
@@ -32,12 +36,49 @@ func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
 	pid := int(c.g.self.pid)
 	answer, hops := d.Decide(c.l.Module, pid, others)
 	switch {
-	case answer == ancestry.Independent:
+	case answer == ancestry.Independent && c.trusts():
 		return Go, nil, true
-	case answer == ancestry.Proven && len(hops) > 0:
+	case answer == ancestry.Proven && c.direct(hops):
 		return Refuse, c.probed(hops), true
 	}
 	return Wait, nil, false
+}
+
+// direct tells whether a chain, of the load that would be waited for first,
+// needs nothing but the probe's word: each load asks by its own thread, in the
+// very process that the kernel started for the request before, and the last
+// such process is us.
+func (c *contest) direct(hops []ancestry.Hop) bool {
+	if len(hops) == 0 || hops[len(hops)-1].Child != c.g.self.pid {
+		return false
+	}
+	for i, h := range hops {
+		if h.Kthread || h.Work || h.TID != h.Requester {
+			return false
+		}
+		if i > 0 {
+			if _, err := c.proc.Stat(hops[i-1].Child, h.TID); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// trusts tells whether a look agrees with the probe that nothing waits for us.
+// The probe may have missed that a kernel thread asks for somebody's init.
+func (c *contest) trusts() bool {
+	if c.last == nil || c.proven != "" || c.suspect != "" {
+		return false
+	}
+	for _, h := range c.last.helpers() {
+		if !c.last.descends(c.g.self.pid, h.pid) {
+			continue
+		}
+		t := c.last.tasks[c.last.asked[h.pid]]
+		return t != nil && !t.Kthread()
+	}
+	return true
 }
 
 // others are the waits that the registry knows of and the kernel may not: in

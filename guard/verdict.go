@@ -245,9 +245,11 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
 	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
-	if p := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
-		c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
-		return Refuse, c.refusal(s, guess, guess, self, true), waiting
+	if p, probed := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
+		if !probed {
+			c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
+		}
+		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
 	}
 	if len(s.entries) > 1 && c.suspect == "" && c.polled(s, before, self) {
 		last := s.system(patient, before).Stuck(graph.Likely)
@@ -259,8 +261,8 @@ func (c *contest) look() (Verdict, *Refused, int) {
 }
 
 // Of a command that polls, the tasks change all the time. That it does nothing
-// else must have been seen over the patience and half as much again, in so many looks, of which
-// so many in ten found it doing nothing.
+// else must have been seen over the patience and half as much again, in so many
+// looks, of which so many in ten found it doing nothing.
 const (
 	pollLooks = 5
 	pollIdle  = 4
@@ -310,32 +312,28 @@ const probedPatience = 500 * time.Millisecond
 // names of one algorithm, and gives up after 60 s.
 const repeatPatience = time.Second
 
-// patience is how long a suspicion must have held.
-func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) time.Duration {
+// patience is how long a suspicion must have held, and whether it rests on
+// nothing but what the probe saw.
+func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p time.Duration, probed bool) {
 	c.quick = false
-	p := c.g.o.Patience
-	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module)) {
-		p = repeatPatience
-		c.quick = true
-	}
-	cycle := guess.Cycle(self)
-	if len(cycle) == 0 || p <= probedPatience {
-		return p
-	}
-	probed := false
-	for _, step := range cycle {
-		if step.Wait.Certainty == graph.Likely {
-			if !s.sure[int(step.Task)] {
-				return p
-			}
-			probed = true
+	for _, step := range guess.Cycle(self) {
+		if step.Wait.Certainty != graph.Likely {
+			continue
+		}
+		if probed = s.sure[int(step.Task)]; !probed {
+			break
 		}
 	}
-	if !probed {
-		return p
+	if probed {
+		c.quick = true
+		return probedPatience, true
 	}
-	c.quick = true
-	return probedPatience
+	p = c.g.o.Patience
+	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module)) {
+		c.quick = true
+		p = repeatPatience
+	}
+	return p, false
 }
 
 // probe is the one that the options name, or the one that runs.

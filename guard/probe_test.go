@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"path/filepath"
+	"testing"
+
+	"safeload/guard/ancestry"
+	"safeload/internal/proc"
+)
+
+// TestDirect: the probe's word alone refuses only where each task of the chain
+// waits itself. What merely descends, or was merely asleep, is looked at.
+func TestDirect(t *testing.T) {
+	s := newSystem(t)
+	s.load(100, 50, 500, "a", request)
+	s.load(150, s.helperOf(150), 505, "b", request)
+	s.waits(200, s.helperOf(200), 510, "a")
+	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	c := &contest{g: &Guard{self: identity{pid: 200}}, proc: p}
+	type hops = []ancestry.Hop
+	for name, tt := range map[string]struct {
+		hops hops
+		want bool
+	}{
+		"none":                          {nil, false},
+		"we are the helper":             {hops{{TID: 100, Requester: 100, Child: 200}}, true},
+		"we descend from the helper":    {hops{{TID: 100, Requester: 100, Child: 199}}, false},
+		"a helper that loads itself":    {hops{{TID: 100, Requester: 100, Child: 150}, {TID: 150, Requester: 150, Child: 200}}, true},
+		"a helper whose child loads":    {hops{{TID: 100, Requester: 100, Child: 149}, {TID: 150, Requester: 150, Child: 200}}, false},
+		"by a kernel thread":            {hops{{TID: 100, Requester: 120, Child: 200, Kthread: true, Asleep: true}}, false},
+		"by a work item":                {hops{{TID: 100, Requester: 120, Child: 200, Work: true, Asleep: true}}, false},
+		"by a kernel thread further up": {hops{{TID: 100, Requester: 120, Child: 150, Kthread: true, Asleep: true}, {TID: 150, Requester: 150, Child: 200}}, false},
+	} {
+		if got := c.direct(tt.hops); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// TestTrusts: where a kernel thread asked for us, the probe may have missed for
+// whose init.
+func TestTrusts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make func(s *system)
+		ask  map[int]int
+		want bool
+	}{
+		"a process asked": {func(s *system) {
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+		}, map[int]int{200: 300}, true},
+		"a kernel thread asked": {func(s *system) { s.kthread(120, 0, request, 400) }, map[int]int{200: 120}, false},
+		"nobody knows who":      {func(*system) {}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.waits(200, s.helperOf(200), 510, "a")
+			tt.make(s)
+			p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			c := &contest{g: &Guard{self: identity{pid: 200}}, proc: p}
+			if c.trusts() {
+				t.Error("trusted before any look")
+			}
+			c.last = (&observer{proc: p, probe: fakeProbe{asked: tt.ask}}).look(s.entries, true)
+			if got := c.trusts(); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
