@@ -356,7 +356,7 @@ func (p *program) deprecated(old, use string) {
 
 func printErr(msg string) {
 	stuck := false
-	writeAll(2, []byte(msg), &stuck)
+	_ = writeAll(2, []byte(msg), &stuck)
 }
 
 // release is uname -r.

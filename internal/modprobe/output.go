@@ -35,12 +35,21 @@ func (o *output) print(parts ...string) {
 }
 
 func (o *output) flush() {
-	writeAll(o.fd, o.buf, &o.stuck)
+	if err := writeAll(o.fd, o.buf, &o.stuck); err == unix.EPIPE {
+		dieOfPipe()
+	}
 	o.buf = o.buf[:0]
 }
 
+// dieOfPipe ends the program as a C program ends that nobody reads from any
+// more; the Go runtime has taken SIGPIPE for itself.
+func dieOfPipe() {
+	rtSigaction(int(unix.SIGPIPE), new(sigaction), nil)
+	_ = unix.Kill(unix.Getpid(), unix.SIGPIPE)
+}
+
 // writeAll writes b, or gives up for good at the first error.
-func writeAll(fd int, b []byte, stuck *bool) {
+func writeAll(fd int, b []byte, stuck *bool) error {
 	for len(b) > 0 && !*stuck {
 		n, err := unix.Write(fd, b)
 		if err == unix.EINTR || err == unix.EAGAIN {
@@ -48,10 +57,11 @@ func writeAll(fd int, b []byte, stuck *bool) {
 		}
 		if err != nil || n <= 0 {
 			*stuck = true
-			return
+			return err
 		}
 		b = b[n:]
 	}
+	return nil
 }
 
 // Levels in the words of kmod's messages.
@@ -115,7 +125,7 @@ func (l *logger) write(level int, parts ...string) {
 		return
 	}
 	stuck := false
-	writeAll(2, msg, &stuck)
+	_ = writeAll(2, msg, &stuck)
 }
 
 // lib is the package kmod's log function.
@@ -128,7 +138,7 @@ func (l *logger) lib(level int, function, msg string) {
 		return
 	}
 	stuck := false
-	writeAll(2, []byte("libkmod: "+levelName(libLevelNames[:], level)+": "+function+": "+msg), &stuck)
+	_ = writeAll(2, []byte("libkmod: "+levelName(libLevelNames[:], level)+": "+function+": "+msg), &stuck)
 }
 
 func (l *logger) err(parts ...string)  { l.log(kmod.LogErr, parts...) }

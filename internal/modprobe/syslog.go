@@ -42,7 +42,7 @@ func (s *syslogger) send(level int, msg []byte) {
 	}
 	if fd, err := unix.Open("/dev/console", unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err == nil {
 		stuck := false
-		writeAll(fd, append(body, '\r', '\n'), &stuck)
+		_ = writeAll(fd, append(body, '\r', '\n'), &stuck)
 		unix.Close(fd)
 	}
 }
