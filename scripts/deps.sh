@@ -16,10 +16,12 @@ cpio                        # VM: initramfs images
 curl
 debootstrap                 # packages: a Debian root to install into
 file
+fish                        # completion
 gcc                         # go test -race
 gcc-aarch64-linux-gnu
 gcc-arm-linux-gnueabihf
 git
+graphviz                    # diagnose --dot
 kmod                        # the peer in all comparisons
 libbpf-dev                  # generated files: bpf_helpers.h
 libc6-dev
@@ -35,5 +37,6 @@ shellcheck
 strace
 util-linux
 xz-utils
+zsh                         # completion
 zstd
 LIST
