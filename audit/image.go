@@ -444,11 +444,6 @@ func (im *image) initFunction() (int, bool) {
 func (im *image) readParams() {
 	w := im.word()
 	argOff, size := 4*w, 5*w // name, mod, ops; perm, level, flags padded to a word; arg
-	if im.wide {
-		argOff, size = 32, 40
-	} else {
-		argOff, size = 16, 20
-	}
 	for i := range im.secs {
 		if im.secs[i].name != "__param" {
 			continue

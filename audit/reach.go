@@ -61,7 +61,6 @@ type explorer struct {
 	events  []event
 	seen    map[eventKey]bool
 	keep    func(symbol string) bool
-	pernet  int
 }
 
 // variant is a function with the numbers it is given.

@@ -166,7 +166,7 @@ func FuzzNames(f *testing.F) {
 			t.Fatalf("%q becomes %q", name, n)
 		}
 		underscores(name)
-		LogLevel(name)
+		_ = LogLevel(name)
 	})
 }
 

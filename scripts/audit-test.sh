@@ -7,6 +7,7 @@
 #
 # Kernels, headers and sources come through apt into the cache (SAFELOAD_CACHE), which the VM rig shares.
 # Ends with "N passed, N failed".
+# shellcheck disable=SC1091,SC2015,SC2034,SC2154 # shares the variables of scripts/vm
 set -uo pipefail
 . "$(dirname "$0")/vm/lib.sh"
 . "$vm_dir/fetch.sh"

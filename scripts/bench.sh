@@ -15,7 +15,7 @@ usage() {
 
 cd "$(dirname "$0")/.."
 cache=${SAFELOAD_CACHE:-$PWD/.cache}
-tree= peers=() args=()
+tree='' peers=() args=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--tree) tree=$2; shift 2 ;;

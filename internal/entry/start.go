@@ -14,6 +14,8 @@ func start()
 // and fewer threads, for about a tenth of such a program's CPU time. The
 // runtime reads GOMAXPROCS before any Go code runs, and nowhere else can it be
 // preset. One that the user set comes first and counts.
+//
+//lint:ignore U1000 the linker's -E names it
 func startHelper()
 
 // added is how many strings startHelper has put at the end of the environment.

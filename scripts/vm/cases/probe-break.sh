@@ -33,6 +33,7 @@ probe_loads() { # in this order: name, module, command
 control() {
 	probe_loads >/tmp/probe-loads
 	while read -r _name _mod _cmd; do
+		# shellcheck disable=SC2086 # a command and its arguments
 		start "probe-$_name" $_cmd
 		must_hang "probe-$_name" "$_mod"
 	done </tmp/probe-loads
@@ -44,6 +45,7 @@ check() {
 	probe_loads >/tmp/probe-loads
 	while read -r _name _mod _cmd; do
 		_was=$(seen finding "\"certainty\":\"proven\"")
+		# shellcheck disable=SC2086 # a command and its arguments
 		start "probe-$_name" $_cmd
 		finish "probe-$_name" 30
 		if [ "$_name" = tcrypt ]; then want "tcrypt: comes back, with its error" [ "$rc" = 1 ]

@@ -53,6 +53,7 @@ check() {
 	want "after the kill: one refusal" count "$(kmsg)" "safeload: refused" 1
 	unload slreq_u0
 	want "a second watch starts" watch_begin -v
+	# shellcheck disable=SC2012 # names of our own
 	want "only its maps are there" [ "$(ls /sys/fs/bpf/safeload | wc -l)" = 1 ]
 	round u1
 	# Started in the middle: what began before it is not in its maps.
