@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: a recursion before /init, with no /proc, /sys or /run: the boot goes on with safeload, and stands still with kmod
 # kernels: all
-# boot: early-rec
+# boot: earlyrec
 # limit: 60
 # copies: h0
 # extra: early_recursion
