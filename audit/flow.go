@@ -241,15 +241,17 @@ func (f *flow) inlineTable(pos, end int64) (ok bool) {
 	return ok
 }
 
-// tableJump notes what is known at a jump through a table.
+// tableJump notes what is known at a jump through a table. Where several agree
+// on nothing, an argument that the first one still has is kept: the switch that
+// a function begins with is mostly the one that matters.
 func (f *flow) tableJump() {
 	if f.table == nil {
 		c := f.regs
 		f.table = &c
 		return
 	}
-	for i := range f.table {
-		if f.table[i] != f.regs[i] {
+	for i, v := range f.table {
+		if v != f.regs[i] && v.kind != argument && v.kind != derived {
 			f.table[i] = value{}
 		}
 	}

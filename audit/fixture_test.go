@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// compilers make the fixtures for each instruction set. T32 is what a kernel
+// with CONFIG_THUMB2_KERNEL is made of.
+var compilers = []struct {
+	name, cc string
+	flags    []string
+}{
+	{"arm", "arm-linux-gnueabihf-gcc", []string{"-marm", "-march=armv7-a", "-mfloat-abi=soft"}},
+	{"thumb", "arm-linux-gnueabihf-gcc", []string{"-mthumb", "-march=armv7-a", "-mfloat-abi=soft"}},
+	{"arm64", "aarch64-linux-gnu-gcc", nil},
+	{"amd64", "x86_64-linux-gnu-gcc", []string{"-mcmodel=kernel", "-fcf-protection=branch"}},
+}
+
+// build compiles testdata's modules into a tree.
+func build(t *testing.T, cc string, flags ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(cc); err != nil {
+		if os.Getenv("SAFELOAD_AUDIT_COMPILERS") != "" {
+			t.Fatalf("SAFELOAD_AUDIT_COMPILERS is set, but there is no %s", cc)
+		}
+		t.Skipf("no %s: install the cross compiler, scripts/audit-test.sh needs it", cc)
+	}
+	dir := t.TempDir()
+	sources, err := filepath.Glob("testdata/*.c")
+	if err != nil || len(sources) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, s := range sources {
+		out := filepath.Join(dir, strings.TrimSuffix(filepath.Base(s), ".c")+".ko")
+		args := append([]string{"-O2", "-ffreestanding", "-fno-pic", "-fno-pie", "-c", "-o", out, s}, flags...)
+		if msg, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", s, err, msg)
+		}
+	}
+	return dir
+}
+
+func summaries(r *Result) (out []string) {
+	for _, f := range r.Findings {
+		var hops []string
+		for _, h := range f.Hops {
+			hops = append(hops, h.Module+" "+h.Request)
+		}
+		out = append(out, fmt.Sprintf("%s: %s", f.Rank, strings.Join(hops, ", ")))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// The code of every instruction set tells the same.
+func TestFixtures(t *testing.T) {
+	for _, c := range compilers {
+		for _, opt := range []string{"-O2", "-Os"} {
+			t.Run(c.name+opt, func(t *testing.T) {
+				dir := build(t, c.cc, append(slices.Clone(c.flags), opt)...)
+				r, err := Run(context.Background(), Options{Dir: dir})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []string{
+					"certain: ringa fix-ring-b, ringb fix-ring-a",
+					"certain: self fix-self",
+					"parameter: param fix-*",
+				}
+				if diff := cmp.Diff(want, summaries(r)); diff != "" {
+					t.Errorf("findings (-want +got):\n%s", diff)
+				}
+				if len(r.Failed) > 0 {
+					t.Error(r.Failed)
+				}
+			})
+		}
+	}
+}
