@@ -4,6 +4,7 @@ package audit
 
 import (
 	"debug/elf"
+	"slices"
 
 	"safeload/audit/isa"
 )
@@ -16,7 +17,7 @@ const (
 	constant            // off
 	given               // off, from the caller and not changed since: a way may depend on it
 	address             // at: a place in the module or an import
-	argument            // the function's argument number off
+	argument            // the function's argument number off; its lowest sec bytes if sec is not 0
 	derived             // something reached through argument number off
 	stack               // off from the stack pointer's value number sec
 	parameter           // the value of the module parameter whose variable is at sec, off
@@ -41,6 +42,25 @@ const maxArgs = 6
 type call struct {
 	target place
 	args   [maxArgs]value
+	// when are conditions on the function's arguments without which the call is
+	// not made.
+	when []condition
+}
+
+// condition says how an argument, its lowest narrow bytes if that is not 0,
+// compares with imm.
+type condition struct {
+	arg, cc, size, narrow uint8
+	imm                   int64
+}
+
+// fails reports whether the condition does not hold for a number.
+func (c condition) fails(n int64) bool {
+	if c.narrow > 0 && c.narrow < 8 {
+		n &= 1<<(8*c.narrow) - 1
+	}
+	holds, known := isa.Holds(c.cc, n, c.imm, c.size)
+	return known && !holds
 }
 
 // function is what the code of one function tells.
@@ -61,7 +81,11 @@ type flow struct {
 	s       *section
 	regs    registers
 	pending map[int64]*registers
-	visited []bool // by byte from first on
+	when    []condition           // that hold here
+	whens   map[int64][]condition // and at what is pending
+	tested  condition             // what the flags compare, if arg is below maxArgs
+	loose   bool                  // a way back leads to where less holds
+	visited []bool                // by byte from first on
 	prunes  []prune
 	flags   flags
 	first   int64
@@ -92,7 +116,7 @@ type prune struct {
 func (im *image) analyse(sym int, numbers [maxArgs]value) *function {
 	s := &im.syms[sym]
 	fl := &flow{im: im, sec: int32(s.sec), s: &im.secs[s.sec], fn: &function{},
-		pending: map[int64]*registers{}, slots: map[[2]int64]value{}}
+		pending: map[int64]*registers{}, slots: map[[2]int64]value{}, whens: map[int64][]condition{}, tested: noCondition}
 	if im.arch == nil {
 		return fl.fn
 	}
@@ -107,6 +131,11 @@ func (im *image) analyse(sym int, numbers [maxArgs]value) *function {
 	fl.run(start, end, s.thumb)
 	if fl.undone {
 		return im.analyse(sym, [maxArgs]value{})
+	}
+	if fl.loose {
+		for i := range fl.fn.calls {
+			fl.fn.calls[i].when = nil
+		}
 	}
 	return fl.fn
 }
@@ -266,9 +295,9 @@ func (f *flow) nothing() *registers {
 
 // along goes from pos on until a way ends or meets one that was gone.
 func (f *flow) along(pos, end int64, thumb bool) {
-	f.regs = *f.pending[pos]
+	f.regs, f.when = *f.pending[pos], f.whens[pos]
 	delete(f.pending, pos)
-	f.flags = flags{}
+	f.flags, f.tested = flags{}, noCondition
 	start := pos
 	st := isa.State{Thumb: thumb}
 	for pos < end {
@@ -286,7 +315,8 @@ func (f *flow) along(pos, end int64, thumb bool) {
 		}
 		if p := f.pending[pos]; p != nil {
 			f.meet(p)
-			f.flags = flags{}
+			f.when = both(f.when, f.whens[pos])
+			f.flags, f.tested = flags{}, noCondition
 			delete(f.pending, pos)
 		}
 		in, ok := f.im.arch.Decode(f.s.data, pos, &st)
@@ -370,9 +400,11 @@ func (f *flow) meet(p *registers) {
 func (f *flow) branchTo(target, pos int64) {
 	if f.gone(target) {
 		f.again(pos, target)
+		f.loose = f.loose || len(f.when) == 0 || target > pos
 		return
 	}
 	if p := f.pending[target]; p != nil {
+		f.whens[target] = both(f.whens[target], f.when)
 		for i := range p {
 			if p[i] != f.regs[i] {
 				p[i] = value{}
@@ -382,6 +414,28 @@ func (f *flow) branchTo(target, pos int64) {
 	}
 	c := f.regs
 	f.pending[target] = &c
+	f.whens[target] = f.when
+}
+
+// noCondition is no comparison with an argument.
+var noCondition = condition{arg: maxArgs}
+
+// both are the conditions that hold on two ways.
+func both(a, b []condition) (out []condition) {
+	for _, c := range a {
+		if slices.Contains(b, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// argumentTest is the comparison of an argument with a number, if v is one.
+func argumentTest(v value, imm int64, size uint8) condition {
+	if v.kind != argument || v.off < 0 || v.off >= maxArgs {
+		return noCondition
+	}
+	return condition{arg: uint8(v.off), size: size, narrow: uint8(v.sec), imm: imm}
 }
 
 // set gives register r a value. An instruction that may be passed over leaves
@@ -420,7 +474,7 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 		}
 	}
 	if !keepsFlags(im, in) {
-		f.flags = flags{}
+		f.flags, f.tested = flags{}, noCondition
 	}
 	next := pos + int64(in.Len)
 	var target place
@@ -457,6 +511,8 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 	case isa.Compare:
 		if v := f.get(in.Src); v.kind == given {
 			f.flags = flags{true, in.Src, v.off, in.Imm, in.Size}
+		} else {
+			f.tested = argumentTest(v, in.Imm, in.Size)
 		}
 	case isa.Call:
 		f.call(target)
@@ -471,6 +527,19 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 		}
 		if known && !taken {
 			return true
+		}
+		c := f.tested
+		if in.Zero {
+			c = argumentTest(f.get(in.Src), 0, in.Size)
+		}
+		before := f.when
+		if conditional := !known && c.arg < maxArgs && in.CC < 14; conditional {
+			c.cc = in.CC
+			f.when = append(before[:len(before):len(before)], c)
+			defer func() {
+				c.cc ^= 1 // A32's conditions come in pairs
+				f.when = append(before[:len(before):len(before)], c)
+			}()
 		}
 		if target.sec == f.sec && target.off >= f.first && target.off < end {
 			f.branchTo(target.off, pos)
@@ -503,7 +572,9 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 		}
 	case isa.Move:
 		v := f.get(in.Src)
-		if in.Size < 4 && (v.kind != constant && v.kind != given || v.off < 0 || v.off >= 1<<(8*in.Size)) {
+		if in.Size < 4 && v.kind == argument && (v.sec == 0 || v.sec >= int32(in.Size)) {
+			v.sec = int32(in.Size)
+		} else if in.Size < 4 && (v.kind != constant && v.kind != given || v.off < 0 || v.off >= 1<<(8*in.Size)) {
 			v = value{}
 		}
 		f.set(in.Dst, v, in.Cond)
@@ -566,14 +637,15 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 // keepsFlags reports whether an instruction surely leaves the flags alone.
 func keepsFlags(im *image, in isa.Inst) bool {
 	switch in.Kind {
-	case isa.CondJump, isa.Store, isa.Load, isa.LoadPC:
+	case isa.CondJump, isa.Jump, isa.Store, isa.StoreConst, isa.Load, isa.LoadPC:
 		return true
-	case isa.Const, isa.High, isa.Move, isa.PCRel:
-		return im.machine == elf.EM_AARCH64 || im.machine == elf.EM_X86_64 && in.Kind == isa.Move
-	case isa.Other:
-		return in.Cond && in.CC != isa.CCUnknown && in.Clobbers == 0
+	case isa.Call, isa.CallReg, isa.Compare:
+		return false
 	}
-	return false
+	if im.machine == elf.EM_X86_64 {
+		return in.Kind == isa.Move || in.Kind == isa.PCRel
+	}
+	return !in.Flags
 }
 
 // formed is the value of an address that code makes, noted if it may be a name.
@@ -634,7 +706,7 @@ func (f *flow) call(target place) {
 			return
 		}
 	}
-	c := call{target: target}
+	c := call{target: target, when: f.when}
 	a := f.im.arch
 	for i := range c.args {
 		if i < len(a.Args) {

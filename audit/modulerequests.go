@@ -334,7 +334,14 @@ func (mr *moduleRequests) foreign(e event, ctx scene, route, weak []string, dept
 		return
 	}
 	route[len(route)-1] = owner.name + ":" + e.symbol
+next:
 	for _, sub := range owner.called[e.symbol] {
+		for _, c := range sub.when {
+			if a := e.args[c.arg]; a.kind == argNumber && c.fails(a.n) {
+				continue next
+			}
+		}
+		sub.when = nil
 		if len(sub.route) > 0 {
 			sub.route = sub.route[1:]
 		}

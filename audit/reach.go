@@ -3,6 +3,8 @@
 package audit
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +49,7 @@ type event struct {
 	args   [maxArgs]arg
 	route  []string // functions from the root on
 	how    how
+	when   []condition // on the root's arguments
 }
 
 // maxVisits bounds the functions looked at from one root, maxEvents what is kept.
@@ -73,12 +76,14 @@ type visit struct {
 	fn   int
 	how  how
 	args [maxArgs]value
+	when string
 }
 
 type eventKey struct {
 	symbol string
 	args   [maxArgs]arg
 	how    how
+	when   string
 }
 
 func newExplorer(im *image) *explorer {
@@ -103,7 +108,7 @@ func (x *explorer) function(sym int, args *[maxArgs]value) *function {
 // from returns what can be called from a function whose arguments are given.
 func (x *explorer) from(sym int, args [maxArgs]value, by how, keep func(string) bool, route ...string) []event {
 	x.visited, x.seen, x.events, x.keep = map[visit]bool{}, map[eventKey]bool{}, nil, keep
-	x.walk(sym, args, by, route)
+	x.walk(sym, args, by, route, nil)
 	return x.events
 }
 
@@ -123,7 +128,20 @@ func substitute(v value, args *[maxArgs]value) value {
 	}
 	a := args[v.off]
 	if v.kind == argument {
-		return a
+		if v.sec == 0 || v.sec >= 8 {
+			return a
+		}
+		switch a.kind { // only the lowest bytes
+		case constant, given:
+			a.off &= 1<<(8*v.sec) - 1
+			return a
+		case argument:
+			if a.sec == 0 || a.sec > v.sec {
+				a.sec = v.sec
+			}
+			return a
+		}
+		return value{}
 	}
 	if a.kind == argument || a.kind == derived {
 		return value{kind: derived, off: a.off}
@@ -131,42 +149,69 @@ func substitute(v value, args *[maxArgs]value) value {
 	return value{}
 }
 
-func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string) {
+func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string, when []condition) {
 	for i := range args {
 		if args[i].kind == stack {
 			args[i] = value{}
 		}
 	}
-	v := visit{sym, by, args}
+	v := visit{sym, by, args, fmt.Sprint(when)}
 	if x.visited[v] || len(x.visited) >= maxVisits || len(route) >= maxDepth {
 		return
 	}
 	x.visited[v] = true
 	route = append(route[:len(route):len(route)], x.im.syms[sym].name)
 	for _, c := range x.function(sym, &args).calls {
+		now, possible := under(c.when, &args, when)
+		if !possible {
+			continue
+		}
 		for i := range c.args {
 			c.args[i] = substitute(c.args[i], &args)
 		}
 		if c.target.sec != 0 {
 			if f, ok := x.im.function(c.target); ok {
-				x.walk(f, c.args, by, route)
+				x.walk(f, c.args, by, route, now)
 			}
 			continue
 		}
-		x.imported(x.im.syms[c.target.sym].name, c.args, by, route)
+		x.imported(x.im.syms[c.target.sym].name, c.args, by, route, now)
 	}
 }
 
-func (x *explorer) imported(name string, args [maxArgs]value, by how, route []string) {
+// under adds what must hold for a call to what holds for its function: conditions
+// on the function's arguments become such on the root's.
+func under(conds []condition, args *[maxArgs]value, when []condition) (now []condition, possible bool) {
+	now = when[:len(when):len(when)]
+	for _, c := range conds {
+		switch a := args[c.arg]; a.kind {
+		case constant, given:
+			if c.fails(a.off) {
+				return nil, false
+			}
+		case argument:
+			c.arg = uint8(a.off)
+			if n := uint8(a.sec); n != 0 && (c.narrow == 0 || n < c.narrow) {
+				c.narrow = n
+			}
+			if !slices.Contains(now, c) && len(now) < 8 {
+				now = append(now, c)
+			}
+		}
+	}
+	return now, true
+}
+
+func (x *explorer) imported(name string, args [maxArgs]value, by how, route []string, when []condition) {
 	x.callbacks(name, args, by, route)
 	if !x.keep(name) || len(x.events) >= maxEvents {
 		return
 	}
-	e := event{symbol: name, how: by, route: route}
+	e := event{symbol: name, how: by, route: route, when: when}
 	for i, v := range args {
 		e.args[i] = x.im.portable(v)
 	}
-	k := eventKey{name, e.args, by}
+	k := eventKey{name, e.args, by, fmt.Sprint(when)}
 	if !x.seen[k] {
 		x.seen[k] = true
 		x.events = append(x.events, e)
@@ -179,6 +224,9 @@ func (im *image) portable(v value) arg {
 	case constant, given:
 		return arg{kind: argNumber, n: v.off}
 	case argument:
+		if v.sec != 0 {
+			return arg{}
+		}
 		return arg{kind: argPassed, n: v.off}
 	case derived:
 		return arg{kind: argDerived, n: v.off}
@@ -206,7 +254,7 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 	at := func(i int) (place, bool) { return args[i].place(), args[i].kind == address && args[i].sec != 0 }
 	follow := func(p place, by how) {
 		if f, ok := x.im.function(p); ok && p.sec != 0 && x.im.secs[p.sec].code() {
-			x.walk(f, [maxArgs]value{}, by, append(route[:len(route):len(route)], name))
+			x.walk(f, [maxArgs]value{}, by, append(route[:len(route):len(route)], name), nil)
 		}
 	}
 	w := x.im.word()

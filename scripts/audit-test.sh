@@ -82,6 +82,7 @@ old_glue() {
 }
 
 go build -o "$work/safeload" ./cmd/safeload || die "cmd/safeload does not build"
+check "fixtures of arm, T32, arm64 and amd64 tell the same" env SAFELOAD_AUDIT_COMPILERS=1 go test -count=1 ./audit/...
 mkdir "$work/modprobe.d"
 echo 'alias crypto-cbc(aes) aes_arm_bs' >"$work/modprobe.d/recursion.conf"
 

@@ -29,6 +29,8 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 	if in.Cond {
 		in.CC = uint8(cond)
 	}
+	// With S set, or to and from the coprocessors and the status register.
+	in.Flags = op&0x0c000000 == 0 && op&(1<<20) != 0 || op&0x0c000000 == 0x0c000000 || op&0x0fb00000 == 0x03200000
 	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
 	imm12 := int64(op & 0xfff)
 	if op&(1<<23) == 0 {

@@ -17,6 +17,9 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 8, CC: CCUnknown}
 	rd, rn := uint8(op&31), uint8(op>>5&31)
 	imm12 := int64(op >> 10 & 0xfff)
+	// ADDS, SUBS, ANDS, CCMP and the like; MOVK has the same bit; the rest of
+	// floating point and system registers is not looked at.
+	in.Flags = op&(1<<29) != 0 && op&0x1f800000 != 0x12800000 || op>>25&7 == 7 || op>>22 == 0x354
 	switch {
 	case op&0xfc000000 == 0x94000000:
 		in.Kind, in.Target = Call, pos+signExtend(uint64(op&0x3ffffff), 26)*4

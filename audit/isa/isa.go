@@ -105,6 +105,8 @@ type Inst struct {
 	CC uint8
 	// Zero is true if a CondJump compares Src with zero by itself.
 	Zero bool
+	// Flags is true unless the instruction surely leaves the flags alone.
+	Flags bool
 	// Table is true for a Return that may be a jump through a table.
 	Table bool
 	Imm   int64

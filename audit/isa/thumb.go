@@ -25,8 +25,11 @@ func decodeThumb(code []byte, pos int64, st *State) (Inst, bool) {
 			return Inst{}, false
 		}
 		in = thumb32(h, uint32(binary.LittleEndian.Uint16(code[pos+2:])), pos)
+		in.Flags = h&0x10 != 0 && (h>>9 == 0x75 || h&0xfa00 == 0xf000 && in.Kind != Call) || h&0xec00 == 0xec00 || h&0xff80 == 0xf380
 	} else {
+		inIT := st.it&15 != 0
 		in = thumb16(h, pos, st)
+		in.Flags = (h < 0x4400 && !inIT) || h&0xff00 == 0x4500 || h&0xffc0 == 0x4280 || h&0xf800 == 0x2800
 	}
 	if cond {
 		switch in.Kind {
