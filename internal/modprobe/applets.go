@@ -203,7 +203,8 @@ func (p *program) removable(m *kmod.Module) bool {
 		p.log.err("Module ", m.Name, " is in use\n")
 		return false
 	}
-	return errno == 0
+	// One that is going has -1; kmod says nothing of it.
+	return errno == 0 && n >= 0
 }
 
 const insmodHelp = ` [options] filename [module options]

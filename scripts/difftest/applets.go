@@ -49,7 +49,7 @@ func appletCases(trees []*tree) (cases []*testCase) {
 		add(0, append([]string{"insmod"}, args...)...)
 	}
 	for _, args := range [][]string{
-		{}, {"-h"}, {"-x"}, {"nonesuch"}, {"ext4"}, {"jbd2"}, {"mbcache"}, {"crc16"}, {"fat"}, {"vfat"}, {"stp"}, {"llc"}, {"bridge"}, {"-f", "ext4"},
+		{}, {"-h"}, {"-x"}, {"nonesuch"}, {"ext4"}, {"jbd2"}, {"mbcache"}, {"crc16"}, {"fat"}, {"vfat"}, {"stp"}, {"llc"}, {"bridge"}, {"sl-going"}, {"-f", "ext4"},
 		{"-f", "nonesuch"}, {"-v", "mbcache"}, {"-s", "nonesuch"}, {"nonesuch", "mbcache", "ext4"}, {"/etc"}, {"/"}, {"a/b"}, {"../module/mbcache"}, {""},
 		{loop}, {"--force", "mbcache", "stp"}, {"--wait", "x"}, {"-w"},
 	} {

@@ -111,6 +111,8 @@ remove lo* echo remove by pattern
 		"sys/module/llc/holders/x":         "",
 		"sys/module/bridge/initstate":      "live\n",
 		"sys/module/bridge/refcnt":         "0\n",
+		"sys/module/sl_going/initstate":    "going\n",
+		"sys/module/sl_going/refcnt":       "-1\n",
 	}
 	for _, m := range []string{"fat", "vfat", "stp"} {
 		files["sys/module/"+m+"/refcnt"] = "0\n"
