@@ -74,7 +74,11 @@ step_unit() {
 		grep '"Action":"build-output"' "$json"
 	fi
 	count "$(grep -c '"Action":"pass".*"Test":' "$json")" "$(grep -c '"Action":"fail".*"Test":' "$json")"
-	grep '"Action":"skip"' "$json" | sed -nE 's/.*"Package":"([^"]*)".*"Test":"([^"]*)".*/skipped: \1 \2/p'
+	grep '"Action":"skip"' "$json" | sed -nE 's/.*("Package":"[^"]*","Test":"[^"]*").*/\1/p' |
+		while read -r test; do
+			grep -F "\"Action\":\"output\",$test,\"Output\":\"    " "$json" |
+				sed -nE 's/.*"Package":"([^"]*)","Test":"([^"]*)","Output":" *(.*)\\n".*/skipped: \1 \2: \3/p'
+		done
 	return $code
 }
 
