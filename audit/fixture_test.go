@@ -30,6 +30,9 @@ var compilers = []struct {
 // build compiles testdata's modules into a tree.
 func build(t *testing.T, cc string, flags ...string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("compiles fixtures, which takes seconds: run without -short, or scripts/audit-test.sh")
+	}
 	if _, err := exec.LookPath(cc); err != nil {
 		if os.Getenv("SAFELOAD_AUDIT_COMPILERS") != "" {
 			t.Fatalf("SAFELOAD_AUDIT_COMPILERS is set, but there is no %s", cc)
