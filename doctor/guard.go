@@ -57,7 +57,11 @@ func (e *examination) guard() {
 	switch {
 	case e.r.Tier == e.r.Possible:
 	case e.r.Possible == TierProbe:
-		e.add(Note, "possible", "tier probe", "exact and immediate while safeload watch runs", "systemctl enable --now safeload-watch")
+		fix := "safeload watch"
+		if e.sys.exists("/usr/lib/systemd/system/safeload-watch.service") {
+			fix = "systemctl enable --now safeload-watch"
+		}
+		e.add(Note, "possible", "tier probe", "exact and immediate while safeload watch runs", fix)
 	default:
 		e.add(Note, "possible", "tier "+string(e.r.Possible), "a watcher can see and break what others load while it runs", "safeload watch")
 	}

@@ -113,6 +113,8 @@ func (r *run) uninstallDivert(st *State) error {
 		}, nil); err != nil {
 			return err
 		}
+	} else {
+		r.say("note: " + r.inside(kept) + " is gone: the helper stays as " + r.inside(file) + " until kmod is installed again")
 	}
 	for _, n := range st.Diverted {
 		if !r.diverted(n) {

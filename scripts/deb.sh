@@ -34,8 +34,7 @@ export PKG_VERSION PKG_STAGE
 	go build -o "$PKG_STAGE/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm)
 
 for page in man/*.[58]; do
-	# shellcheck disable=SC2094 # two files
-	gzip -9n <"$page" >"$PKG_STAGE/$(basename "$page").gz"
+	gzip -9nc "$page" >"$PKG_STAGE/${page#man/}.gz"
 done
 printf 'safeload (%s) unstable; urgency=medium\n\n  * See the log of the repository.\n\n -- safeload maintainers <safeload@localhost>  %s\n' \
 	"$version" "$(date -u -R -d "@$epoch")" | gzip -9n >"$PKG_STAGE/changelog.gz"
