@@ -148,7 +148,7 @@ func mapFile(fd int) ([]byte, error) {
 		return nil, err
 	}
 	if st.Size <= 0 {
-		return nil, unix.ENOEXEC
+		return nil, unix.EINVAL // as finit_module: kernel_read_file
 	}
 	if st.Size > MaxImage {
 		return nil, unix.EFBIG

@@ -148,7 +148,7 @@ func softdepLoop(p *comparison) bool {
 	return true
 }
 
-var libPrefix = regexp.MustCompile(`(?m)^libkmod: ERROR: \w+: `)
+var libPrefix = regexp.MustCompile(`(?m)^(libkmod: ERROR: \w+|Error): `)
 
 func lsmodLog(p *comparison) bool {
 	return p.is30() && p.c.args[0] == "lsmod" &&
