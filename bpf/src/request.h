@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Somebody asks for a helper and waits for it; who descends from that helper. */
+#ifndef SAFELOAD_REQUEST_H
+#define SAFELOAD_REQUEST_H
+
+#include "load.h"
+
+SEC("tracepoint/module/module_request")
+int module_request(void *ctx)
+{
+	u32 tid = tid_now();
+	struct name_key n = {};
+	field_str(ctx, off_request_name, n.s, sizeof(n.s));
+	map_update(&asked, &tid, &n, BPF_ANY);
+	return 0;
+}
+
+/* For which load does the current task act, and how? */
+INLINE u64 acts_for(u32 tid, struct request *r)
+{
+	struct task *t = map_lookup(&tasks, &tid);
+	u64 *id;
+	if (t) {
+		r->parent = t->ctx;
+		r->hop = t->load ? HOP_TASK : HOP_NONE;
+		return t->load;
+	}
+	struct flags *f = flag();
+	if (!f || !f->works)
+		return 0;
+	id = map_lookup(&working, &tid);
+	if (id) {
+		r->hop = HOP_WORK;
+		return *id;
+	}
+	if (use_current_task) {
+		u64 self = this_task();
+		id = map_lookup(&kthreads, &self);
+		if (id) {
+			r->hop = HOP_KTHREAD;
+			return *id;
+		}
+	}
+	return 0;
+}
+
+#define UMH_WAIT_PROC 2
+
+SEC("kprobe/call_usermodehelper_exec")
+int request_begin(struct pt_regs *regs)
+{
+	u64 sub = ARG1(regs);
+	u64 now = ktime_get_boot_ns();
+	u32 tid = tid_now();
+	struct request r = {};
+
+	struct name_key *n = map_lookup(&asked, &tid);
+	if (n)
+		probe_read_kernel(r.name, sizeof(r.name), n->s);
+	map_delete(&asked, &tid);
+	if (!(ARG2(regs) & UMH_WAIT_PROC))
+		return 0;
+	r.id = new_id(now, tid);
+	r.began = now;
+	r.tid = tid;
+	r.tgid = tgid_now();
+	get_current_comm(r.comm, sizeof(r.comm));
+	u64 id = acts_for(tid, &r);
+	struct load *l = map_lookup(&loads, &id);
+	if (l) {
+		r.load = id;
+		if (r.hop == HOP_TASK) {
+			l->req = r.id;
+		} else {
+			l->kreq = r.id;
+			r.parent = l->ctx;
+		}
+	} else {
+		r.hop = HOP_NONE;
+	}
+	keep(&requests, &r.id, &r);
+	keep(&subs, &sub, &r.id);
+
+	struct event *e = event_new(EV_REQUEST, r.id, r.load);
+	if (!e)
+		return 0;
+	e->ctx = r.parent;
+	e->how = r.hop;
+	probe_read_kernel(e->name, sizeof(e->name), r.name);
+	event_send(e);
+	return 0;
+}
+
+SEC("kprobe/call_usermodehelper_exec_async")
+int request_child(struct pt_regs *regs)
+{
+	u64 sub = ARG1(regs);
+	u32 tid = tid_now();
+	u64 *id = map_lookup(&subs, &sub);
+	struct task t = { .born = ktime_get_boot_ns() };
+
+	if (!id)
+		return 0;
+	t.ctx = *id;
+	map_delete(&subs, &sub);
+	struct request *r = map_lookup(&requests, &t.ctx);
+	if (!r)
+		return 0;
+	r->child = tid;
+	keep(&tasks, &tid, &t);
+	struct event *e = event_new(EV_CHILD, t.ctx, r->load);
+	if (!e)
+		return 0;
+	e->ctx = t.ctx;
+	event_send(e);
+	return 0;
+}
+
+/* The child is gone, so nobody waits for it any more. */
+INLINE void request_end(u64 id, u32 tid)
+{
+	struct request *r = map_lookup(&requests, &id);
+	if (!r || r->child != tid)
+		return;
+	u64 lid = r->load;
+	struct load *l = map_lookup(&loads, &lid);
+	if (l && l->req == id)
+		l->req = 0;
+	if (l && l->kreq == id)
+		l->kreq = 0;
+	struct event *e = event_new(EV_REQUEST_END, id, lid);
+	if (e)
+		event_send(e);
+	map_delete(&requests, &id);
+}
+
+SEC("tracepoint/sched/sched_process_fork")
+int task_fork(void *ctx)
+{
+	u32 parent = field(ctx, off_fork_parent);
+	struct task *t = map_lookup(&tasks, &parent);
+	if (!t || !t->ctx)
+		return 0;
+	u32 child = field(ctx, off_fork_child);
+	struct task c = { .ctx = t->ctx, .born = ktime_get_boot_ns() };
+	keep(&tasks, &child, &c);
+	struct event *e = event_new(EV_FORK, 0, 0);
+	if (!e)
+		return 0;
+	e->ctx = c.ctx;
+	e->ret = (s32)child;
+	event_send(e);
+	return 0;
+}
+
+/* A thread that execs takes its leader's pid; the leader's entry went with the
+ * leader (de_thread). */
+SEC("tracepoint/sched/sched_process_exec")
+int task_exec(void *ctx)
+{
+	u32 pid = field(ctx, off_exec_pid), old = field(ctx, off_exec_old);
+	struct task *t = map_lookup(&tasks, &old);
+	if (!t || !t->ctx)
+		return 0;
+	u64 req = t->ctx;
+	if (pid != old) {
+		struct task moved = { .ctx = req, .born = t->born };
+		keep(&tasks, &pid, &moved);
+		map_delete(&tasks, &old);
+	}
+	struct event *e = event_new(EV_EXEC, 0, 0);
+	if (!e)
+		return 0;
+	e->ctx = req;
+	event_send(e);
+	return 0;
+}
+
+SEC("tracepoint/sched/sched_process_exit")
+int task_exit(void *ctx)
+{
+	u32 tid = tid_now();
+	struct task *t = map_lookup(&tasks, &tid);
+	if (!t)
+		return 0;
+	u64 req = t->ctx;
+	if (t->load)
+		load_forget(tid, t, -4 /* EINTR: the task died in the call */);
+	map_delete(&tasks, &tid);
+	if (!req)
+		return 0;
+	request_end(req, tid);
+	struct event *e = event_new(EV_EXIT, 0, 0);
+	if (!e)
+		return 0;
+	e->ctx = req;
+	event_send(e);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What an init has others do: kernel threads and work items that act for its load. */
+#ifndef SAFELOAD_SPAWN_H
+#define SAFELOAD_SPAWN_H
+
+#include "load.h"
+
+/* The load whose init, or whose thread or work item, is running. */
+INLINE u64 on_behalf_of(void)
+{
+	u32 tid = tid_now();
+	struct load *l = load_of(tid);
+	u64 *id;
+	if (l)
+		return (l->flags & LOAD_INIT) ? l->id : 0;
+	struct flags *f = flag();
+	if (!f || !f->works)
+		return 0;
+	id = map_lookup(&working, &tid);
+	if (id)
+		return *id;
+	if (use_current_task) {
+		u64 self = this_task();
+		id = map_lookup(&kthreads, &self);
+		if (id)
+			return *id;
+	}
+	return 0;
+}
+
+INLINE void spawned(void *map, u64 key)
+{
+	struct flags *f = flag();
+	if (!f || !f->active)
+		return;
+	u64 id = on_behalf_of();
+	if (!id)
+		return;
+	struct load *l = map_lookup(&loads, &id);
+	if (!l)
+		return;
+	f->works = 1;
+	map_update(map, &key, &id, BPF_ANY);
+}
+
+/* ERR_PTR: the last page of addresses. */
+#define IS_ERR_FROM (WORD == 4 ? 0xfffff001ull : 0xfffffffffffff001ull)
+
+SEC("kretprobe/__kthread_create_on_node")
+int kthread_created(struct pt_regs *regs)
+{
+	u64 task = RET(regs);
+	if (!task || task >= IS_ERR_FROM)
+		return 0;
+	spawned(&kthreads, task);
+	return 0;
+}
+
+SEC("tracepoint/workqueue/workqueue_queue_work")
+int work_queued(void *ctx)
+{
+	struct flags *f = flag();
+	if (!f || !f->active)
+		return 0;
+	spawned(&works, word_at((u64)ctx + off_queue_work));
+	return 0;
+}
+
+SEC("kprobe/queue_delayed_work_on")
+int work_delayed(struct pt_regs *regs)
+{
+	spawned(&works, ARG3(regs));
+	return 0;
+}
+
+SEC("tracepoint/workqueue/workqueue_execute_start")
+int work_started(void *ctx)
+{
+	struct flags *f = flag();
+	if (!f || !f->works)
+		return 0;
+	u64 work = word_at((u64)ctx + off_start_work);
+	u64 *id = map_lookup(&works, &work);
+	u32 tid = tid_now();
+	if (!id)
+		return 0;
+	u64 load = *id;
+	map_delete(&works, &work);
+	if (map_lookup(&loads, &load))
+		map_update(&working, &tid, &load, BPF_ANY);
+	return 0;
+}
+
+SEC("tracepoint/workqueue/workqueue_execute_end")
+int work_ended(void *ctx)
+{
+	struct flags *f = flag();
+	u32 tid = tid_now();
+	if (!f || !f->works)
+		return 0;
+	map_delete(&working, &tid);
+	return 0;
+}
+
+#endif
