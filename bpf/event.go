@@ -26,12 +26,10 @@ const (
 	Fork                       // Ret is the child, which descends from Ctx as its parent TID does
 	Exec                       // Comm is the new one
 	Exit
-	Blocked   // ID load: its own task sleeps in a completion, a likely finding becomes proven
-	Unblocked // ID load: it woke
 )
 
 var kindNames = [...]string{"", "request", "child", "request-end", "load", "init", "load-end",
-	"wait", "opened", "fork", "exec", "exit", "blocked", "unblocked"}
+	"wait", "opened", "fork", "exec", "exit"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) && k > 0 {

@@ -312,6 +312,14 @@ func (p *Probe) Waiting(load uint64) bool {
 	return p.maps.Loads.Lookup(load, &buf) == nil
 }
 
+// Asleep reports whether the task of a load, whose init runs, is in a wait for
+// a completion that is not its own request's.
+func (p *Probe) Asleep(load uint64) bool {
+	var buf [loadSize]byte
+	const blocked = 8 // LOAD_BLOCKED
+	return p.maps.Loads.Lookup(load, &buf) == nil && buf[9*8]&blocked != 0
+}
+
 const loadSize = 8*8 + 6*4 + 64
 
 // Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.

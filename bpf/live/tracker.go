@@ -28,7 +28,7 @@ type Load struct {
 	Cgroup   uint64
 	FD       int32  // -1: init_module
 	Ctx      uint64 // request that its task descends from
-	Asleep   bool   // its task waits for a completion
+	Asleep   bool   // its task has stood still in a wait for a completion
 	Wait     uint64 // load that it waits for
 	WaitName string
 	WaitHow  bpf.WaitHow
@@ -130,15 +130,45 @@ func (t *Tracker) Apply(e bpf.Event) Report {
 		}
 	case bpf.Exit:
 		delete(t.tasks, e.TID)
-	case bpf.Blocked, bpf.Unblocked:
-		if l := t.loads[e.ID]; l != nil {
-			l.Asleep = e.Kind == bpf.Blocked
-			if l.Asleep {
-				t.again(e, &r)
+	}
+	return r
+}
+
+// Suspected returns the loads that likely findings rest on: what a kernel
+// thread or work item does on their behalf waits for them. Such a finding is
+// proven once the load's own task has stood still: see [Tracker.StoodStill].
+func (t *Tracker) Suspected() []*Load {
+	var all []*Load
+	seen := make(map[uint64]bool)
+	for _, l := range t.loads {
+		if l.reported != bpf.Likely {
+			continue
+		}
+		for _, node := range t.cycle(l.ID, graph.Likely) {
+			q, ok := node.(*Request)
+			if !ok || seen[q.Load] {
+				continue
+			}
+			if o := t.loads[q.Load]; o != nil && hopCertainty(q, o) == graph.Likely {
+				seen[q.Load] = true
+				all = append(all, o)
 			}
 		}
 	}
-	return r
+	return all
+}
+
+// StoodStill says that a load's own task has been asleep in a wait for a
+// completion, without once waking, for as long as the caller thinks enough.
+func (t *Tracker) StoodStill(load uint64, at time.Duration) []Finding {
+	l := t.loads[load]
+	if l == nil {
+		return nil
+	}
+	l.Asleep = true
+	var r Report
+	t.again(at, &r)
+	return r.Findings
 }
 
 func (t *Tracker) loadEnd(e bpf.Event, r *Report) {
@@ -171,7 +201,6 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 		l.WaitName = o.Module
 	}
 	if e.Cert == bpf.Proven && e.Peer != 0 {
-		// The kernel side saw every inner load's task asleep or waiting.
 		l.reported = e.Cert
 		f := t.finding(l, e.Cert, t.cycle(l.ID, graph.Likely), e.At)
 		f.Signal = e.Ret
@@ -182,10 +211,10 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 }
 
 // again looks anew at all who wait, after something was learned of a load.
-func (t *Tracker) again(e bpf.Event, r *Report) {
+func (t *Tracker) again(at time.Duration, r *Report) {
 	for _, l := range t.loads {
 		if l.Wait != 0 && l.reported != bpf.Proven {
-			t.judge(l, e.At, r)
+			t.judge(l, at, r)
 		}
 	}
 }

@@ -101,14 +101,10 @@ func TestFindings(t *testing.T) {
 			begin(4, 101, 10), wait(4, 2, 0),
 			{Kind: bpf.Fork, TID: 101, Ret: 102, Ctx: 10}, begin(6, 102, 10), initOf(6, "c"),
 		}, []string{"proven: load request helper wait"}},
-		{"a kernel thread, then the init falls asleep", []bpf.Event{
+		{"a kernel thread", []bpf.Event{
 			begin(2, 100, 0), initOf(2, "a"), request(10, 150, 2, 0, bpf.HopKthread), child(10, 101),
-			begin(4, 101, 10), wait(4, 2, bpf.Likely), {Kind: bpf.Blocked, ID: 2},
-		}, []string{"likely: load request? helper wait", "proven: load request helper wait"}},
-		{"a kernel thread, asleep before, as the probe says", []bpf.Event{
-			begin(2, 100, 0), initOf(2, "a"), request(10, 150, 2, 0, bpf.HopKthread), child(10, 101),
-			begin(4, 101, 10), wait(4, 2, bpf.Proven),
-		}, []string{"proven: load request? helper wait"}},
+			begin(4, 101, 10), wait(4, 2, bpf.Likely),
+		}, []string{"likely: load request? helper wait"}},
 		{"a request by a helper that is in no load", []bpf.Event{
 			begin(2, 100, 0), initOf(2, "a"), request(10, 100, 2, 0, bpf.HopTask), child(10, 101),
 			request(12, 101, 0, 10, bpf.HopNone), child(12, 102), begin(4, 102, 12), wait(4, 2, 0),
@@ -147,6 +143,28 @@ func TestFreed(t *testing.T) {
 	}
 	if tr.InFlight() != 0 {
 		t.Errorf("%d loads left", tr.InFlight())
+	}
+}
+
+// A cycle over a kernel thread is proven when the init behind it has stood
+// still, once, and only while it lasts.
+func TestStoodStill(t *testing.T) {
+	var tr Tracker
+	play(&tr, begin(2, 100, 0), initOf(2, "a"), request(10, 150, 2, 0, bpf.HopKthread), child(10, 101),
+		begin(4, 101, 10), wait(4, 2, bpf.Likely))
+	s := tr.Suspected()
+	if len(s) != 1 || s[0].ID != 2 {
+		t.Fatalf("suspected %+v", s)
+	}
+	found := tr.StoodStill(2, time.Second)
+	if len(found) != 1 || found[0].Certainty != bpf.Proven || found[0].Load != 4 {
+		t.Fatalf("found %+v", found)
+	}
+	if len(tr.Suspected()) != 0 || len(tr.StoodStill(2, time.Second)) != 0 {
+		t.Error("told twice")
+	}
+	if len(tr.StoodStill(99, time.Second)) != 0 {
+		t.Error("a load that is not there stood still")
 	}
 }
 

@@ -27,16 +27,12 @@ struct cycle {
  * value would double the states of each turn of the loops. */
 MAP(walks, MAP_PERCPU_ARRAY, u32, struct cycle, 1);
 
-/* A hop over a thread or work item proves nothing until the load's own task is
- * asleep in a completion: then its init waits for someone else to finish. */
-INLINE u32 hop_cert(struct load *l, u32 hop)
+/* A hop over a thread or work item proves nothing by itself: the init may run
+ * on, and a moment in a completion (kthread_create has one) is no standstill.
+ * User space, which can watch for a while, decides over these. */
+INLINE u32 hop_cert(u32 hop)
 {
-	if (hop == HOP_TASK)
-		return CERT_PROVEN;
-	/* Before the look: if it falls asleep right now, it sees this and says
-	 * so (wait_completion). */
-	l->suspect = 1;
-	return (l->flags & LOAD_BLOCKED) ? CERT_PROVEN : CERT_LIKELY;
+	return hop == HOP_TASK ? CERT_PROVEN : CERT_LIKELY;
 }
 
 INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
@@ -55,7 +51,7 @@ INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
 			struct load *l = map_lookup(&loads, &id);
 			if (!l)
 				return 0;
-			if (hop_cert(l, r->hop) == CERT_LIKELY)
+			if (hop_cert(r->hop) == CERT_LIKELY)
 				c->cert = CERT_LIKELY;
 			if (id == target)
 				return 1;
@@ -81,8 +77,7 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 		}
 		if (!req) {
 			req = l->kreq;
-			if (hop_cert(l, HOP_KTHREAD) == CERT_LIKELY)
-				c->cert = CERT_LIKELY;
+			c->cert = CERT_LIKELY;
 		}
 		struct request *r = map_lookup(&requests, &req);
 		if (!r)

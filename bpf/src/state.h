@@ -55,8 +55,7 @@ struct load {
 	u32 tid, tgid;
 	u32 flags;   /* only its own task writes them */
 	s32 fd;
-	u32 suspect; /* a likely cycle rests on it; set by the waiter */
-	u32 pad;
+	u64 pad;
 	char name[NAME_LEN];
 };
 
@@ -88,8 +87,6 @@ enum event_kind {
 	EV_FORK = 9,
 	EV_EXEC = 10,
 	EV_EXIT = 11,
-	EV_BLOCKED = 12,
-	EV_UNBLOCKED = 13,
 };
 
 enum wait_how { WAIT_NAME = 1, WAIT_FILE = 2, WAIT_FILE_HARD = 3, WAIT_OPEN = 4 };

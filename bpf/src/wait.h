@@ -116,11 +116,6 @@ INLINE int wait_completion(u64 completion, int hard, int idempotent)
 		if (l->req)
 			return 0;
 		l->flags |= LOAD_BLOCKED;
-		if (l->suspect) {
-			struct event *e = event_new(EV_BLOCKED, l->id, 0);
-			if (e)
-				event_send(e);
-		}
 		return 0;
 	}
 	if (!idempotent || !k->idempotent || !(l->flags & LOAD_FINIT) ||
@@ -158,11 +153,6 @@ int wait_over(struct pt_regs *regs)
 	if (!l || !(l->flags & LOAD_BLOCKED))
 		return 0;
 	l->flags &= ~LOAD_BLOCKED;
-	if (l->suspect) {
-		struct event *e = event_new(EV_UNBLOCKED, l->id, 0);
-		if (e)
-			event_send(e);
-	}
 	return 0;
 }
 

@@ -122,13 +122,14 @@ func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
 }
 
 type watcher struct {
-	o       watchOptions
-	src     *namedSource
-	tracker live.Tracker
-	out     *watchPrinter
-	kmsg    limiter
-	found   int
-	lost    uint64
+	o        watchOptions
+	src      *namedSource
+	tracker  live.Tracker
+	out      *watchPrinter
+	kmsg     limiter
+	standing standing
+	found    int
+	lost     uint64
 }
 
 func (w *watcher) run(stop *atomic.Bool) (int, error) {
@@ -151,6 +152,13 @@ func (w *watcher) run(stop *atomic.Bool) (int, error) {
 		until := beat
 		if !end.IsZero() && end.Before(until) {
 			until = end
+		}
+		soon, found := w.stood(now)
+		if found && w.o.once {
+			return exitFound, nil
+		}
+		if next := now.Add(stillLook); soon && next.Before(until) {
+			until = next
 		}
 		w.src.SetDeadline(until)
 		found, err := w.next()

@@ -9,7 +9,7 @@ type Verdict uint8
 const (
 	Unknown     Verdict = iota // the maps do not tell
 	Independent                // that module does not wait for us: the kernel's wait is right
-	Likely                     // it does, unless what its init started is no longer waited for
+	Likely                     // it does, if the init still waits for the thread or work item that asks
 	Proven                     // it does
 )
 
@@ -35,7 +35,7 @@ type Hop struct {
 	Kthread   bool   // the requester is a kernel thread that the init started
 	Work      bool   // the requester is at a work item that the init queued
 	Child     int    // process that the kernel started for the request
-	Asleep    bool   // the load's task is in a wait for a completion
+	Asleep    bool   // the load's task was, at this moment, in a wait for a completion
 }
 
 // maxHops is more than the requests that the kernel lets be in flight at once
@@ -148,7 +148,7 @@ func (m *Maps) up(target, ctx uint64) (Verdict, []Hop) {
 			return Unknown, nil
 		}
 		h := hop(r, l)
-		if r.load != 0 && r.hop != hopTask && !h.Asleep {
+		if r.load != 0 && r.hop != hopTask {
 			v = Likely
 		}
 		hops = append(hops, h)
@@ -194,9 +194,7 @@ func (m *Maps) down(target uint64, mine map[uint64]bool) (Verdict, []Hop) {
 		}
 		if id == 0 {
 			id = l.kreq
-			if l.flags&loadBlocked == 0 {
-				v = Likely
-			}
+			v = Likely
 		}
 		r, ok := m.request(id)
 		if !ok {

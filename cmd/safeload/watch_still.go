@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+)
+
+// What a kernel thread or a work item waits for on behalf of an init is only
+// part of a circle if the init waits for it in turn, and nothing in the kernel
+// says so. It is believed of an init that sleeps in a wait for a completion and
+// has not once woken for stillFor.
+const (
+	stillFor  = time.Second
+	stillLook = 100 * time.Millisecond
+)
+
+// stillness is since when a task has not woken.
+type stillness struct {
+	since    time.Time
+	switches string
+}
+
+// standing watches the inits that likely findings rest on.
+type standing struct {
+	tasks map[uint64]stillness // by load
+	next  time.Time
+}
+
+// look samples the suspected loads and returns those that have stood still.
+// wakes reads how often a task has gone to sleep; asleep whether it is in a
+// wait for a completion.
+func (s *standing) look(now time.Time, suspected []*live.Load, asleep func(load uint64) bool, wakes func(*live.Load) string) []uint64 {
+	s.next = now.Add(stillLook)
+	was := s.tasks
+	s.tasks = make(map[uint64]stillness)
+	var still []uint64
+	for _, l := range suspected {
+		n := wakes(l)
+		if n == "" || !asleep(l.ID) {
+			continue
+		}
+		t, ok := was[l.ID]
+		if !ok || t.switches != n {
+			t = stillness{now, n}
+		}
+		s.tasks[l.ID] = t
+		if now.Sub(t.since) >= stillFor {
+			still = append(still, l.ID)
+		}
+	}
+	return still
+}
+
+// taskSleeps returns how often a task has gone to sleep by itself, if it sleeps
+// now; else nothing.
+func taskSleeps(l *live.Load) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(l.TGID)) + "/task/" + strconv.Itoa(int(l.TID)) + "/status")
+	if err != nil {
+		return ""
+	}
+	n, asleep := "", false
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "State:"); ok {
+			v = strings.TrimSpace(v)
+			asleep = strings.HasPrefix(v, "S") || strings.HasPrefix(v, "D")
+		}
+		if v, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+			n = strings.TrimSpace(v)
+		}
+	}
+	if !asleep {
+		return ""
+	}
+	return n
+}
+
+// stood tells of what has become proven because an init stands still. It
+// reports whether there is anything to look at soon again, and to tell.
+func (w *watcher) stood(now time.Time) (soon, found bool) {
+	p, ok := w.src.source.(*bpf.Probe)
+	if !ok || now.Before(w.standing.next) {
+		return len(w.standing.tasks) > 0, false
+	}
+	suspected := w.tracker.Suspected()
+	for _, id := range w.standing.look(now, suspected, p.Asleep, taskSleeps) {
+		findings := w.tracker.StoodStill(id, bootNow())
+		for i := range findings {
+			w.tell(&findings[i])
+			found = true
+		}
+	}
+	return len(suspected) > 0, found
+}
