@@ -79,6 +79,9 @@ const (
 // be left: by what the kernel's code calls, else by version.
 func (e *examination) fileWait(v version, ok bool) (waitKind, string) {
 	kind, err := e.sys.waitCalled()
+	if err == nil && kind == waitHard && ok && !v.before(6, 11) {
+		return waitUnknown, "the version says yes, the kernel's code seems to say no"
+	}
 	if err == nil && kind != waitUnknown {
 		return kind, "seen in the kernel's code"
 	}
