@@ -200,8 +200,45 @@ func TestUnreadable(t *testing.T) {
 	if got := summaries(r); len(got) != 1 {
 		t.Error(got)
 	}
-	if _, err := Run(context.Background(), Options{Dir: t.TempDir()}); !errors.Is(err, errNoModules) {
+	if _, err := Run(context.Background(), Options{Dir: t.TempDir()}); !errors.Is(err, ErrNoModules) {
 		t.Error(err)
+	}
+}
+
+// Of two modules with one name that in updates/ counts, packed or not.
+func TestUpdates(t *testing.T) {
+	m := newMaker()
+	m.info("depends=")
+	m.op(0xd65f03c0)
+	m.symbol("init_module", makerText, 0, 4, elf.STT_FUNC)
+	dir := t.TempDir()
+	for name, b := range map[string][]byte{"kernel/self.ko": selfRequester(1), "updates/self.ko": m.file()} {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Run(context.Background(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Findings) != 0 {
+		t.Error(summaries(r))
+	}
+}
+
+// What a file says cannot write control characters to a terminal.
+func TestCleanText(t *testing.T) {
+	f := Finding{Module: "a\x1b[2J", Hops: []Hop{{Module: "a", Request: "x\ny", Route: []string{"f\x07"}, Match: "a\x1b[2J", Why: "\u009b"}}}
+	var b strings.Builder
+	if err := WriteText(&b, &Result{Dir: "tree", Findings: []Finding{f}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\x07\u009b") || strings.Contains(b.String(), "x\ny") {
+		t.Errorf("%q", b.String())
 	}
 }
 

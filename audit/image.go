@@ -31,6 +31,7 @@ type image struct {
 	this    int // section index of .gnu.linkonce.this_module, or 0
 	modinfo []byte
 	params  []paramVar
+	objects [][]int           // symbols of data by section, by value; made when first needed
 	targets map[int32][]int64 // of jump labels and exception tables, by section
 }
 
@@ -384,13 +385,31 @@ func (im *image) extent(sym int) (start, end int64) {
 
 // object returns the data symbol that covers a place.
 func (im *image) object(p place) (start, end int64, ok bool) {
-	for i := range im.syms {
-		s := &im.syms[i]
-		if s.typ == elf.STT_OBJECT && s.sec == int(p.sec) && p.sec != 0 && int64(s.value) <= p.off && p.off < int64(s.value+s.size) {
-			return int64(s.value), min(int64(s.value+s.size), int64(im.secs[p.sec].size)), true
+	if p.sec <= 0 || int(p.sec) >= len(im.secs) {
+		return 0, 0, false
+	}
+	if im.objects == nil {
+		im.objects = make([][]int, len(im.secs))
+		for i := range im.syms {
+			if s := &im.syms[i]; s.typ == elf.STT_OBJECT && s.sec != 0 && s.size != 0 {
+				im.objects[s.sec] = append(im.objects[s.sec], i)
+			}
+		}
+		for _, o := range im.objects {
+			sort.SliceStable(o, func(a, b int) bool { return im.syms[o[a]].value < im.syms[o[b]].value })
 		}
 	}
-	return 0, 0, false
+	o := im.objects[p.sec]
+	i := sort.Search(len(o), func(i int) bool { return int64(im.syms[o[i]].value) > p.off }) - 1
+	if i < 0 {
+		return 0, 0, false
+	}
+	for i > 0 && im.syms[o[i-1]].value == im.syms[o[i]].value {
+		i--
+	}
+	s := &im.syms[o[i]]
+	start, end = int64(s.value), min(int64(s.value+s.size), int64(im.secs[p.sec].size))
+	return start, end, start >= 0 && p.off < end
 }
 
 // entries gives the places in [start, end) of a section that code reaches other

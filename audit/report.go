@@ -11,6 +11,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // Schema is the version of the JSON lines.
@@ -29,8 +30,20 @@ func (f *Finding) ID() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// clean makes text of a module's file fit for a terminal and a line.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // Title says in one line what was found.
-func (f *Finding) Title() string {
+func (f *Finding) Title() string { return clean(f.title()) }
+
+func (f *Finding) title() string {
 	h := f.Hops[0]
 	if f.Rank == ParameterDriven {
 		return fmt.Sprintf("%s requests what its parameter %s says (%s)", f.Module, f.Parameter, h.Request)
@@ -56,7 +69,7 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "%s: %d modules", r.Dir, r.Modules)
 	if r.Release != "" {
-		fmt.Fprintf(b, " for %s", r.Release)
+		fmt.Fprintf(b, " for %s", clean(r.Release))
 	}
 	fmt.Fprintln(b)
 	var count [ParameterDriven + 1]int
@@ -82,21 +95,27 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 	fmt.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
 		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)
 	for _, e := range r.Failed {
-		fmt.Fprintf(b, "not read: %v\n", e)
+		fmt.Fprintf(b, "not read: %s\n", clean(e.Error()))
 	}
 	return b.Flush()
 }
 
 func writeHop(b *bufio.Writer, h Hop, rank Rank) {
-	fmt.Fprintf(b, "    route    %s\n", strings.Join(h.Route, "\n          -> "))
+	for i, r := range h.Route {
+		if i == 0 {
+			fmt.Fprintf(b, "    route    %s\n", clean(r))
+		} else {
+			fmt.Fprintf(b, "          -> %s\n", clean(r))
+		}
+	}
 	if rank != ParameterDriven {
-		fmt.Fprintf(b, "    requests %s, which stands for %s by %s\n", h.Request, h.Match, h.Why)
+		fmt.Fprintf(b, "    requests %s, which stands for %s by %s\n", clean(h.Request), clean(h.Match), clean(h.Why))
 		if h.Loads != h.Match {
-			fmt.Fprintf(b, "             and with it %s has to be loaded\n", h.Loads)
+			fmt.Fprintf(b, "             and with it %s has to be loaded\n", clean(h.Loads))
 		}
 	}
 	if h.While != "" {
-		fmt.Fprintf(b, "    while    %s\n", h.While)
+		fmt.Fprintf(b, "    while    %s\n", clean(h.While))
 	}
 	for _, w := range h.Weak {
 		fmt.Fprintf(b, "    unsure   %s\n", w)
@@ -217,7 +236,7 @@ func WriteSARIF(w io.Writer, version string, results []*Result, known func(id st
 				x.Baseline = "unchanged"
 			}
 			for _, h := range f.Hops {
-				x.Message.Text += "\n" + h.Module + ": " + strings.Join(h.Route, " -> ")
+				x.Message.Text += "\n" + clean(h.Module+": "+strings.Join(h.Route, " -> "))
 			}
 			var l location
 			l.Physical.Artifact.URI = f.File

@@ -30,6 +30,8 @@ type resolver struct {
 
 type glob struct{ pattern, module string }
 
+func update(f *facts) bool { return strings.HasPrefix(f.file, "updates/") }
+
 func special(s string) int { return strings.IndexAny(s, "*?[\\") }
 
 func newResolver(all []*facts, config *kmod.Config) *resolver {
@@ -37,7 +39,8 @@ func newResolver(all []*facts, config *kmod.Config) *resolver {
 		symbols: map[string]string{}, config: config, black: map[string]bool{}, builtin: map[string]bool{},
 		inside: map[string]bool{}, plans: map[string][]string{}}
 	for _, f := range all {
-		if r.modules[f.name] == nil {
+		// depmod.d(5): of two with the same name that in updates/ counts.
+		if old := r.modules[f.name]; old == nil || update(f) && !update(old) {
 			r.modules[f.name] = f
 		}
 		for _, a := range f.aliases {

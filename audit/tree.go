@@ -62,7 +62,8 @@ type ModuleError struct {
 func (e *ModuleError) Error() string { return e.File + ": " + e.Err.Error() }
 func (e *ModuleError) Unwrap() error { return e.Err }
 
-var errNoModules = errors.New("no modules in this tree")
+// ErrNoModules says that a folder holds no module.
+var ErrNoModules = errors.New("no modules in this tree")
 
 // Run audits the tree. It reads every module once, in parallel, and holds no more
 // than one decompressed module for each processor at a time.
@@ -94,7 +95,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: %w", o.Dir, errNoModules)
+		return nil, fmt.Errorf("%s: %w", o.Dir, ErrNoModules)
 	}
 	sort.Strings(files)
 	// The same module packed and unpacked side by side is one.

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -121,8 +122,11 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 		progress, done := auditProgress(stderr, tree)
 		r, err := audit.Run(ctx, audit.Options{Dir: tree, Config: o.config(tree, own), Progress: progress})
 		done()
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, audit.ErrNoModules):
 			return exitError, fmt.Errorf("%w; a TREE is a folder such as /lib/modules/$(uname -r)", err)
+		case err != nil:
+			return exitError, fmt.Errorf("audit %s: %w", tree, err)
 		}
 		if len(r.Failed) == r.Modules {
 			return exitError, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
