@@ -24,7 +24,7 @@ usage() {
 		  --json FILE            also write the report there, one JSON object a line
 		  --keep DIR             keep the guests' logs there
 		  --quick                only the cases marked quick
-		  --full                 storms, kills and crossing tasks at full scale (much longer)
+		  --full                 all cases on all kernels; storms, kills and crossing tasks at full scale (much longer)
 		  -h, --help             this text
 
 		Exit status: 0 all passed, 1 something failed, 2 usage. The last line reads "N passed, N failed".

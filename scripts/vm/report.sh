@@ -13,10 +13,11 @@ check_tools() {
 }
 
 list_all() {
-	local c
-	printf '%-18s %-10s %-16s %s\n' CASE BOOT KERNELS WHAT
+	local c m
+	printf '%-18s %-10s %-28s %-14s %s\n' CASE BOOT KERNELS MATRIX WHAT
 	for c in "$vm_dir"/cases/*.sh; do
-		printf '%-18s %-10s %-16s %s\n' "$(basename "$c" .sh)" "$(group_of "$c")" "$(header kernels "$c")" "$(header what "$c")"
+		m=$(header matrix "$c")
+		printf '%-18s %-10s %-28s %-14s %s\n' "$(basename "$c" .sh)" "$(group_of "$c")" "$(header kernels "$c")" "${m:-all of them}" "$(header what "$c")"
 	done
 	echo
 	printf '%-18s %s\n' KERNEL 'NEWEST SEEN'
@@ -57,13 +58,33 @@ select_cases() {
 
 group_of() { local g; g=$(header boot "$1"); echo "${g:-main}"; }
 
-applies() {
+# matches KEY PATTERNS
+matches() {
 	local pattern
-	for pattern in $(header kernels "$2"); do
+	for pattern in $2; do
 		# shellcheck disable=SC2053
 		[ "$pattern" = all ] || [[ $1 == $pattern ]] && return 0
 	done
-	[ -z "$(header kernels "$2")" ]
+	return 1
+}
+
+# applies KEY CASE-FILE: what a case can run on is in "kernels"; what of that every run of the whole matrix
+# includes is in "matrix", if it is less.
+applies() {
+	local kernels matrix
+	kernels=$(header kernels "$2") matrix=$(header matrix "$2")
+	matches "$1" "${kernels:-all}" || return 1
+	[ -n "$full$only" ] || matches "$1" "${matrix:-all}"
+}
+
+# left_out: the cases, and the kernels of others, that only --full or --case runs.
+left_out() {
+	local c m
+	[ -z "$full$only" ] || return 0
+	for c in "${selected[@]}"; do
+		m=$(header matrix "$c")
+		case $m in '') ;; none) say "left to --full: $(basename "$c" .sh)" ;; *) say "left to --full: $(basename "$c" .sh), but for $m" ;; esac
+	done
 }
 
 # groups_of KEY, cases_of KEY GROUP MODE: of the selected cases.
@@ -123,6 +144,7 @@ report() {
 			grep -a "#L# $case: " "$log" | grep -v '#L# [^ ]*: ok: ' | tail -n 25 | sed 's/.*#L# /       | /'
 		fi
 	done <"$all"
+	left_out
 	fail=$(awk -F'|' '$4 == "fail"' "$all" | wc -l); skip=$(awk -F'|' '$4 == "skip"' "$all" | wc -l)
 	pass=$(awk -F'|' '$4 == "pass"' "$all" | wc -l)
 	[ $((pass + fail + skip)) -gt 0 ] || { say "vm-test: nothing was run"; fail=1; }
