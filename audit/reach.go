@@ -305,11 +305,10 @@ func (x *explorer) probes(p place, f func(place)) {
 	if p.sec == 0 {
 		return
 	}
-	start, end, ok := x.im.object(p)
+	_, end, ok := x.im.object(p)
 	if !ok {
 		return
 	}
-	_ = start
 	var first *place
 	found := false
 	for _, r := range x.im.secs[p.sec].relocs {

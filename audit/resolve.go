@@ -22,7 +22,6 @@ type resolver struct {
 	symbols map[string]string   // exported symbol to module
 	config  *kmod.Config
 	black   map[string]bool
-	builtin map[string]bool // names of modules in the kernel
 	// inside has the exact aliases of what is in the kernel.
 	inside map[string]bool
 	plans  map[string][]string
@@ -36,7 +35,7 @@ func special(s string) int { return strings.IndexAny(s, "*?[\\") }
 
 func newResolver(all []*facts, config *kmod.Config) *resolver {
 	r := &resolver{modules: map[string]*facts{}, exact: map[string][]string{}, globs: map[string][]glob{},
-		symbols: map[string]string{}, config: config, black: map[string]bool{}, builtin: map[string]bool{},
+		symbols: map[string]string{}, config: config, black: map[string]bool{},
 		inside: map[string]bool{}, plans: map[string][]string{}}
 	for _, f := range all {
 		// depmod.d(5): of two with the same name that in updates/ counts.

@@ -183,11 +183,10 @@ func readBuiltin(dir string, r *resolver) {
 		return
 	}
 	for line := range bytes.SplitSeq(b, []byte{0}) {
-		module, rest, ok := strings.Cut(string(line), ".")
+		_, rest, ok := strings.Cut(string(line), ".")
 		if !ok {
 			continue
 		}
-		r.builtin[kmod.NormalizeName(module)] = true
 		if a, ok := strings.CutPrefix(rest, "alias="); ok {
 			if a, err := kmod.NormalizeAlias(a); err == nil {
 				r.inside[a] = true
