@@ -270,7 +270,7 @@ dracut_has_helper() {
 	rm -rf "$work/dracut" && mkdir "$work/dracut" && (cd "$work/dracut" && cpio -id --quiet <"$R/run/dracut.img") || return 1
 	[ ! -L "$work/dracut/usr/sbin/modprobe" ] && cmp "$work/dracut/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe"
 }
-dracut_leaves_it() { dracut_make 2>&1 | grep "module 'safeload' cannot be installed"; }
+dracut_leaves_it() { dracut_make 2>&1 | grep "module 'safeload' cannot be"; }
 t "dracut without an installation leaves the module out" dracut_leaves_it
 in_root safeload install >/dev/null
 t "dracut with one" dracut_make
