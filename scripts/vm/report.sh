@@ -51,7 +51,12 @@ select_cases() {
 		done
 	else
 		for c in "$vm_dir"/cases/*.sh; do
-			[ -n "$quick" ] && [ "$(header quick "$c")" != yes ] || selected+=("$c")
+			[ -z "$quick" ] || [ "$(header quick "$c")" = yes ] || continue
+			if [ -n "$(header known-red "$c")" ]; then
+				echo "*|$(basename "$c" .sh)|check|skip|0|known red: $(header known-red "$c")|" >"$work/known-red-$(basename "$c")"
+				continue
+			fi
+			selected+=("$c")
 		done
 	fi
 }
@@ -134,6 +139,7 @@ report() {
 	local all=$work/results pass fail skip key case phase verdict seconds text log
 	cat "$work"/*/results 2>/dev/null | sort >"$all"
 	compare_notes >>"$all"
+	cat "$work"/known-red-* >>"$all" 2>/dev/null
 	[ -z "$json" ] || json_escape <"$all" | while IFS='|' read -r key case phase verdict seconds text log; do
 		printf '{"schema":1,"kernel":"%s","version":"%s","case":"%s","phase":"%s","verdict":"%s","seconds":%s,"text":"%s"}\n' \
 			"$key" "$(cat "$cache/kernels/$key.version" 2>/dev/null)" "$case" "$phase" "$verdict" "${seconds:-0}" "$text"
