@@ -145,6 +145,7 @@ func TestKernelWaitSurvivesPreemption(t *testing.T) {
 
 // SIGTERM and SIGINT end a process that waits in the kernel, as they end kmod.
 func TestKernelWaitEndsOnSignal(t *testing.T) {
+	letSignalsEnd(t, syscall.SIGTERM, syscall.SIGINT)
 	path := testModule(t, "slreq_f1")
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		owner := make(chan error, 1)

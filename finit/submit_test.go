@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -79,9 +80,19 @@ func TestSubmitBlocksSignalsOfItsThread(t *testing.T) {
 	}
 }
 
+// letSignalsEnd has children started with these signals at their default, also
+// where this process was started with some ignored (nohup, a shell's "&"): what
+// is ignored stays so over execve(2), what is caught does not.
+func letSignalsEnd(t *testing.T, signals ...os.Signal) {
+	caught := make(chan os.Signal, len(signals))
+	signal.Notify(caught, signals...)
+	t.Cleanup(func() { signal.Stop(caught) })
+}
+
 // TestSignalsEndWait holds submit to kmod: SIGTERM and SIGINT end a modprobe
 // that waits, although its waiting thread has them blocked; SIGURG does not.
 func TestSignalsEndWait(t *testing.T) {
+	letSignalsEnd(t, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "FINIT_TEST_WAITER=1")

@@ -16,7 +16,7 @@ type Refused struct {
 	Module    string
 	Request   string
 	PID       int  // the one refused
-	Owner     int  // the task whose load of Module waits for it
+	Owner     int  // the process whose load of Module waits for it
 	Suspected bool // on evidence and patience, not on proof
 	Chain     []Hop
 }
@@ -44,7 +44,10 @@ func (r *Refused) Error() string {
 	b = append(b, " would wait for pid "...)
 	b = append(append(b, proc.Itoa(r.Owner)...), ", which loads it and waits for this request: "...)
 	for _, h := range r.Chain {
-		b = append(b, proc.Itoa(h.TID)...)
+		b = append(b, proc.Itoa(h.PID)...)
+		if h.TID != h.PID {
+			b = append(append(b, " thread "...), proc.Itoa(h.TID)...)
+		}
 		b = append(b, " ("...)
 		b = kmsg.AppendSafe(b, h.Comm)
 		if h.Module != "" {
@@ -75,7 +78,7 @@ func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, su
 			h.Module = e.module
 		}
 		if i == 1 {
-			r.Owner = h.TID
+			r.Owner = h.PID
 		}
 		r.Chain = append(r.Chain, h)
 	}

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: safeload diagnose on live hangs of kmod: proven, likely, merely slow; --free ends them
 # kernels: all
+# matrix: arm-6.12
 # boot: diagnose
 # limit: 150
 # modules: tcrypt

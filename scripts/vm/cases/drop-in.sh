@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: hundreds of modules loaded and removed one after the other, by kmod in one boot and by safeload in the other
 # kernels: arm-6.12 amd64-6.12
+# matrix: none
 # boot: dropin
 # limit: 600
 # extra: net

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: a registry that is full, damaged, hostile or not there, forged tokens, no descriptors, little memory, clock jumps
 # kernels: all
+# matrix: none
 # boot: stress
 # limit: 240
 # copies: j0 j1

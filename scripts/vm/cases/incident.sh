@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: the real incident, aes-arm-bs: on 6.1 with its alias of 2020, on 6.12 with 6.1's glue (2024)
 # kernels: arm-*
+# matrix: arm-6.12
 # boot: incident
 # helper: none
 # limit: 60

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: what the probe costs a module load, a wait for a completion, a fork and exec: measured with it and without
 # kernels: all
+# matrix: none
 # boot: probe
 # limit: 240
 # copies: v0

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: a wait that no signal ends (6.5 to 6.10): the inner modprobe is stopped as it opens the file (--seed-kernel)
 # kernels: arm-own
+# matrix: none
 # boot: hard
 # limit: 400
 # copies: h0
