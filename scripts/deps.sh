@@ -30,6 +30,7 @@ linux-libc-dev
 llvm                        # generated files: llvm-strip
 make
 mandoc                      # man pages
+patch                       # VM: the incident's module
 qemu-system-arm
 qemu-system-x86
 qemu-user-static            # build-test.sh: arm and arm64 binaries

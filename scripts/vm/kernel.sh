@@ -81,6 +81,19 @@ testmods_build() {
 	: >"$tdir/.complete"
 }
 
+# testmods_own: the same against a kernel developer's own build tree.
+testmods_own() {
+	local log=$work/testmods-own.log
+	tdir=$work/testmods-own
+	[ ! -e "$tdir/.complete" ] || return 0
+	mkdir -p "$tdir"
+	cp "$vm_dir"/modules/* "$tdir/"
+	neonbs=n
+	"cross_$go_arch"
+	kbuild "$tdir" >"$log" 2>&1 || { tail -20 "$log" >&2; die "the test modules do not build against --headers $own_headers"; }
+	: >"$tdir/.complete"
+}
+
 # neonbs_sources: aes-arm-bs as it was in 6.1, from Debian's source package.
 neonbs_sources() {
 	local f
@@ -94,6 +107,6 @@ neonbs_sources() {
 # by a newer compiler would ask of this one.
 kbuild() {
 	"cross_$go_arch"
-	make -C "$hdir/usr/src/linux-headers-$kver" M="$1" ARCH="$karch" CROSS_COMPILE="$cross" CC="${cross}gcc" \
+	make -C "${own_headers:-$hdir/usr/src/linux-headers-$kver}" M="$1" ARCH="$karch" CROSS_COMPILE="$cross" CC="${cross}gcc" \
 		CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT= CONFIG_DEBUG_INFO_BTF_MODULES= NEONBS="${neonbs:-n}" modules
 }

@@ -6,7 +6,7 @@ check_tools() {
 	local missing=() t
 	for t in qemu-system-arm:qemu-system-arm qemu-system-aarch64:qemu-system-arm qemu-system-x86_64:qemu-system-x86 \
 		cpio:cpio depmod:kmod busybox:busybox-static make:make arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf \
-		aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu x86_64-linux-gnu-gcc:gcc-x86-64-linux-gnu dpkg-deb:dpkg flock:util-linux go:golang xz:xz-utils; do
+		aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu x86_64-linux-gnu-gcc:gcc-x86-64-linux-gnu dpkg-deb:dpkg patch:patch flock:util-linux go:golang xz:xz-utils; do
 		PATH=$PATH:/sbin:/usr/sbin command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
 	done
 	[ ${#missing[@]} -eq 0 ] || die "these packages are needed: $(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')"
@@ -121,7 +121,7 @@ own_kernel() {
 	mkdir -p "$kdir/lib/modules"
 	[ -e "$kdir/lib/modules/$kver" ] || cp -aL "${trees[0]}" "$kdir/lib/modules/$kver" 2>/dev/null
 	kernel_uncompress "$kdir/lib/modules/$kver"
-	[ -z "$own_headers" ] || { hdir=$own_headers; testmods_own; }
+	[ -z "$own_headers" ] || testmods_own
 }
 
 prompt() {
