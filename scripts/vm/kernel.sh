@@ -29,9 +29,9 @@ kernel_get_locked() {
 	fi
 }
 
-# kernel_uncompress TREE: plain .ko beside each .ko.xz that Debian ships, so that an image can hold either.
+# kernel_uncompress TREE: plain .ko beside each .ko.xz that it has, so that an image can hold either.
 kernel_uncompress() {
-	find "$1" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 xz -dk || return 1
+	find "$1" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 xz -dkf || return 1
 }
 
 # headers_get: the headers of kernel $kver in $hdir, ready for a cross build.
