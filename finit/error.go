@@ -25,7 +25,7 @@ type Error struct {
 }
 
 func newError(op, module, file string, err error) *Error {
-	e := &Error{Op: op, Module: module, File: file, Errno: errnoOf(err)}
+	e := &Error{Op: op, Module: module, File: file, Errno: ErrnoOf(err, unix.EIO)}
 	if _, bare := err.(syscall.Errno); !bare {
 		e.Err = err
 	}

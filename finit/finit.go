@@ -156,9 +156,9 @@ func mapFile(fd int) ([]byte, error) {
 	return unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
 }
 
-// errnoOf digs the errno out of an error; EIO stands for an error that has
+// ErrnoOf digs the errno out of an error; none stands for an error that has
 // none.
-func errnoOf(err error) syscall.Errno {
+func ErrnoOf(err error, none syscall.Errno) syscall.Errno {
 	for err != nil {
 		if e, ok := err.(syscall.Errno); ok {
 			return e
@@ -169,5 +169,5 @@ func errnoOf(err error) syscall.Errno {
 		}
 		err = u.Unwrap()
 	}
-	return unix.EIO
+	return none
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -145,25 +144,12 @@ func TestKernelWaitSurvivesPreemption(t *testing.T) {
 
 // SIGTERM and SIGINT end a process that waits in the kernel, as they end kmod.
 func TestKernelWaitEndsOnSignal(t *testing.T) {
-	letSignalsEnd(t, syscall.SIGTERM, syscall.SIGINT)
 	path := testModule(t, "slreq_f1")
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		owner := make(chan error, 1)
 		go func() { owner <- Load(path, "slreq_f1", "delay_ms=8000", 0) }()
 		waitForState(t, "slreq_f1", "coming")
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "FINIT_TEST_LOAD="+path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var line [8]byte
-		if _, err := out.Read(line[:]); err != nil {
-			t.Fatal(err)
-		}
+		cmd, _ := startChild(t, "FINIT_TEST_LOAD="+path, s)
 		waitForWaiter(t, cmd.Process.Pid)
 		_ = cmd.Process.Signal(s)
 		_ = cmd.Wait()

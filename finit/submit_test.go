@@ -80,32 +80,38 @@ func TestSubmitBlocksSignalsOfItsThread(t *testing.T) {
 	}
 }
 
-// letSignalsEnd has children started with these signals at their default, also
-// where this process was started with some ignored (nohup, a shell's "&"): what
-// is ignored stays so over execve(2), what is caught does not.
-func letSignalsEnd(t *testing.T, signals ...os.Signal) {
+// startChild runs this test program with a further variable, until its first
+// words, which it returns. The signals are at their default in it, also where
+// this process was started with some ignored (nohup, a shell's "&"): what is
+// ignored stays so over execve(2), what is caught does not.
+func startChild(t *testing.T, variable string, signals ...os.Signal) (*exec.Cmd, [8]byte) {
+	t.Helper()
 	caught := make(chan os.Signal, len(signals))
 	signal.Notify(caught, signals...)
-	t.Cleanup(func() { signal.Stop(caught) })
+	defer signal.Stop(caught)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var line [8]byte
+	if _, err := out.Read(line[:]); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, line
 }
 
 // TestSignalsEndWait holds submit to kmod: SIGTERM and SIGINT end a modprobe
 // that waits, although its waiting thread has them blocked; SIGURG does not.
 func TestSignalsEndWait(t *testing.T) {
-	letSignalsEnd(t, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "FINIT_TEST_WAITER=1")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var line [8]byte
-		if _, err := out.Read(line[:]); err != nil || !bytes.HasPrefix(line[:], []byte("waiting")) {
-			t.Fatalf("the waiter says %q, %v", line, err)
+		cmd, line := startChild(t, "FINIT_TEST_WAITER=1", s)
+		if !bytes.HasPrefix(line[:], []byte("waiting")) {
+			t.Fatalf("the waiter says %q", line)
 		}
 		_ = cmd.Process.Signal(syscall.SIGURG)
 		_ = cmd.Process.Signal(s)

@@ -5,6 +5,7 @@
 package unpackexec
 
 import (
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -116,7 +117,7 @@ func memfd(program []byte) (int, error) {
 // nothing that its exit code does not.
 func start(exe int, argv []string, stdin, stdout int) (int, error) {
 	attr := &syscall.ProcAttr{Files: []uintptr{uintptr(stdin), uintptr(stdout), ^uintptr(0)}}
-	name := "self/fd/" + itoa(exe)
+	name := "self/fd/" + strconv.Itoa(exe)
 	pid, err := syscall.ForkExec("/proc/"+name, argv, attr)
 	if err != syscall.ENOENT && err != syscall.ENOTDIR {
 		return pid, err
@@ -150,16 +151,4 @@ func detachedProc() (int, error) {
 		return -1, err
 	}
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-}
-
-func itoa(n int) string {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return string(b[i:])
-		}
-	}
 }

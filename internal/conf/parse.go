@@ -2,7 +2,10 @@
 
 package conf
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // parse takes in one file: a directive a line, '#' comments, a backslash at a
 // line's end joining it with the next, as in modprobe.d(5). The last word on a
@@ -27,7 +30,7 @@ func (s *Settings) parse(path, text string, warn WarnFunc) {
 			continue
 		}
 		if why := s.set(words[0], words[1:]); why != "" {
-			warn(path + ":" + itoa(first) + ": " + why)
+			warn(path + ":" + strconv.Itoa(first) + ": " + why)
 		}
 	}
 }
@@ -163,16 +166,4 @@ func fields(s string) []string {
 		}
 	}
 	return list
-}
-
-func itoa(n int) string {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return string(b[i:])
-		}
-	}
 }

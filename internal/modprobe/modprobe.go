@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/finit"
 	"safeload/kmod"
 )
 
@@ -425,16 +426,4 @@ func parseUnsigned(s string) (n uint64, ok bool) {
 }
 
 // errnoOf digs the errno out of an error.
-func errnoOf(err error) syscall.Errno {
-	for err != nil {
-		if e, ok := err.(syscall.Errno); ok {
-			return e
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			break
-		}
-		err = u.Unwrap()
-	}
-	return syscall.EINVAL
-}
+func errnoOf(err error) syscall.Errno { return finit.ErrnoOf(err, syscall.EINVAL) }

@@ -15,22 +15,16 @@ type File struct {
 // File follows a descriptor of a thread's process. It needs the right to read
 // the process (PTRACE_MODE_READ); ENOENT: no such descriptor.
 func (f *FS) File(pid, fd int) (File, error) {
-	p := Itoa(pid) + "/fd/" + Itoa(fd)
-	var st unix.Stat_t
-	if err := unix.Fstatat(f.fd, p, &st, 0); err != nil {
-		return File{}, err
-	}
-	var b [4096]byte
-	n, err := unix.Readlinkat(f.fd, p, b[:])
-	if err != nil {
-		return File{}, err
-	}
-	return File{Dev: uint64(st.Dev), Ino: uint64(st.Ino), Path: string(b[:n])}, nil
+	return f.target(Itoa(pid) + "/fd/" + Itoa(fd))
 }
 
 // Exe tells which file the process runs; an error for kernel threads.
 func (f *FS) Exe(pid int) (File, error) {
-	p := Itoa(pid) + "/exe"
+	return f.target(Itoa(pid) + "/exe")
+}
+
+// target follows one of the links that lead to a file itself, whatever its name.
+func (f *FS) target(p string) (File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(f.fd, p, &st, 0); err != nil {
 		return File{}, err

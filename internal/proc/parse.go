@@ -2,7 +2,10 @@
 
 package proc
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Uint parses a decimal number of digits alone.
 func Uint(b []byte) (uint64, bool) {
@@ -49,17 +52,7 @@ func Hex(b []byte) (uint64, bool) {
 func Itoa(v int) string { return Utoa(uint64(v)) }
 
 // Utoa writes a number in decimal.
-func Utoa(v uint64) string {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + v%10)
-		if v /= 10; v == 0 {
-			return string(b[i:])
-		}
-	}
-}
+func Utoa(v uint64) string { return strconv.FormatUint(v, 10) }
 
 // field cuts the next word off a line separated by single blanks.
 func field(b []byte) (word, rest []byte) {

@@ -73,25 +73,28 @@ testmods_build() {
 	[ -e "$tdir/.complete" ] && return 0
 	headers_get || return 1
 	say "building the test modules for $kver"
+	testmods_sources
+	case $go_arch-$kver in arm-6.12.*) neonbs_sources || return 1; neonbs=m ;; esac
+	testmods_compile "$log" "for $kver do not build (log: $log)"
+}
+
+testmods_sources() {
 	rm -rf "$tdir"; mkdir -p "$tdir"
 	cp "$vm_dir"/modules/* "$tdir/"
 	neonbs=n
-	case $go_arch-$kver in arm-6.12.*) neonbs_sources || return 1; neonbs=m ;; esac
-	kbuild "$tdir" >"$log" 2>&1 || { tail -20 "$log" >&2; die "test modules for $kver do not build (log: $log)"; }
+}
+
+testmods_compile() {
+	kbuild "$tdir" >"$1" 2>&1 || { tail -20 "$1" >&2; die "test modules $2"; }
 	: >"$tdir/.complete"
 }
 
 # testmods_own: the same against a kernel developer's own build tree.
 testmods_own() {
-	local log=$work/testmods-own.log
 	tdir=$work/testmods-own
 	[ ! -e "$tdir/.complete" ] || return 0
-	mkdir -p "$tdir"
-	cp "$vm_dir"/modules/* "$tdir/"
-	neonbs=n
-	"cross_$go_arch"
-	kbuild "$tdir" >"$log" 2>&1 || { tail -20 "$log" >&2; die "the test modules do not build against --headers $own_headers"; }
-	: >"$tdir/.complete"
+	testmods_sources
+	testmods_compile "$work/testmods-own.log" "do not build against --headers $own_headers"
 }
 
 # neonbs_sources: aes-arm-bs as it was in 6.1, from Debian's source package.

@@ -118,9 +118,12 @@ own_kernel() {
 	[ -d "${trees[0]}" ] && [ ${#trees[@]} -eq 1 ] || die "--modules $own_modules: exactly one lib/modules/VERSION is expected in it (make modules_install INSTALL_MOD_PATH=...)"
 	kernel_fields "$(kernels_table | awk -v a="$arch" '$3 == a {print $1; exit}')"
 	key=$arch-own kver=$(basename "${trees[0]}") kimage=$own_image kdir=$work/own tdir=''
-	mkdir -p "$kdir/lib/modules"
-	[ -e "$kdir/lib/modules/$kver" ] || cp -aL "${trees[0]}" "$kdir/lib/modules/$kver" 2>/dev/null
-	kernel_uncompress "$kdir/lib/modules/$kver"
+	# Once: boots that run beside each other read the copy.
+	if [ ! -e "$kdir/lib/modules/$kver" ]; then
+		mkdir -p "$kdir/lib/modules"
+		cp -aL "${trees[0]}" "$kdir/lib/modules/$kver" 2>/dev/null
+		kernel_uncompress "$kdir/lib/modules/$kver"
+	fi
 	[ -z "$own_headers" ] || testmods_own
 }
 

@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: a recursion before /init, with no /proc, /sys or /run: the boot goes on with safeload, and stands still with kmod
 # kernels: all
-# matrix: none
 # boot: earlyrec
 # limit: 60
 # copies: h0
