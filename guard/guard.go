@@ -68,6 +68,7 @@ type Guard struct {
 	o       Options
 	self    identity
 	token   string
+	own     entry // what was last published
 	reg     registry
 	faulted bool
 	conf    *conf.Settings // nil until needed
@@ -214,6 +215,7 @@ func (g *Guard) publish(e entry) {
 	e.token, e.parent = g.token, g.self.parent
 	e.request = g.o.Request
 	e.since = boottime()
+	g.own = e
 	err := g.reg.publish(e)
 	if err == nil {
 		return
