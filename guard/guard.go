@@ -14,6 +14,7 @@
 package guard
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -128,6 +129,15 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 		}
 		g.guarded(func() { g.publish(entry{state: stateLoad, module: l.Module, path: l.Path}) })
 		err := submit()
+		if errors.Is(err, unix.EMFILE) && g.reg.holds() {
+			// The registry had the last descriptor that the file needs.
+			g.guarded(func() {
+				g.reg.retract()
+				g.reg.close()
+			})
+			g.fault("guard: no descriptor to spare; loading as kmod would, others are not told", err)
+			err = submit()
+		}
 		g.guarded(g.reg.retract)
 		return err
 	}

@@ -4,10 +4,13 @@ package guard
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"safeload/internal/proc"
 )
@@ -40,6 +43,27 @@ func TestSubmitGoesAhead(t *testing.T) {
 	}
 	if len(*lines) != 0 {
 		t.Errorf("said %q", *lines)
+	}
+}
+
+// Where descriptors are short, the load has them before the guard.
+func TestLastDescriptorIsTheLoads(t *testing.T) {
+	g, lines := newGuard(t)
+	ran := 0
+	err := g.Submit(Load{Module: "no_such_module", Path: "/nowhere.ko"}, func() error {
+		if ran++; g.reg.holds() {
+			return fmt.Errorf("open /nowhere.ko: %w", unix.EMFILE)
+		}
+		return nil
+	})
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	if err != nil || ran != 2 {
+		t.Errorf("Submit = %v after %d runs, want success at the second", err, ran)
+	}
+	if len(*lines) != 1 {
+		t.Errorf("said %q, want one line", *lines)
 	}
 }
 

@@ -88,6 +88,9 @@ func openDir(dir string) (int, error) {
 	return fd, nil
 }
 
+// holds tells whether descriptors are open for it.
+func (r *registry) holds() bool { return r.fd >= 0 || r.memory != 0 }
+
 func (r *registry) close() {
 	if r.fd >= 0 {
 		unix.Close(r.fd)
