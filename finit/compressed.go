@@ -33,15 +33,18 @@ func (f Format) String() string {
 }
 
 // Sniff tells the format of an open file by its first bytes, as libkmod does
-// (libkmod-file.c); the file's name has no say. The file offset stays where it
-// was.
+// (libkmod-file.c); the file's name has no say. A file that is too short to
+// tell is EINVAL. The file offset stays where it was.
 func Sniff(fd int) (Format, error) {
 	var b [6]byte
 	n, err := pread(fd, b[:])
 	if err != nil {
 		return Plain, err
 	}
-	return SniffBytes(b[:n]), nil
+	if n < len(b) {
+		return Plain, unix.EINVAL
+	}
+	return SniffBytes(b[:]), nil
 }
 
 // SniffBytes tells the format by the first bytes of a file; six are enough.

@@ -25,8 +25,8 @@ func TestLoadWithoutFile(t *testing.T) {
 
 func TestSniff(t *testing.T) {
 	for name, want := range map[string]Format{
-		"": Plain, "\x7fELF\x01\x01": Plain, "\x1f\x8b\x08": Gzip, "\x1f": Plain,
-		"\xfd7zXZ\x00\x00": XZ, "\xfd7zXZ": Plain, "\x28\xb5\x2f\xfd": Zstd,
+		"": Plain, "\x7fELF\x01\x01": Plain, "\x1f\x8b\x08\x00\x00\x00": Gzip, "\x1f\x8b\x08": Plain,
+		"\xfd7zXZ\x00\x00": XZ, "\xfd7zXZ\x01": Plain, "\x28\xb5\x2f\xfd\x00\x00": Zstd,
 	} {
 		file := filepath.Join(t.TempDir(), "m.ko")
 		if err := os.WriteFile(file, []byte(name), 0o600); err != nil {
@@ -38,8 +38,12 @@ func TestSniff(t *testing.T) {
 		}
 		defer f.Close()
 		got, err := Sniff(int(f.Fd()))
-		if err != nil || got != want {
-			t.Errorf("Sniff(%q) = %v, %v; want %v", name, got, err, want)
+		var wantErr error
+		if len(name) < 6 {
+			wantErr = unix.EINVAL
+		}
+		if err != wantErr || got != want {
+			t.Errorf("Sniff(%q) = %v, %v; want %v, %v", name, got, err, want, wantErr)
 		}
 	}
 }

@@ -65,10 +65,13 @@ func (s elfSection) clearAlloc() {
 }
 
 // elfSections lists the sections of an ELF image of either class and byte
-// order; ENOEXEC when it is none or damaged.
+// order; ENOEXEC when it is none, EINVAL when it is damaged, as libkmod has it.
 func elfSections(image []byte) ([]elfSection, error) {
-	if len(image) < 52 || string(image[:4]) != "\x7fELF" {
+	if len(image) <= 16 || string(image[:4]) != "\x7fELF" {
 		return nil, unix.ENOEXEC
+	}
+	if len(image) < 52 {
+		return nil, unix.EINVAL
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if image[5] == 2 {
@@ -76,7 +79,7 @@ func elfSections(image []byte) ([]elfSection, error) {
 	}
 	wide := image[4] == 2
 	if wide && len(image) < 64 {
-		return nil, unix.ENOEXEC
+		return nil, unix.EINVAL
 	}
 	word := func(b []byte, at32, at64 int) uint64 {
 		if wide {
@@ -96,7 +99,7 @@ func elfSections(image []byte) ([]elfSection, error) {
 	size := uint64(len(image))
 	if shentsize < least || shstrndx >= shnum || shoff > size ||
 		uint64(shentsize)*uint64(shnum) > size-shoff {
-		return nil, unix.ENOEXEC
+		return nil, unix.EINVAL
 	}
 	header := func(i int) []byte {
 		at := int(shoff) + i*shentsize
@@ -115,14 +118,14 @@ func elfSections(image []byte) ([]elfSection, error) {
 	}
 	names, ok := data(header(shstrndx))
 	if !ok {
-		return nil, unix.ENOEXEC
+		return nil, unix.EINVAL
 	}
 	var sections []elfSection
 	for i := range shnum {
 		h := header(i)
 		d, ok := data(h)
 		if !ok {
-			return nil, unix.ENOEXEC
+			return nil, unix.EINVAL
 		}
 		flags := h[8:12]
 		if wide {

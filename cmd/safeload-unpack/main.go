@@ -16,12 +16,13 @@ import (
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
 )
 
-// Exit codes, for package unpackexec.
+// Exit codes, for package unpackexec. A finit.Damage is added to the last.
 const (
 	exitOK      = 0
-	exitDamaged = 1
+	exitFailed  = 1
 	exitUsage   = 2
 	exitTooBig  = 3
+	exitDamaged = 10
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -41,7 +42,10 @@ func run(argv []string) int {
 		case errors.Is(err, unpack.ErrTooBig):
 			return exitTooBig
 		}
-		return exitDamaged
+		if d := finit.DamageOf(err); d != 0 {
+			return exitDamaged + int(d)
+		}
+		return exitFailed
 	}
 	return exitUsage
 }

@@ -30,77 +30,136 @@ type tooBig struct{}
 func (tooBig) Error() string { return "decompressed size or window over the limit" }
 func (tooBig) Unwrap() error { return syscall.EFBIG }
 
-// damaged is what a decompressor says, as an EINVAL, which is what libkmod
-// makes of it (libkmod-file.c).
-type damaged struct{ err error }
-
-func (d damaged) Error() string { return d.err.Error() }
-func (d damaged) Unwrap() error { return syscall.EINVAL }
-
 // maxWindow bounds the memory that a decompressor keeps beside its output.
 // xz -9 and zstd --ultra without --long stay below it.
 const maxWindow = 128 << 20
 
 // Copy decompresses src to dst and fails with [ErrTooBig] past limit bytes.
-// A damaged source is EINVAL.
+// A damaged source is a [finit.Damage]. A gzip source that ends early, or with
+// something else behind it, gives what there is, as zlib's gzread does.
 func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error {
 	in := bufio.NewReaderSize(src, 64<<10)
-	var r io.Reader
+	from := sourceReader{format: format}
 	var err error
 	switch format {
 	case finit.Gzip:
-		r, err = gzip.NewReader(in)
+		from.r, err = gzip.NewReader(in)
 	case finit.XZ:
-		r, err = xz.NewReader(in, maxWindow)
+		from.r, err = xz.NewReader(in, maxWindow)
 	case finit.Zstd:
+		var size int64
+		if size, err = zstdSize(in, limit); err != nil {
+			return err
+		}
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow))
 		if err == nil {
 			defer d.Close()
-			r = d
+			from.r, from.size = d, size
 		}
 	default:
 		return syscall.EINVAL
 	}
 	if err != nil {
-		return sourceError(err)
+		if err = from.error(err); err == io.EOF {
+			return nil
+		}
+		return err
 	}
-	n, err := io.Copy(dst, sourceReader{io.LimitReader(r, limit+1)})
+	n, err := io.Copy(dst, io.LimitReader(&from, limit+1))
 	if err == nil && n > limit {
 		return ErrTooBig
-	}
-	if err == nil && n == 0 {
-		// No module is empty; the zstd reader takes no bytes at all for one.
-		return damaged{io.ErrUnexpectedEOF}
 	}
 	return err
 }
 
-// sourceReader marks the reader's errors, to tell them from the writer's.
-type sourceReader struct{ r io.Reader }
-
-func (s sourceReader) Read(b []byte) (int, error) {
-	n, err := s.r.Read(b)
+// zstdSize is the size that the first frame says it has. libkmod makes room for
+// that much and takes no frame that does not say.
+func zstdSize(in *bufio.Reader, limit int64) (int64, error) {
+	head, err := in.Peek(zstd.HeaderMaxSize)
 	if err != nil && err != io.EOF {
-		err = sourceError(err)
+		return 0, err
+	}
+	var h zstd.Header
+	switch {
+	case h.Decode(head) != nil, !h.HasFCS, h.FrameContentSize == 0:
+		return 0, finit.ZstdSize
+	case h.FrameContentSize > uint64(limit), h.WindowSize > maxWindow:
+		return 0, ErrTooBig
+	}
+	return int64(h.FrameContentSize), nil
+}
+
+// sourceReader gives the errors of a decompressor in libkmod's words, which
+// also tells them from the writer's.
+type sourceReader struct {
+	r      io.Reader
+	format finit.Format
+	size   int64 // at most, if not 0
+	n      int64 // so far
+}
+
+func (s *sourceReader) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	s.n += int64(n)
+	if s.size != 0 && s.n > s.size {
+		return n, finit.ZstdSmall
+	}
+	if err != nil {
+		err = s.error(err)
 	}
 	return n, err
 }
 
-func sourceError(err error) error {
-	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) ||
-		errors.Is(err, xz.ErrMemlimit) {
-		return ErrTooBig
-	}
+func (s *sourceReader) error(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return err
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	early := err == io.ErrUnexpectedEOF
+	switch s.format {
+	case finit.XZ:
+		return xzError(err, s.n > 0)
+	case finit.Gzip:
+		switch {
+		case err == io.EOF, early, err == gzip.ErrHeader && s.n > 0:
+			return io.EOF
+		case err == gzip.ErrHeader:
+			return finit.GzipHeader
+		case err == gzip.ErrChecksum:
+			return finit.GzipCheck
+		}
+		return finit.GzipData
 	}
-	return damaged{err}
+	switch {
+	case err == io.EOF:
+		return err
+	case errors.Is(err, zstd.ErrCRCMismatch):
+		return finit.ZstdCheck
+	case early, errors.Is(err, zstd.ErrMagicMismatch):
+		return finit.ZstdEnd
+	case errors.Is(err, zstd.ErrFrameSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return finit.ZstdSmall
+	}
+	return finit.ZstdData
+}
+
+// xzError has liblzma's word for what is no xz stream behind one that is.
+func xzError(err error, some bool) error {
+	switch {
+	case err == io.EOF:
+		return err
+	case errors.Is(err, xz.ErrMemlimit):
+		return ErrTooBig
+	case err == io.ErrUnexpectedEOF, errors.Is(err, xz.ErrBuf):
+		return finit.XZEnd
+	case errors.Is(err, xz.ErrFormat) && !some:
+		return finit.XZFormat
+	case errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
+		return finit.XZOptions
+	}
+	return finit.XZData
 }
 
 // InProcess is a [finit.Unpacker] that decompresses in this process.

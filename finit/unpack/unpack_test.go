@@ -42,7 +42,11 @@ func compress(t testing.TB, format finit.Format, data []byte) []byte {
 	case finit.XZ:
 		w, err = xz.WriterConfig{CheckSum: xz.CRC32}.NewWriter(&b)
 	case finit.Zstd:
-		w, err = zstd.NewWriter(&b)
+		e, err := zstd.NewWriter(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.EncodeAll(data, nil) // a frame that says its size, as zstd(1) makes of a file
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -78,9 +82,52 @@ func TestCopy(t *testing.T) {
 		}
 		for _, n := range []int{0, 1, 7, 20, len(packed) / 2, len(packed) - 1} {
 			err := Copy(io.Discard, bytes.NewReader(packed[:n]), format, 1<<20)
-			if !errors.Is(err, syscall.EINVAL) {
-				t.Errorf("%v cut to %d bytes: %v, want EINVAL", format, n, err)
+			if format == finit.Gzip {
+				if err != nil {
+					t.Errorf("%v cut to %d bytes: %v, want what there is", format, n, err)
+				}
+			} else if !errors.Is(err, syscall.EINVAL) || finit.DamageOf(err) == 0 {
+				t.Errorf("%v cut to %d bytes: %v, want damage", format, n, err)
 			}
+		}
+	}
+}
+
+func TestDamage(t *testing.T) {
+	data := sample(50_000)
+	flip := func(b []byte, at int) []byte {
+		b = bytes.Clone(b)
+		b[at] ^= 0xff
+		return b
+	}
+	var stream bytes.Buffer
+	w, err := zstd.NewWriter(&stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(data)
+	_ = w.Flush()
+	_ = w.Close()
+	gz, x, z := compress(t, finit.Gzip, data), compress(t, finit.XZ, data), compress(t, finit.Zstd, data)
+	for name, test := range map[string]struct {
+		format finit.Format
+		packed []byte
+		want   finit.Damage
+	}{
+		"gzip header":        {finit.Gzip, flip(gz, 2), finit.GzipHeader},
+		"gzip check":         {finit.Gzip, flip(gz, len(gz)-8), finit.GzipCheck},
+		"xz header":          {finit.XZ, flip(x, 1), finit.XZFormat},
+		"xz flags":           {finit.XZ, flip(x, 7), finit.XZData},
+		"xz block":           {finit.XZ, flip(x, len(x)/2), finit.XZData},
+		"xz end":             {finit.XZ, x[:len(x)-1], finit.XZEnd},
+		"xz with more":       {finit.XZ, append(bytes.Clone(x), "something else"...), finit.XZData},
+		"zstd without size":  {finit.Zstd, stream.Bytes(), finit.ZstdSize},
+		"zstd end":           {finit.Zstd, z[:len(z)/2], finit.ZstdEnd},
+		"zstd check":         {finit.Zstd, flip(z, len(z)-1), finit.ZstdCheck},
+		"zstd of two frames": {finit.Zstd, append(bytes.Clone(z), z...), finit.ZstdSmall},
+	} {
+		if got := finit.DamageOf(Copy(io.Discard, bytes.NewReader(test.packed), test.format, 1<<20)); got != test.want {
+			t.Errorf("%s: damage %d, want %d", name, got, test.want)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 //
 // The program runs from a memfd (Linux 3.17) by its name in /proc/self/fd, or
 // in a detached procfs (Linux 5.2, CAP_SYS_ADMIN) where /proc is not mounted.
-// Errors: EINVAL for a damaged file, EFBIG past [finit.MaxImage], else what
-// kept the program from running.
+// Errors: a [finit.Damage] or EINVAL for a damaged file, EFBIG past
+// [finit.MaxImage], else what kept the program from running.
 func Run(program []byte, fd int, format finit.Format) ([]byte, error) {
 	exe, err := memfd(program)
 	if err != nil {
@@ -85,6 +85,8 @@ func meaning(status unix.WaitStatus, err error) error {
 		return failed{"decompress", unix.EINVAL}
 	case status.Exited() && status.ExitStatus() == 3:
 		return unix.EFBIG
+	case status.Exited() && finit.Damage(status.ExitStatus()-10).Valid():
+		return finit.Damage(status.ExitStatus() - 10)
 	}
 	return failed{"run the decompressor to its end", unix.ENOMEM}
 }

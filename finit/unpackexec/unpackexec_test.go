@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	if os.Args[0] == "safeload-unpack" {
 		if err := unpack.Copy(os.Stdout, os.Stdin, finit.Gzip, finit.MaxImage); err != nil {
-			os.Exit(1)
+			os.Exit(10 + int(finit.DamageOf(err)))
 		}
 		os.Exit(0)
 	}
@@ -59,8 +59,10 @@ func TestRun(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("%d bytes came back of %d, or others", len(got), len(want))
 	}
-	if _, err := run(t, b.Bytes()[:b.Len()/2]); !errors.Is(err, syscall.EINVAL) {
-		t.Errorf("a file cut in half: %v, want EINVAL", err)
+	packed := b.Bytes()
+	packed[len(packed)-8] ^= 0xff
+	if _, err := run(t, packed); finit.DamageOf(err) != finit.GzipCheck || !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("a file with a wrong checksum: %v, want that", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"safeload/finit"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 )
@@ -136,11 +137,19 @@ func (p *program) submit(m *kmod.Module, params string) error {
 	err := p.guarded().Submit(m.Name, path, func() error {
 		return p.env.Insert(path, m.Name, params, flags)
 	})
-	if err != nil && (p.env.Reported == nil || !p.env.Reported(err)) {
+	p.tellDamage(err)
+	if err != nil && !unread(err) && (p.env.Reported == nil || !p.env.Reported(err)) {
 		p.log.lib(kmod.LogInfo, "kmod_module_insert_module",
 			"Failed to insert module '"+path+"': "+strerror.Text(errnoOf(err))+"\n")
 	}
 	return err
+}
+
+// unread says that the file could not be opened or was too short, of which
+// libkmod tells the caller only.
+func unread(err error) bool {
+	e, ok := err.(*finit.Error)
+	return ok && (e.Op == "open" || e.Op == "read")
 }
 
 // guarded returns the guard, made at the first need.

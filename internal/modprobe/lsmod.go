@@ -62,10 +62,7 @@ func (p *program) lsmod() bool {
 
 // coreSize is the size in sysfs (since Linux 3.3), or the one of /proc/modules.
 func (p *program) coreSize(m *kmod.Module, fallback string) string {
-	dir, ok := sysModule(m.Name)
-	if !ok {
-		return fallback
-	}
+	dir := sysModule + m.Name
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return strconv.Itoa(-int(errnoOf(err)))

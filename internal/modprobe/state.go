@@ -22,14 +22,15 @@ const (
 	stateGoing
 )
 
+// sysModule is where modules are in sysfs. A name that somebody asks for ends
+// at its first dot (package kmod), so that it does not lead out of there.
+const sysModule = "/sys/module/"
+
 func (p *program) state(m *kmod.Module) (initState, syscall.Errno) {
 	if m.Builtin() {
 		return stateBuiltin, 0
 	}
-	dir, ok := sysModule(m.Name)
-	if !ok {
-		return stateUnknown, syscall.ENOENT
-	}
+	dir := sysModule + m.Name
 	path := dir + "/initstate"
 	var buf [31]byte
 	n, opened, err := readSmall(path, buf[:])
@@ -70,10 +71,7 @@ func (p *program) inKernel(m *kmod.Module) bool {
 
 // refcount reads how often a module is in use.
 func (p *program) refcount(m *kmod.Module) (n int, errno syscall.Errno) {
-	dir, ok := sysModule(m.Name)
-	if !ok {
-		return 0, syscall.ENOENT
-	}
+	dir := sysModule + m.Name
 	path := dir + "/refcnt"
 	var buf [31]byte
 	size, opened, err := readSmall(path, buf[:])
@@ -94,11 +92,7 @@ func (p *program) refcount(m *kmod.Module) (n int, errno syscall.Errno) {
 
 // holders are the modules that use m, in the order of the directory.
 func (p *program) holders(m *kmod.Module) (list []*kmod.Module) {
-	dir, ok := sysModule(m.Name)
-	if !ok {
-		dir = "/sys/module/" + m.Name
-	}
-	dir += "/holders"
+	dir := sysModule + m.Name + "/holders"
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		p.log.lib(kmod.LogErr, "kmod_module_get_holders",
@@ -130,20 +124,6 @@ func (p *program) holders(m *kmod.Module) (list []*kmod.Module) {
 			b = b[size:]
 		}
 	}
-}
-
-// sysModule gives a module's directory in sysfs. A name with a slash is no
-// module's and must not lead elsewhere.
-func sysModule(name string) (dir string, ok bool) {
-	for i := 0; i < len(name); i++ {
-		if name[i] == '/' || name[i] == 0 {
-			return "", false
-		}
-	}
-	if name == "" || name == "." || name == ".." {
-		return "", false
-	}
-	return "/sys/module/" + name, true
 }
 
 // readSmall reads a file of sysfs. With opened false, err is that of open(2).

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"safeload/finit"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 	"safeload/kmod/modfile"
@@ -19,9 +20,17 @@ func (p *program) open(m *kmod.Module) (*modfile.File, error) {
 	}
 	data, err := p.env.Image(path)
 	if err != nil {
+		p.tellDamage(err)
 		return nil, err
 	}
 	return modfile.New(data)
+}
+
+// tellDamage says what libkmod says when it cannot decompress a file.
+func (p *program) tellDamage(err error) {
+	if d := finit.DamageOf(err); d != 0 {
+		p.log.lib(kmod.LogErr, d.Function(), d.Error()+"\n")
+	}
 }
 
 func (p *program) printModversions(m *kmod.Module) error {

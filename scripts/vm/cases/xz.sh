@@ -22,4 +22,8 @@ check() {
 	want "in user space, gzip: ends with 0" [ "$rc" = 0 ]
 	want "in user space, gzip: the module is live" is slreq_x2 live
 	unload slreq_x1 slreq_x2
+	head -c 2000 "$(find "/xz/lib/modules/$kver" -name 'slreq_x1.ko.xz')" >/tmp/slreq_cut.ko.xz
+	run 30 unshare -m sh -c 'mount -t tmpfs none /sys/module; exec /safe/modprobe /tmp/slreq_cut.ko.xz'
+	want "in user space, a file cut short: ends with 1" [ "$rc" = 1 ]
+	want "in user space, a file cut short: is told in kmod's words" grep -qx "modprobe: ERROR: xz: Unexpected end of input" "$out"
 }
