@@ -8,13 +8,14 @@ usage() {
 		usage: bench.sh [--tree DIR] [--kmod NAME=PATH]... [-- bench options, such as -runs N or -json]
 		  --tree DIR        a module tree with depmod's files (…/lib/modules/VERSION); default: the running
 		                    kernel's, or else one of those that scripts/diff-test.sh has made
-		  --kmod NAME=PATH  another kmod besides the installed one
+		  --kmod NAME=PATH  another kmod besides the installed one and the one of a newer Debian
 		Environment: SAFELOAD_CACHE (default .cache)
 	USAGE
 }
 
 cd "$(dirname "$0")/.."
-cache=${SAFELOAD_CACHE:-$PWD/.cache}
+. scripts/vm/lib.sh
+. scripts/vm/fetch.sh
 tree='' peers=() args=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -36,15 +37,30 @@ case $kmod in
 */kmod) ;;
 *) echo "bench: /sbin/modprobe is not kmod's; install the package kmod" >&2; exit 1 ;;
 esac
-peers=("kmod $("$kmod" --version | awk 'NR == 1 {print $3}')=$kmod" "${peers[@]+"${peers[@]}"}")
-
-work=$(mktemp -d)
+version=$("$kmod" --version | awk 'NR == 1 {print $3}')
+tree=$(readlink -f "$tree")
+work=$(mktemp -d "$cache/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+
+# A kmod with libraries of its own runs in a chroot that has the tree at the same place.
+if [ "$(id -u)" != 0 ]; then
+	say "bench: NOT MEASURED beside a newer kmod: that needs root, for chroot"
+elif ! kmod_newer; then
+	say "bench: NOT MEASURED beside a newer kmod: $kmod_missing"
+else
+	newer=$(chroot "$kmod_root" /usr/bin/kmod --version | awk 'NR == 1 {print $3}')
+	cp -al "$kmod_root" "$work/newer"
+	mkdir -p "$work/newer$(dirname "$tree")"
+	cp -rlT "$tree" "$work/newer$tree" 2>/dev/null || { rm -rf "$work/newer$tree" && cp -rT "$tree" "$work/newer$tree"; }
+	[ "$newer" = "$version" ] || peers=("kmod $newer=$work/newer" "${peers[@]+"${peers[@]}"}")
+fi
+peers=("kmod $version=$kmod" "${peers[@]+"${peers[@]}"}")
+
 arch=$(go env GOHOSTARCH)
 SAFELOAD_DIST=$work/dist scripts/build.sh "$arch" >/dev/null
 mkdir "$work/empty"
 printf 'package main\n\nfunc main() {}\n' >"$work/empty/main.go"
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$work/empty/empty" "$work/empty/main.go"
 go build -o "$work/bench" ./scripts/bench
-"$work/bench" -tree "$(readlink -f "$tree")" -ours "$work/dist/safeload-modprobe-linux-$arch" -empty "$work/empty/empty" \
+"$work/bench" -tree "$tree" -ours "$work/dist/safeload-modprobe-linux-$arch" -empty "$work/empty/empty" \
 	"${args[@]+"${args[@]}"}" "${peers[@]}"

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Compares modprobe and its applets with real kmod over Debian's module trees of
-# arm, arm64 and amd64. Needs root (chroot). Closing line: N passed, N failed.
+# Compares modprobe and its applets with real kmod, the installed one and the one of a newer Debian, over Debian's
+# module trees of arm, arm64 and amd64. Needs root (chroot). Closing line: N passed, N failed.
 set -eu
 
 usage() {
 	cat <<-'USAGE'
 		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [-- difftest options]
-		  --kmod NAME=PATH  another kmod to compare with besides the installed one
+		  --kmod NAME=PATH  another kmod to compare with: a program, or a directory in which a system is unpacked
 		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: arm-6.12 arm64-6.12 amd64-6.12
 		Environment: SAFELOAD_CACHE (packages and trees; default .cache)
 	USAGE
@@ -41,6 +41,14 @@ case $kmod in
 	;;
 esac
 version=$("$kmod" --version | awk 'NR == 1 {print $3}')
+
+peers=(-kmod "$version=$kmod")
+if kmod_newer; then
+	newer=$(chroot "$kmod_root" /usr/bin/kmod --version | awk 'NR == 1 {print $3}')
+	[ "$newer" = "$version" ] || peers+=(-kmod "$newer=$kmod_root")
+else
+	say "diff-test: NOT COMPARED with a newer kmod: $kmod_missing"
+fi
 
 # tree_get KEY: sets tree, the modules as the package ships them, with depmod's
 # files. The tree that the guests use holds each module twice.
@@ -77,4 +85,4 @@ chmod 755 "$work"
 CGO_ENABLED=0 go build -ldflags '-s -w -E safeload/internal/entry.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
 go build -o "$work/difftest" ./scripts/difftest
 "$work/difftest" -ours "$work/safeload-modprobe" -work "$work/roots" -docs docs/kmod-differences.md \
-	-kmod "$version=$kmod" "${trees[@]}" "${args[@]+"${args[@]}"}"
+	"${peers[@]}" "${trees[@]}" "${args[@]+"${args[@]}"}"

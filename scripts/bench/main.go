@@ -37,7 +37,8 @@ type measurement struct {
 
 type program struct {
 	name, path string
-	empty      bool // takes no arguments
+	root       string // of the system that it runs in, if not this one
+	empty      bool   // takes no arguments
 }
 
 func main() {
@@ -53,7 +54,11 @@ func main() {
 		if !ok {
 			fatal(fmt.Errorf("%q is not NAME=PATH", a))
 		}
-		programs = append(programs, program{name: name, path: path})
+		p := program{name: name, path: path}
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			p.root, p.path = path, "/usr/bin/kmod"
+		}
+		programs = append(programs, p)
 	}
 	if *empty != "" {
 		programs = append(programs, program{name: "empty Go program", path: *empty, empty: true})
@@ -154,6 +159,9 @@ func measure(w work, programs []program, runs int) ([]measurement, error) {
 			}
 			start := time.Now()
 			cmd := exec.Cmd{Path: p.path, Args: args, Env: []string{"HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}}
+			if p.root != "" {
+				cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Chroot: p.root}, "/"
+			}
 			if err := cmd.Run(); err != nil {
 				if _, ok := err.(*exec.ExitError); !ok {
 					return nil, err

@@ -2,6 +2,12 @@
 
 package main
 
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
 // appletCases run the programs beside modprobe.
 func appletCases(trees []*tree) (cases []*testCase) {
 	add := func(names int, args ...string) {
@@ -35,8 +41,10 @@ func appletCases(trees []*tree) (cases []*testCase) {
 	for _, args := range [][]string{
 		{}, {"-h"}, {"-x"}, {"--nonesuch"}, {"--f"}, {"-F"}, {"nonesuch"}, {"/nonesuch.ko"}, {"/etc"}, {"./x.ko"}, {"-m", "nonesuch"},
 		{"-k", "nonesuch", "loop"}, {"-b", "/nonesuch", "loop"}, {"-b", "/", "-k", t.version, "loop"}, {"--basedir=/", "--set-version=" + t.version, "-n", "loop"},
-		{"-k", t.version, "loop", "nonesuch", "ext4"}, {"-k", t.version, "a]"}, {"-k", t.version, ""}, {"-k", t.version, "symbol:nonesuch"},
-		{"/damaged/empty.ko"}, {"/damaged/short.ko"}, {"/damaged/text.ko"}, {"/damaged/elf.ko"}, {"/damaged/cut.ko"}, {"/damaged/half.ko"},
+		{"-k", t.version, "loop", "nonesuch", "ext4"}, {"-k", t.version, "a]"}, {"-k", t.version, ""}, {"."}, {".."}, {"/"}, {"./"}, {"-m", "."}, {"-m", ""}, {"-m", "/etc"}, {"/dev/null"},
+		{"/etc/odd/x.ko"}, {"damaged/whole.ko"}, {"./damaged/whole.ko"}, {"-n", "/damaged/whole.ko"}, {"-m", "/damaged/whole.ko"}, {"-F", "", "-k", t.version, "loop"}, {"-k", t.version, "[a"},
+		{"-k", t.version, "-m", "rich-alias"}, {"-k", t.version, "-m", "lo-op"}, {strings.Repeat("m", 4096)}, {"-k", strings.Repeat("v", 4096), "loop"}, {"-k", "", "loop"}, {"-b", "", "-k", t.version, "loop"}, {"-k", t.version, "symbol:nonesuch"},
+		{"/damaged/empty.ko"}, {"/damaged/short.ko"}, {"/damaged/text.ko"}, {"/damaged/elf.ko"},
 		{"--parameters", "--null", "-k", t.version, "loop"}, {"--license", "-k", t.version, "loop"}, {"-k", t.version, "rich-alias"},
 	} {
 		add(0, append([]string{"modinfo"}, args...)...)
@@ -44,16 +52,30 @@ func appletCases(trees []*tree) (cases []*testCase) {
 	loop := "/lib/modules/" + t.version + "/" + t.paths[0]
 	for _, args := range [][]string{
 		{}, {"-h"}, {"-x"}, {"-"}, {"nonesuch"}, {"/nonesuch.ko"}, {loop}, {"-f", loop}, {"-v", loop, "a=b c"}, {"--force", loop}, {"--force-m", loop},
-		{"-s", "nonesuch"}, {"/damaged/empty.ko"}, {"/damaged/text.ko"}, {"/etc"}, {"loop"}, {"./"}, {""}, {"-Vx"}, {"--verbose", loop, "x"},
+		{"-s", "nonesuch"}, {"/damaged/empty.ko"}, {"/damaged/text.ko"}, {"/etc"}, {"loop"}, {"./"}, {""}, {"-Vx"}, {"."}, {".."}, {"/"}, {"//"}, {"/etc/"}, {"-", "x"}, {"--", "-"}, {"lib/modules/../modules"}, {"/dev/null"},
+		{"/damaged/short.ko"}, {"/damaged/elf.ko"}, {"-f", "/damaged/elf.ko"}, {"-f", "/damaged/text.ko"}, {strings.Repeat("m", 4096)}, {"/damaged/whole.ko", "a=b c", "d", "e=\"f g\""},
+		{"-vvv", "nonesuch"}, {"-vvv", "/damaged/empty.ko"}, {"--verbose", loop, "x"},
 	} {
 		add(0, append([]string{"insmod"}, args...)...)
 	}
 	for _, args := range [][]string{
 		{}, {"-h"}, {"-x"}, {"nonesuch"}, {"ext4"}, {"jbd2"}, {"mbcache"}, {"crc16"}, {"fat"}, {"vfat"}, {"stp"}, {"llc"}, {"bridge"}, {"sl-going"}, {"-f", "ext4"},
-		{"-f", "nonesuch"}, {"-v", "mbcache"}, {"-s", "nonesuch"}, {"nonesuch", "mbcache", "ext4"}, {"/etc"}, {"/"}, {"a/b"}, {"../module/mbcache"}, {""},
+		{"-f", "nonesuch"}, {"-v", "mbcache"}, {"-s", "nonesuch"}, {"nonesuch", "mbcache", "ext4"}, {"/etc"}, {"/"}, {"a/b"}, {"."}, {".."}, {"./"}, {"../"}, {"/."}, {"//"}, {"/etc/"}, {"/etc/odd/.."}, {"lib/modules"},
+		{"/etc/passwd"}, {"nonesuch/."}, {"/dev/null"}, {"a.b"}, {"mbcache.ko"}, {"mb-cache"}, {"mbcache/"}, {"-"}, {"--", "-x"}, {"[a"}, {strings.Repeat("m", 255)},
+		{strings.Repeat("m", 4096)}, {"a/b/c"}, {"/damaged"}, {"damaged/whole.ko"}, {"-v", "nonesuch"}, {"-vvv", "mbcache"}, {"a\nb"}, {"../module/mbcache"}, {""},
 		{loop}, {"--force", "mbcache", "stp"}, {"--wait", "x"}, {"-w"},
 	} {
 		add(0, append([]string{"rmmod"}, args...)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(damagedModules(t))) {
+		path := "/damaged/" + name
+		add(0, "modinfo", path)
+		add(0, "insmod", path)
+		add(0, "insmod", "-f", path)
+		add(0, "insmod", "-vvv", path)
+		add(0, "modprobe", "--show-modversions", path)
+		add(0, "modprobe", path)
+		add(0, "modprobe", "-q", path)
 	}
 	for _, args := range [][]string{{}, {"-h"}, {"-x"}, {"extra"}, {"-v"}, {"-s"}, {"-sx"}} {
 		add(0, append([]string{"lsmod"}, args...)...)

@@ -94,7 +94,7 @@ func (p *comparison) difference() (diff string, allowed []string) {
 		if p.want == p.got {
 			break
 		}
-		if a.apply(p) {
+		if a.of(p.peer) && a.apply(p) {
 			allowed = append(allowed, a.id)
 		}
 	}

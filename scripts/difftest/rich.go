@@ -3,8 +3,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -128,9 +126,8 @@ remove lo* echo remove by pattern
 	files["damaged/short.ko"] = "\x7fELF"
 	files["damaged/text.ko"] = strings.Repeat("no module\n", 100)
 	files["damaged/elf.ko"] = "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 100)
-	if ko, err := os.ReadFile(filepath.Join(trees[0].dir, trees[0].paths[0])); err == nil {
-		files["damaged/cut.ko"] = string(ko[:len(ko)-100])
-		files["damaged/half.ko"] = string(ko[:len(ko)/2])
+	for name, text := range damagedModules(trees[0]) {
+		files["damaged/"+name] = text
 	}
 	return files
 }

@@ -69,10 +69,19 @@ func makeRoot(root, kmod, ours string, trees []*tree) error {
 	if err := writeFiles(root, map[string]string{"proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet\n"}); err != nil {
 		return err
 	}
+	// Of a kmod with a system of its own the libraries come first: they are
+	// the newer ones, which do for the shell too.
+	system := ""
+	if st, err := os.Stat(kmod); err == nil && st.IsDir() {
+		system, kmod = kmod, filepath.Join(kmod, "usr/bin/kmod")
+		if err := copyLibraries(root, system); err != nil {
+			return err
+		}
+	}
 	for _, p := range [...]struct{ from, to string }{
 		{kmod, "kmod/modprobe"}, {ours, "ours/modprobe"}, {"/bin/sh", "bin/sh"}, {"/bin/env", "bin/env"},
 	} {
-		if err := copyProgram(root, p.from, filepath.Join(root, p.to)); err != nil {
+		if err := copyProgram(root, p.from, filepath.Join(root, p.to), p.from != kmod || system == ""); err != nil {
 			return err
 		}
 	}
@@ -93,15 +102,43 @@ func makeRoot(root, kmod, ours string, trees []*tree) error {
 
 var ldd = regexp.MustCompile(`(/\S+) \(0x`)
 
-// copyProgram copies a program, and the libraries that ldd(1) names to the
-// same place in root.
-func copyProgram(root, from, to string) error {
+// copyLibraries copies the shared libraries of an unpacked system.
+func copyLibraries(root, system string) error {
+	for _, pattern := range [...]string{"usr/lib/*/*.so*", "usr/lib64/*.so*"} {
+		list, err := filepath.Glob(filepath.Join(system, pattern))
+		if err != nil {
+			return err
+		}
+		for _, from := range list {
+			real, err := filepath.EvalSymlinks(from)
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(system, from)
+			to := filepath.Join(root, rel)
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				return err
+			}
+			if err := copyFile(real, to, 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyProgram copies a program and, if asked to, the libraries that ldd(1)
+// names to the same place in root.
+func copyProgram(root, from, to string, libraries bool) error {
 	real, err := filepath.EvalSymlinks(from)
 	if err != nil {
 		return err
 	}
 	if err := copyFile(real, to, 0o755); err != nil {
 		return err
+	}
+	if !libraries {
+		return nil
 	}
 	out, _ := exec.Command("ldd", real).Output() // fails for a static program
 	for _, m := range ldd.FindAllStringSubmatch(string(out), -1) {

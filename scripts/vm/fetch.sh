@@ -8,13 +8,20 @@
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
+# Below, ARCH is an architecture, or ARCH@SUITE for another suite of the same mirrors, of which only the main
+# archive is used.
+
 # apt_env ARCH: points apt at the private configuration.
 apt_env() { export APT_CONFIG=$cache/apt/$1/etc/apt.conf; }
 
+# apt_sources [SUITE]
 apt_sources() {
-
 	apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' |
-		awk -F'|' -v opt="[signed-by=$keyring]" '
+		awk -F'|' -v opt="[signed-by=$keyring]" -v suite="${1-}" '
+			$1 == "Debian" && suite {
+				if ($3 !~ /-/) print "deb", opt, $2, suite, $4
+				next
+			}
 			$1 == "Debian" && !seen[$0]++ {
 				print "deb", opt, $2, $3, $4
 				if ($3 !~ /-/) print "deb", opt, $2, $3 "-backports", $4
@@ -22,7 +29,8 @@ apt_sources() {
 }
 
 apt_setup() {
-	local arch=$1 d=$cache/apt/$1
+	local arch=${1%@*} suite='' d=$cache/apt/$1
+	[ "$arch" = "$1" ] || suite=${1#*@}
 	mkdir -p "$d"/etc/{apt.conf.d,preferences.d,sources.list.d} "$d"/state/lists/partial "$d"/cache/archives/partial
 	[ -e "$d/state/status" ] || : >"$d/state/status"
 	cat >"$d/etc/apt.conf" <<-CONF
@@ -39,7 +47,7 @@ apt_setup() {
 		Acquire::Retries "3";
 		Acquire::http::Timeout "60";
 	CONF
-	(unset APT_CONFIG; apt_sources) >"$d/etc/sources.list"
+	(unset APT_CONFIG; apt_sources "$suite") >"$d/etc/sources.list"
 	[ -s "$d/etc/sources.list" ] ||
 		die "apt knows no Debian suite here: run 'apt-get update' first, on a machine with Debian sources"
 }
@@ -100,4 +108,26 @@ newest_kernel() {
 	)
 	[ -n "$v" ] || die "the apt sources offer no linux-image-$series*-$flavour for $arch"
 	printf '%s\n' "$v"
+}
+
+# The suite with the newest kmod that Debian has released.
+kmod_suite=trixie
+
+# kmod_newer: sets kmod_root, a directory with that kmod and the libraries that it needs, none of it installed; or
+# returns 1 and sets kmod_missing, why there is none.
+kmod_newer() {
+	local arch
+	arch=$(dpkg --print-architecture)
+	kmod_root=$cache/kmod/$kmod_suite-$arch kmod_missing=''
+	(locked "kmod-$arch" kmod_newer_make "$arch@$kmod_suite") && return 0
+	kmod_missing="the mirrors of this machine's apt sources do not give $kmod_suite's kmod"
+	return 1
+}
+
+kmod_newer_make() {
+	[ -e "$kmod_root/.complete" ] && return 0
+	rm -rf "$kmod_root"
+	deb_unpack "$kmod_root" "$1" kmod libc6 libssl3t64 zlib1g libzstd1 liblzma5 || return 1
+	ln -s usr/lib usr/lib64 "$kmod_root/" # as base-files has it
+	: >"$kmod_root/.complete"
 }
