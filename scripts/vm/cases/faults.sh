@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: a registry that is full, damaged, hostile or not there, forged tokens, no descriptors, little memory, clock jumps
 # kernels: all
-# matrix: none
 # boot: stress
 # limit: 240
 # copies: j0 j1

@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: SIGKILL at random moments, 300 times (50 without --full), of loads that wait, load or recur: nobody hangs, nothing stale stays
 # kernels: arm-6.12 arm64-* amd64-*
-# matrix: none
 # boot: stress
 # limit: 180
 # limit-full: 1200
