@@ -49,11 +49,6 @@ var auditRanks = map[string]audit.Rank{
 func runAudit(args []string, stdout, stderr io.Writer) int {
 	var o auditOptions
 	fl := flag.NewFlagSet("audit", flag.ContinueOnError)
-	fl.SetOutput(stderr)
-	fl.Usage = func() {
-		usageError("audit", stderr)
-		fl.PrintDefaults()
-	}
 	config := func(s string) error { o.configs = append(o.configs, s); return nil }
 	fl.Func("C", "read this directory or file in place of modprobe.d; may be given several times", config)
 	fl.Func("config", "same as -C", config)
@@ -66,15 +61,18 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	fl.StringVar(&o.baseline, "baseline", "", "fail only on findings that this `file`, written with --json, does not have")
 	fl.StringVar(&o.failOn, "fail-on", "likely", "the least `rank` that makes the exit code 3: certain, likely or possible")
 	fl.BoolVar(&o.all, "a", false, "show the routes of possible findings too")
-	if err := fl.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	} else if err != nil {
-		return exitUsage
+	if code, done := parse(fl, args, stdout, stderr); done {
+		return code
 	}
 	o.trees = fl.Args()
 	threshold, ok := auditRanks[o.failOn]
-	if !ok || o.json && o.sarif || len(o.trees) > 0 && (o.root != "" || o.release != "") {
-		return usageError("audit", stderr)
+	switch {
+	case !ok:
+		return misused("audit", stderr, "--fail-on %q: certain, likely or possible", o.failOn)
+	case o.json && o.sarif:
+		return misused("audit", stderr, "either --json or --sarif")
+	case len(o.trees) > 0 && (o.root != "" || o.release != ""):
+		return misused("audit", stderr, "-d and -S name a tree, and %s is one already", o.trees[0])
 	}
 	code, err := o.run(threshold, stdout, stderr)
 	if err != nil {

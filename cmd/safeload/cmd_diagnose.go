@@ -26,12 +26,17 @@ func init() {
 
 func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("diagnose", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
 	asDot := flags.Bool("dot", false, "a graph for Graphviz")
 	free := flags.Bool("free", false, "end the one load whose failing costs least")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *asJSON && *asDot {
-		return usageError("diagnose", stderr)
+	if code, done := parse(flags, args, stdout, stderr); done {
+		return code
+	}
+	if flags.NArg() > 0 {
+		return misused("diagnose", stderr, "it takes no argument, not %q", flags.Arg(0))
+	}
+	if *asJSON && *asDot {
+		return misused("diagnose", stderr, "either --json or --dot")
 	}
 	sv, err := guard.Examine("", nil)
 	if err != nil {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,18 +22,15 @@ func init() {
 }
 
 func runDoctor(args []string, stdout, stderr io.Writer) int {
-	fs := flag.NewFlagSet("safeload doctor", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	asJSON := fs.Bool("json", false, "print one JSON object")
 	verbose := fs.Bool("v", false, "also each hook that is there, and what each finding rests on")
 	probe := fs.Bool("probe", false, "load the probe for a moment, to see whether the kernel takes it (root)")
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	} else if err != nil {
-		return exitUsage
+	if code, done := parse(fs, args, stdout, stderr); done {
+		return code
 	}
 	if fs.NArg() > 0 {
-		return usageError("doctor", stderr)
+		return misused("doctor", stderr, "it takes no argument, not %q", fs.Arg(0))
 	}
 	var o doctor.Options
 	if *probe {

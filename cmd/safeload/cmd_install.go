@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -27,8 +26,7 @@ func init() {
 
 func runInstall(name string, args []string, stdout, stderr io.Writer) int {
 	o := install.Options{Report: func(line string) { fmt.Fprintln(stdout, line) }}
-	fs := flag.NewFlagSet("safeload "+name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	do := install.Uninstall
 	if name == "install" {
 		do = install.Install
@@ -37,13 +35,14 @@ func runInstall(name string, args []string, stdout, stderr io.Writer) int {
 	}
 	fs.StringVar(&o.Root, "root", "/", "the system in `DIR`, such as an image, not the running one")
 	fs.BoolVar(&o.DryRun, "n", false, "change nothing, say what would be done")
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	} else if err != nil {
-		return exitUsage
+	if code, done := parse(fs, args, stdout, stderr); done {
+		return code
 	}
 	if fs.NArg() > 0 {
-		return usageError(name, stderr)
+		return misused(name, stderr, "it takes no argument, not %q", fs.Arg(0))
+	}
+	if name == "install" && o.Via != install.Sysctl && o.Via != install.Divert {
+		return misused(name, stderr, "--via %q: sysctl or divert", o.Via)
 	}
 	if err := do(o); err != nil {
 		fmt.Fprintf(stderr, "safeload: %v\n", err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -24,14 +25,15 @@ func init() {
 	})
 }
 
-func runLoad(args []string, _, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
+func runLoad(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("load", flag.ContinueOnError)
+	if code, done := parse(fs, args, stdout, stderr); done {
+		return code
 	}
-	if len(args) == 0 {
-		return usageError("load", stderr)
+	if fs.NArg() == 0 {
+		return misused("load", stderr, "the module's file is missing")
 	}
-	file, params := args[0], strings.Join(args[1:], " ")
+	file, params := fs.Arg(0), strings.Join(fs.Args()[1:], " ")
 	name := moduleName(file)
 	g := guard.New(guard.Options{Argv: os.Args, Request: name, Settings: conf.Read})
 	defer g.Close()

@@ -22,10 +22,12 @@ func init() {
 
 func runStatus(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return usageError("status", stderr)
+	if code, done := parse(flags, args, stdout, stderr); done {
+		return code
+	}
+	if flags.NArg() > 0 {
+		return misused("status", stderr, "it takes no argument, not %q", flags.Arg(0))
 	}
 	sv, err := guard.Examine("", nil)
 	if err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 
@@ -18,15 +19,16 @@ func init() {
 	})
 }
 
-func runUnload(args []string, _, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
+func runUnload(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("unload", flag.ContinueOnError)
+	if code, done := parse(fs, args, stdout, stderr); done {
+		return code
 	}
-	if len(args) == 0 {
-		return usageError("unload", stderr)
+	if fs.NArg() == 0 {
+		return misused("unload", stderr, "no module is named")
 	}
 	code := exitOK
-	for _, name := range args {
+	for _, name := range fs.Args() {
 		if err := finit.Unload(name, finit.NonBlock); err != nil {
 			fmt.Fprintf(stderr, "safeload: %v\n", err)
 			code = exitError

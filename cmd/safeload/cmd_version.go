@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"runtime"
@@ -14,7 +15,14 @@ func init() {
 	commands = append(commands, command{
 		name:    "version",
 		summary: "print the version",
-		run: func(_ []string, stdout, _ io.Writer) int {
+		run: func(args []string, stdout, stderr io.Writer) int {
+			fs := flag.NewFlagSet("version", flag.ContinueOnError)
+			if code, done := parse(fs, args, stdout, stderr); done {
+				return code
+			}
+			if fs.NArg() > 0 {
+				return misused("version", stderr, "it takes no argument, not %q", fs.Arg(0))
+			}
 			fmt.Fprintf(stdout, "safeload %s %s/%s %s\n",
 				version.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return exitOK

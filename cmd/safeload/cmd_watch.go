@@ -59,11 +59,6 @@ func (b *breakFlag) Set(s string) error {
 func runWatch(args []string, stdout, stderr io.Writer) int {
 	var o watchOptions
 	fs := flag.NewFlagSet("watch", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		usageError("watch", stderr)
-		fs.PrintDefaults()
-	}
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	fs.BoolVar(&o.verbose, "v", false, "also every load and request, with its duration")
 	fs.BoolVar(&o.once, "once", false, "exit with 3 on the first finding")
@@ -72,14 +67,11 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.ready, "ready-file", "", "make this file once everything is attached")
 	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
 	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case err != nil || fs.NArg() > 0:
-		if err == nil {
-			usageError("watch", stderr)
-		}
-		return exitUsage
+	if code, done := parse(fs, args, stdout, stderr); done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return misused("watch", stderr, "it takes no argument, not %q", fs.Arg(0))
 	}
 	code, err := watch(o, stdout, stderr)
 	if err != nil {

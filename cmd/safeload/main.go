@@ -8,6 +8,8 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -97,7 +99,36 @@ func usage(w io.Writer) {
 
 // usageError prints how the command is called and returns exitUsage.
 func usageError(name string, stderr io.Writer) int {
-	c := lookup(name)
-	fmt.Fprintf(stderr, "usage: safeload %s %s\n", c.name, c.args)
+	usageLine(name, stderr)
 	return exitUsage
+}
+
+func usageLine(name string, w io.Writer) {
+	c := lookup(name)
+	fmt.Fprintln(w, strings.TrimSpace("usage: safeload "+c.name+" "+c.args))
+}
+
+// parse reads a command's options. When the command is over with that (help
+// was asked for, or an option is wrong), done is set, with its exit code.
+func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
+	fs.SetOutput(io.Discard)
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		c := lookup(fs.Name())
+		usageLine(c.name, stdout)
+		fmt.Fprintf(stdout, "%s\n", c.summary)
+		fs.SetOutput(stdout)
+		fs.PrintDefaults()
+		return exitOK, true
+	case err != nil:
+		fmt.Fprintf(stderr, "safeload %s: %v\n", fs.Name(), err)
+		return usageError(fs.Name(), stderr), true
+	}
+	return exitOK, false
+}
+
+// misused says what is wrong with a command's arguments.
+func misused(name string, stderr io.Writer, format string, args ...any) int {
+	fmt.Fprintf(stderr, "safeload "+name+": "+format+"\n", args...)
+	return usageError(name, stderr)
 }
