@@ -150,7 +150,10 @@ func onlyRoot(path, root string) error {
 		if err := unix.Lstat(p, &st); err != nil {
 			return err
 		}
-		if st.Uid != 0 || st.Mode&0o022 != 0 {
+		// In a sticky directory, as the root of an initramfs is, others cannot
+		// replace what is root's.
+		sticky := p != real && st.Mode&unix.S_ISVTX != 0
+		if st.Uid != 0 || st.Mode&0o022 != 0 && !sticky {
 			return fmt.Errorf("%s can be changed by others than root", p)
 		}
 		if p == root || p == "/" {

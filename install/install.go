@@ -80,8 +80,13 @@ func Install(o Options) error {
 	if err != nil {
 		return err
 	}
+	r.noteMissing(st)
 	if err := r.carryOut(st); err != nil {
-		return r.rollback(err)
+		err = r.rollback(err)
+		if old == nil {
+			r.unmake(st)
+		}
+		return err
 	}
 	if r.changes == 0 {
 		r.say("already installed via " + string(st.Via) + ", nothing to change")
@@ -140,9 +145,7 @@ func Uninstall(o Options) error {
 		err = r.change("remove "+st.Helper, func() error { return remove(r.path(st.Helper)) }, nil)
 	}
 	err = errors.Join(err, r.change("remove "+stateFile, func() error { return remove(r.path(stateFile)) }, nil))
-	if !r.o.DryRun {
-		_ = os.Remove(r.path(stateDir)) // unless something else is in it
-	}
+	r.unmake(st)
 	r.hints()
 	return err
 }

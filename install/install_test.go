@@ -95,14 +95,18 @@ func (s *system) options(via Via) Options {
 	}
 }
 
-// snapshot is every file with its type and content.
+// snapshot is every file and directory with its type and content.
 func (s *system) snapshot() string {
 	var b strings.Builder
 	err := filepath.WalkDir(s.root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
 		}
 		b.WriteString(p + " " + d.Type().String() + " ")
+		if d.IsDir() {
+			b.WriteString("\n")
+			return nil
+		}
 		if d.Type()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(p)
 			b.WriteString(target + "\n")

@@ -3,10 +3,13 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +27,8 @@ type State struct {
 	Broken bool
 	// Diverted are the names that dpkg was told of.
 	Diverted []string
+	// Made are directories that were not there before, the deepest first.
+	Made []string
 }
 
 func (s *State) encode() []byte {
@@ -43,6 +48,9 @@ func (s *State) encode() []byte {
 	line("broken", flag(s.Broken))
 	for _, d := range s.Diverted {
 		line("diverted", d)
+	}
+	for _, d := range s.Made {
+		line("made", d)
 	}
 	return []byte(b.String())
 }
@@ -93,6 +101,8 @@ func parseState(text string) (*State, error) {
 			s.Broken = value == "yes"
 		case "diverted":
 			s.Diverted = append(s.Diverted, value)
+		case "made":
+			s.Made = append(s.Made, value)
 		}
 	}
 	if s.Via != Sysctl && s.Via != Divert || !strings.HasPrefix(s.Helper, "/") {
@@ -103,4 +113,31 @@ func parseState(text string) (*State, error) {
 
 func (r *run) writeState(st *State) error {
 	return r.writeFile(stateFile, st.encode(), 0o644, "write "+stateFile+": what was there before")
+}
+
+// noteMissing adds to Made the directories that an installation will make.
+func (r *run) noteMissing(st *State) {
+	files := []string{stateFile}
+	if st.Via == Sysctl {
+		files = append(files, sysctlFile)
+	}
+	if st.Copied {
+		files = append(files, st.Helper)
+	}
+	for _, f := range files {
+		for d := filepath.Dir(f); d != "/" && !exists(r.path(d)) && !slices.Contains(st.Made, d); d = filepath.Dir(d) {
+			st.Made = append(st.Made, d)
+		}
+	}
+	slices.SortFunc(st.Made, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+}
+
+// unmake removes the directories that are empty again.
+func (r *run) unmake(st *State) {
+	if r.o.DryRun {
+		return
+	}
+	for _, d := range append([]string{stateDir}, st.Made...) {
+		_ = os.Remove(r.path(d)) // unless something else is in it
+	}
 }
