@@ -3,6 +3,8 @@
 package audit
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -113,11 +115,15 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) []Findin
 				matches = r.lookup(q.name)
 			}
 			for _, m := range matches {
-				for _, loads := range r.plan(m.module) {
+				for _, p := range r.plan(m.module) {
+					loads := p.module
 					if live[loads] {
 						continue
 					}
 					h := hop(f, q, m, loads)
+					if weak := cmp.Or(m.weak, p.weak); weak != "" {
+						h.Weak = append(slices.Clone(h.Weak), weak)
+					}
 					if loads == f.name {
 						self = append(self, h)
 					} else if old, ok := best[loads]; !q.holes && (!ok || weigh(h.Weak) < weigh(old.hop.Weak)) {

@@ -24,7 +24,8 @@ type resolver struct {
 	black   map[string]bool
 	// inside has the exact aliases of what is in the kernel.
 	inside map[string]bool
-	plans  map[string][]string
+	plans  map[string][]planned
+	depth  int // of install commands within install commands
 }
 
 type glob struct{ pattern, module string }
@@ -36,7 +37,7 @@ func special(s string) int { return strings.IndexAny(s, "*?[\\") }
 func newResolver(all []*facts, config *kmod.Config) *resolver {
 	r := &resolver{modules: map[string]*facts{}, exact: map[string][]string{}, globs: map[string][]glob{},
 		symbols: map[string]string{}, config: config, black: map[string]bool{},
-		inside: map[string]bool{}, plans: map[string][]string{}}
+		inside: map[string]bool{}, plans: map[string][]planned{}}
 	for _, f := range all {
 		// depmod.d(5): of two with the same name that in updates/ counts.
 		if old := r.modules[f.name]; old == nil || update(f) && !update(old) {
@@ -63,6 +64,7 @@ func newResolver(all []*facts, config *kmod.Config) *resolver {
 type match struct {
 	module string
 	why    string
+	weak   string // what makes it unsure, if anything
 }
 
 // lookup gives the modules that a name stands for.
@@ -82,7 +84,7 @@ func (r *resolver) lookup(name string) []match {
 				return
 			}
 		}
-		out = append(out, match{module, why})
+		out = append(out, match{module: module, why: why})
 	}
 	known := false
 	for _, a := range r.config.Aliases {
@@ -106,7 +108,7 @@ func (r *resolver) lookup(name string) []match {
 	}
 	for _, d := range r.config.Install {
 		if kmod.Fnmatch(d.Name, n) {
-			return nil
+			return r.commanded(d)
 		}
 	}
 	for _, m := range r.exact[n] {
@@ -122,6 +124,24 @@ func (r *resolver) lookup(name string) []match {
 	return out
 }
 
+// byCommand is the weak step that an install command is.
+const byCommand = "an install command is only read for what it has modprobe load"
+
+// commanded gives the modules that an install command loads.
+func (r *resolver) commanded(d kmod.Directive) (out []match) {
+	if r.depth > 8 {
+		return nil // a command that leads back to itself
+	}
+	r.depth++
+	defer func() { r.depth-- }()
+	for _, c := range commandLoads(d.Value) {
+		for _, m := range r.lookup(c.name) {
+			out = append(out, match{m.module, "install " + d.Name + " in the configuration loads " + c.name + ": " + m.why, byCommand})
+		}
+	}
+	return out
+}
+
 // candidates gives the modules that a name with holes ('*') may stand for.
 func (r *resolver) candidates(pattern string) (out []match) {
 	n, err := kmod.NormalizeAlias(pattern)
@@ -130,21 +150,21 @@ func (r *resolver) candidates(pattern string) (out []match) {
 	}
 	for _, a := range r.config.Aliases {
 		if kmod.Fnmatch(n, a.Name) && r.modules[kmod.NormalizeName(a.Value)] != nil {
-			out = append(out, match{kmod.NormalizeName(a.Value), "alias " + a.Name + " in the configuration"})
+			out = append(out, match{module: kmod.NormalizeName(a.Value), why: "alias " + a.Name + " in the configuration"})
 		}
 	}
 	for a, ms := range r.exact {
 		if strings.HasPrefix(a, n[:special(n)]) && kmod.Fnmatch(n, a) {
 			for _, m := range ms {
 				if !r.black[m] {
-					out = append(out, match{m, "its alias " + a})
+					out = append(out, match{module: m, why: "its alias " + a})
 				}
 			}
 		}
 	}
 	for m := range r.modules {
 		if strings.HasPrefix(m, n[:special(n)]) && kmod.Fnmatch(n, m) {
-			out = append(out, match{m, "its name"})
+			out = append(out, match{module: m, why: "its name"})
 		}
 	}
 	sort.Slice(out, func(i, j int) bool {
@@ -194,43 +214,65 @@ func (r *resolver) depends(module string) map[string]bool {
 	return out
 }
 
+// planned is a module that is loaded with another.
+type planned struct {
+	module string
+	weak   string
+}
+
 // plan gives all modules that modprobe waits for when it loads one: with its
-// dependencies, and soft dependencies before and after it. An install command
-// in place of a module ends it: what that does is not known.
-func (r *resolver) plan(module string) []string {
+// dependencies, soft dependencies before and after it, and what an install
+// command in place of a module loads, as far as that can be read from it.
+func (r *resolver) plan(module string) []planned {
 	if p, ok := r.plans[module]; ok {
 		return p
 	}
 	seen := map[string]bool{}
-	var out []string
-	var add func(m string)
-	add = func(m string) {
+	var out []planned
+	var add func(m, weak string)
+	add = func(m, weak string) {
 		if seen[m] || r.modules[m] == nil {
 			return
 		}
 		seen[m] = true
 		for _, d := range r.config.Install {
-			if kmod.NormalizeName(d.Name) == m {
-				return
+			if !kmod.Fnmatch(d.Name, m) {
+				continue
 			}
+			itself := false
+			var others []match
+			for _, c := range commandLoads(d.Value) {
+				if c.direct && kmod.NormalizeName(c.name) == m {
+					itself = true
+					continue
+				}
+				others = append(others, r.lookup(c.name)...)
+			}
+			if itself {
+				out = append(out, planned{m, weak})
+			}
+			for _, o := range others {
+				add(o.module, byCommand)
+			}
+			return
 		}
 		pre, post := r.softdeps(m)
 		for _, s := range pre {
 			for _, t := range r.lookup(s) {
-				add(t.module)
+				add(t.module, weak+t.weak)
 			}
 		}
 		for _, d := range r.modules[m].depends {
-			add(d)
+			add(d, weak)
 		}
-		out = append(out, m)
+		out = append(out, planned{m, weak})
 		for _, s := range post {
 			for _, t := range r.lookup(s) {
-				add(t.module)
+				add(t.module, weak+t.weak)
 			}
 		}
 	}
-	add(module)
+	add(module, "")
 	r.plans[module] = out
 	return out
 }
