@@ -15,6 +15,7 @@ clang                       # generated files: bpf2go
 cpio                        # VM: initramfs images
 curl
 debootstrap                 # packages: a Debian root to install into
+e2fsprogs                   # packages: the disk of the system that is booted
 file
 fish                        # completion
 gcc                         # go test -race

@@ -15,7 +15,7 @@ cat >"$R/etc/initramfs-tools/scripts/init-premount/zz-pkg-test" <<'GUEST'
 #!/bin/sh
 [ "$1" != prereqs ] || exit 0
 say() { echo "PKGTEST $*" >/dev/console; }
-say "version $(/sbin/modprobe -V 2>&1 | head -n 1)"
+say "version $(/sbin/modprobe -V 2>&1 | tr '\n' ' ')"
 say "helper $(cat /proc/sys/kernel/modprobe)"
 say "modules $(wc -l </proc/modules)"
 /sbin/modprobe dummy && say "plain load ok"
@@ -33,22 +33,26 @@ sleep 20
 GUEST
 chmod +x "$R/etc/initramfs-tools/hooks/zz-pkg-test" "$R/etc/initramfs-tools/scripts/init-premount/zz-pkg-test"
 
-# boot_with NAME: makes the initramfs anew and boots it; the console is in
-# $work/NAME.log.
-boot_with() {
-	in_root update-initramfs -u >"$work/$1.mk" 2>&1 || { cat "$work/$1.mk"; return 1; }
+# guest NAME LIMIT ARGUMENTS [QEMU-OPTION...]: boots; the console is in $work/NAME.log.
+guest() {
+	local boot_name=$1 limit=$2 args=$3; shift 3
 	# The rig's limit of guests on one machine; the slot ends with the shell.
 	(
-		cache=$repo/.cache
+		cache=${SAFELOAD_CACHE:-$repo/.cache}
 		. scripts/vm/boot.sh
 		mkdir -p "$cache/locks"
 		slot_take
-		timeout --kill-after=5 150 qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 768 -nographic -nodefaults -no-reboot \
-			-serial "file:$work/$1.raw" -kernel "$R/boot/vmlinuz-$kver" -initrd "$R/boot/initrd.img-$kver" \
-			-append "console=ttyS0 panic=-1 loglevel=5 root=/dev/none" </dev/null >"$work/$1.qemu" 2>&1
+		timeout --kill-after=5 "$limit" qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 1024 -nographic -nodefaults -no-reboot \
+			-serial "file:$work/$boot_name.raw" -kernel "$R/boot/vmlinuz-$kver" -initrd "$R/boot/initrd.img-$kver" \
+			-append "console=ttyS0 panic=-1 loglevel=5 $args" "$@" </dev/null >"$work/$boot_name.qemu" 2>&1
 	)
-	tr -d '\r' <"$work/$1.raw" >"$work/$1.log"
-	said "$1" 'PKGTEST end'
+	tr -d '\r' <"$work/$boot_name.raw" >"$work/$boot_name.log"
+	said "$boot_name" 'PKGTEST end'
+}
+# boot_with NAME: makes the initramfs anew and boots it.
+boot_with() {
+	in_root update-initramfs -u >"$work/$1.mk" 2>&1 || { cat "$work/$1.mk"; return 1; }
+	guest "$1" 150 root=/dev/none
 }
 said() { grep -qaE "$2" "$work/$1.log" || { tail -8 "$work/$1.log"; return 1; }; }
 
@@ -67,3 +71,85 @@ same_modules() {
 t "  as many of them were loaded by then as with kmod" same_modules
 t "  the recursion returns" said safeload 'PKGTEST recursion returned'
 t "  refused, in the kernel's log" said safeload 'PKGTEST.*safeload: refused tcrypt \(request crypto-recurse\)'
+
+# The whole system, from a disk, with systemd: the setting of sysctl.d, the watcher's unit, and an installation
+# changed while it runs.
+rm "$R/etc/initramfs-tools/hooks/zz-pkg-test" "$R/etc/initramfs-tools/scripts/init-premount/zz-pkg-test"
+printf '%s\n' virtio_pci virtio_blk ext4 >>"$R/etc/initramfs-tools/modules"
+echo '/dev/vda / ext4 rw 0 0' >"$R/etc/fstab"
+cat >"$R/usr/local/sbin/pkg-test" <<'GUEST'
+#!/bin/bash
+say() { echo "PKGTEST $*" >/dev/console; }
+knob() { cat /proc/sys/kernel/modprobe; }
+# recursion: loads tcrypt by kmod itself; says whether that ended, and what was refused.
+recursion() {
+	local since; since=$(dmesg | wc -l)
+	(exec -a modprobe /usr/bin/kmod tcrypt alg=recurse) </dev/null >/dev/null 2>&1 &
+	for ((n = 0; n < 40; n++)); do kill -0 $! 2>/dev/null || break; sleep 0.5; done
+	if kill -0 $! 2>/dev/null; then say "$1: recursion hangs"; else say "$1: recursion returned"; fi
+	dmesg | tail -n +$((since + 1)) | grep 'safeload' | head -n 3 | while read -r line; do say "$1: $line"; done
+}
+picture() { (cd / && find etc usr/sbin var/lib/safeload -xdev \( -type f -exec sha256sum {} + -o -type l -printf '%p -> %l\n' \) 2>/dev/null | sort; cat /var/lib/dpkg/diversions; knob); }
+mkdir -p /run/modprobe.d && echo 'alias crypto-recurse tcrypt' >/run/modprobe.d/pkg-test.conf
+say "systemd $(systemctl is-system-running) helper $(knob)"
+recursion sysctl
+systemctl start safeload-watch.service
+say "watch $(systemctl is-active safeload-watch.service)"
+for ((n = 0; n < 120; n++)); do [ -n "$(ls /sys/fs/bpf/safeload 2>/dev/null)" ] && break; sleep 1; done
+safeload doctor >/run/doctor; say "doctor exit $?"
+grep -E '^  [a-z]+ +(installed|in force|kernel.modprobe|at boot|tried) ' /run/doctor | tr -s ' ' | while read -r line; do say "doctor: $line"; done
+say "unit $(systemd-analyze security --no-pager safeload-watch.service | tail -n 1)"
+recursion watched
+say "watch still $(systemctl is-active safeload-watch.service)"
+safeload uninstall >/run/out 2>&1; say "uninstall exit $? helper $(knob)"
+recursion kmod
+journalctl -o cat -u safeload-watch.service | grep tcrypt | head -n 4 | while read -r line; do say "journal: $line"; done
+safeload diagnose --free | grep -E '^(FOUND|free)' | while read -r line; do say "diagnose: $line"; done
+systemctl stop safeload-watch.service
+say "watch stopped, pins left: $(ls /sys/fs/bpf/safeload 2>/dev/null | wc -l)"
+picture >/run/before
+safeload install --via divert >/run/out 2>&1; say "divert exit $? modprobe $(/sbin/modprobe -V | tr '\n' ' ')"
+recursion divert
+safeload uninstall >/run/out 2>&1; say "undivert exit $? modprobe $(/sbin/modprobe -V | tr '\n' ' ')"
+picture >/run/after; cmp -s /run/before /run/after && say "undivert exactly" || diff /run/before /run/after | head -n 5 | while read -r line; do say "differs: $line"; done
+say end
+sync
+echo o >/proc/sysrq-trigger
+GUEST
+chmod +x "$R/usr/local/sbin/pkg-test"
+cat >"$R/etc/systemd/system/pkg-test.service" <<'UNIT'
+[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/pkg-test
+[Install]
+WantedBy=multi-user.target
+UNIT
+boot_system() {
+	in_root systemctl enable pkg-test.service && in_root update-initramfs -u || return 1
+	# Without what is mounted in it.
+	mkdir "$work/disk" && mount --bind "$R" "$work/disk" &&
+		truncate -s 1500M "$work/disk.img" && mke2fs -q -t ext4 -O ^has_journal -d "$work/disk" "$work/disk.img" || return 1
+	umount "$work/disk"
+	guest system 400 "root=/dev/vda rw systemd.default_timeout_start_sec=200s" -drive "file=$work/disk.img,format=raw,if=virtio,cache=unsafe"
+}
+t "boot the whole system" boot_system
+t "  kernel.modprobe is safeload's from boot on" said system 'PKGTEST systemd [a-z]+ helper /usr/sbin/safeload-modprobe'
+t "  a recursion of kmod's modprobe returns, refused" said system 'PKGTEST sysctl: .*safeload: refused tcrypt'
+t "  the watcher runs as systemd's unit" said system 'PKGTEST watch active'
+t "  the guard's tier is the probe" said system 'PKGTEST doctor: ok in force tier probe'
+t "  doctor exits with 0" said system 'PKGTEST doctor exit 0'
+t "  a recursion is refused" said system 'PKGTEST watched: .*safeload: refused tcrypt'
+t "  the watcher is not hurt" said system 'PKGTEST watch still active'
+t "uninstall in the running system" said system 'PKGTEST uninstall exit 0 helper /sbin/modprobe'
+t "  kmod then hangs as before" said system 'PKGTEST kmod: recursion hangs'
+t "  which the watcher sees" said system 'PKGTEST journal: .*tcrypt'
+t "  safeload diagnose finds it" said system 'PKGTEST diagnose: FOUND .certain.: the load of tcrypt'
+t "  and --free ends it" said system 'PKGTEST diagnose: free: ended'
+t "the watcher leaves no pins when it is stopped" said system 'PKGTEST watch stopped, pins left: 0'
+t "install --via divert in the running system" said system 'PKGTEST divert exit 0 modprobe .*safeload'
+t "  the kernel's request is refused" said system 'PKGTEST divert: .*safeload: refused tcrypt'
+t "uninstall" said system 'PKGTEST undivert exit 0 modprobe kmod'
+t "  leaves all as it was" said system 'PKGTEST undivert exactly'
+[ -z "${PKG_TEST_KEEP-}" ] || cp "$work"/*.log "$PKG_TEST_KEEP/"

@@ -6,7 +6,7 @@
 #
 # usage: pkg-test.sh [--boot]
 # Needs root, debootstrap and the machine's own apt sources for the first run;
-# the system is kept in .cache/pkg. --boot also boots its initramfs in QEMU, with
+# the system is kept in SAFELOAD_CACHE (default .cache), in pkg. --boot also boots its initramfs in QEMU, with
 # kmod and with safeload.
 set -u
 
@@ -44,7 +44,7 @@ t() {
 # shellcheck source=/dev/null
 . /etc/os-release
 suite=$VERSION_CODENAME
-cache=$repo/.cache/pkg/$suite
+cache=${SAFELOAD_CACHE:-$repo/.cache}/pkg/$suite
 # The system: the machine's own Debian, its cloud kernel (the smallest), and
 # what makes and manages an initramfs.
 packages=kmod,initramfs-tools,busybox-static,systemd-sysv,linux-image-cloud-amd64
@@ -58,11 +58,11 @@ get_system() {
 	say "making a Debian $suite system, once; this takes some minutes"
 	rm -rf "$cache" && mkdir -p "$cache/root"
 	mount -t tmpfs -o mode=755 none "$cache/root" # where dpkg's syncing costs nothing
-	mkdir -p "$repo/.cache/pkg/debs"
-	debootstrap --cache-dir="$repo/.cache/pkg/debs" --variant=minbase --include="$packages" "$suite" "$cache/root" "$mirror" >"$cache/log" 2>&1 ||
+	mkdir -p "${cache%/*}/debs"
+	debootstrap --cache-dir="${cache%/*}/debs" --variant=minbase --include="$packages" "$suite" "$cache/root" "$mirror" >"$cache/log" 2>&1 ||
 		{ tail -5 "$cache/log" >&2; die "debootstrap failed, see $cache/log"; }
 	(cd "$cache" && apt-get download dracut-core >&2 && mv dracut-core_*.deb dracut-core.deb) || die "no dracut-core package"
-	cp "$repo"/.cache/pkg/debs/kmod_*_amd64.deb "$cache/kmod.deb" || die "no kmod package to install again"
+	cp "${cache%/*}"/debs/kmod_*_amd64.deb "$cache/kmod.deb" || die "no kmod package to install again"
 	rm -rf "$cache"/root/var/cache/apt/archives/*.deb "$cache"/root/var/lib/apt/lists/*
 	tar -C "$cache/root" --numeric-owner --xattrs -cf "$cache/root.tar" . || die "the system cannot be kept"
 	umount "$cache/root"

@@ -85,7 +85,7 @@ step_unit() {
 step_build() { counted scripts/build-test.sh; }
 step_diff() { counted scripts/diff-test.sh; }
 step_audit() { counted scripts/audit-test.sh; }
-step_package() { counted scripts/pkg-test.sh; }
+step_package() { counted scripts/pkg-test.sh --boot; }
 step_vm() { counted scripts/vm-test.sh; }
 
 # count PASSED FAILED: a step that counts its own tests. Others count as one.
