@@ -107,6 +107,7 @@ type snapshot struct {
 	sure   map[int]bool // owners whose wait for such a thread rests on the probe
 
 	mayHelp map[int][]*task // candidates, by requester
+	pair    map[int]*task   // the likeliest helper of each requester; nil: not asked yet
 
 	polls map[int]bool // tasks of commands that may ask again and again
 	busy  bool         // one of them was found at work

@@ -3,6 +3,9 @@
 package guard
 
 import (
+	"cmp"
+	"slices"
+
 	"safeload/guard/graph"
 )
 
@@ -94,6 +97,9 @@ func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how r
 	all := s.candidates(r, helpers)
 	if how != exact {
 		all = s.nearest(r, all)
+		if h := s.pairs(helpers)[r.TID]; how == paired && h != nil {
+			all = []*task{h}
+		}
 		w.Certainty = graph.Likely
 		if len(all) == 1 && trusted[r.TID] {
 			w.Certainty = graph.Certain
@@ -135,6 +141,46 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 		return all
 	}
 	return close
+}
+
+// pairs gives each requester the helper whose worker went to sleep soonest
+// after it, and each helper one requester. Requests a moment apart may be
+// taken for each other, so nothing is decided by it.
+func (s *snapshot) pairs(helpers []*task) map[int]*task {
+	if s.pair != nil || s.proc == nil {
+		return s.pair
+	}
+	type couple struct {
+		r, h  *task
+		apart uint64
+	}
+	var all []couple
+	for _, r := range s.tasks {
+		if !r.requester() || s.known(r.TID) {
+			continue
+		}
+		asked, ok := s.proc.Slept(r.pid, r.TID)
+		if !ok {
+			continue
+		}
+		for _, h := range s.candidates(r, helpers) {
+			if started, ok := s.proc.Slept(h.PPID, h.PPID); ok {
+				d := int64(started - asked)
+				all = append(all, couple{r, h, uint64(max(d, -d))})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b couple) int {
+		return cmp.Or(cmp.Compare(a.apart, b.apart), a.r.TID-b.r.TID, a.h.pid-b.h.pid)
+	})
+	s.pair = make(map[int]*task)
+	taken := make(map[int]bool)
+	for _, c := range all {
+		if s.pair[c.r.TID] == nil && !taken[c.h.pid] {
+			s.pair[c.r.TID], taken[c.h.pid] = c.h, true
+		}
+	}
+	return s.pair
 }
 
 // known tells whether the probe has linked a requester to its helper.

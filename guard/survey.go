@@ -4,6 +4,7 @@ package guard
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"time"
 
@@ -56,7 +57,7 @@ const (
 	RoleCommand   = "command"   // waits for an install or remove command
 )
 
-// Edge is one wait, for the end of any one of To.
+// Edge is one wait, for the end of any one of To, the likeliest first.
 type Edge struct {
 	From      int
 	To        []int
@@ -150,6 +151,7 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 	sure := s.system(exact, first)
 	maybe := s.system(best, first)
 	proof, guess := sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely)
+	shown := s.system(paired, first).Stuck(graph.Likely)
 	still := func(id graph.ID, st *graph.Stuck) bool {
 		p, had := pictures[id]
 		return had && p != "" && p == s.picture(guess.Reach(id))
@@ -161,7 +163,10 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 		if covered[e] || len(knot) == 0 || !still(e, st) {
 			return
 		}
-		cycle := guess.Cycle(e)
+		cycle := shown.Cycle(e)
+		if cycle == nil {
+			cycle = guess.Cycle(e)
+		}
 		if cycle == nil {
 			cycle = st.Cycle(e)
 		}
@@ -223,6 +228,11 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 				e.To = append(e.To, int(to))
 			}
 			sort.Ints(e.To)
+			if h := s.pair[tid]; h != nil {
+				if i := slices.Index(e.To, h.pid); i > 0 {
+					e.To = slices.Insert(slices.Delete(e.To, i, i+1), 0, h.pid)
+				}
+			}
 			sv.Edges = append(sv.Edges, e)
 		}
 	}

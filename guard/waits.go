@@ -13,6 +13,7 @@ type reading uint8
 const (
 	exact   reading = iota // only what cannot be otherwise
 	best                   // and what the evidence speaks for
+	paired                 // and each requester has the one helper whose time fits best: to show, not to judge by
 	patient                // and that a command which polls waits for what it started
 )
 
@@ -33,6 +34,9 @@ func (s *snapshot) system(how reading, before *snapshot) *graph.System {
 			s.requestWaits(g, t, helpers, how, trusted)
 		case t.module != "" && t.waiter && t.Asleep():
 			g.Add(id, s.loadWait(t.module, t.TID, "waits in the kernel for the load of "+t.module))
+			if how != exact {
+				s.parentWaits(g, t.pid)
+			}
 		case t.module != "" && how != exact:
 			s.inits(g, t)
 		case (t.kind == proc.WaitChild || t.kind == proc.WaitID) && t.Asleep():

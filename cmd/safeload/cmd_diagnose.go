@@ -6,12 +6,17 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"safeload/bpf"
 	"safeload/guard"
+	"safeload/guard/graph"
+	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
 
@@ -43,6 +48,8 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
 	}
+	moreStacks(sv)
+	undecided(sv)
 	for _, f := range sv.Faults {
 		fmt.Fprintf(stderr, "safeload: %s\n", f)
 	}
@@ -67,11 +74,44 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		if *asJSON || *asDot {
 			out = stderr
 		}
-		for _, f := range sv.Findings {
-			freeOne(out, sv, f)
-		}
+		freeAll(out, sv)
 	}
 	return exitFound
+}
+
+// undecided: a safeload that waits decides by safeload.conf(5), which may have
+// it wait for ever.
+func undecided(sv *guard.Survey) {
+	s := conf.Read(func(string) {})
+	never := s.Patience == 0 || s.Policy == conf.Proven
+	for i := range sv.Findings {
+		if f := &sv.Findings[i]; f.Certainty != graph.Certain && never {
+			f.Ours = false
+		}
+	}
+}
+
+// moreStacks asks a task iterator for stacks that /proc does not show. Nothing
+// rests on them but what a reader makes of them.
+func moreStacks(sv *guard.Survey) {
+	var tids []int
+	for _, t := range sv.Tasks {
+		if t.Stack == "" && t.State != 'R' && (t.Call != "" || t.Role == guard.RoleRequest) {
+			tids = append(tids, t.TID)
+		}
+	}
+	if len(tids) == 0 {
+		return
+	}
+	stacks, err := bpf.Stacks(tids)
+	if err != nil {
+		return
+	}
+	for i := range sv.Tasks {
+		if t := &sv.Tasks[i]; t.Stack == "" {
+			t.Stack = stacks[t.TID]
+		}
+	}
 }
 
 func printDiagnosis(w io.Writer, sv *guard.Survey) {
@@ -193,6 +233,34 @@ func stackLines(s string) []string {
 	return lines
 }
 
+// freeAll ends one load, and looks again: which helper is whose cannot always
+// be told, and the end of one may have freed the others.
+func freeAll(w io.Writer, sv *guard.Survey) {
+	tried := make(map[int]bool)
+	for {
+		i := slices.IndexFunc(sv.Findings, func(f guard.Finding) bool { return !tried[f.Waiter] })
+		if i < 0 {
+			break
+		}
+		tried[sv.Findings[i].Waiter] = true
+		freeOne(w, sv, sv.Findings[i])
+		again, err := guard.Examine("", nil)
+		if err != nil {
+			fmt.Fprintf(w, "free: cannot look again: %v\n", err)
+			return
+		}
+		sv = again
+		undecided(sv)
+	}
+	left := slices.DeleteFunc(slices.Clone(sv.Findings), func(f guard.Finding) bool { return f.Ours })
+	switch {
+	case len(sv.Findings) == 0:
+		fmt.Fprint(w, "free: no load waits for itself any more\n")
+	case len(left) > 0:
+		fmt.Fprintf(w, "free: %d still wait for themselves: look again with safeload diagnose\n", len(left))
+	}
+}
+
 // freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
 func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	if f.Waiter == 0 || f.Ours {
@@ -240,7 +308,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 }
 
 // printDot writes a graph: tasks are boxes, waits are arrows, dashed when only
-// likely, red on a circle.
+// likely, red on a circle; gray and dotted is what a wait could be for as well.
 func printDot(w io.Writer, sv *guard.Survey) {
 	red := make(map[[2]int]bool)
 	circle := make(map[int]bool)
@@ -250,17 +318,30 @@ func printDot(w io.Writer, sv *guard.Survey) {
 			circle[h.TID] = true
 		}
 	}
-	fmt.Fprint(w, "digraph waits {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=9];\n")
+	fmt.Fprint(w, "digraph waits {\n  node [shape=box, fontname=\"sans-serif\", fontsize=10];\n  edge [fontname=\"sans-serif\", fontsize=9];\n"+
+		"  labelloc=t; fontname=\"sans-serif\"; fontsize=11;\n")
+	heading := "no load waits for itself"
+	for i, f := range sv.Findings {
+		if i == 0 {
+			heading = ""
+		}
+		heading += fmt.Sprintf("the load of %s waits for itself (%s)\n", printable(f.Module), f.Certainty)
+	}
+	fmt.Fprintf(w, "  label=%s;\n", dotString(heading))
 	for i := range sv.Tasks {
 		t := &sv.Tasks[i]
 		color := ""
 		if circle[t.TID] {
 			color = ", color=red, penwidth=2"
 		}
-		fmt.Fprintf(w, "  t%d [label=%s%s];\n", t.TID, dotString(title(t)+"\n"+doing(t)), color)
+		fmt.Fprintf(w, "  t%d [label=%s%s];\n", t.TID, dotString(title(t)+"\n"+dotLines.Replace(doing(t))), color)
 	}
 	for _, e := range sv.Edges {
-		for _, to := range e.To {
+		for i, to := range e.To {
+			if i > 0 && !red[[2]int{e.From, to}] {
+				fmt.Fprintf(w, "  t%d -> t%d [style=dotted, color=gray, constraint=false];\n", e.From, to)
+				continue
+			}
 			style := "solid"
 			if e.Certainty.String() != "certain" || len(e.To) > 1 {
 				style = "dashed"
@@ -274,6 +355,9 @@ func printDot(w io.Writer, sv *guard.Survey) {
 	}
 	fmt.Fprint(w, "}\n")
 }
+
+// dotLines keeps boxes narrow.
+var dotLines = strings.NewReplacer("; ", "\n", ", asked", "\nasked")
 
 func dotString(s string) string {
 	b := []byte{'"'}

@@ -111,12 +111,11 @@ func printTree(w io.Writer, sv *guard.Survey) {
 			fmt.Fprintf(w, "%s    token %s%s\n", indent, t.Token, map[bool]string{true: ", of " + t.Parent}[t.Parent != ""])
 		}
 		for _, e := range waits[tid] {
-			for i, to := range e.To {
-				how := "-> " + e.Why + " (" + e.Certainty.String() + "): "
-				if i > 0 {
-					how = "   or: "
-				}
-				show(to, indent+"  ", how)
+			for _, to := range e.To[:min(1, len(e.To))] {
+				show(to, indent+"  ", "-> "+e.Why+" ("+e.Certainty.String()+"): ")
+			}
+			if len(e.To) > 1 {
+				fmt.Fprintf(w, "%s     or, as that cannot be seen for certain: pid %s\n", indent, pids(e.To[1:]))
 			}
 		}
 	}
@@ -128,6 +127,17 @@ func printTree(w io.Writer, sv *guard.Survey) {
 			}
 		}
 	}
+}
+
+func pids(list []int) string {
+	var b strings.Builder
+	for i, pid := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, pid)
+	}
+	return b.String()
 }
 
 type taskJSON struct {
