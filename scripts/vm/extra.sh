@@ -40,3 +40,23 @@ extra_net() {
 		sed 's|.*/||; s|\.ko$||' | sort -u | xargs -r bash -c "$(declare -f with_deps); pdir=$pdir kver=$kver; with_deps \"\$@\"" _ |
 		(cd "$from" && cpio -pdmL "$1/lib/modules/$kver") 2>/dev/null
 }
+
+# extra_config: the kernel's configuration where distributions leave it.
+extra_config() { mkdir -p "$1/boot" && cp "$kdir/boot/config-$kver" "$1/boot/"; }
+
+# extra_dpkg: dpkg's diversions: the real dpkg-divert, and a database that knows no package.
+extra_dpkg() {
+	local d=$cache/userland/$deb_arch-dpkg
+	locked "userland-dpkg-$deb_arch" extra_dpkg_get "$d" || return 1
+	cp "$d/usr/bin/dpkg-divert" "$1/usr/bin/"
+	cp -a "$d"/usr/lib/*-linux-*/libmd.so.0* "$1/lib/" 2>/dev/null || cp -a "$d"/lib/*-linux-*/libmd.so.0* "$1/lib/" || return 1
+	mkdir -p "$1/var/lib/dpkg/info" "$1/var/lib/dpkg/updates"
+	: >"$1/var/lib/dpkg/status"
+	: >"$1/var/lib/dpkg/diversions"
+}
+extra_dpkg_get() {
+	[ -e "$1/.complete" ] && return 0
+	rm -rf "$1"
+	deb_unpack "$1" "$deb_arch" dpkg libmd0 || return 1
+	: >"$1/.complete"
+}

@@ -1,86 +1,169 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: safeload diagnose on live hangs of kmod: proven, likely, merely slow; --free ends them
+# what: safeload diagnose on live hangs of kmod in every topology: what it says, and that --free ends them; slow is called slow
 # kernels: all
 # matrix: arm-6.12
 # boot: diagnose
-# limit: 150
+# limit: 400
 # modules: tcrypt
-# copies: d0 d1 dk ds
+# tests: bpf
+# copies: u0 u1 u2 u3 u4 u5 u6 u7 u8 u9 uk uw us ua ub uc ui uj n0 n1 n2 n3 n4 n5 n6 n7 n8 n9 m0 m1 m2 m3 m4 m5 m6 m7 m8 m9
+#
+# kmod is the helper here and does every load: nothing of safeload is in the way before diagnose looks.
 setup() {
 	echo "alias crypto-recurse tcrypt" | conf tcrypt
-	conf diagnose <<-C
-		options slreq_d0 req=slreq_d1
-		options slreq_d1 req=slreq_d0
-		options slreq_dk req=slreq_dk via=kthread
-		options slreq_ds delay_ms=9000
-	C
+	{
+		echo "options slreq_us delay_ms=9000"
+		echo "options slreq_u0 req=slreq_u0"
+		cyclic u1 u2
+		cyclic u3 u4 u5 u6 u7
+		cyclic n0 n1 n2 n3 n4 n5 n6 n7 n8 n9 m0 m1 m2 m3 m4 m5 m6 m7 m8 m9
+		echo "options slreq_u8 req=slreq_u9 delay_ms=1500"
+		echo "options slreq_u9 req=slreq_u8 delay_ms=1500"
+		echo "options slreq_uk req=slreq_uk via=kthread"
+		echo "options slreq_uw req=slreq_uw via=work"
+		echo "options slreq_ui req=diagnose-ui"
+		echo "install diagnose-ui /bin/sh -c 'env -i /stock/modprobe -q slreq_ui'"
+		echo "options slreq_uj req=diagnose-uj"
+		echo "install diagnose-uj /bin/sh -c 'setsid env -i /stock/modprobe -q slreq_uj & wait'"
+	} | conf diagnose
+}
+# cyclic NAME...: options by which each asks for the next and the last for the first.
+cyclic() {
+	_first=$1
+	while [ $# -gt 1 ]; do echo "options slreq_$1 req=slreq_$2"; shift; done
+	echo "options slreq_$1 req=slreq_$_first"
 }
 
-diagnose() { run 20 /safe/safeload diagnose "$@"; sed 's/^/#L# /' "$out"; }
+control() {
+	start diagnose-self /stock/modprobe slreq_u0
+	start diagnose-work /stock/modprobe slreq_uw
+	must_hang diagnose-self slreq_u0
+	must_hang diagnose-work slreq_uw
+}
+
+diagnose() { run 40 /safe/safeload diagnose "$@"; }
+shown() { sed "s/^/#L# diagnose: /" "$out"; }
 found() { [ "$rc" = 3 ] && has "$out" "$1"; }
+
+# look SECONDS TEXT: diagnoses until that is found.
+look() {
+	_stop=$(($(now) + $1 * 100))
+	diagnose
+	while ! found "$2" && [ "$(now)" -lt "$_stop" ]; do usleep 300000; diagnose; done
+	shown
+}
+
+# hang NAME CERTAINTY MODULE...: the load started as NAME hangs; diagnose says so and frees it.
+hang() {
+	_name=$1 _sure=$2; shift 2
+	look 40 "^FOUND ($_sure): the load of slreq_"
+	want "$_name: found, $_sure" found "^FOUND ($_sure): the load of slreq_"
+	want "$_name: one circle" count "$out" "^FOUND" 1
+	want "$_name: each of it with its evidence" has "$out" "evidence: state [DS], in "
+	want "$_name: what holds it" has "$out" "held by: request_module"
+	want "$_name: how to free it" has "$out" "to free it now: kill -TERM [0-9]"
+	case $_name in five | crossing) diagnose --dot; sed "s/^/#L# dot-$_name: /" "$out" ;; esac
+	diagnose --free
+	want "$_name: --free says what it ended" has "$out" "^free: ended pid [0-9]* (modprobe), which waited for slreq_.* by signal 15"
+	want "$_name: one load, not more" count "$out" "^free: ended" 1
+	want "$_name: and that this was all" has "$out" "^free: no load waits for itself any more"
+	finish "$_name" 30
+	want "$_name: its load ends with 0 after --free" [ "$rc" = 0 ]
+	for _x; do want "$_name: slreq_$_x is live" is "slreq_$_x" live; done
+	for _x; do unload "slreq_$_x"; done
+}
 
 check() {
 	helper /stock/modprobe
-	run 20 /safe/safeload diagnose
-	want "a healthy system: exit 0" [ "$rc" = 0 ]
-	want "in a few seconds of a slow guest" [ "$took" -le 500 ]
-
-	start slow /stock/modprobe slreq_ds
-	start second /stock/modprobe slreq_ds
-	wait_for 10 is slreq_ds coming
+	gotest bpf 120 -test.run 'Stack'
 	diagnose
+	want "a healthy system: exit 0" [ "$rc" = 0 ]
+	want "and it says so" has "$out" "^No load waits for itself"
+
+	start slow /stock/modprobe slreq_us
+	start second /stock/modprobe slreq_us
+	wait_for 10 is slreq_us coming
+	diagnose
+	shown
 	want "slow: exit 0" [ "$rc" = 0 ]
-	want "slow is called slow" has "$out" "Slow, not stuck.*slreq_ds"
+	want "slow is called slow, with what it sleeps in" has "$out" "Slow, not stuck.*slreq_us.*sleeps in msleep"
 	finish slow 20
 
 	start tcrypt /stock/modprobe tcrypt alg=recurse
-	wait_for 10 is tcrypt coming
-	usleep 2000000
-	diagnose
-	want "tcrypt: found, certain" found "FOUND (certain): the load of tcrypt waits for itself"
-	want "tcrypt: how to free it" has "$out" "kill -TERM [0-9]"
-	run 20 /safe/safeload diagnose --json
+	look 20 "^FOUND (certain): the load of tcrypt waits for itself"
+	want "tcrypt: found, certain" found "^FOUND (certain): the load of tcrypt waits for itself"
+	want "tcrypt: a known case" has "$out" "known case:"
+	diagnose --json
 	want "as JSON" has "$out" '"type":"finding","module":"tcrypt","certainty":"certain"'
-	run 20 /safe/safeload diagnose --dot
+	want "each line of it an object" /t/vmtool json "$out"
+	diagnose --dot
+	sed 's/^/#L# dot: /' "$out"
 	want "as a graph" has "$out" "color=red"
 	diagnose --free
-	want "--free says what it ended" has "$out" "free: ended pid"
+	want "--free says what it ended" has "$out" "^free: ended pid"
 	finish tcrypt 20
 	want "tcrypt's load has ended" [ "$rc" != hang ]
 
-	start ring /stock/modprobe slreq_d0
-	wait_for 10 is slreq_d1 coming
-	usleep 2000000
-	diagnose
-	want "two modules: found, certain" found "FOUND (certain)"
-	run 20 /safe/safeload diagnose --free
-	finish ring 20
-	want "two modules: both live after --free" [ "$rc$(state slreq_d0)$(state slreq_d1)" = 0livelive ]
+	start self /stock/modprobe slreq_u0
+	if [ -e /sys/kernel/btf/vmlinux ]; then # where /proc shows no stack, a task iterator does
+		look 20 "^FOUND"
+		mount --bind /dev/null "/proc/$(pid_of self)/stack"
+		diagnose
+		want "a stack that /proc does not show" [ "$(grep -c 'slreq_init+.*slreq_u0' "$out")" = 1 ]
+		umount "/proc/$(pid_of self)/stack"
+	fi
+	hang self certain u0
+	start two /stock/modprobe slreq_u1
+	hang two certain u1 u2
+	start five /stock/modprobe slreq_u3
+	hang five certain u3 u4 u5 u6 u7
+	start twenty /stock/modprobe slreq_n0
+	hang twenty certain n0 n1 n2 n3 n4 n5 n6 n7 n8 n9 m0 m1 m2 m3 m4 m5 m6 m7 m8 m9
 
-	start thread /stock/modprobe slreq_dk
-	wait_for 10 is slreq_dk coming
-	run 20 /safe/safeload diagnose
-	want "a kernel thread: nothing is said too early" [ "$rc" = 0 ]
-	usleep 12000000
+	# Two tasks, each with a load and a helper of its own, in one circle.
+	start crossing /stock/modprobe slreq_u8
+	start crossed /stock/modprobe slreq_u9
+	hang crossing certain u8 u9
+	finish crossed 20
+	want "crossing: the other load has ended, too" [ "$rc" = 0 ]
+
+	_dir=/lib/modules/$kver/updates
+	start insmod /stock/insmod "$_dir/slreq_ua.ko" req=slreq_ua
+	hang insmod certain ua
+	start busybox /bin/busybox insmod "$_dir/slreq_ub.ko" req=slreq_ub
+	hang busybox certain ub
+	start inprocess /t/vmtool load "$_dir/slreq_uc.ko" req=slreq_uc
+	hang inprocess certain uc
+
+	start command /stock/modprobe slreq_ui
+	hang command certain ui
+	start setsid /stock/modprobe slreq_uj
+	# A shell in its builtin wait: that it waits for its child is likely, not certain.
+	hang setsid likely uj
+
+	# Nothing in /proc leads from a kernel thread or a work item to the load that waits for it.
+	start thread /stock/modprobe slreq_uk
+	wait_for 10 is slreq_uk coming
 	diagnose
-	want "a kernel thread: found, likely" found "FOUND (likely): the load of slreq_dk"
-	run 20 /safe/safeload diagnose --free
-	finish thread 20
-	want "a kernel thread: live after --free" is slreq_dk live
-	run 20 /safe/safeload diagnose
+	want "thread: nothing is said too early" [ "$rc" = 0 ]
+	hang thread likely uk
+	start work /stock/modprobe slreq_uw
+	hang work likely uw
+	diagnose
 	want "healthy again" [ "$rc" = 0 ]
 	helper /safe/modprobe
 
-	unload slreq_ds
-	start slow /safe/modprobe slreq_ds
-	wait_for 10 is slreq_ds coming
+	unload slreq_us
+	start slow /safe/modprobe slreq_us
+	wait_for 10 is slreq_us coming
 	run 20 /safe/safeload status
-	sed 's/^/#L# /' "$out"
-	want "status lists the load" has "$out" "loads slreq_ds (coming)"
+	sed 's/^/#L# status: /' "$out"
+	want "status lists the load" has "$out" "loads slreq_us (coming)"
 	want "status names its token" has "$out" "token [0-9a-f]*"
 	run 20 /safe/safeload status --json
 	want "status as JSON" has "$out" '"type":"verdicts"'
+	want "each line of it an object" /t/vmtool json "$out"
 	finish slow 20
-	unload slreq_ds slreq_d0 slreq_d1 slreq_dk
+	unload slreq_us
 }

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (40 without --full): no false finding; its cost with 500 processes
+# kernels: all
+# matrix: none
+# boot: diagnose
+# limit: 300
+# limit-full: 3000
+# modules: af_alg algif_skcipher
+# copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
+setup() {
+	{
+		echo "options slreq_o0 hold_ms=700"
+		for _i in 0 1 2 3 4 5 6 7 8 9; do
+			echo "options slreq_q$_i hold_ms=500"
+			echo "alias crypto-storm-$_i slreq_q$_i"
+		done
+		echo "options slreq_r1 req=slreq_r2 via=kthread"
+		echo "options slreq_r2 hold_ms=15000"
+	} | conf healthy
+	/stock/modprobe algif_skcipher
+}
+
+# field FILE NAME: a number of the line that vmtool repeat ends with.
+field() { sed -n "s/^runs.* $2 \([0-9]*\).*/\1/p" "$1"; }
+
+# under HELPER RUNS SECONDS: runs of diagnose while loads by that modprobe storm.
+under() {
+	helper "$1"
+	_name="healthy-${1#/}"
+	_name=$(echo "$_name" | tr / -)
+	start "$_name" /t/vmtool repeat -n "$2" -limit "$3" -- /safe/safeload diagnose
+	_loads=0
+	while ! ended "$_name"; do
+		# An init that stands still for longer than diagnose takes for likely, by a thread that waits for another load.
+		"$1" slreq_r1 &
+		/t/vmtool storm -modprobe "$1" -want 160 -limit 120 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
+		_loads=$((_loads + $(sed -n 's/^loads \([0-9]*\).*/\1/p' /tmp/healthy.storm)))
+		[ "$(state slreq_r1)" != live ] || unload slreq_r1 slreq_r2
+	done
+	finish "$_name" 5
+	sed "s/^/#L# healthy: $_loads loads by $(basename "$(dirname "$1")"): /" "$out"
+	want "$1: $2 runs beside $_loads loads, all with exit 0" [ "$rc" = 0 ]
+	want "$1: there was something to see" [ "$_loads" -ge 160 ]
+	wait
+	unload slreq_r1 slreq_r2
+}
+
+check() {
+	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 120 1400)"
+	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 120 1400)"
+
+	_i=0
+	while [ $_i -lt 500 ]; do sleep 1000 & _i=$((_i + 1)); done
+	/t/vmtool repeat -n 5 -- /safe/safeload diagnose >/tmp/healthy.ours
+	/t/vmtool repeat -n 5 -- /bin/busybox ps -o pid,ppid,stat,args >/tmp/healthy.ps
+	log "healthy: 500 processes more: diagnose $(field /tmp/healthy.ours median-ms) ms, of which it sleeps 150; busybox ps $(field /tmp/healthy.ps median-ms) ms"
+	want "with 500 processes: exit 0" grep -q "as-wanted 5 " /tmp/healthy.ours
+	want "and the peer ran" grep -q "as-wanted 5 " /tmp/healthy.ps
+	# shellcheck disable=SC2046 # a list
+	kill $(jobs -p)
+}

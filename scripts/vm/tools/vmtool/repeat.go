@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+)
+
+func init() {
+	tools["repeat"] = repeat
+	tools["json"] = checkJSON
+}
+
+// repeat runs a command again and again, one run after the other, counts the exit codes and measures: the last
+// line has the median and the longest run. It exits with 0 if each run had the exit code that is wanted.
+//
+//	vmtool repeat [-n RUNS] [-limit SECONDS] [-want CODE] -- COMMAND...
+func repeat(args []string) int {
+	fs := flag.NewFlagSet("repeat", flag.ContinueOnError)
+	n := fs.Int("n", 10, "runs")
+	limit := fs.Int("limit", 600, "seconds after which to stop short, which is a failure")
+	want := fs.Int("want", 0, "exit code of each run")
+	if fs.Parse(args) != nil || fs.NArg() == 0 {
+		return 2
+	}
+	start := time.Now()
+	codes := map[int]int{}
+	var took []time.Duration
+	for len(took) < *n && time.Since(start) < time.Duration(*limit)*time.Second {
+		c := exec.Command(fs.Arg(0), fs.Args()[1:]...)
+		began := time.Now()
+		out, err := c.CombinedOutput()
+		took = append(took, time.Since(began))
+		if c.ProcessState == nil {
+			return fatal("repeat: %v", err)
+		}
+		code := c.ProcessState.ExitCode()
+		if codes[code]++; code != *want && len(took)-codes[*want] <= 3 {
+			fmt.Printf("run %d: exit code %d\n%s\n", len(took), code, bytes.TrimSpace(out))
+		}
+	}
+	slices.Sort(took)
+	ms := func(d time.Duration) int64 { return d.Milliseconds() }
+	fmt.Printf("runs %d as-wanted %d median-ms %d longest-ms %d seconds %.0f\n",
+		len(took), codes[*want], ms(took[len(took)/2]), ms(took[len(took)-1]), time.Since(start).Seconds())
+	if codes[*want] != *n {
+		return 1
+	}
+	return 0
+}
+
+// checkJSON wants every line of a file, of which there must be some, to be an object of schema 1.
+//
+//	vmtool json FILE
+func checkJSON(args []string) int {
+	if len(args) != 1 {
+		return fatal("json: a file is needed")
+	}
+	f, err := os.Open(args[0])
+	if err != nil {
+		return fatal("json: %v", err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<24)
+	n := 0
+	for ; lines.Scan(); n++ {
+		var o struct{ Schema int }
+		if err := json.Unmarshal(lines.Bytes(), &o); err != nil || o.Schema != 1 {
+			return fatal("json: %s: line %d: schema %d, %v", args[0], n+1, o.Schema, err)
+		}
+	}
+	if err := lines.Err(); err != nil || n == 0 {
+		return fatal("json: %s: %d lines, %v", args[0], n, err)
+	}
+	return 0
+}
