@@ -111,6 +111,7 @@ type examination struct {
 	config config
 
 	proc, bpffs, tracefs bool
+	whole                bool // the kernel has no loadable modules
 	lockdown             string
 	hooks                []bpf.HookStatus
 	probeWorks           bool

@@ -134,6 +134,8 @@ func TestFindings(t *testing.T) {
 		{"name wait", map[string]string{"proc/kallsyms": "0 T load_module\n"}, "module waits", OK, "by name"},
 		{"file wait", nil, "module waits", OK, "by file"},
 		{"cannot be told", map[string]string{"proc/sys/kernel/osrelease": "6.8.0\n"}, "module waits", Unknown, "6.5 to 6.10"},
+		{"no modules", map[string]string{"proc/modules": "-", "proc/sys/kernel/modprobe": "-"}, "kernel.modprobe", Note, "not there"},
+		{"nothing to guard", map[string]string{"proc/modules": "-", "proc/sys/kernel/modprobe": "-"}, "in force", Note, "nothing"},
 		{"disabled", map[string]string{"proc/sys/kernel/modules_disabled": "1\n"}, "modules_disabled", Bad, "1"},
 		{"no requests", map[string]string{"proc/sys/kernel/modprobe": "\n"}, "kernel.modprobe", Bad, "empty"},
 		{"dangling", map[string]string{"proc/sys/kernel/modprobe": "/no/where\n"}, "kernel.modprobe", Bad, "not there"},

@@ -40,6 +40,11 @@ func (e *examination) guard() {
 	case !e.proc:
 		e.r.Tier = TierNone
 	}
+	if e.whole {
+		e.r.Tier, e.r.Possible = TierNone, TierNone
+		e.add(Note, "in force", "nothing", "a kernel without loadable modules has no loads to guard", "")
+		return
+	}
 	value := "tier " + string(e.r.Tier)
 	switch {
 	case !e.r.Asked:

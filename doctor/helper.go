@@ -20,6 +20,9 @@ func (e *examination) helper() {
 	static := e.static()
 	path, err := e.sys.line("/proc/sys/kernel/modprobe")
 	switch {
+	case err != nil && e.whole:
+		e.add(Note, "kernel.modprobe", "not there", "nor is anything to load", "")
+		return
 	case err != nil && e.sys.exists("/proc/sys/kernel"):
 		e.add(Bad, "kernel.modprobe", "not there", "this kernel does not load modules by itself (CONFIG_MODULES)", "")
 		return

@@ -37,6 +37,7 @@ func (e *examination) kernel() {
 	e.add(OK, "release", e.r.Kernel+" on "+e.r.Arch, "", "")
 	if !e.sys.exists("/proc/modules") {
 		e.add(Note, "module waits", "none", "the kernel has no loadable modules (CONFIG_MODULES)", "")
+		e.whole = true
 		return
 	}
 	v, ok := parseVersion(e.r.Kernel)

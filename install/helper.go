@@ -13,21 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FindHelper returns the safeload-modprobe beside this program, else the one
-// in a system directory.
+// FindHelper returns the safeload-modprobe beside this program, by that name
+// or, as scripts/build.sh calls the two, with the same ending; else the one in
+// a system directory.
 func FindHelper() (string, error) {
-	var dirs []string
+	var files []string
 	if exe, err := os.Executable(); err == nil {
-		dirs = append(dirs, filepath.Dir(exe))
+		dir, base := filepath.Split(exe)
+		files = append(files, filepath.Join(dir, "safeload-modprobe"))
+		if end, ok := strings.CutPrefix(base, "safeload"); ok && end != "" {
+			files = append(files, filepath.Join(dir, "safeload-modprobe"+end))
+		}
 	}
-	dirs = append(dirs, "/usr/sbin", "/usr/local/sbin")
-	for _, d := range dirs {
-		p := filepath.Join(d, "safeload-modprobe")
+	files = append(files, "/usr/sbin/safeload-modprobe", "/usr/local/sbin/safeload-modprobe")
+	for _, p := range files {
 		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("no safeload-modprobe in %s: name it with --helper FILE", strings.Join(dirs, ", "))
+	return "", fmt.Errorf("there is none of %s: name it with --helper FILE", strings.Join(files, ", "))
 }
 
 // prepare finds all out and tries all that can be tried before anything
