@@ -72,6 +72,8 @@ func (e *Error) Meaning() string {
 	return ""
 }
 
+const noModules = "this kernel has no loadable modules (CONFIG_MODULES)"
+
 // loadMeaning rests on kernel/module/main.c (elf_validity_cache_copy,
 // check_modinfo, add_unformed_module, simplify_symbols, do_init_module),
 // kernel/module/signing.c (module_sig_check) and finit_module(2).
@@ -109,6 +111,8 @@ func loadMeaning(errno syscall.Errno) string {
 		return "interrupted again and again, or the module's init returned it"
 	case unix.EOPNOTSUPP:
 		return "the kernel cannot decompress modules"
+	case unix.ENOSYS:
+		return noModules
 	}
 	return ""
 }
@@ -124,6 +128,8 @@ func unloadMeaning(errno syscall.Errno) string {
 		return "the module is not live, or has an init but no exit function"
 	case unix.EPERM:
 		return "needs CAP_SYS_MODULE, and kernel.modules_disabled=0"
+	case unix.ENOSYS:
+		return noModules
 	}
 	return ""
 }

@@ -145,7 +145,11 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 			fmt.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
 		}
 	}
-	if len(sv.Findings) == 0 {
+	switch {
+	case len(sv.Findings) > 0:
+	case len(sv.Faults) > 0:
+		fmt.Fprint(w, "\nNo load is seen to wait for itself, but not all could be seen.\n")
+	default:
 		fmt.Fprint(w, "\nNo load waits for itself.\n")
 	}
 }

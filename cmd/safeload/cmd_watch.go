@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -72,6 +73,9 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	}
 	if fs.NArg() > 0 {
 		return misused("watch", stderr, "it takes no argument, not %q", fs.Arg(0))
+	}
+	if o.source != "" && !slices.Contains(sources, o.source) {
+		return misused("watch", stderr, "--source %q: %s", o.source, strings.Join(sources, ", "))
 	}
 	code, err := watch(o, stdout, stderr)
 	if err != nil {

@@ -38,6 +38,9 @@ type namedSource struct {
 	less []string // what better sources lack here
 }
 
+// sources are the names of --source, the best first.
+var sources = []string{"bpf", "tracefs", "proc"}
+
 // openSource opens the best source that works, and keeps why the better ones
 // do not.
 func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
@@ -62,9 +65,6 @@ func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
 			return nil, err
 		}
 		less = append(less, s.name+": "+err.Error())
-	}
-	if o.source != "" && len(less) == 0 {
-		return nil, fmt.Errorf("no source %q: bpf, tracefs or proc", o.source)
 	}
 	for _, l := range less {
 		fmt.Fprintf(stderr, "safeload: watch: %s\n", l)
