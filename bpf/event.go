@@ -112,6 +112,7 @@ func (c Certainty) String() string {
 // when; the other fields are as the [Kind] says.
 type Event struct {
 	At     time.Duration // since boot, suspend included (CLOCK_BOOTTIME)
+	Read   time.Duration // the same clock, when the reader had it
 	ID     uint64
 	Peer   uint64
 	Ctx    uint64 // request that the task descends from, 0 if none
@@ -121,10 +122,16 @@ type Event struct {
 	TGID   uint32
 	How    uint32 // Hop of a Request, WaitHow of a Wait or Opened
 	Cert   Certainty
-	Ret    int32  // of a Wait or Opened: the signal that was sent, or -1
+	Ret    int32  // of a Wait or Opened: the signal that was sent, or Unsent or Claimed
 	Comm   string // at most 15 bytes, any but NUL
 	Name   string // module or requested name, any bytes but NUL
 }
+
+// What became of the signal to a waiter, where none was sent.
+const (
+	Unsent  = -1
+	Claimed = -2 // another waiter of the same cycle got it
+)
 
 const eventSize = 5*8 + 6*4 + 16 + 64
 

@@ -54,6 +54,8 @@ var hooks = []hook{
 	{prog: probeProgTaskExit, group: "sched", symbols: []string{"sched_process_exit"}, need: required},
 
 	{prog: probeProgRequestBegin, at: kprobe, symbols: []string{"call_usermodehelper_exec"}, need: required},
+	{prog: probeProgRequestOver, at: kretprobe, symbols: []string{"call_usermodehelper_exec"},
+		without: "requesters that were killed, or got no child"},
 	{prog: probeProgRequestChild, at: kprobe, symbols: []string{"call_usermodehelper_exec_async"}, need: required},
 
 	// A kernel before 6.5 has no wait by inode and no init_module_from_file.

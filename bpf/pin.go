@@ -117,7 +117,7 @@ func (p *Probe) Beat() error {
 	}
 	le := binary.LittleEndian
 	b := le.AppendUint64(nil, start)
-	b = le.AppendUint64(b, uint64(boottime()))
+	b = le.AppendUint64(b, uint64(Now()))
 	b = le.AppendUint32(b, ancestryABI)
 	b = le.AppendUint32(b, uint32(os.Getpid()))
 	complete := uint32(0)

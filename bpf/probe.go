@@ -112,7 +112,7 @@ func Open(o Options) (*Probe, error) {
 		p.Close()
 		return nil, err
 	}
-	p.since = boottime()
+	p.since = Now()
 	if err := p.attach(use, symbols); err != nil {
 		p.Close()
 		return nil, err
@@ -136,6 +136,8 @@ func Open(o Options) (*Probe, error) {
 func refused(err error) error {
 	var ve *ebpf.VerifierError
 	switch {
+	case errors.As(err, &ve) && !kernelReadable(ve):
+		return &Unavailable{Missing: []string{"reading kernel memory in BPF programs (the kernel is locked down for confidentiality)"}, Err: err}
 	case errors.As(err, &ve):
 		return fmt.Errorf("the kernel's verifier refuses the probe (a bug of ours, please report): %w", err)
 	case errors.Is(err, unix.ENOSYS):
@@ -144,6 +146,18 @@ func refused(err error) error {
 		return &Unavailable{Missing: []string{"the right to load BPF programs (CAP_BPF and CAP_PERFMON, and no lockdown)"}, Err: err}
 	}
 	return &Unavailable{Missing: []string{"BPF programs on kprobes and tracepoints"}, Err: err}
+}
+
+// kernelReadable reports whether it was not for bpf_probe_read_kernel that the
+// verifier refused a program: in a lockdown for confidentiality that helper
+// does not exist (bpf_tracing_func_proto in kernel/trace/bpf_trace.c).
+func kernelReadable(ve *ebpf.VerifierError) bool {
+	for _, l := range ve.Log {
+		if strings.Contains(l, "probe_read_kernel") && (strings.Contains(l, "unknown func") || strings.Contains(l, "cannot use helper")) {
+			return false
+		}
+	}
+	return true
 }
 
 // choose drops the programs that have no place on this kernel and sets the
@@ -181,6 +195,9 @@ func (h *hook) present(spec *ebpf.CollectionSpec, tracefs string, symbols map[st
 	fields, err := readFormat(tracefs, h.group, h.symbols[0])
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return false, &Unavailable{Missing: []string{"the right to read tracefs (root, and no lockdown)"}, Err: err}
 	}
 	if err != nil {
 		return false, err
@@ -285,7 +302,10 @@ func (p *Probe) Read() (Event, error) {
 	if err := p.events.ReadInto(&p.record); err != nil {
 		return Event{}, err
 	}
-	return decodeEvent(p.record.RawSample)
+	now := Now()
+	e, err := decodeEvent(p.record.RawSample)
+	e.Read = now
+	return e, err
 }
 
 // SetDeadline bounds the following calls of [Probe.Read]; the zero time does
@@ -312,6 +332,12 @@ func (p *Probe) Waiting(load uint64) bool {
 	return p.maps.Loads.Lookup(load, &buf) == nil
 }
 
+// Requested reports whether a request is still waited for.
+func (p *Probe) Requested(request uint64) bool {
+	var buf [requestSize]byte
+	return p.maps.Requests.Lookup(request, &buf) == nil
+}
+
 // Asleep reports whether the task of a load, whose init runs, is in a wait for
 // a completion that is not its own request's.
 func (p *Probe) Asleep(load uint64) bool {
@@ -320,7 +346,10 @@ func (p *Probe) Asleep(load uint64) bool {
 	return p.maps.Loads.Lookup(load, &buf) == nil && buf[9*8]&blocked != 0
 }
 
-const loadSize = 8*8 + 6*4 + 64
+const (
+	loadSize    = 8*8 + 6*4 + 64
+	requestSize = 5*8 + 6*4 + 64 + 16
+)
 
 // Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.
 func (p *Probe) Wake() { p.events.Flush() }
@@ -343,7 +372,8 @@ func (p *Probe) Close() error {
 	return errors.Join(errs...)
 }
 
-func boottime() time.Duration {
+// Now is the time since boot, suspend included, that events carry.
+func Now() time.Duration {
 	var ts unix.Timespec
 	// Cannot fail for a clock that exists since 2.6.39.
 	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)

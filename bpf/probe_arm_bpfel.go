@@ -17,8 +17,10 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	probeMapAsked           = "asked"
+	probeMapCalls           = "calls"
 	probeMapClaims          = "claims"
 	probeMapConfig          = "config"
+	probeMapDelays          = "delays"
 	probeMapEvents          = "events"
 	probeMapFlags           = "flags"
 	probeMapInodes          = "inodes"
@@ -46,6 +48,7 @@ const (
 	probeProgOwnFile        = "own_file"
 	probeProgRequestBegin   = "request_begin"
 	probeProgRequestChild   = "request_child"
+	probeProgRequestOver    = "request_over"
 	probeProgTaskExec       = "task_exec"
 	probeProgTaskExit       = "task_exit"
 	probeProgTaskFork       = "task_fork"
@@ -124,6 +127,7 @@ type probeProgramSpecs struct {
 	OwnFile        *ebpf.ProgramSpec `ebpf:"own_file"`
 	RequestBegin   *ebpf.ProgramSpec `ebpf:"request_begin"`
 	RequestChild   *ebpf.ProgramSpec `ebpf:"request_child"`
+	RequestOver    *ebpf.ProgramSpec `ebpf:"request_over"`
 	TaskExec       *ebpf.ProgramSpec `ebpf:"task_exec"`
 	TaskExit       *ebpf.ProgramSpec `ebpf:"task_exit"`
 	TaskFork       *ebpf.ProgramSpec `ebpf:"task_fork"`
@@ -143,8 +147,10 @@ type probeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
 	Asked     *ebpf.MapSpec `ebpf:"asked"`
+	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Claims    *ebpf.MapSpec `ebpf:"claims"`
 	Config    *ebpf.MapSpec `ebpf:"config"`
+	Delays    *ebpf.MapSpec `ebpf:"delays"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flags     *ebpf.MapSpec `ebpf:"flags"`
 	Inodes    *ebpf.MapSpec `ebpf:"inodes"`
@@ -201,8 +207,10 @@ func (o *probeObjects) Close() error {
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
 	Asked     *ebpf.Map `ebpf:"asked"`
+	Calls     *ebpf.Map `ebpf:"calls"`
 	Claims    *ebpf.Map `ebpf:"claims"`
 	Config    *ebpf.Map `ebpf:"config"`
+	Delays    *ebpf.Map `ebpf:"delays"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Flags     *ebpf.Map `ebpf:"flags"`
 	Inodes    *ebpf.Map `ebpf:"inodes"`
@@ -224,8 +232,10 @@ type probeMaps struct {
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Asked,
+		m.Calls,
 		m.Claims,
 		m.Config,
+		m.Delays,
 		m.Events,
 		m.Flags,
 		m.Inodes,
@@ -277,6 +287,7 @@ type probePrograms struct {
 	OwnFile        *ebpf.Program `ebpf:"own_file"`
 	RequestBegin   *ebpf.Program `ebpf:"request_begin"`
 	RequestChild   *ebpf.Program `ebpf:"request_child"`
+	RequestOver    *ebpf.Program `ebpf:"request_over"`
 	TaskExec       *ebpf.Program `ebpf:"task_exec"`
 	TaskExit       *ebpf.Program `ebpf:"task_exit"`
 	TaskFork       *ebpf.Program `ebpf:"task_fork"`
@@ -304,6 +315,7 @@ func (p *probePrograms) Close() error {
 		p.OwnFile,
 		p.RequestBegin,
 		p.RequestChild,
+		p.RequestOver,
 		p.TaskExec,
 		p.TaskExit,
 		p.TaskFork,

@@ -13,6 +13,7 @@ import (
 type Finding struct {
 	Certainty bpf.Certainty
 	At        time.Duration // of the event that told
+	Read      time.Duration // when that event was read; 0 if none told
 	Module    string        // that is waited for
 	Load      uint64        // of the waiter; 0: it has not entered the wait yet
 	TID       uint32        // of the waiter
@@ -20,7 +21,7 @@ type Finding struct {
 	Comm      string
 	Cgroup    uint64
 	How       bpf.WaitHow
-	Signal    int32 // that the probe sent to the waiter, -1 none
+	Signal    int32 // that the probe sent to the waiter, bpf.Unsent or bpf.Claimed
 	Chain     []Step
 }
 
@@ -129,7 +130,7 @@ func hopCertainty(q *Request, l *Load) graph.Certainty {
 
 func (t *Tracker) finding(w *Load, cert bpf.Certainty, cycle []any, at time.Duration) Finding {
 	f := Finding{Certainty: cert, At: at, Module: w.WaitName, Load: w.ID, TID: w.TID, TGID: w.TGID, Comm: w.Comm,
-		Cgroup: w.Cgroup, How: w.WaitHow, Signal: -1}
+		Cgroup: w.Cgroup, How: w.WaitHow, Signal: bpf.Unsent}
 	if len(cycle) == 0 {
 		// Events that would tell the chain were lost: what is known, then.
 		f.Chain = t.chainUp(w, at)
@@ -248,6 +249,6 @@ func (t *Tracker) opened(e bpf.Event) Finding {
 		w.WaitName = o.Module
 	}
 	f := t.finding(w, e.Cert, nil, e.At)
-	f.Signal = e.Ret
+	f.Signal, f.Read = e.Ret, e.Read
 	return f
 }

@@ -114,7 +114,7 @@ func (t *Tracker) Apply(e bpf.Event) Report {
 			Cgroup: e.Cgroup, FD: e.Ret, Ctx: e.Ctx}
 	case bpf.Init:
 		if l := t.loads[e.ID]; l != nil {
-			l.Module = e.Name
+			t.init(l, e, &r)
 		}
 	case bpf.LoadEnd:
 		t.loadEnd(e, &r)
@@ -168,7 +168,47 @@ func (t *Tracker) StoodStill(load uint64, at time.Duration) []Finding {
 	l.Asleep = true
 	var r Report
 	t.again(at, &r)
+	l.Asleep = false // once this wait is broken it goes on, and sleeps for other reasons
 	return r.Findings
+}
+
+// init takes in that a load has a name and that its init runs next.
+func (t *Tracker) init(l *Load, e bpf.Event, r *Report) {
+	if l.reported != 0 {
+		r.Freed = freed(l, e.At, 0)
+	}
+	// Whoever had the name before has failed; others may have come to wait for
+	// the name before it was known whose it is.
+	l.Module, l.Wait, l.WaitName, l.reported = e.Name, 0, "", 0
+	for _, w := range t.loads {
+		if w != l && w.Wait == 0 && w.WaitHow == bpf.WaitName && w.WaitName == e.Name {
+			w.Wait = l.ID
+			t.judge(w, e, r)
+		}
+	}
+}
+
+// Closed reports whether a load is, for certain, in a circle of waits.
+func (t *Tracker) Closed(load uint64) bool { return t.cycle(load, graph.Certain) != nil }
+
+// Prune drops what has ended without its event having come through, as its
+// source says of loads and of requests.
+func (t *Tracker) Prune(load, request func(id uint64) bool) {
+	for id := range t.loads {
+		if !load(id) {
+			delete(t.loads, id)
+		}
+	}
+	for id := range t.requests {
+		if !request(id) {
+			delete(t.requests, id)
+		}
+	}
+	for tid, k := range t.tasks {
+		if t.requests[k.Ctx] == nil {
+			delete(t.tasks, tid)
+		}
+	}
 }
 
 func (t *Tracker) loadEnd(e bpf.Event, r *Report) {
@@ -179,9 +219,12 @@ func (t *Tracker) loadEnd(e bpf.Event, r *Report) {
 	delete(t.loads, e.ID)
 	r.Load, r.Took, r.Ret = l, e.At-l.Begun, e.Ret
 	if l.reported != 0 {
-		r.Freed = &Freed{Module: l.WaitName, Load: l.ID, TID: l.TID, TGID: l.TGID, Comm: l.Comm,
-			After: e.At - l.WaitAt, Ret: e.Ret}
+		r.Freed = freed(l, e.At, e.Ret)
 	}
+}
+
+func freed(l *Load, at time.Duration, ret int32) *Freed {
+	return &Freed{Module: l.WaitName, Load: l.ID, TID: l.TID, TGID: l.TGID, Comm: l.Comm, After: at - l.WaitAt, Ret: ret}
 }
 
 func (t *Tracker) wait(e bpf.Event, r *Report) {
@@ -191,7 +234,10 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 		l = &Load{ID: e.ID, Begun: e.At, TID: e.TID, TGID: e.TGID, Comm: e.Comm, Cgroup: e.Cgroup, FD: -1, Ctx: e.Ctx}
 		t.loads[e.ID] = l
 	}
-	l.Wait, l.WaitName, l.WaitHow, l.WaitAt = e.Peer, e.Name, bpf.WaitHow(e.How), e.At
+	if l.WaitAt == 0 { // a wait by name is told again at each wake-up until it is known for whom
+		l.WaitAt = e.At
+	}
+	l.Wait, l.WaitName, l.WaitHow = e.Peer, e.Name, bpf.WaitHow(e.How)
 	if l.Wait == 0 && e.Name != "" {
 		if o := t.named(e.Name); o != nil && o != l {
 			l.Wait = o.ID
@@ -203,23 +249,23 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 	if e.Cert == bpf.Proven && e.Peer != 0 {
 		l.reported = e.Cert
 		f := t.finding(l, e.Cert, t.cycle(l.ID, graph.Likely), e.At)
-		f.Signal = e.Ret
+		f.Signal, f.Read = e.Ret, e.Read
 		r.Findings = append(r.Findings, f)
 		return
 	}
-	t.judge(l, e.At, r)
+	t.judge(l, e, r)
 }
 
 // again looks anew at all who wait, after something was learned of a load.
 func (t *Tracker) again(at time.Duration, r *Report) {
 	for _, l := range t.loads {
 		if l.Wait != 0 && l.reported != bpf.Proven {
-			t.judge(l, at, r)
+			t.judge(l, bpf.Event{At: at}, r)
 		}
 	}
 }
 
-func (t *Tracker) judge(l *Load, at time.Duration, r *Report) {
+func (t *Tracker) judge(l *Load, e bpf.Event, r *Report) {
 	cert := bpf.Proven
 	steps := t.cycle(l.ID, graph.Certain)
 	if steps == nil {
@@ -230,7 +276,9 @@ func (t *Tracker) judge(l *Load, at time.Duration, r *Report) {
 		return
 	}
 	l.reported = cert
-	r.Findings = append(r.Findings, t.finding(l, cert, steps, at))
+	f := t.finding(l, cert, steps, e.At)
+	f.Read = e.Read
+	r.Findings = append(r.Findings, f)
 }
 
 func (t *Tracker) named(module string) *Load {

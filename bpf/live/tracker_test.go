@@ -75,6 +75,16 @@ func TestFindings(t *testing.T) {
 			begin(2, 100, 0), initOf(2, "a"), request(10, 100, 2, 0, bpf.HopTask), child(10, 101), begin(4, 101, 10),
 			{Kind: bpf.Wait, ID: 4, How: uint32(bpf.WaitName), Name: "a", Ret: -1},
 		}, []string{"proven: load request helper wait"}},
+		{"by name, before it is known whose it is", []bpf.Event{
+			begin(2, 100, 0), begin(4, 200, 0), {Kind: bpf.Wait, ID: 4, How: uint32(bpf.WaitName), Name: "a", Ret: -1},
+			// That waiter stands below a request of the one it waits for: only now is it known.
+			request(10, 100, 2, 0, bpf.HopTask), child(10, 101), begin(6, 101, 10),
+			{Kind: bpf.Wait, ID: 6, How: uint32(bpf.WaitName), Name: "a", Ret: -1}, initOf(2, "a"),
+		}, []string{"proven: load request helper wait"}},
+		{"by name, of one that failed: then its own init runs", []bpf.Event{
+			begin(2, 100, 0), initOf(2, "a"), begin(4, 200, 0), wait(4, 2, 0), {Kind: bpf.LoadEnd, ID: 2, Ret: -1},
+			initOf(4, "a"), request(10, 200, 4, 0, bpf.HopTask), child(10, 201), begin(6, 201, 10), wait(6, 4, 0),
+		}, []string{"proven: load request helper wait"}},
 		{"innocent", []bpf.Event{
 			begin(2, 100, 0), initOf(2, "a"), request(10, 100, 2, 0, bpf.HopTask), child(10, 101),
 			begin(4, 102, 0), wait(4, 2, 0), // another's
@@ -143,6 +153,37 @@ func TestFreed(t *testing.T) {
 	}
 	if tr.InFlight() != 0 {
 		t.Errorf("%d loads left", tr.InFlight())
+	}
+}
+
+// The second of one circle has to be told again only while the circle lasts.
+func TestClosed(t *testing.T) {
+	var tr Tracker
+	play(&tr, begin(2, 100, 0), initOf(2, "a"), request(10, 100, 2, 0, bpf.HopTask), child(10, 101),
+		begin(4, 101, 10), wait(4, 2, bpf.Proven), bpf.Event{Kind: bpf.LoadEnd, ID: 4, Ret: -4})
+	second := wait(6, 2, bpf.Proven)
+	second.Ret = bpf.Claimed
+	found, _ := play(&tr, begin(6, 102, 10), second)
+	if len(found) != 1 || found[0].Signal != bpf.Claimed || !tr.Closed(6) {
+		t.Errorf("found %+v, closed %v", found, tr.Closed(6))
+	}
+	play(&tr, bpf.Event{Kind: bpf.RequestEnd, ID: 10})
+	if tr.Closed(6) {
+		t.Error("closed after the request has ended")
+	}
+}
+
+// After a loss what has ended must go, and what has not must stay.
+func TestPrune(t *testing.T) {
+	var tr Tracker
+	play(&tr, begin(2, 100, 0), initOf(2, "a"), begin(4, 101, 10), request(10, 100, 2, 0, bpf.HopTask), child(10, 101),
+		request(12, 101, 4, 10, bpf.HopTask), child(12, 102))
+	tr.Prune(func(id uint64) bool { return id == 2 }, func(id uint64) bool { return id == 10 })
+	if tr.Load(2) == nil || tr.Load(4) != nil || tr.requests[10] == nil || tr.requests[12] != nil {
+		t.Errorf("kept loads %v, requests %v", tr.loads, tr.requests)
+	}
+	if tr.tasks[101] == nil || tr.tasks[102] != nil {
+		t.Errorf("kept tasks %v", tr.tasks)
 	}
 }
 

@@ -35,6 +35,18 @@ INLINE u32 hop_cert(u32 hop)
 	return hop == HOP_TASK ? CERT_PROVEN : CERT_LIKELY;
 }
 
+/* The load that a waiting one waits for. Its owner may have come to own the
+ * file, or to have the name, only after the wait began. */
+INLINE u64 waits_on(struct load *l)
+{
+	u64 *owner, want = l->want;
+
+	if (l->wait || !(l->flags & LOAD_WAITS))
+		return l->wait;
+	owner = want ? map_lookup(&inodes, &want) : map_lookup(&names, l->name);
+	return owner ? *owner : 0;
+}
+
 INLINE int walk_up(u64 target, u64 ctx, struct cycle *c)
 {
 	c->cert = CERT_PROVEN;
@@ -71,11 +83,12 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 		if (!l)
 			return 0;
 		u64 req = l->req;
-		if (!req && l->wait) {
-			target = l->wait;
-			continue;
-		}
 		if (!req) {
+			u64 next = waits_on(l);
+			if (next) {
+				target = next;
+				continue;
+			}
 			req = l->kreq;
 			c->cert = CERT_LIKELY;
 		}
@@ -91,6 +104,10 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 	return 0;
 }
 
+/* What became of the signal, where none was sent. */
+#define SENT_NONE (-1)
+#define SENT_CLAIMED (-2) /* another of the same cycle got it; user space looks whether that was enough */
+
 /* A verdict in one word: the certainty below (0: no cycle was seen), above it the signal that was sent. */
 #define VERDICT(cert, sig) ((u64)(cert) | (u64)(u32)(sig) << 32)
 #define VERDICT_CERT(v) ((u32)(v))
@@ -103,18 +120,22 @@ INLINE u64 close_cycle(u64 target, u64 ctx, u32 how)
 {
 	u64 one = 1;
 	u32 zero = 0;
-	s32 sent = -1;
+	s32 sent = SENT_NONE;
 	struct cycle *c = map_lookup(&walks, &zero);
 
 	if (!ctx || !target || !c)
-		return VERDICT(0, -1);
+		return VERDICT(0, SENT_NONE);
 	if (!walk_up(target, ctx, c) && !walk_down(target, ctx, c))
-		return VERDICT(0, -1);
+		return VERDICT(0, SENT_NONE);
 	u64 newest = c->newest;
 	struct config *k = cfg();
-	if (k && k->signal && c->cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
-	    !map_update(&claims, &newest, &one, BPF_NOEXIST))
-		sent = send_signal(k->signal) ? -1 : (s32)k->signal;
+	if (k && k->signal && c->cert == CERT_PROVEN && how != WAIT_FILE_HARD) {
+		/* Each one who opens must be stopped: after it is too late. */
+		if (map_update(&claims, &newest, &one, BPF_NOEXIST) && how != WAIT_OPEN)
+			sent = SENT_CLAIMED;
+		else if (!send_signal(k->signal))
+			sent = (s32)k->signal;
+	}
 	return VERDICT(c->cert, sent);
 }
 

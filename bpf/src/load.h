@@ -54,7 +54,11 @@ INLINE int load_begin(s32 fd)
 		t->load = l.id;
 	} else {
 		fresh.load = l.id;
-		keep(&tasks, &tid, &fresh);
+		if (!keep(&tasks, &tid, &fresh)) {
+			/* Nobody would end it. */
+			map_delete(&loads, &l.id);
+			return 0;
+		}
 	}
 	request_next(l.ctx, 0, l.id);
 
@@ -134,8 +138,14 @@ int module_load(void *ctx)
 		return 0;
 	field_str(ctx, off_load_name, n.s, sizeof(n.s));
 	probe_read_kernel(l->name, sizeof(l->name), n.s);
+	u64 id = l->id, waited = l->wait;
+	if (l->flags & LOAD_WAITS) {
+		/* Who had the name before has failed. */
+		l->flags &= ~LOAD_WAITS;
+		l->wait = 0;
+		request_next(l->ctx, waited ? waited : id, id);
+	}
 	l->flags |= LOAD_INIT;
-	u64 id = l->id;
 	keep(&names, &n, &id);
 
 	struct event *e = event_new(EV_INIT, id, 0);

@@ -58,6 +58,7 @@ int request_begin(struct pt_regs *regs)
 	if (n)
 		probe_read_kernel(r.name, sizeof(r.name), n->s);
 	map_delete(&asked, &tid);
+	map_delete(&subs, &sub); /* of a request whose child never ran */
 	if (!(ARG2(regs) & UMH_WAIT_PROC))
 		return 0;
 	r.id = new_id(now, tid);
@@ -71,6 +72,7 @@ int request_begin(struct pt_regs *regs)
 		r.load = id;
 		if (r.hop == HOP_TASK) {
 			l->req = r.id;
+			l->flags &= ~LOAD_BLOCKED;
 		} else {
 			l->kreq = r.id;
 			r.parent = l->ctx;
@@ -80,6 +82,7 @@ int request_begin(struct pt_regs *regs)
 	}
 	keep(&requests, &r.id, &r);
 	keep(&subs, &sub, &r.id);
+	map_update(&calls, &tid, &r.id, BPF_ANY);
 
 	struct event *e = event_new(EV_REQUEST, r.id, r.load);
 	if (!e)
@@ -116,12 +119,9 @@ int request_child(struct pt_regs *regs)
 	return 0;
 }
 
-/* The child is gone, so nobody waits for it any more. */
-INLINE void request_end(u64 id, u32 tid)
+/* Nobody waits for it any more. */
+INLINE void request_end(u64 id, struct request *r)
 {
-	struct request *r = map_lookup(&requests, &id);
-	if (!r || r->child != tid)
-		return;
 	u64 lid = r->load;
 	struct load *l = map_lookup(&loads, &lid);
 	if (l && l->req == id)
@@ -134,6 +134,23 @@ INLINE void request_end(u64 id, u32 tid)
 	map_delete(&requests, &id);
 }
 
+/* Usually its child is gone by now, and the request with it. Not when no child
+ * could be started, or the requester was killed. */
+SEC("kretprobe/call_usermodehelper_exec")
+int request_over(struct pt_regs *regs)
+{
+	u32 tid = tid_now();
+	u64 *call = map_lookup(&calls, &tid);
+	if (!call)
+		return 0;
+	u64 id = *call;
+	map_delete(&calls, &tid);
+	struct request *r = map_lookup(&requests, &id);
+	if (r)
+		request_end(id, r);
+	return 0;
+}
+
 SEC("tracepoint/sched/sched_process_fork")
 int task_fork(void *ctx)
 {
@@ -143,6 +160,8 @@ int task_fork(void *ctx)
 		return 0;
 	u32 child = field(ctx, off_fork_child);
 	struct task c = { .ctx = t->ctx, .born = ktime_get_boot_ns() };
+	if (!map_lookup(&requests, &c.ctx))
+		return 0; /* a daemon that a helper left: nobody waits for it */
 	keep(&tasks, &child, &c);
 	struct event *e = event_new(EV_FORK, 0, 0);
 	if (!e)
@@ -180,6 +199,11 @@ SEC("tracepoint/sched/sched_process_exit")
 int task_exit(void *ctx)
 {
 	u32 tid = tid_now();
+	struct flags *f = flag();
+	if (f && f->works && use_current_task) {
+		u64 self = this_task();
+		map_delete(&kthreads, &self); /* the next task may get its memory */
+	}
 	struct task *t = map_lookup(&tasks, &tid);
 	if (!t)
 		return 0;
@@ -189,7 +213,9 @@ int task_exit(void *ctx)
 	map_delete(&tasks, &tid);
 	if (!req)
 		return 0;
-	request_end(req, tid);
+	struct request *r = map_lookup(&requests, &req);
+	if (r && r->child == tid)
+		request_end(req, r);
 	struct event *e = event_new(EV_EXIT, 0, 0);
 	if (!e)
 		return 0;

@@ -11,8 +11,12 @@ INLINE u64 on_behalf_of(void)
 	u32 tid = tid_now();
 	struct load *l = load_of(tid);
 	u64 *id;
-	if (l)
-		return (l->flags & LOAD_INIT) ? l->id : 0;
+	if (l) {
+		if (!(l->flags & LOAD_INIT))
+			return 0;
+		l->flags &= ~LOAD_BLOCKED; /* it runs, whether a return probe saw that or not */
+		return l->id;
+	}
 	struct flags *f = flag();
 	if (!f || !f->works)
 		return 0;
@@ -34,11 +38,12 @@ INLINE void spawned(void *map, u64 key)
 	if (!f || !f->active)
 		return;
 	u64 id = on_behalf_of();
-	if (!id)
+	if (!id || !map_lookup(&loads, &id)) {
+		/* The memory may have been a thread or work item of an init's. */
+		if (f->works)
+			map_delete(map, &key);
 		return;
-	struct load *l = map_lookup(&loads, &id);
-	if (!l)
-		return;
+	}
 	f->works = 1;
 	map_update(map, &key, &id, BPF_ANY);
 }
@@ -69,7 +74,7 @@ int work_queued(void *ctx)
 SEC("kprobe/queue_delayed_work_on")
 int work_delayed(struct pt_regs *regs)
 {
-	spawned(&works, ARG3(regs));
+	spawned(&delays, ARG3(regs));
 	return 0;
 }
 
@@ -83,9 +88,12 @@ int work_started(void *ctx)
 	u64 *id = map_lookup(&works, &work);
 	u32 tid = tid_now();
 	if (!id)
+		id = map_lookup(&delays, &work);
+	if (!id)
 		return 0;
 	u64 load = *id;
 	map_delete(&works, &work);
+	map_delete(&delays, &work);
 	if (map_lookup(&loads, &load))
 		map_update(&working, &tid, &load, BPF_ANY);
 	return 0;

@@ -33,6 +33,7 @@ enum load_flags {
 	LOAD_READING = 2, /* reached init_module_from_file: owns the file */
 	LOAD_INIT = 4,    /* announced by module_load: init is about to run */
 	LOAD_BLOCKED = 8, /* its task is in a wait for a completion */
+	LOAD_WAITS = 16,  /* waits for another: for wait, or else by want or name */
 };
 
 /* PINNED. A task that loads, or that descends from a request's child. */
@@ -55,7 +56,7 @@ struct load {
 	u32 tid, tgid;
 	u32 flags;   /* only its own task writes them */
 	s32 fd;
-	u64 pad;
+	u64 want; /* inode that it waits for, whoever owns it */
 	char name[NAME_LEN];
 };
 
@@ -163,6 +164,8 @@ MAP(inodes, MAP_HASH, u64, u64, 2048);
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
 MAP(kthreads, MAP_LRU_HASH, u64, u64, 512); /* task_struct -> load */
 MAP(works, MAP_LRU_HASH, u64, u64, 1024);  /* work_struct -> load */
+MAP(delays, MAP_LRU_HASH, u64, u64, 512);  /* the same, queued by a timer that the init set */
+MAP(calls, MAP_LRU_HASH, u32, u64, 512);   /* tid in call_usermodehelper_exec -> request */
 MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
 MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */
 MAP(claims, MAP_LRU_HASH, u64, u64, 512);  /* cycles that were broken */
@@ -186,7 +189,8 @@ INLINE u32 tid_now(void) { return (u32)get_current_pid_tgid(); }
 INLINE u32 tgid_now(void) { return get_current_pid_tgid() >> 32; }
 
 /* Microseconds (nearly: 1024 ns) since boot above, the task below: two ids can
- * only be equal when one task makes both within a microsecond. */
+ * only be equal when one task makes both within a microsecond, or 52 days apart
+ * to the microsecond. */
 INLINE u64 new_id(u64 now, u32 tid) { return ((now >> 10) << 22) | (tid & 0x3fffff); }
 
 INLINE struct config *cfg(void)
@@ -201,13 +205,14 @@ INLINE struct flags *flag(void)
 	return map_lookup(&flags, &zero);
 }
 
-INLINE void keep(void *map, const void *key, const void *value)
+INLINE int keep(void *map, const void *key, const void *value)
 {
-	if (map_update(map, key, value, BPF_ANY)) {
-		struct flags *f = flag();
-		if (f)
-			f->lossy = 1;
-	}
+	if (!map_update(map, key, value, BPF_ANY))
+		return 1;
+	struct flags *f = flag();
+	if (f)
+		f->lossy = 1;
+	return 0;
 }
 
 /* The event under construction. One per CPU: programs do not preempt each

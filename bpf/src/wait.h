@@ -43,6 +43,7 @@ INLINE void waits_for(struct load *l, u64 target, u32 how, char *name)
 	u64 ctx = l->ctx, id = l->id;
 
 	l->wait = target;
+	l->flags |= LOAD_WAITS;
 	if (target)
 		request_next(ctx, id, target);
 	/* Published above, looked at here: of two that close a cycle at the same
@@ -73,6 +74,7 @@ int wait_name(struct pt_regs *regs)
 	u64 *owner = map_lookup(&names, &n);
 	if (owner)
 		target = *owner;
+	probe_read_kernel(l->name, sizeof(l->name), n.s);
 	waits_for(l, target, WAIT_NAME, n.s);
 	return 0;
 }
@@ -125,6 +127,7 @@ INLINE int wait_completion(u64 completion, int hard, int idempotent)
 	u64 *owner = map_lookup(&inodes, &inode);
 	u64 target = owner ? *owner : 0;
 	char *name = l->name; /* empty until its init */
+	l->want = inode;
 	if (target) {
 		struct load *o = map_lookup(&loads, &target);
 		if (o)

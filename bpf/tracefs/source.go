@@ -113,10 +113,10 @@ func Open() (*Source, error) {
 func (s *Source) setUp() error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		s.dir = ""
-		return &bpf.Unavailable{Missing: []string{"a tracing instance"}, Err: err}
+		return lacking("a tracing instance", err)
 	}
 	if err := s.put("trace_clock", "boot"); err != nil {
-		return &bpf.Unavailable{Missing: []string{"the boot clock in tracing"}, Err: err}
+		return lacking("the boot clock in tracing", err)
 	}
 	_ = s.put("buffer_size_kb", "256") // the default serves as well
 	for _, k := range kprobes() {
@@ -127,7 +127,7 @@ func (s *Source) setUp() error {
 			err = s.put("events/"+s.group+"/"+k.name+"/enable", "1")
 		}
 		if err != nil && k.required {
-			return &bpf.Unavailable{Missing: []string{"kprobe event on " + k.function}, Err: err}
+			return lacking("kprobe event on "+k.function, err)
 		}
 		if err != nil {
 			s.missing = append(s.missing, k.without+" ("+k.function+": "+err.Error()+")")
@@ -135,7 +135,7 @@ func (s *Source) setUp() error {
 	}
 	for _, t := range tracepoints {
 		if err := s.put("events/"+t+"/enable", "1"); err != nil {
-			return &bpf.Unavailable{Missing: []string{"tracepoint " + t}, Err: err}
+			return lacking("tracepoint "+t, err)
 		}
 	}
 	var err error
@@ -146,6 +146,15 @@ func (s *Source) setUp() error {
 		return fmt.Errorf("make a pipe: %w", err)
 	}
 	return nil
+}
+
+// lacking says what cannot be had; in a lockdown tracefs cannot be opened
+// (tracing_check_open_get_tr in kernel/trace/trace.c).
+func lacking(what string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		what += " (needs root, and no lockdown)"
+	}
+	return &bpf.Unavailable{Missing: []string{what}, Err: err}
 }
 
 func (s *Source) put(file, value string) error { return write(filepath.Join(s.dir, file), value, 0) }
@@ -190,6 +199,7 @@ func (s *Source) Read() (bpf.Event, error) {
 	}
 	e := s.queue[0]
 	s.queue = s.queue[1:]
+	e.Read = bpf.Now()
 	return e, nil
 }
 

@@ -86,6 +86,12 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 
 // watch runs until it is told to stop, by a signal or by its options.
 func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
+	if o.ready != "" {
+		// What a killed watch left must not say "ready" while this one is not.
+		if err := clearReady(o.ready); err != nil {
+			return exitError, err
+		}
+	}
 	src, err := openSource(o, stderr)
 	if err != nil {
 		return exitError, err
@@ -112,7 +118,7 @@ func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		if err := makeReady(o.ready); err != nil {
 			return exitError, err
 		}
-		defer os.Remove(o.ready)
+		defer clearReady(o.ready)
 	}
 	return w.run(&stop)
 }
@@ -124,6 +130,7 @@ type watcher struct {
 	out      *watchPrinter
 	kmsg     limiter
 	standing standing
+	claimed  []claim
 	found    int
 	lost     uint64
 }
@@ -151,7 +158,10 @@ func (w *watcher) run(stop *atomic.Bool) (int, error) {
 		}
 		soon, found := w.stood(now)
 		if found && w.o.once {
-			return exitFound, nil
+			return exitFound, w.end()
+		}
+		if w.reclaim(now); len(w.claimed) > 0 {
+			soon = true
 		}
 		if next := now.Add(stillLook); soon && next.Before(until) {
 			until = next
@@ -165,14 +175,21 @@ func (w *watcher) run(stop *atomic.Bool) (int, error) {
 			return exitError, err
 		}
 		if found && w.o.once {
-			return exitFound, nil
+			return exitFound, w.end()
 		}
 	}
-	if err := w.countLost(); err != nil {
+	if err := w.end(); err != nil {
 		return exitError, err
 	}
-	w.out.end(w.found, w.lost)
 	return exitOK, nil
+}
+
+func (w *watcher) end() error {
+	if err := w.countLost(); err != nil {
+		return err
+	}
+	w.out.end(w.found, w.lost)
+	return nil
 }
 
 func (w *watcher) beat() error {
@@ -190,6 +207,9 @@ func (w *watcher) countLost() error {
 	if n > w.lost {
 		w.out.lost(n - w.lost)
 		w.lost = n
+		if p, ok := w.src.source.(*bpf.Probe); ok {
+			w.tracker.Prune(p.Waiting, p.Requested)
+		}
 	}
 	return nil
 }
@@ -213,13 +233,16 @@ func (w *watcher) next() (found bool, err error) {
 
 // tell acts on a finding and says so.
 func (w *watcher) tell(f *live.Finding) {
-	seen := bootNow() - f.At
 	w.found++
 	w.act(f)
-	w.out.finding(f, seen)
-	if w.kmsg.allow(time.Now()) {
+	w.out.finding(f)
+	if ok, dropped := w.kmsg.allow(time.Now()); ok {
+		line := kmsgLine(f)
+		if dropped > 0 {
+			line = fmt.Sprintf("safeload: %d findings before this were not logged; %s", dropped, strings.TrimPrefix(line, "safeload: "))
+		}
 		// A kernel log that cannot be written leaves our own output.
-		_ = kmsg.Write(kmsg.Warning, kmsgLine(f))
+		_ = kmsg.Write(kmsg.Warning, line)
 	}
 }
 
@@ -242,6 +265,10 @@ func (w *watcher) handle(e bpf.Event) bool {
 // finding became proven only after the wait began.
 func (w *watcher) act(f *live.Finding) {
 	sig := syscall.Signal(w.o.signal)
+	if sig != 0 && f.Signal == bpf.Claimed {
+		w.claimed = append(w.claimed, claim{*f, time.Now().Add(stillLook)})
+		return
+	}
 	if sig == 0 || f.Signal > 0 || f.Certainty != bpf.Proven || f.How == bpf.WaitFileHard {
 		return
 	}
@@ -254,6 +281,32 @@ func (w *watcher) act(f *live.Finding) {
 		return
 	}
 	f.Signal = int32(sig)
+}
+
+// claim is a waiter that got no signal because another of its circle did.
+type claim struct {
+	f  live.Finding
+	at time.Time // to see whether that was enough
+}
+
+// reclaim signals those whom the end of another's wait has not freed: a second
+// modprobe of the same command waits as the first did.
+func (w *watcher) reclaim(now time.Time) {
+	var later []claim
+	for _, c := range w.claimed {
+		if now.Before(c.at) {
+			later = append(later, c)
+			continue
+		}
+		c.f.Signal = bpf.Unsent
+		if !w.tracker.Closed(c.f.Load) {
+			continue
+		}
+		if w.act(&c.f); c.f.Signal > 0 {
+			w.out.signalled(&c.f)
+		}
+	}
+	w.claimed = later
 }
 
 // signalWaiter holds on to the process before it asks whether that is still in
@@ -273,16 +326,6 @@ func signalWaiter(f *live.Finding, sig syscall.Signal, waiting func(load uint64)
 	return nil
 }
 
-// makeReady makes the file that says "attached"; it must not exist.
-func makeReady(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return fmt.Errorf("make the ready file: %w", err)
-	}
-	fmt.Fprintf(f, "%d\n", os.Getpid())
-	return f.Close()
-}
-
 // limiter lets max through in every span.
 type limiter struct {
 	max   int
@@ -291,18 +334,12 @@ type limiter struct {
 	n     int
 }
 
-func (l *limiter) allow(now time.Time) bool {
+// allow also tells how many were not let through in the span before.
+func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 	if now.Sub(l.since) >= l.every {
+		dropped = max(0, l.n-l.max)
 		l.since, l.n = now, 0
 	}
 	l.n++
-	return l.n <= l.max
-}
-
-func bootNow() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
+	return l.n <= l.max, dropped
 }

@@ -116,8 +116,12 @@ func (p *watchPrinter) lost(n uint64) {
 	p.line("%s", p.paint(yellow, fmt.Sprintf("%d events lost: what follows may lack hops", n)))
 }
 
-func (p *watchPrinter) finding(f *live.Finding, seen time.Duration) {
-	p.slowest = max(p.slowest, seen)
+func (p *watchPrinter) finding(f *live.Finding) {
+	var seen time.Duration
+	if f.Read != 0 {
+		seen = f.Read - f.At
+		p.slowest = max(p.slowest, seen)
+	}
 	for i := range f.Chain {
 		fillFile(&f.Chain[i])
 	}
@@ -128,7 +132,10 @@ func (p *watchPrinter) finding(f *live.Finding, seen time.Duration) {
 		}
 		o := map[string]any{"certainty": f.Certainty.String(), "module": f.Module, "how": f.How.String(),
 			"pid": f.TGID, "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": tokenOf(f.TGID),
-			"boot_ns": f.At.Nanoseconds(), "seen_after_us": seen.Microseconds(), "chain": steps}
+			"boot_ns": f.At.Nanoseconds(), "chain": steps}
+		if f.Read != 0 {
+			o["seen_after_us"] = seen.Microseconds()
+		}
 		if f.Signal > 0 {
 			o["signal"] = unix.SignalName(unix.Signal(f.Signal))
 		}
@@ -139,7 +146,11 @@ func (p *watchPrinter) finding(f *live.Finding, seen time.Duration) {
 	if f.Certainty != bpf.Proven {
 		head, code = "probably waits for itself", yellow
 	}
-	p.line("%s (%s, seen after %s)", p.paint(code, quote(f.Module)+" "+head), f.Certainty, short(seen))
+	after := ""
+	if f.Read != 0 {
+		after = ", seen after " + short(seen)
+	}
+	p.line("%s (%s%s)", p.paint(code, quote(f.Module)+" "+head), f.Certainty, after)
 	for i := range f.Chain {
 		indent := strings.Repeat("   ", i)
 		if i > 0 {
@@ -148,8 +159,22 @@ func (p *watchPrinter) finding(f *live.Finding, seen time.Duration) {
 		fmt.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
 	if f.Signal > 0 {
-		fmt.Fprintf(p.out, "  sent %s to %s\n", unix.SignalName(unix.Signal(f.Signal)), process(f.Comm, f.TGID))
+		fmt.Fprintf(p.out, "  %s\n", sent(f))
 	}
+}
+
+func sent(f *live.Finding) string {
+	return fmt.Sprintf("sent %s to %s", unix.SignalName(unix.Signal(f.Signal)), process(f.Comm, f.TGID))
+}
+
+// signalled tells of a signal that was sent later than its finding was told.
+func (p *watchPrinter) signalled(f *live.Finding) {
+	if p.json {
+		p.object("signal", map[string]any{"module": f.Module, "pid": f.TGID, "tid": f.TID, "comm": f.Comm,
+			"signal": unix.SignalName(unix.Signal(f.Signal))})
+		return
+	}
+	p.line("%s", sent(f))
 }
 
 func (p *watchPrinter) freed(f *live.Freed) {

@@ -90,7 +90,7 @@ func (w *watcher) stood(now time.Time) (soon, found bool) {
 	}
 	suspected := w.tracker.Suspected()
 	for _, id := range w.standing.look(now, suspected, p.Asleep, taskSleeps) {
-		findings := w.tracker.StoodStill(id, bootNow())
+		findings := w.tracker.StoodStill(id, bpf.Now())
 		for i := range findings {
 			w.tell(&findings[i])
 			found = true

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,8 @@ func TestFindingText(t *testing.T) {
 	var out, stderr bytes.Buffer
 	p := newWatchPrinter(watchOptions{}, &out, &stderr)
 	f := recursion()
-	p.finding(&f, 1500*time.Microsecond)
+	f.At, f.Read = time.Second, time.Second+1500*time.Microsecond
+	p.finding(&f)
 	got := out.String()
 	_, got, _ = strings.Cut(got, " ") // the time
 	want := `a\x1b[2J waits for itself (proven, seen after 1.5ms)
@@ -51,7 +53,8 @@ func TestFindingJSON(t *testing.T) {
 	var out, stderr bytes.Buffer
 	p := newWatchPrinter(watchOptions{json: true}, &out, &stderr)
 	f := recursion()
-	p.finding(&f, time.Millisecond)
+	f.At, f.Read = time.Second, time.Second+time.Millisecond
+	p.finding(&f)
 	if strings.Count(out.String(), "\n") != 1 {
 		t.Fatalf("not one line: %q", out.String())
 	}
@@ -88,28 +91,68 @@ func TestBreakFlag(t *testing.T) {
 func TestLimiter(t *testing.T) {
 	l := limiter{max: 2, every: time.Minute}
 	now := time.Now()
-	got := []bool{l.allow(now), l.allow(now), l.allow(now), l.allow(now.Add(time.Minute))}
-	if want := []bool{true, true, false, true}; !equal(got, want) {
-		t.Errorf("allowed %v, want %v", got, want)
-	}
-}
-
-func equal(a, b []bool) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
+	for i, c := range []struct {
+		at      time.Duration
+		ok      bool
+		dropped int
+	}{{0, true, 0}, {0, true, 0}, {0, false, 0}, {59 * time.Second, false, 0}, {time.Minute, true, 2}, {time.Minute, true, 0}} {
+		if ok, dropped := l.allow(now.Add(c.at)); ok != c.ok || dropped != c.dropped {
+			t.Errorf("call %d: %v, %d dropped; want %v, %d", i, ok, dropped, c.ok, c.dropped)
 		}
 	}
-	return len(a) == len(b)
 }
 
 func TestReadyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ready")
+	if err := clearReady(path); err != nil {
+		t.Errorf("none there: %v", err)
+	}
 	if err := makeReady(path); err != nil {
 		t.Fatal(err)
 	}
+	b, err := os.ReadFile(path)
+	if err != nil || !strings.HasPrefix(string(b), strconv.Itoa(os.Getpid())+"\nstart ") {
+		t.Errorf("ready file: %q, %v", b, err)
+	}
 	if err := makeReady(path); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a ready file that exists: %v", err)
+	}
+	if err := clearReady(path); err != nil {
+		t.Errorf("our own: %v", err)
+	}
+	live, err := keeper(os.Getppid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, text string
+		ok         bool
+	}{
+		{"of a process that runs", live, false},
+		{"of one that had its pid", strings.Replace(live, "start ", "start 1", 1), true},
+		{"of another boot", strings.Replace(live, "boot ", "boot x", 1), true},
+		{"of one that was killed", "4194305\nstart 7\nboot x\n", true},
+		{"somebody's", "keep me\n", false},
+		{"empty", "", false},
+	} {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := clearReady(path)
+		_, there := os.Lstat(path)
+		if (err == nil) != c.ok || (there != nil) != c.ok {
+			t.Errorf("%s: %v, and then %v", c.name, err, there)
+		}
+	}
+	os.Remove(path)
+	if err := os.Symlink("/etc/passwd", path); err != nil {
+		t.Fatal(err)
+	}
+	if clearReady(path) == nil {
+		t.Error("a link was followed")
+	}
+	if names, _ := os.ReadDir(filepath.Dir(path)); len(names) != 1 {
+		t.Errorf("left behind: %v", names)
 	}
 }
 

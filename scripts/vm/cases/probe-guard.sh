@@ -54,10 +54,12 @@ check() {
 	want "after the kill: ends with 0" [ "$rc" = 0 ]
 	want "after the kill: one refusal" count "$(kmsg)" "safeload: refused" 1
 	unload slreq_u0
+	want "its ready file is still there" has /run/watch.ready "^start "
 	want "a second watch starts" watch_begin -v
 	# shellcheck disable=SC2012 # names of our own
 	want "only its maps are there" [ "$(ls /sys/fs/bpf/safeload | wc -l)" = 1 ]
 	round u1
+	want "a watch with the ready file of one that runs does not start" not timeout -k 1 60 /safe/safeload watch --pin "" --ready-file /run/watch.ready
 	# Started in the middle: what began before it is not in its maps.
 	start pg-mid /stock/modprobe slreq_u4
 	watch_end

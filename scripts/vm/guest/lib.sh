@@ -200,9 +200,8 @@ run_cases() {
 # It has said that everything is attached when this returns.
 watched=/tmp/job/watch.out
 watch_begin() {
-	rm -f /run/watch.ready
 	start watch /safe/safeload watch --json --ready-file /run/watch.ready "$@"
-	wait_for 240 test -e /run/watch.ready || { log "watch is not ready: $(head -c 400 "$watched")"; return 1; }
+	wait_for 240 grep -qx "$(pid_of watch)" /run/watch.ready || { log "watch is not ready: $(head -c 400 "$watched")"; return 1; }
 }
 watch_end() {
 	kill -TERM "$(pid_of watch)"

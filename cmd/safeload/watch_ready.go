@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A ready file says "attached" by being there, and by whom in its lines: a
+// watch that was killed leaves it behind. Its first line is the pid; all
+// three together name one process.
+func readyText() (string, error) {
+	return keeper(os.Getpid())
+}
+
+// keeper names a process among all that ever were: pid, start time (field 22
+// of /proc/PID/stat) and boot.
+func keeper(pid int) (string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+		return "", os.ErrProcessDone
+	}
+	return fmt.Sprintf("%d\nstart %s\nboot %s\n", pid, f[19], strings.TrimSpace(string(boot))), nil
+}
+
+// makeReady makes the file, whole at once; none must be there.
+func makeReady(path string) error {
+	text, err := readyText()
+	if err != nil {
+		return fmt.Errorf("make the ready file: %w", err)
+	}
+	part := fmt.Sprintf("%s.%d", path, os.Getpid())
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return fmt.Errorf("make the ready file: %w", err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Link(part, path) // unlike a rename it replaces nothing
+	}
+	if err = errors.Join(err, os.Remove(part)); err != nil {
+		return fmt.Errorf("make the ready file: %w", err)
+	}
+	return nil
+}
+
+// clearReady removes a ready file that is ours, or of a watch that is no more.
+func clearReady(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the ready file of before: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 256))
+	if err != nil {
+		return fmt.Errorf("look at the ready file of before: %w", err)
+	}
+	var pid int
+	var start uint64
+	var boot string
+	if n, _ := fmt.Sscanf(string(b), "%d\nstart %d\nboot %s\n", &pid, &start, &boot); n != 3 {
+		return fmt.Errorf("ready file %s: it exists and is not a watch's: remove it, or name another", path)
+	}
+	if is, err := keeper(pid); err == nil && is == string(b) && pid != os.Getpid() {
+		return fmt.Errorf("ready file %s: it is that of process %d, which runs: name another", path, pid)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the ready file of before: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: what safeload watch says, and how: JSON, colour, --once, --duration, the ready file, few lines in the kernel's log; a second waiter of one command
+# kernels: all
+# matrix: none
+# boot: probe
+# limit: 300
+# copies: y0 y1
+setup() {
+	{
+		echo "alias crypto-recurse tcrypt"
+		echo "options slreq_y0 req=slreq_y0"
+		echo "options slreq_y1 req=probe-twice"
+		# Nobody signals the shell, which waits for both, one after the other.
+		echo "install probe-twice /stock/modprobe slreq_y1; /stock/modprobe slreq_y1; true"
+	} | conf probe-watch
+}
+
+control() {
+	start pw-self /stock/modprobe slreq_y0
+	must_hang pw-self slreq_y0
+	start pw-twice /stock/modprobe slreq_y1
+	must_hang pw-twice slreq_y1
+}
+
+escape=$(printf '\033')
+watch_text() { # TEXT COMMAND...: a watch that writes to a terminal; its lines in $watched
+	_text=$1; shift
+	rm -f /run/watch.ready
+	start watch "$@" /t/vmtool pty /safe/safeload watch --once --break --ready-file /run/watch.ready
+	want "$_text: the watch starts" wait_for 240 test -s /run/watch.ready
+	start "pw-text" /stock/modprobe slreq_y0
+	finish pw-text 60; want "$_text: modprobe ends with 0" [ "$rc" = 0 ]
+	unload slreq_y0
+	finish watch 60
+	want "$_text: --once ends with 3" [ "$rc" = 3 ]
+	want "$_text: the finding is a tree" has "$watched" "└─ .*waits for slreq_y0"
+	want "$_text: no ready file is left" [ ! -e /run/watch.ready ]
+}
+
+check() {
+	helper /stock/modprobe
+	mkdir -p /dev/pts
+	mount -t devpts -o ptmxmode=0666 devpts /dev/pts
+	watch_text "on a terminal" env -u NO_COLOR
+	want "coloured on a terminal" has "$watched" "$escape\[31;1mslreq_y0 waits for itself"
+	watch_text "with NO_COLOR" env NO_COLOR=1
+	want "not coloured with NO_COLOR" lacks "$watched" "$escape"
+
+	start once-plain /safe/safeload watch --duration 3s
+	finish once-plain 240
+	want "--duration: ends with 0" [ "$rc" = 0 ]
+	want "--duration: says what it saw" has "$out" "0 findings, 0 events lost"
+	want "not coloured in a file" lacks "$out" "$escape"
+	start usage /safe/safeload watch --break=HUP; finish usage 20
+	want "a signal that it does not know: 2" [ "$rc" = 2 ]
+
+	want "the watch starts" watch_begin -v --break
+	start twice /stock/modprobe slreq_y1
+	finish twice 60
+	want "both of one command are freed" [ "$rc" = 0 ]
+	want "both were found" [ "$(seen finding slreq_y1)" -ge 2 ]
+	unload slreq_y1
+	kmsg_mark
+	_t0=$(now) _i=0
+	# As often as there must be findings that the log does not get: ten a minute.
+	while [ $_i -lt 60 ]; do
+		_i=$((_i + 1))
+		start storm /stock/modprobe tcrypt alg=recurse
+		finish storm 60
+		_most=$(((($(now) - _t0) / 6000 + 2) * 10))
+		[ "$(seen finding tcrypt)" -le $((_most + 3)) ] || break
+	done
+	_found=$(seen finding tcrypt) _lines=$(grep -c 'safeload: module tcrypt: load waits' "$(kmsg)")
+	log "$_found findings in $(seconds $(($(now) - _t0))) s, $_lines lines in the kernel's log"
+	want "there were more findings than the log may get" [ "$_found" -gt "$_most" ]
+	want "the log got some, and no more than it may" [ "$_lines" -gt 0 -a "$_lines" -le "$_most" ]
+	watch_end
+	want "loads with their duration" [ "$(seen load '"took_us":[1-9]')" -ge 3 ]
+	want "requests with their duration, name and requester" [ "$(seen request '"name":"crypto-recurse".*"took_us":[1-9]')" -ge 3 ]
+	want "every line is as the schema says" /t/vmtool jsonl "$watched"
+
+	# No BPF: what is missing is said, and the next best serves.
+	rm -f /run/watch.ready
+	start watch /t/vmtool nobpf /safe/safeload watch --json --break --ready-file /run/watch.ready
+	want "without BPF: the watch starts" wait_for 240 test -s /run/watch.ready
+	want "without BPF: it says so" has "$watched" '"unavailable":\["bpf: probe not available: the bpf system call (CONFIG_BPF_SYSCALL)'
+	want "without BPF: from tracefs" has "$watched" '"source":"tracefs"'
+	start pw-nobpf /stock/modprobe slreq_y0
+	finish pw-nobpf 60; want "without BPF: modprobe ends with 0" [ "$rc" = 0 ]
+	watch_end
+	want "without BPF: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
+	want "without BPF: every line is as the schema says" /t/vmtool jsonl "$watched"
+	unload slreq_y0
+	start plain /t/vmtool nobpf /safe/safeload watch --duration 1s
+	finish plain 60
+	want "without BPF: for people, too" has "$out" "safeload: watch: bpf: probe not available: the bpf system call"
+	helper /safe/modprobe
+}
