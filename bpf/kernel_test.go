@@ -70,14 +70,19 @@ func TestLearnCookie(t *testing.T) {
 	s.File[9], s.First[9] = 0xc2000090, 0xc2000000
 	s.Back[3] = 0xc2000000
 	p := &Probe{}
-	p.learn(s)
+	if why := p.learn(s); why != "" {
+		t.Error(why)
+	}
 	if want := (Learned{InodeOff: 5 * wordSize, CookieBack: 4, CookieSeen: true}); p.learned != want {
 		t.Errorf("learned %+v, want %+v", p.learned, want)
 	}
 	s.Back[3] = 0
 	p = &Probe{}
-	if p.learn(s); p.learned.InodeOff != 0 || len(p.missing) != 1 {
-		t.Errorf("a cookie that is not there: learned %+v, missing %q", p.learned, p.missing)
+	if why := p.learn(s); p.learned.InodeOff != 0 || why == "" {
+		t.Errorf("a cookie that is not there: learned %+v, why %q", p.learned, why)
+	}
+	if why := p.learn(selfcheck{}); p.learned.InodeOff != 0 || why == "" {
+		t.Errorf("nothing was seen: learned %+v, why %q", p.learned, why)
 	}
 }
 

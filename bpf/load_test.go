@@ -68,7 +68,7 @@ func TestOpenHookSharesMaps(t *testing.T) {
 	}
 	defer p.Close()
 	// Loads with the shared maps; attaching needs kprobes, which may be absent.
-	err = p.attachOpen(map[string]string{})
+	_, err = p.attachOpen(map[string]string{})
 	if err == nil || err.Error() != "no "+openHook.String() {
 		t.Errorf("attachOpen without the function: %v", err)
 	}

@@ -10,13 +10,12 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,12 +48,10 @@ type selfcheck struct {
 	_           uint32
 }
 
-// configure finds out about the wait by inode by having one: two threads call
-// finit_module on the same empty file, which the kernel refuses (EINVAL) after
-// it took the file and before it would log anything. A probed call takes long
-// enough for the threads to meet; where they do not within the time, as on one
-// CPU, the layout is assumed, and stays harmless if wrong, since a wait is
-// only ever matched with an inode that a load in flight is known to have.
+// configure finds out about the wait by inode by having one: see meet. Where
+// that cannot be had the layout is assumed, and stays harmless if wrong, since
+// a wait is only ever matched with an inode that a load in flight is known to
+// have.
 func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config = config{Signal: uint32(sig), CookieBack: cookieBack}
 	if symbols["init_module_from_file"] == "" || p.coll.Programs[probeProgOwnFile] == nil {
@@ -77,9 +74,14 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	p.learn(s)
-	if p.learned.InodeOff == 0 {
-		why := "f_inode not found in struct file"
+	if s.Seen == 0 {
+		// Without CAP_SYS_MODULE finit_module does not come to the file, but
+		// every open does.
+		if s, err = p.learnByOpen(symbols); err != nil {
+			return err
+		}
+	}
+	if why := p.learn(s); why != "" {
 		if s.Seen == 0 {
 			why = fmt.Sprintf("the check of struct file did not run: finit_module: %v", callErr)
 		}
@@ -90,17 +92,33 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config.CookieBack = p.learned.CookieBack
 	if p.learned.Hard {
 		p.config.OpenBreaks = 1
-		if err := p.attachOpen(symbols); err != nil {
+		if l, err := p.attachOpen(symbols); err != nil {
 			p.missing = append(p.missing, openHook.without+" ("+err.Error()+")")
+		} else {
+			p.links = append(p.links, l)
 		}
 	}
 	return p.putConfig()
 }
 
-func (p *Probe) attachOpen(symbols map[string]string) error {
+// learnByOpen has the program at the open look at one struct file. That it
+// cannot is told by what it returns.
+func (p *Probe) learnByOpen(symbols map[string]string) (selfcheck, error) {
+	if l, err := p.attachOpen(symbols); err == nil {
+		if f, err := os.Open("/"); err == nil {
+			f.Close()
+		}
+		if err := l.Close(); err != nil {
+			return selfcheck{}, err
+		}
+	}
+	return p.selfcheck()
+}
+
+func (p *Probe) attachOpen(symbols map[string]string) (link.Link, error) {
 	spec, err := loadProbe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for name := range spec.Programs {
 		if name != openHook.prog {
@@ -109,17 +127,17 @@ func (p *Probe) attachOpen(symbols map[string]string) error {
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.replacements(spec)})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer c.Close() // the link keeps the program
 	l, err := openHook.attach(c.Programs[openHook.prog], openHook.symbols[0], symbols)
 	if l == nil && err == nil {
 		err = errors.New("no " + openHook.String())
 	}
-	if err == nil {
-		p.links = append(p.links, l)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return l, nil
 }
 
 // replacements are the maps that the probe has, for a program that joins it.
@@ -133,24 +151,28 @@ func (p *Probe) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	return shared
 }
 
-func (p *Probe) learn(s selfcheck) {
+// learn returns why waits for the same file will not be seen, if they will not.
+func (p *Probe) learn(s selfcheck) string {
 	p.learned.CookieBack = cookieBack
 	inode := uint64(0)
 	if s.Seen != 0 {
 		p.learned.InodeOff, inode = findInode(&s)
 	}
 	p.learned.Hard = s.Hard > 0 && s.Soft == 0
-	if inode == 0 || s.Soft+s.Hard == 0 {
-		return
+	if inode == 0 {
+		return "f_inode not found in struct file"
+	}
+	if s.Soft+s.Hard == 0 {
+		return ""
 	}
 	for i, w := range s.Back {
 		if w == inode {
 			p.learned.CookieBack, p.learned.CookieSeen = uint32(i+1), true
-			return
+			return ""
 		}
 	}
-	p.missing = append(p.missing, "waits for the same file (no inode before the completion that is waited for)")
 	p.learned.InodeOff = 0
+	return "no inode before the completion that is waited for"
 }
 
 // findInode finds f_inode among the words of a struct file: f_mapping points
@@ -193,36 +215,53 @@ func (p *Probe) putConfig() error {
 	return nil
 }
 
-// meet has threads call finit_module on one empty file until done, or for as
-// long as it is sensible to try.
+// checkSize is how large the file is that is read while the other thread comes:
+// some milliseconds' work.
+const checkSize = 8 << 20
+
+// meet has two threads call finit_module on one file of which nothing can come:
+// while the kernel reads it for the first, the second takes its contents away
+// and asks for it too. The first then fails with EIO (kernel_read_file in
+// fs/kernel_read_file.c), before anything would be logged, and the second waits
+// for it. This works on one CPU as well, since the reading gives way to who
+// wakes up. The second one's delay grows until it is not too early.
 func meet(done func() bool) error {
 	fd, err := unix.MemfdCreate("safeload-selfcheck", unix.MFD_CLOEXEC)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	var (
-		stop atomic.Bool
-		wg   sync.WaitGroup
-		once sync.Once
-		last error
-	)
-	for range 2 {
-		wg.Go(func() {
-			runtime.LockOSThread()
-			for !stop.Load() {
-				if err := unix.FinitModule(fd, "", 0); err != nil {
-					once.Do(func() { last = err })
-				}
-			}
-		})
+	// A thread that comes back from the kernel must not wait for another's to be
+	// found there.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.NumCPU())))
+	for delay := 100 * time.Microsecond; delay < 30*time.Millisecond && !done(); delay = delay * 3 / 2 {
+		if err = meetOnce(fd, delay); err != unix.EIO && err != unix.EINVAL {
+			break // refused for another reason, and always will be
+		}
 	}
-	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until) && !done(); {
-		time.Sleep(2 * time.Millisecond)
+	return err
+}
+
+// meetOnce returns what the first thread got: EIO if the second came in time,
+// EINVAL, for an empty file, if it was too early.
+func meetOnce(fd int, delay time.Duration) error {
+	if err := unix.Ftruncate(fd, checkSize); err != nil {
+		return err
 	}
-	stop.Store(true)
-	wg.Wait()
-	return last
+	first, ready := make(chan error), make(chan bool)
+	go func() {
+		runtime.LockOSThread() // and ends with the goroutine
+		<-ready
+		first <- unix.FinitModule(fd, "", 0)
+	}()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ready <- true
+	ts := unix.NsecToTimespec(int64(delay))
+	_ = unix.Nanosleep(&ts, nil) // a shorter sleep is as good
+	_ = unix.Ftruncate(fd, 0)
+	_ = unix.FinitModule(fd, "", 0)
+	return <-first
 }
 
 // atLeast compares the running kernel's version.

@@ -6,6 +6,7 @@
 set -eu
 sed -e 's/[[:space:]]*#.*//' -e '/^$/d' <<'LIST'
 bc                          # kernel headers' Makefiles
+bison                       # VM: --seed-kernel
 binutils                    # build-test.sh: readelf
 binutils-aarch64-linux-gnu  # VM: test modules
 binutils-arm-linux-gnueabihf
@@ -18,6 +19,7 @@ debootstrap                 # packages: a Debian root to install into
 e2fsprogs                   # packages: the disk of the system that is booted
 file
 fish                        # completion
+flex                        # VM: --seed-kernel
 gcc                         # go test -race
 gcc-aarch64-linux-gnu
 gcc-arm-linux-gnueabihf

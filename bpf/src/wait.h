@@ -14,7 +14,11 @@ int open_file(struct pt_regs *regs)
 	struct config *k = cfg();
 	struct task *t;
 
-	if (!k || !k->open_breaks || !k->inode_off)
+	if (!k)
+		return 0;
+	if (k->self_tgid == tgid_now())
+		learn_file(ARG1(regs));
+	if (!k->open_breaks || !k->inode_off)
 		return 0;
 	t = map_lookup(&tasks, &tid);
 	if (!t || !t->ctx || t->load)

@@ -66,6 +66,7 @@ check() {
 	log "memory: $(grep -E 'VmHWM|VmRSS' "/proc/$(pid_of watch)/status" | tr -s '\t\n ' ' ')"
 	want "less than 16 MiB resident" [ "$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(pid_of watch)/status")" -lt 16384 ]
 	watch_end
+	want "it looked at a real wait for the same file, if there are such" grep -qE '"cookie_seen":true|"waits_by_file":false' "$watched"
 	want "the watch ends with 0" [ "$rc" = 0 ]
 	want "no event lost" [ "$(seen lost .)" = 0 ]
 	grep '"type":"start"' "$watched" | while read -r _l; do log "$_l"; done

@@ -82,7 +82,7 @@ check() {
 
 	# No BPF: what is missing is said, and the next best serves.
 	rm -f /run/watch.ready
-	start watch /t/vmtool nobpf /safe/safeload watch --json --break --ready-file /run/watch.ready
+	start watch /t/vmtool without bpf /safe/safeload watch --json --break --ready-file /run/watch.ready
 	want "without BPF: the watch starts" wait_for 240 test -s /run/watch.ready
 	want "without BPF: it says so" has "$watched" '"unavailable":\["bpf: probe not available: the bpf system call (CONFIG_BPF_SYSCALL)'
 	want "without BPF: from tracefs" has "$watched" '"source":"tracefs"'
@@ -92,8 +92,20 @@ check() {
 	want "without BPF: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	want "without BPF: every line is as the schema says" /t/vmtool jsonl "$watched"
 	unload slreq_y0
-	start plain /t/vmtool nobpf /safe/safeload watch --duration 1s
+	start plain /t/vmtool without bpf /safe/safeload watch --duration 1s
 	finish plain 60
 	want "without BPF: for people, too" has "$out" "safeload: watch: bpf: probe not available: the bpf system call"
+
+	# As the unit runs it, it may not load modules itself, which its look at the kernel's structures does otherwise.
+	rm -f /run/watch.ready
+	start watch /t/vmtool without module /safe/safeload watch --json --break --ready-file /run/watch.ready
+	want "without the right to load modules: the watch starts" wait_for 240 test -s /run/watch.ready
+	want "without the right to load modules: nothing is missing" has "$watched" '"missing":\[\]'
+	log "$(head -1 "$watched")"
+	start pw-nomodule /t/vmtool load "$(find "/lib/modules/$kver/updates" -name slreq_y0.ko)" req=slreq_y0
+	finish pw-nomodule 60; want "without the right to load modules: the load ends with 0" [ "$rc" = 0 ]
+	watch_end
+	want "without the right to load modules: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
+	unload slreq_y0
 	helper /safe/modprobe
 }
