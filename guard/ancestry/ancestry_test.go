@@ -207,6 +207,21 @@ func TestDecide(t *testing.T) {
 			k.request(request{id: 12, parent: 11, tid: 301, child: me})
 			k.task(me, 12)
 		}, "a", Proven, 1, nil},
+		{"crossing, with one that waits for who knows what", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, flags: loadWaits})
+			k.put(k.loads, uint64(1), func() []byte { v := make([]byte, loadSize); v[0], v[72] = 1, loadWaits; return v }())
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Unknown, 0, nil},
+		{"crossing, by a name that shows only later", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100, req: 10})
+			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 3})
+			k.load(3, "b", load{tid: 200, flags: loadWaits})
+			k.load(2, "b", load{tid: 300, req: 11})
+			k.request(request{id: 11, load: 2, tid: 300, child: me, hop: hopTask})
+			k.task(me, 11)
+		}, "a", Proven, 2, nil},
 		{"several below one request", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, many: true})

@@ -25,6 +25,7 @@ const (
 	hopWork    = 3
 
 	loadBlocked = 8
+	loadWaits   = 16
 )
 
 type task struct{ ctx, load uint64 }

@@ -117,8 +117,10 @@ func (m *Maps) free(target uint64, mine map[uint64]bool, others []Waiting) bool 
 			continue
 		}
 		seen[id] = true
-		if l.wait != 0 {
-			todo = append(todo, l.wait)
+		if next, waits := m.waitsFor(l); next != 0 {
+			todo = append(todo, next)
+		} else if waits {
+			return false
 		}
 		for _, req := range []uint64{l.req, l.kreq} {
 			r, ok := m.request(req)
@@ -132,6 +134,18 @@ func (m *Maps) free(target uint64, mine map[uint64]bool, others []Waiting) bool 
 		}
 	}
 	return len(todo) == 0
+}
+
+// waitsFor returns the load that one waits for, 0 if it is not known, and
+// whether it waits at all. Whose the name is may have shown only since.
+func (m *Maps) waitsFor(l load) (id uint64, waits bool) {
+	if l.wait != 0 || l.flags&loadWaits == 0 {
+		return l.wait, l.wait != 0
+	}
+	if l.name != "" {
+		id, _ = m.name(l.name)
+	}
+	return id, true
 }
 
 // up follows the requests that a task descends from to the target.
@@ -188,8 +202,8 @@ func (m *Maps) down(target uint64, mine map[uint64]bool) (Verdict, []Hop) {
 			return Unknown, nil
 		}
 		id := l.req
-		if id == 0 && l.wait != 0 {
-			target = l.wait
+		if next, _ := m.waitsFor(l); id == 0 && next != 0 {
+			target = next
 			continue
 		}
 		if id == 0 {
