@@ -3,9 +3,13 @@
 package bpf
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 func TestFindSymbols(t *testing.T) {
@@ -83,6 +87,22 @@ func TestLearnCookie(t *testing.T) {
 	}
 	if why := p.learn(selfcheck{}); p.learned.InodeOff != 0 || why == "" {
 		t.Errorf("nothing was seen: learned %+v, why %q", p.learned, why)
+	}
+}
+
+// As 6.12 said in a lockdown for confidentiality, and as it says of a bug.
+func TestKernelReadable(t *testing.T) {
+	for text, want := range map[string]bool{
+		"program of this type cannot use helper bpf_probe_read#4": false,
+		"unknown func bpf_probe_read_kernel#113":                  false,
+		"R1 type=scalar expected=fp":                              true,
+		"unknown func bpf_loop#181":                               true,
+	} {
+		err := refused(&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"0: (bf) r6 = r1", text}})
+		var u *Unavailable
+		if errors.As(err, &u) == want {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

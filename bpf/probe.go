@@ -150,10 +150,11 @@ func refused(err error) error {
 
 // kernelReadable reports whether it was not for bpf_probe_read_kernel that the
 // verifier refused a program: in a lockdown for confidentiality that helper
-// does not exist (bpf_tracing_func_proto in kernel/trace/bpf_trace.c).
+// does not exist (bpf_tracing_func_proto in kernel/trace/bpf_trace.c), nor the
+// bpf_probe_read that the library then tries.
 func kernelReadable(ve *ebpf.VerifierError) bool {
 	for _, l := range ve.Log {
-		if strings.Contains(l, "probe_read_kernel") && (strings.Contains(l, "unknown func") || strings.Contains(l, "cannot use helper")) {
+		if strings.Contains(l, "bpf_probe_read") && (strings.Contains(l, "unknown func") || strings.Contains(l, "cannot use helper")) {
 			return false
 		}
 	}
