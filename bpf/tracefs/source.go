@@ -113,10 +113,10 @@ func Open() (*Source, error) {
 func (s *Source) setUp() error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		s.dir = ""
-		return lacking("a tracing instance", err)
+		return s.lacking("a tracing instance", err)
 	}
 	if err := s.put("trace_clock", "boot"); err != nil {
-		return lacking("the boot clock in tracing", err)
+		return s.lacking("the boot clock in tracing", err)
 	}
 	_ = s.put("buffer_size_kb", "256") // the default serves as well
 	for _, k := range kprobes() {
@@ -127,7 +127,7 @@ func (s *Source) setUp() error {
 			err = s.put("events/"+s.group+"/"+k.name+"/enable", "1")
 		}
 		if err != nil && k.required {
-			return lacking("kprobe event on "+k.function, err)
+			return s.lacking("kprobe event on "+k.function, err)
 		}
 		if err != nil {
 			s.missing = append(s.missing, k.without+" ("+k.function+": "+err.Error()+")")
@@ -135,7 +135,7 @@ func (s *Source) setUp() error {
 	}
 	for _, t := range tracepoints {
 		if err := s.put("events/"+t+"/enable", "1"); err != nil {
-			return lacking("tracepoint "+t, err)
+			return s.lacking("tracepoint "+t, err)
 		}
 	}
 	var err error
@@ -148,10 +148,14 @@ func (s *Source) setUp() error {
 	return nil
 }
 
-// lacking says what cannot be had; in a lockdown tracefs cannot be opened
-// (tracing_check_open_get_tr in kernel/trace/trace.c).
-func lacking(what string, err error) error {
-	if errors.Is(err, os.ErrPermission) {
+// lacking says what cannot be had, and that it is for a lockdown, if it is: its
+// files cannot be opened then (tracing_check_open_get_tr in
+// kernel/trace/trace.c), which an instance that cannot be made does not say.
+func (s *Source) lacking(what string, err error) error {
+	f, open := os.Open(filepath.Join(s.tracefs, "trace_clock"))
+	if open == nil {
+		f.Close()
+	} else if errors.Is(open, os.ErrPermission) {
 		what += " (needs root, and no lockdown)"
 	}
 	return &bpf.Unavailable{Missing: []string{what}, Err: err}
