@@ -77,7 +77,9 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	if s.Seen == 0 {
 		// Without CAP_SYS_MODULE finit_module does not come to the file, but
 		// every open does.
-		if s, err = p.learnByOpen(symbols); err != nil {
+		if err := p.learnByOpen(symbols); err != nil {
+			callErr = errors.Join(callErr, err)
+		} else if s, err = p.selfcheck(); err != nil {
 			return err
 		}
 	}
@@ -101,18 +103,17 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	return p.putConfig()
 }
 
-// learnByOpen has the program at the open look at one struct file. That it
-// cannot is told by what it returns.
-func (p *Probe) learnByOpen(symbols map[string]string) (selfcheck, error) {
-	if l, err := p.attachOpen(symbols); err == nil {
-		if f, err := os.Open("/"); err == nil {
-			f.Close()
-		}
-		if err := l.Close(); err != nil {
-			return selfcheck{}, err
-		}
+// learnByOpen has the program at the open look at one struct file.
+func (p *Probe) learnByOpen(symbols map[string]string) error {
+	l, err := p.attachOpen(symbols)
+	if err != nil {
+		return err
 	}
-	return p.selfcheck()
+	f, err := os.Open("/")
+	if err == nil {
+		err = f.Close()
+	}
+	return errors.Join(err, l.Close())
 }
 
 func (p *Probe) attachOpen(symbols map[string]string) (link.Link, error) {
