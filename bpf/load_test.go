@@ -59,7 +59,7 @@ func TestOpenHookSharesMaps(t *testing.T) {
 		}
 	}
 	p := &Probe{}
-	p.coll, err = ebpf.NewCollection(spec)
+	coll, err := ebpf.NewCollection(spec)
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {
 		t.Skipf("this kernel does not let us load a tracepoint program: %v", err)
 	}
@@ -67,6 +67,12 @@ func TestOpenHookSharesMaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	if err := p.take(coll); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.replacements(spec); r["config"] != p.maps.Config || r["inodes"] != p.maps.Inodes || len(r) < 10 {
+		t.Errorf("shared maps: %v", r)
+	}
 	// Loads with the shared maps; attaching needs kprobes, which may be absent.
 	_, err = p.attachOpen(map[string]string{})
 	if err == nil || err.Error() != "no "+openHook.String() {

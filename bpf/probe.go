@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -54,6 +55,7 @@ func (u *Unavailable) Unwrap() error { return u.Err }
 type Probe struct {
 	maps    probeMaps
 	coll    *ebpf.Collection
+	shared  map[string]*ebpf.Map
 	links   []link.Link
 	events  *ringbuf.Reader
 	record  ringbuf.Record
@@ -101,14 +103,14 @@ func Open(o Options) (*Probe, error) {
 			return nil, err
 		}
 	}
-	p.coll, err = ebpf.NewCollection(spec)
+	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, refused(err)
 	}
 	// spec holds the instructions of every program, the largest thing that
 	// the watcher ever has in memory.
 	spec = nil
-	if err := p.coll.Assign(&p.maps); err != nil {
+	if err := p.take(coll); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -131,6 +133,13 @@ func Open(o Options) (*Probe, error) {
 		}
 	}
 	return p, nil
+}
+
+// take makes the programs and maps of a collection the probe's.
+func (p *Probe) take(coll *ebpf.Collection) error {
+	p.coll = coll
+	p.shared = maps.Clone(coll.Maps) // Assign leaves none in it
+	return coll.Assign(&p.maps)
 }
 
 func refused(err error) error {
@@ -369,6 +378,7 @@ func (p *Probe) Close() error {
 	}
 	if p.coll != nil {
 		p.coll.Close()
+		errs = append(errs, p.maps.Close())
 	}
 	return errors.Join(errs...)
 }

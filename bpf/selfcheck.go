@@ -144,7 +144,7 @@ func (p *Probe) attachOpen(symbols map[string]string) (link.Link, error) {
 // replacements are the maps that the probe has, for a program that joins it.
 func (p *Probe) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	shared := make(map[string]*ebpf.Map)
-	for name, m := range p.coll.Maps {
+	for name, m := range p.shared {
 		if spec.Maps[name] != nil && name[0] != '.' {
 			shared[name] = m
 		}
