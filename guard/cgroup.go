@@ -10,7 +10,7 @@ import (
 	"safeload/internal/proc"
 )
 
-// The token as a cgroup: /safeload/TOKEN in the unified hierarchy, or in one
+// The token as a cgroup: /safeload/TOKEN.DEPTH in the unified hierarchy, or in one
 // of version 1 whose controller changes nothing for its members. Only a
 // process in the hierarchy's root moves: that is where the kernel's helpers
 // are, and what is below the root belongs to a manager such as systemd.
@@ -67,10 +67,10 @@ func findHierarchy(p *proc.FS, pid int) (hierarchy, bool) {
 	return found, ok
 }
 
-// enterCgroup moves this process into a group of the token's name and returns
+// enterCgroup moves this process into a group of this name and returns
 // what moves it back and removes the group; nil when there is none to be had.
 // A group that children still live in stays, for a later invocation to sweep.
-func enterCgroup(token string) (leave func()) {
+func enterCgroup(name string) (leave func()) {
 	p, err := proc.OpenProc()
 	if err != nil {
 		return nil
@@ -85,7 +85,7 @@ func enterCgroup(token string) (leave func()) {
 		return nil
 	}
 	sweep(top)
-	dir := top + "/" + token
+	dir := top + "/" + name
 	if unix.Mkdir(dir, 0o755) != nil {
 		return nil
 	}
@@ -119,7 +119,7 @@ func sweep(top string) {
 	defer unix.Close(fd)
 	n := 0
 	_ = proc.ReadNames(fd, func(name string) bool {
-		if validToken(name) {
+		if _, _, ok := parseCarried(name); ok {
 			n++
 			_ = unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
 		}
@@ -128,12 +128,11 @@ func sweep(top string) {
 }
 
 // cgroupToken is the token in the path of a process's cgroup.
-func cgroupToken(p *proc.FS, pid int) string {
+func cgroupToken(p *proc.FS, pid int) (token string, depth int) {
 	b, err := p.Read(proc.Itoa(pid) + "/cgroup")
 	if err != nil {
-		return ""
+		return "", 0
 	}
-	token := ""
 	proc.Lines(b, func(line []byte) bool {
 		i := bytes.Index(line, []byte(":/"+cgroupDir+"/"))
 		if i < 0 {
@@ -143,13 +142,11 @@ func cgroupToken(p *proc.FS, pid int) string {
 		if j := bytes.IndexByte(t, '/'); j >= 0 {
 			t = t[:j]
 		}
-		if validToken(string(t)) {
-			token = string(t)
-			return false
-		}
-		return true
+		var ok bool
+		token, depth, ok = parseCarried(string(t))
+		return !ok
 	})
-	return token
+	return token, depth
 }
 
 func writeFile(path, text string) error {

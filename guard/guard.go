@@ -171,8 +171,9 @@ func (g *Guard) Command(env []string, run func(env []string) error) error {
 	g.guarded(func() {
 		g.publish(entry{state: stateCommand})
 		if g.token != "" {
-			env = withToken(env, g.token)
-			leave = enterCgroup(g.token)
+			name := carried(g.token, g.self.depth+1)
+			env = withToken(env, name)
+			leave = enterCgroup(name)
 		}
 	})
 	err := run(env)
@@ -222,7 +223,7 @@ func (g *Guard) publish(e entry) {
 		g.token = newToken()
 	}
 	e.pid, e.start = g.self.pid, g.self.start
-	e.token, e.parent = g.token, g.self.parent
+	e.token, e.parent, e.depth = g.token, g.self.parent, g.self.depth
 	e.request = g.o.Request
 	e.since = boottime()
 	g.own = e
@@ -240,9 +241,13 @@ func (g *Guard) publish(e entry) {
 func (g *Guard) detachedState(module string) proc.ModuleState {
 	state := proc.Unknown
 	g.guarded(func() {
-		if sys, err := proc.OpenSys(); err == nil {
+		sys, err := proc.OpenSys()
+		if err == nil {
 			state = sys.State(module)
 			sys.Close()
+		}
+		if state == proc.Unknown && unix.Geteuid() == 0 {
+			g.fault("guard: cannot see whether "+module+" is being loaded already; loading as kmod would", err)
 		}
 	})
 	return state

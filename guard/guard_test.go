@@ -114,7 +114,7 @@ func TestCommandCarriesToken(t *testing.T) {
 		for _, kv := range env {
 			if v, ok := strings.CutPrefix(kv, "SAFELOAD_TOKEN="); ok {
 				found++
-				if !validToken(v) {
+				if token, depth, ok := parseCarried(v); !ok || token != g.token || depth != 1 {
 					t.Errorf("token %q", v)
 				}
 			}
@@ -205,6 +205,39 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%q passed", bad)
 		}
 	}
+	if token, depth, ok := parseCarried(carried(a, 65536)); token != a || depth != 65536 || !ok {
+		t.Errorf("carried: %q, %d, %v", token, depth, ok)
+	}
+	for _, bad := range []string{"", a, a + ".", a + ".0", a + ".01", a + ".-1", a + ".65537", a + ".99999999999", a + "/1", "../" + a[3:] + ".1"} {
+		if token, depth, ok := parseCarried(bad); ok || token != "" || depth != 0 {
+			t.Errorf("carried %q passed as %q, %d", bad, token, depth)
+		}
+	}
+}
+
+// TestDepth: an invocation below another's command says which, and how deep.
+func TestDepth(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	above := newToken()
+	t.Setenv(tokenVariable, carried(above, 3))
+	g, _ := newGuard(t)
+	_ = g.Command(nil, func(env []string) error {
+		p, err := proc.OpenProc()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		all, err := g.reg.read(p)
+		if err != nil || len(all) != 1 || all[0].parent != above || all[0].depth != 3 {
+			t.Errorf("registry: %+v, %v", all, err)
+		}
+		if want := tokenVariable + "=" + carried(g.token, 4); len(env) != 1 || env[0] != want {
+			t.Errorf("environment %q, want %q", env, want)
+		}
+		return nil
+	})
 }
 
 func TestRemembers(t *testing.T) {

@@ -29,6 +29,7 @@ type entry struct {
 	state   string
 	token   string
 	parent  string // the token it was started with
+	depth   int    // invocations above it; 0 with no parent
 	module  string
 	path    string
 	request string
@@ -244,6 +245,7 @@ func (e *entry) format() []byte {
 	add("state", e.state)
 	add("token", e.token)
 	add("parent", e.parent)
+	add("depth", proc.Itoa(e.depth))
 	add("since", proc.Utoa(uint64(e.since)))
 	add("module", e.module)
 	add("path", e.path)
@@ -285,6 +287,10 @@ func parseEntry(b []byte) (e entry, ok bool) {
 			e.token = v
 		case "parent":
 			e.parent = v
+		case "depth":
+			n := number()
+			ok = ok && n <= maxDepth
+			e.depth = int(n)
 		case "module":
 			e.module = v
 		case "path":

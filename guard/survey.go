@@ -42,8 +42,10 @@ type Seen struct {
 	Initstate      string
 	Request        string        // that it was started for
 	Token, Parent  string        // of an invocation of safeload
+	Depth          int           // invocations above it
 	Running        time.Duration // since the process began
 	Asleep         time.Duration // since it last ran; 0 when not known
+	Since          time.Duration // since an invocation of safeload began what it does
 }
 
 // What a task does, as far as loading goes.
@@ -334,7 +336,8 @@ func (s *snapshot) seen(t *task) Seen {
 	}
 	helper := s.workers[t.PPID]
 	if e := s.entries[t.pid]; e != nil {
-		v.Token, v.Parent, v.Request = e.token, e.parent, e.request
+		v.Token, v.Parent, v.Depth, v.Request = e.token, e.parent, e.depth, e.request
+		v.Since = max(0, time.Duration(s.now-e.since))
 		if v.Module == "" {
 			v.Module, v.File = e.module, e.path
 		}

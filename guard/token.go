@@ -18,6 +18,7 @@ type identity struct {
 	pid    int
 	start  uint64 // 0 without /proc
 	parent string // the token that led to us, unproven
+	depth  int    // how many invocations it says are above us
 }
 
 func (g *Guard) identify() {
@@ -28,7 +29,7 @@ func (g *Guard) identify() {
 	g.self.pid = unix.Getpid()
 	p, err := proc.OpenProc()
 	if err != nil {
-		g.self.parent = envToken()
+		g.self.parent, g.self.depth = envToken()
 		return
 	}
 	defer p.Close()
@@ -37,16 +38,33 @@ func (g *Guard) identify() {
 	}
 	// The cgroup is the better witness: a command may have put a variable of
 	// another into its environment, or none.
-	if g.self.parent = cgroupToken(p, g.self.pid); g.self.parent == "" {
-		g.self.parent = envToken()
+	if g.self.parent, g.self.depth = cgroupToken(p, g.self.pid); g.self.parent == "" {
+		g.self.parent, g.self.depth = envToken()
 	}
 }
 
-func envToken() string {
-	if t, _ := syscall.Getenv(tokenVariable); validToken(t) {
-		return t
+func envToken() (token string, depth int) {
+	t, _ := syscall.Getenv(tokenVariable)
+	token, depth, _ = parseCarried(t)
+	return token, depth
+}
+
+// What is carried to the children, in the environment and as a cgroup's name,
+// is the token and how many invocations they then have above them: TOKEN.N.
+func carried(token string, depth int) string { return token + "." + proc.Itoa(depth) }
+
+// maxDepth is further than any tree of commands goes; what says more is forged.
+const maxDepth = 1 << 16
+
+func parseCarried(s string) (token string, depth int, ok bool) {
+	if len(s) < 34 || len(s) > 40 || s[32] != '.' || !validToken(s[:32]) {
+		return "", 0, false
 	}
-	return ""
+	n, ok := proc.Uint([]byte(s[33:]))
+	if !ok || n == 0 || n > maxDepth || s[33] == '0' {
+		return "", 0, false
+	}
+	return s[:32], int(n), true
 }
 
 // newToken is 128 random bits. Before the kernel's pool is ready GRND_INSECURE
@@ -84,12 +102,12 @@ func validToken(t string) bool {
 	return true
 }
 
-func withToken(env []string, token string) []string {
+func withToken(env []string, carries string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {
 		if len(kv) <= len(tokenVariable) || kv[:len(tokenVariable)+1] != tokenVariable+"=" {
 			out = append(out, kv)
 		}
 	}
-	return append(out, tokenVariable+"="+token)
+	return append(out, tokenVariable+"="+carries)
 }

@@ -75,7 +75,8 @@ type contest struct {
 	last      *snapshot // the previous look
 	suspect   string    // the picture that has not changed since
 	suspectAt time.Time
-	poll      string // the picture of all but a command that polls
+	needs     time.Duration // how long that must have held
+	poll      string        // the picture of all but a command that polls
 	pollAt    time.Time
 	pollSeen  int
 	pollBusy  int
@@ -151,6 +152,8 @@ func (c *contest) wait() (Verdict, *Refused) {
 			// Its init has failed, or somebody removes it: the kernel sorts
 			// out who comes first.
 			return Go, nil
+		case proc.Unknown:
+			return c.blind("its state in /sys")
 		default:
 			return Again, nil
 		}
@@ -182,12 +185,25 @@ func (c *contest) wait() (Verdict, *Refused) {
 				// Many waiters share the price of looking.
 				next = next.Add(gap * time.Duration(waiting) / 16)
 			}
+			// The look that ends the patience comes when it ends, not later:
+			// after 60 s the crypto core gives an algorithm up for good.
+			if end := c.suspectAt.Add(c.needs); c.suspect != "" && c.needs > 0 && end.After(now) && end.Before(next) {
+				next = end
+			}
 		}
 		sleep(poll)
 		if poll += poll / 4; poll > pollMost {
 			poll = pollMost
 		}
 	}
+}
+
+// blind gives up, where what must be seen cannot be read (no descriptor or
+// memory left): the kernel's own wait, as with kmod.
+func (c *contest) blind(what string) (Verdict, *Refused) {
+	c.g.fault("guard: cannot see who waits for "+c.l.Module+": "+what+" cannot be read; loading as kmod would", nil)
+	c.g.reg.count(Go, nil)
+	return Go, nil
 }
 
 // moves tells, for the price of two reads, that a look would find nothing: the
@@ -228,6 +244,10 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	}
 	c.eyes.proc, c.eyes.sys, c.eyes.probe = c.proc, c.sys, c.probe()
 	s := c.eyes.look(entries, err == nil)
+	if s.tasks[c.g.self.pid] == nil { // not even ourselves
+		v, _ := c.blind("/proc")
+		return v, nil, waiting
+	}
 	s.alias(c.l)
 	before := c.last
 	c.last = s
@@ -246,7 +266,9 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
 	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
-	if p, probed := c.patience(s, guess, self); c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
+	p, probed := c.patience(s, guess, self)
+	c.needs = p
+	if c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
 		if !probed {
 			c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
 		}

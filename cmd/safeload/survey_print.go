@@ -64,15 +64,30 @@ func doing(t *guard.Seen) string {
 	if t.Request != "" && t.Request != t.Module {
 		fmt.Fprintf(&b, ", asked for %s", printable(t.Request))
 	}
+	if t.Since > 0 {
+		fmt.Fprintf(&b, ", for %s now", seconds(t.Since))
+	}
 	if t.Wchan != "" {
 		fmt.Fprintf(&b, "; sleeps in %s", printable(t.Wchan))
 	}
 	if t.Asleep > 0 {
 		fmt.Fprintf(&b, " for %s", seconds(t.Asleep))
-	} else if t.Running > 0 && !t.Kernel {
+	} else if t.Running > 0 && !t.Kernel && t.Since == 0 {
 		fmt.Fprintf(&b, ", runs for %s", seconds(t.Running))
 	}
 	return b.String()
+}
+
+// descent is from which invocation's command another one comes.
+func descent(t *guard.Seen, owner map[string]int) string {
+	if t.Parent == "" {
+		return ""
+	}
+	s := fmt.Sprintf(", depth %d, from a command of %s", t.Depth, t.Parent)
+	if pid := owner[t.Parent]; pid != 0 {
+		return fmt.Sprintf("%s (pid %d)", s, pid)
+	}
+	return s + " (ended)"
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
@@ -93,6 +108,12 @@ func printTree(w io.Writer, sv *guard.Survey) {
 			}
 		}
 	}
+	owner := make(map[string]int)
+	for i := range sv.Tasks {
+		if t := &sv.Tasks[i]; t.Token != "" {
+			owner[t.Token] = t.PID
+		}
+	}
 	shown := make(map[int]bool)
 	var show func(tid int, indent, why string)
 	show = func(tid int, indent, why string) {
@@ -108,7 +129,7 @@ func printTree(w io.Writer, sv *guard.Survey) {
 		shown[tid] = true
 		fmt.Fprintf(w, "%s%s%s\n%s    %s\n", indent, why, title(t), indent, doing(t))
 		if t.Token != "" {
-			fmt.Fprintf(w, "%s    token %s%s\n", indent, t.Token, map[bool]string{true: ", of " + t.Parent}[t.Parent != ""])
+			fmt.Fprintf(w, "%s    token %s%s\n", indent, t.Token, descent(t, owner))
 		}
 		for _, e := range waits[tid] {
 			for _, to := range e.To[:min(1, len(e.To))] {
@@ -160,8 +181,10 @@ type taskJSON struct {
 	Request   string  `json:"request,omitempty"`
 	Token     string  `json:"token,omitempty"`
 	Parent    string  `json:"parent_token,omitempty"`
+	Depth     int     `json:"depth"`
 	Running   float64 `json:"running_s"`
 	Asleep    float64 `json:"asleep_s,omitempty"`
+	Since     float64 `json:"since_s,omitempty"`
 }
 
 type waitJSON struct {
@@ -197,8 +220,8 @@ func surveyJSON(w io.Writer, sv *guard.Survey) error {
 	enc := json.NewEncoder(w)
 	for _, t := range sv.Tasks {
 		if err := enc.Encode(taskJSON{1, "task", t.Role, t.PID, t.TID, t.PPID, t.Comm, t.Command, t.Kernel, string(t.State),
-			t.Wchan, t.Call, t.Stack, t.Module, t.File, t.Initstate, t.Request, t.Token, t.Parent,
-			t.Running.Seconds(), t.Asleep.Seconds()}); err != nil {
+			t.Wchan, t.Call, t.Stack, t.Module, t.File, t.Initstate, t.Request, t.Token, t.Parent, t.Depth,
+			t.Running.Seconds(), t.Asleep.Seconds(), t.Since.Seconds()}); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import "golang.org/x/sys/unix"
 type ModuleState uint8
 
 const (
-	Unknown ModuleState = iota // no sysfs to ask
+	Unknown ModuleState = iota // no sysfs to ask, or no descriptor or memory to ask it with
 	Absent                     // not there, or built in, or not yet visible
 	Coming                     // its init runs
 	Live
@@ -28,7 +28,7 @@ func State(name string) ModuleState {
 		return Absent
 	}
 	s, err := stateAt(unix.AT_FDCWD, "/sys/module/"+name+"/initstate")
-	if err == nil {
+	if err == nil || !missing(err) {
 		return s
 	}
 	if unix.Faccessat(unix.AT_FDCWD, "/sys/module", unix.F_OK, 0) != nil {
@@ -43,11 +43,13 @@ func (f *FS) State(name string) ModuleState {
 		return Absent
 	}
 	s, err := stateAt(f.fd, "module/"+name+"/initstate")
-	if err != nil {
+	if missing(err) {
 		return Absent
 	}
 	return s
 }
+
+func missing(err error) bool { return err == unix.ENOENT || err == unix.ENOTDIR }
 
 func stateAt(dir int, path string) (ModuleState, error) {
 	fd, err := openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC)

@@ -33,10 +33,29 @@ control() {
 	done
 }
 
+# shown: what safeload status says of the daemon's load, which no parent leads from any more.
+shown() {
+	wait_for 20 waiting
+	run 20 /safe/safeload status --json
+	_wait=$(grep '"role":"wait"' "$out")
+	_command=$(grep '"role":"command"' "$out")
+	_token=$(echo "$_command" | grep -o '"token":"[0-9a-f]*"' | cut -d'"' -f4)
+	want "status: the command has a token" [ ${#_token} = 32 ]
+	want "status: the daemon's load waits, one below that token" depth_one
+	want "status: how long is told" has "$out" '"role":"wait".*"since_s":[0-9]'
+	want "status: who waits for whom is told" has "$out" '"type":"wait".*waits for the load of slreq_i2'
+	run 20 /safe/safeload status
+	sed 's/^/#L# /' "$out"
+	want "status: the same as a tree" has "$out" "depth 1, from a command of $_token (pid [0-9]*)"
+}
+waiting() { grep -q '^state=wait' /run/safeload/[0-9]*; }
+depth_one() { echo "$_wait" | grep "\"parent_token\":\"$_token\"" | grep -q '"depth":1'; }
+
 check() {
 	for _m in i0 i1 i2; do
 		kmsg_mark
 		start "install-$_m" /safe/modprobe "slreq_$_m"
+		[ "$_m" != i2 ] || shown
 		finish "install-$_m" 45
 		want "$_m: modprobe ends with 0" [ "$rc" = 0 ]
 		want "$_m: the module is live" is "slreq_$_m" live
@@ -45,4 +64,7 @@ check() {
 		[ "$_m" != i0 ] || want "$_m: proven, not suspected" proven
 		unload "slreq_$_m"
 	done
+	# Each of the three was counted when it was refused; the last two on suspicion.
+	run 20 /safe/safeload status --json
+	want "statistics: the refusals of this boot are kept" has "$out" '"type":"verdicts".*"refused":[1-9].*"refused_on_suspicion":[1-9].*slreq_i2'
 }
