@@ -129,13 +129,13 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 		}
 		g.guarded(func() { g.publish(entry{state: stateLoad, module: l.Module, path: l.Path}) })
 		err := submit()
-		if errors.Is(err, unix.EMFILE) && g.reg.holds() {
-			// The registry had the last descriptor that the file needs.
+		if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && g.reg.holds() {
+			// The descriptors that kmod would have had for it are ours.
 			g.guarded(func() {
 				g.reg.retract()
 				g.reg.close()
+				g.fault("guard: cannot tell others of this load and load it, there are too few descriptors; loading as kmod would", err)
 			})
-			g.fault("guard: no descriptor to spare; loading as kmod would, others are not told", err)
 			err = submit()
 		}
 		g.guarded(g.reg.retract)
@@ -231,6 +231,7 @@ func (g *Guard) publish(e entry) {
 	if err == nil {
 		return
 	}
+	g.reg.close() // few descriptors may be left; who reads it opens it again
 	if again := g.reg.announce(e); again != nil {
 		g.fault("guard: cannot tell others of this load, neither in "+g.o.Dir+" nor in memory; loading as kmod would", again)
 	} else if err != unix.ENOENT { // no /run yet is nothing to speak of

@@ -104,6 +104,29 @@ func TestFaultsDoNotStop(t *testing.T) {
 	}
 }
 
+// TestFewDescriptors: what the guard holds must not be what the load lacks.
+func TestFewDescriptors(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root publishes")
+	}
+	g, lines := newGuard(t)
+	ran := 0
+	err := g.Submit(Load{Module: "no_such_module"}, func() error {
+		if ran++; g.reg.holds() {
+			return &os.PathError{Op: "open", Path: "/m.ko", Err: unix.EMFILE}
+		}
+		return nil
+	})
+	if err != nil || ran != 2 || len(*lines) != 1 {
+		t.Errorf("Submit = %v after %d runs, said %q; want nil after 2 and one line", err, ran, *lines)
+	}
+	ran = 0
+	err = g.Submit(Load{Module: "no_such_module"}, func() error { ran++; g.reg.close(); return unix.EMFILE })
+	if err != unix.EMFILE || ran != 1 {
+		t.Errorf("with nothing held: Submit = %v after %d runs, want its error after 1", err, ran)
+	}
+}
+
 func TestCommandCarriesToken(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root publishes")

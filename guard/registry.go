@@ -89,7 +89,7 @@ func openDir(dir string) (int, error) {
 	return fd, nil
 }
 
-// holds tells whether descriptors are open for it.
+// holds tells whether the registry has a descriptor open.
 func (r *registry) holds() bool { return r.fd >= 0 || r.memory != 0 }
 
 func (r *registry) close() {

@@ -65,6 +65,32 @@ func TestDiagnosis(t *testing.T) {
 	}
 }
 
+// TestDescent: the tree tells from whose command a load comes that no parent
+// leads to any more.
+func TestDescent(t *testing.T) {
+	above, below := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	sv := &guard.Survey{Tasks: []guard.Seen{
+		{PID: 150, TID: 150, Comm: "modprobe", Role: guard.RoleCommand, Token: above, Since: 3 * time.Second},
+		{PID: 200, TID: 200, Comm: "modprobe", Role: guard.RoleWait, Module: "m", Initstate: "coming", Token: below, Parent: above, Depth: 1, Since: 2 * time.Second},
+		{PID: 210, TID: 210, Comm: "modprobe", Role: guard.RoleLoad, Module: "n", Token: below, Parent: strings.Repeat("c", 32), Depth: 7},
+	}}
+	var b bytes.Buffer
+	printTree(&b, sv)
+	for _, want := range []string{
+		"runs a command of the configuration, for 3.0 s now\n    token " + above + "\n",
+		"waits for another's load of m (coming), for 2.0 s now\n    token " + below + ", depth 1, from a command of " + above + " (pid 150)\n",
+		"depth 7, from a command of " + strings.Repeat("c", 32) + " (ended)\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	b.Reset()
+	if err := surveyJSON(&b, sv); err != nil || !strings.Contains(b.String(), `"parent_token":"`+above+`","depth":1`) || !strings.Contains(b.String(), `"since_s":2`) {
+		t.Errorf("JSON: %v\n%s", err, b.String())
+	}
+}
+
 func TestUninterruptible(t *testing.T) {
 	sv := tcryptHang()
 	sv.Findings[0].Signal = false

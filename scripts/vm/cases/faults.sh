@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: a registry that is full, damaged, hostile or not there, forged tokens, no descriptors, little memory, clock jumps
+# what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps
 # kernels: all
 # boot: stress
-# limit: 240
-# copies: j0 j1
+# limit: 400
+# copies: j0 j1 j2
 setup() {
 	{
 		echo "options slreq_j0 hold_ms=2500"
 		echo "options slreq_j1 req=slreq_j1"
+		echo "options slreq_j2 req=slreq_j2"
 	} | conf faults
 }
 
 # faulty TEXT PREPARATION [PREFIX]: the preparation is shell, run in a mount namespace of its own with an
-# empty /run; the prefix is put before modprobe. An innocent second load must end well behind a slow one,
-# and must not say more than a line about what the guard could not do.
+# empty /run; the prefix is put before modprobe. An innocent second load must end well behind a slow one, and
+# say in one line what the guard could not do: a pattern in $says; nothing at all if that is empty.
 faulty() {
 	start faults-slow /safe/modprobe slreq_j0
 	wait_for 10 is slreq_j0 coming
 	run 30 unshare -m sh -c "mount -t tmpfs -o mode=0755 none /run; $2
 exec ${3:-} /safe/modprobe slreq_j0"
 	want "$1: an innocent load ends with 0" [ "$rc" = 0 ]
-	want "$1: at most one line said" [ "$(wc -l <"$out")" -le 1 ]
+	if [ -n "$says" ]; then want "$1: one line says so" one_line
+	else want "$1: nothing is said" [ ! -s "$out" ]; fi
 	[ ! -s "$out" ] || log "faults: $1: $(head -n 3 "$out")"
 	want "$1: no panic" lacks "$out" "goroutine\|panic:"
 	finish faults-slow 20
@@ -29,29 +31,65 @@ exec ${3:-} /safe/modprobe slreq_j0"
 	unload slreq_j0
 }
 
+says=
+one_line() { [ "$(wc -l <"$out")" = 1 ] && grep -q "$says" "$out"; }
+
+# A root that nobody can write to, and in it no /run, with its own /proc and /sys.
+rootless() {
+	mkdir -p /tmp/ro
+	mount -t tmpfs ro /tmp/ro
+	for _d in lib usr etc safe bin; do mkdir "/tmp/ro/$_d"; mount --bind "/$_d" "/tmp/ro/$_d"; done
+	mkdir /tmp/ro/proc /tmp/ro/sys
+	mount -t proc proc /tmp/ro/proc
+	mount -t sysfs sysfs /tmp/ro/sys
+	mount -o remount,ro /tmp/ro
+}
+
+# little TEXT SHELL-COMMAND: with what the command leaves of memory, safeload loads wherever kmod does.
+little() {
+	run 30 sh -c "$2; exec /stock/modprobe slreq_j0"
+	_kmod=$rc
+	unload slreq_j0
+	run 30 sh -c "$2; exec /safe/modprobe slreq_j0"
+	log "faults: $1: kmod ends with $_kmod, safeload with $rc: $(head -n 2 "$out" | cut -c1-100)"
+	_safe=$rc
+	unload slreq_j0
+}
+
 # An entry as another invocation would have written it, for a process that is alive (init), forged.
 forged='printf "state=load\nmodule=slreq_j0\npath=/x\ntoken=%032d\nparent=\n" 0'
 
 check() {
+	says="cannot write to /run/safeload"
 	faulty "unwritable" "mount -o remount,ro /run"
 	faulty "no space" "mount -t tmpfs -o size=4k,nr_inodes=2 none /run"
+	says=
 	faulty "full of entries" "mkdir -m 700 /run/safeload; i=0; while [ \$i -lt 5000 ]; do : >/run/safeload/\$i.\$i; i=\$((i + 1)); done"
 	faulty "damaged entries" "mkdir -m 700 /run/safeload; for i in 1 2 3 4 5 6 7 8 9; do head -c 3000 /dev/urandom >/run/safeload/\$i.1; done"
 	faulty "an entry of a reused pid" "mkdir -m 700 /run/safeload; $forged >/run/safeload/1.1"
+	says="cannot write to /run/safeload"
 	faulty "a symbolic link" "mkdir /tmp/elsewhere; ln -s /tmp/elsewhere /run/safeload"
 	faulty "a file in its place" ": >/run/safeload"
 	faulty "another user's directory" "mkdir -m 777 /run/safeload; $forged >/run/safeload/1.1; chown -R 1000 /run/safeload"
+	says=
 	faulty "another user's entries" "mkdir -m 700 /run/safeload; $forged >/run/safeload/1.1; chown 1000 /run/safeload/1.1"
 	faulty "a directory among the entries" "mkdir -m 700 /run/safeload; mkdir /run/safeload/1.1"
 	faulty "a fifo among the entries" "mkdir -m 700 /run/safeload; mkfifo /run/safeload/1.1"
 	faulty "forged token" "export SAFELOAD_TOKEN=00000000000000000000000000000000.1"
 	faulty "forged token with no depth" "export SAFELOAD_TOKEN=00000000000000000000000000000000"
 	faulty "senseless token" "export SAFELOAD_TOKEN=\$(head -c 2000 /dev/zero | tr '\\\\0' A)"
+	says="guard: cannot"
 	faulty "four descriptors" "ulimit -n 4"
+	faulty "five descriptors" "ulimit -n 5"
+	says=
+	faulty "sixteen descriptors" "ulimit -n 16"
 	faulty "no descriptors at all" "exec <&- >&- 2>&-"
 	faulty "version 1 cgroups only" "umount -l /sys/fs/cgroup; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/freezer; mount -t cgroup -o freezer none /sys/fs/cgroup/freezer"
 	faulty "no cgroup" "umount -l /sys/fs/cgroup"
-	faulty "read-only root with no /run" "umount -l /run; umount -l /run 2>/dev/null; mount -o remount,bind,ro /"
+	rootless
+	says="cannot write to /run/safeload"
+	faulty "read-only root with no /run" : "chroot /tmp/ro"
+	says=
 	faulty "a clock that jumps" "date -s @86400 >/dev/null; (sleep 1; date -s @1900000000 >/dev/null) &"
 	# With the registry gone, a recursion is still seen in /proc.
 	kmsg_mark
@@ -60,4 +98,21 @@ check() {
 	want "a recursion with no registry: ends with 0" [ "$rc" = 0 ]
 	want "a recursion with no registry: one refusal" count "$(kmsg)" "safeload: refused" 1
 	unload slreq_j1
+	kmsg_mark
+	start faults-rootless chroot /tmp/ro /safe/modprobe slreq_j2
+	finish faults-rootless 40
+	want "a recursion below a read-only root: ends with 0" [ "$rc" = 0 ]
+	want "a recursion below a read-only root: one refusal" count "$(kmsg)" "safeload: refused" 1
+	want "a recursion below a read-only root: proven" proven
+	unload slreq_j2
+
+	# Little memory: in a cgroup with a limit, and with a limit of address space.
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p /sys/fs/cgroup/little
+	for _m in 32M 16M 8M 4M 2M 1M; do
+		little "$_m in a cgroup" "echo $_m >/sys/fs/cgroup/little/memory.max; echo \$\$ >/sys/fs/cgroup/little/cgroup.procs"
+	done
+	for _m in 2000000 1000000 500000 200000 100000 50000 20000; do
+		little "$_m kB of addresses" "ulimit -v $_m"
+	done
 }
