@@ -289,7 +289,8 @@ func tokenOf(pid uint32) string {
 	}
 	for line := range strings.Lines(string(b)) {
 		_, path, _ := strings.Cut(strings.TrimSpace(line), ":/")
-		if dir, token := filepath.Split(path); dir == "safeload/" {
+		if dir, name := filepath.Split(path); dir == "safeload/" {
+			token, _, _ := strings.Cut(name, ".") // the rest is how deep
 			return token
 		}
 	}

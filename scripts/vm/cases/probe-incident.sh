@@ -14,6 +14,7 @@ setup() { incident_setup; }
 check() {
 	want "the watch starts" watch_begin -v
 	want "its maps are pinned" [ -n "$(ls /sys/fs/bpf/safeload)" ]
-	incident_check 100
+	incident_check 1500
 	watch_end
+	grep '"type":"request"' "$watched" | sed 's/^/#L# probe-incident: /'
 }
