@@ -55,6 +55,9 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 		g.reg.count(Go, nil)
 		return Go, nil
 	}
+	if c.proc.Self() != g.self.pid {
+		return c.blind("/proc of this pid namespace")
+	}
 	c.sys, _ = proc.OpenSys()
 	if c.independent() {
 		g.reg.count(Go, nil)

@@ -18,6 +18,9 @@ func TestSelf(t *testing.T) {
 	if err != nil || s.TID != pid || s.PPID != os.Getppid() || s.Start == 0 || s.Threads < 1 || s.Kthread() {
 		t.Errorf("stat %+v, %v", s, err)
 	}
+	if n := p.Self(); n != pid {
+		t.Errorf("self is %d, want %d", n, pid)
+	}
 	found := false
 	if err := p.PIDs(func(n int) bool { found = found || n == pid; return true }); err != nil || !found {
 		t.Errorf("not among the processes: %v", err)

@@ -52,6 +52,18 @@ func (f *FS) Stat(pid, tid int) (Stat, error) {
 	return s, nil
 }
 
+// Self is this process's number in the procfs, which need not be that of its
+// own pid namespace; 0 when it is not in there.
+func (f *FS) Self() int {
+	var b [16]byte
+	n, err := unix.Readlinkat(f.fd, "self", b[:])
+	if err != nil {
+		return 0
+	}
+	pid, _ := Uint(b[:n])
+	return int(pid)
+}
+
 // ProcessStat reads /proc/PID/stat, whose start time is the process's.
 func (f *FS) ProcessStat(pid int) (Stat, error) {
 	b, err := f.Read(Itoa(pid) + "/stat")

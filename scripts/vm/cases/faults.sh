@@ -92,6 +92,8 @@ check() {
 	mount -o remount,rw /tmp/ro; mkdir /tmp/ro/run; mount -o remount,ro /tmp/ro
 	says="cannot write to /run/safeload"
 	faulty "read-only root with a /run" : "chroot /tmp/ro"
+	says="/proc of this pid namespace cannot be read"
+	faulty "the /proc of another pid namespace" : "unshare -p -f"
 	says=
 	faulty "a clock that jumps" "date -s @86400 >/dev/null; (sleep 1; date -s @1900000000 >/dev/null) &"
 	# With the registry gone, a recursion is still seen in /proc.
