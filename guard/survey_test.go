@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// slept says when a task last ran, in milliseconds.
+func (s *system) slept(ms float64, pids ...int) {
+	for _, pid := range pids {
+		for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
+			s.write(d+"sched", fmt.Sprintf("t%d (%d, #threads: 1)\nse.exec_start                 : %20.6f\n", pid, pid, ms))
+		}
+	}
+}
+
+// survey is what two equal looks give.
+func (s *system) survey() *Survey {
+	s.t.Helper()
+	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer p.Close()
+	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sys.Close()
+	eyes := &observer{proc: p, sys: sys}
+	first := eyes.look(s.entries, true)
+	pictures := first.pictures(first.system(best, nil).Stuck(graph.Likely))
+	sv := &Survey{}
+	sv.fill(eyes.look(s.entries, true), first, pictures)
+	return sv
+}
+
+const fileWait = "idempotent_init_module"
+
+// Two loads that ask at about the same time, and two helpers: which is whose
+// makes one circle or two. That somebody is stuck holds in either case.
+func TestPairs(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second string // what the helper asked for by a, then by b, loads
+		chains        []int  // lengths
+	}{
+		"crossing":       {"b", "a", []int{4}},
+		"each by itself": {"a", "b", []int{2, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", request)
+			s.load(101, 50, 500, "b", request)
+			wa, wb := s.helperOf(200), s.helperOf(201)
+			s.load(200, wa, 510, c.first, fileWait)
+			s.load(201, wb, 510, c.second, fileWait)
+			s.slept(1000, 100)
+			s.slept(1002, wa)
+			s.slept(1040, 101)
+			s.slept(1043, wb)
+			sv := s.survey()
+			var got []int
+			for _, f := range sv.Findings {
+				if f.Certainty != graph.Certain {
+					t.Errorf("%s is only %v", f.Module, f.Certainty)
+				}
+				got = append(got, len(f.Chain))
+			}
+			if !slices.Equal(got, c.chains) {
+				t.Errorf("circles of %v, want %v: %+v", got, c.chains, sv.Findings)
+			}
+			for _, e := range sv.Edges {
+				if e.From == 100 && !slices.Equal(e.To, []int{200, 201}) || e.From == 101 && !slices.Equal(e.To, []int{201, 200}) {
+					t.Errorf("%d waits for %v: the likeliest is not first, or not all are there", e.From, e.To)
+				}
+			}
+		})
+	}
+}
+
+// A shell of an install command in its builtin wait shows no wait(2).
+func TestShellAboveAWaiter(t *testing.T) {
+	for wchan, want := range map[string]verdict{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
+		s.task(151, 150, 'S', plain, 506, wchan, s.call(proc.Other))
+		s.load(200, 151, 510, "a", fileWait)
+		proof, guess := s.stuck(200)
+		if proof || guess != want.suspected {
+			t.Errorf("%s: proven %v, suspected %v, want %+v", wchan, proof, guess, want)
+		}
+	}
+}
+
+// stuck tells whether a task is in a circle, surely or likely.
+func (s *system) stuck(tid int) (proven, likely bool) {
+	before, now := s.shoots(func() {})
+	in := func(how reading, least graph.Certainty) bool {
+		return len(now.system(how, before).Stuck(least).Knot(graph.ID(tid))) > 0
+	}
+	return in(exact, graph.Certain), in(best, graph.Likely)
+}
