@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: the real incident under kmod, aes-arm-bs hanging: safeload diagnose names it, --free ends it before the kernel gives the algorithm up
 # kernels: arm-*
-# matrix: none
 # boot: incident-free
 # helper: none
 # limit: 100
