@@ -101,6 +101,7 @@ deb_unpack() {
 newest_kernel() {
 	local arch=$1 series=$2 flavour=$3 v
 	locked "apt-$arch" apt_update "$arch" || return 1
+	[ "$series" != newest ] || series='[0-9]+'
 	v=$(
 		apt_env "$arch"
 		apt-cache search --names-only "^linux-image-${series//./\\.}\\.[0-9.]+([+-][a-z0-9]+)?-$flavour\$" |

@@ -17,11 +17,18 @@ kernel_get() {
 kernel_get_locked() {
 	local v d
 	if [ -z "$(find "$2" -mmin -720 2>/dev/null)" ]; then
-		v=$(newest_kernel "$deb_arch" "$series" "$flavour") || return 1
+		v=$(newest_kernel "$deb_arch$suite" "$series" "$flavour") || return 1
 		d=$cache/kernels/$deb_arch/$v
 		if [ ! -e "$d/.complete" ]; then
 			rm -rf "$d"
-			deb_unpack "$d" "$deb_arch" "linux-image-$v" || return 1
+			deb_unpack "$d" "$deb_arch$suite" "linux-image-$v" || return 1
+			# From 7.0 on the package only depends on those that have the files.
+			[ -e "$d/boot/vmlinuz-$v" ] || deb_unpack "$d" "$deb_arch$suite" linux-{base,binary,modules}-"$v" || return 1
+			if [ ! -e "$d/boot/vmlinuz-$v" ]; then
+				mkdir -p "$d"/{boot,lib}
+				ln -s "../usr/lib/modules/$v/vmlinuz" "$d/boot/vmlinuz-$v"
+				ln -s ../usr/lib/modules "$d/lib/modules"
+			fi
 			kernel_uncompress "$d/lib/modules/$v" || return 1
 			: >"$d/.complete"
 		fi
@@ -44,13 +51,14 @@ headers_get_locked() {
 	local h=linux-headers-$kver deps common kbuild f src=$hdir/usr/src
 	[ -e "$hdir/.complete" ] && return 0
 	rm -rf "$hdir"
-	f=$(deb_get "$deb_arch" "$h") || return 1
+	f=$(deb_get "$deb_arch$suite" "$h") || return 1
 	deps=$(dpkg-deb -f "$f" Depends)
 	common=$(grep -oE 'linux-headers-[^ ,]+-common' <<<"$deps" | head -1)
 	kbuild=$(grep -oE 'linux-kbuild-[^ ,]+' <<<"$deps" | head -1)
-	deb_unpack "$hdir" "$deb_arch" "$h" "$common" || return 1
+	deb_unpack "$hdir" "$deb_arch$suite" "$h" "$common" || return 1
 	# kbuild's programs run here, not in the guest.
-	deb_unpack "$hdir" "$(dpkg --print-architecture)" "$kbuild" || return 1
+	deb_unpack "$hdir" "$(dpkg --print-architecture)$suite" "$kbuild" || return 1
+	[ -z "$suite" ] || own_libc "$hdir/usr/lib/$kbuild" || return 1
 	sed -i "s|/usr/src/|$src/|g" "$src/$h/Makefile" "$src/$h/.kernelvariables" 2>/dev/null
 	local l
 	for l in scripts tools; do
@@ -58,6 +66,22 @@ headers_get_locked() {
 		[ ! -L "$src/$h/$l" ] || ln -sfn "$hdir/usr/lib/$kbuild/$l" "$src/$h/$l"
 	done
 	: >"$hdir/.complete"
+}
+
+# own_libc DIR: the programs in it are of a newer Debian than this machine may be. Those that its libc is too old for
+# are run with theirs.
+own_libc() {
+	local f libc=$hdir/libc base=${suite%-backports} ld
+	deb_unpack "$libc" "$(dpkg --print-architecture)$base" libc6 || return 1
+	ld=$(echo "$libc"/usr/lib/*/ld-linux*.so.*)
+	[ -x "$ld" ] || die "$libc: no ld-linux.so in it"
+	while IFS= read -r -d '' f; do
+		ldd "$f" 2>&1 | grep -q "version .* not found" || continue
+		mv "$f" "$f.elf" || return 1
+		# As the library path is searched first only, what is not libc's is still the machine's own.
+		printf '#!/bin/sh\nexec %q --library-path %q %q "$@"\n' "$ld" "${ld%/*}" "$f.elf" >"$f"
+		chmod 755 "$f"
+	done < <(find "$1" -type f -perm -100 -size +0 -print0)
 }
 
 # testmods_get: our test modules for kernel $kver, in $tdir. Built once for each state of their sources.

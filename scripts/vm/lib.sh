@@ -20,21 +20,25 @@ locked() {
 	)
 }
 
-# The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour.
-# To add one, add a line; machine_ARCH below says how QEMU runs that architecture.
+# The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour, and for one
+# that the machine's own suites do not carry, the suite of the same mirrors that does. The series "newest" is
+# whatever is newest there. To add one, add a line; machine_ARCH below says how QEMU runs that architecture.
 kernels_table() {
 	cat <<-'TABLE'
-		arm-6.12    armhf  arm    6.12  armmp
-		arm-6.1     armhf  arm    6.1   armmp
-		arm64-6.12  arm64  arm64  6.12  arm64
-		amd64-6.12  amd64  amd64  6.12  amd64
+		arm-6.12      armhf  arm    6.12    armmp
+		arm-6.1       armhf  arm    6.1     armmp
+		arm64-6.12    arm64  arm64  6.12    arm64
+		amd64-6.12    amd64  amd64  6.12    amd64
+		arm64-newest  arm64  arm64  newest  arm64  trixie-backports
+		amd64-newest  amd64  amd64  newest  amd64  trixie-backports
 	TABLE
 }
 
-# kernel_fields KEY: sets deb_arch, go_arch, series, flavour.
+# kernel_fields KEY: sets deb_arch, go_arch, series, flavour, suite (@NAME or empty).
 kernel_fields() {
 	local key
-	while read -r key deb_arch go_arch series flavour; do
+	while read -r key deb_arch go_arch series flavour suite; do
+		suite=${suite:+@$suite}
 		[ "$key" = "$1" ] && return 0
 	done < <(kernels_table)
 	die "no kernel $1 (known: $(kernels_table | awk '{printf "%s ", $1}'))"
