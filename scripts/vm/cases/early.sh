@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
 # what: the kernel's requests before /init, with no /proc, /sys, /dev/null, /run: the same modules as with kmod
-# kernels: all
+# kernels: *-6.* *-own
 # boot: main
 # limit: 10
 # quick: yes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
 # what: a recursion before /init, with no /proc, /sys or /run: the boot goes on with safeload, and stands still with kmod
-# kernels: all
+# kernels: *-6.* *-own
 # boot: earlyrec
 # limit: 60
 # copies: h0
