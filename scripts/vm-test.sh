@@ -12,7 +12,7 @@ usage() {
 		       vm-test.sh --list               the cases and the kernels
 
 		  --arch ARCH            only kernels of this architecture (arm, arm64, amd64)
-		  --kernel SERIES        only kernels of this series (6.12, 6.1)
+		  --kernel SERIES        only kernels of this series (6.12, 6.1, newest)
 		  --case NAME[,NAME...]  only these cases
 		  --kernel-image FILE    a kernel of your own (needs --arch) ...
 		  --modules DIR          ... and its modules: the directory that holds lib/modules/VERSION
@@ -79,7 +79,12 @@ select_kernels || exit 2
 [ -z "$demo" ] || { . "$vm_dir/demo.sh"; demo_run; exit; }
 select_cases || exit 2
 
-for key in "${keys[@]}"; do prepare "$key" || exit 1; done
+wanted=("${keys[@]}") keys=()
+for key in "${wanted[@]}"; do
+	[ -n "$own_image" ] || offered "$key" || continue
+	keys+=("$key")
+	prepare "$key" || exit 1
+done
 [ -z "$shell" ] || { prompt "${keys[0]}"; exit; }
 
 for key in "${keys[@]}"; do

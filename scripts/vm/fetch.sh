@@ -99,15 +99,16 @@ deb_unpack() {
 # newest_kernel DEBARCH SERIES FLAVOUR: the newest version of the series that the sources offer, as in
 # linux-image-VERSION.
 newest_kernel() {
-	local arch=$1 series=$2 flavour=$3 v
+	local arch=$1 series=$2 flavour=$3 pattern v
 	locked "apt-$arch" apt_update "$arch" || return 1
-	[ "$series" != newest ] || series='[0-9]+'
+	pattern=${series//./\\.}
+	[ "$series" != newest ] || pattern='[0-9]+'
 	v=$(
 		apt_env "$arch"
-		apt-cache search --names-only "^linux-image-${series//./\\.}\\.[0-9.]+([+-][a-z0-9]+)?-$flavour\$" |
+		apt-cache search --names-only "^linux-image-$pattern\\.[0-9.]+([+-][a-z0-9]+)?-$flavour\$" |
 			awk '{print $1}' | sed 's/^linux-image-//' | sort -V | tail -1
 	)
-	[ -n "$v" ] || die "the apt sources offer no linux-image-$series*-$flavour for $arch"
+	[ -n "$v" ] || die "the apt sources offer no linux-image for $arch, series $series, flavour $flavour"
 	printf '%s\n' "$v"
 }
 

@@ -53,7 +53,7 @@ select_cases() {
 		for c in "$vm_dir"/cases/*.sh; do
 			[ -z "$quick" ] || [ "$(header quick "$c")" = yes ] || continue
 			if [ -n "$(header known-red "$c")" ]; then
-				echo "*|$(basename "$c" .sh)|check|skip|0|known red: $(header known-red "$c")|" >"$work/known-red-$(basename "$c")"
+				echo "*|$(basename "$c" .sh)|check|skip|0|known red: $(header known-red "$c")|" >"$work/skipped-$(basename "$c")"
 				continue
 			fi
 			selected+=("$c")
@@ -102,6 +102,16 @@ cases_of() {
 	done
 }
 
+# offered KEY: whether the kernel is there to be had. The machine's mirrors need not carry the suite of one that has a
+# suite of its own: if it was not asked for, it is skipped, and counted as such.
+offered() {
+	kernel_fields "$1"
+	[ -n "$suite" ] && [ "$want_series" != "$series" ] || return 0
+	(kernel_get "$1") && return 0
+	echo "$1|*|kernel|skip|0|the mirrors of this machine's apt sources do not give ${suite#@}'s kernel for $deb_arch|" >"$work/skipped-$1"
+	return 1
+}
+
 # prepare KEY: everything that a boot of this kernel needs.
 prepare() {
 	key=$1
@@ -142,7 +152,7 @@ report() {
 	local all=$work/results pass fail skip key case phase verdict seconds text log
 	cat "$work"/*/results 2>/dev/null | sort >"$all"
 	compare_notes >>"$all"
-	cat "$work"/known-red-* >>"$all" 2>/dev/null
+	cat "$work"/skipped-* >>"$all" 2>/dev/null
 	[ -z "$json" ] || json_escape <"$all" | while IFS='|' read -r key case phase verdict seconds text log; do
 		printf '{"schema":1,"kernel":"%s","version":"%s","case":"%s","phase":"%s","verdict":"%s","seconds":%s,"text":"%s"}\n' \
 			"$key" "$(cat "$cache/kernels/$key.version" 2>/dev/null)" "$case" "$phase" "$verdict" "${seconds:-0}" "$text"
@@ -178,7 +188,10 @@ compare_notes() {
 		done
 	done
 }
-notes() { grep -a '^#N# ' "$1" | sed 's/^#N# //'; grep -a '^#E# ' "$1" | sed 's/^#E# /early|modules|/'; }
+notes() {
+	grep -a '^#N# ' "$1" | sed 's/^#N# //'
+	! grep -qa '^#R# early|' "$1" || grep -a '^#E# ' "$1" | sed 's/^#E# /early|modules|/'
+}
 
 save_logs() {
 	[ -n "$keep" ] || return 0

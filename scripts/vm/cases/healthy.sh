@@ -6,7 +6,6 @@
 # boot: diagnose
 # limit: 300
 # limit-full: 3000
-# modules: af_alg algif_skcipher
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
 setup() {
 	{
@@ -18,7 +17,6 @@ setup() {
 		echo "options slreq_r1 req=slreq_r2 via=kthread"
 		echo "options slreq_r2 hold_ms=15000"
 	} | conf healthy
-	/stock/modprobe algif_skcipher
 }
 
 # field FILE NAME: a number of the line that vmtool repeat ends with.
