@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: two tasks crossing, 200 times (40 without --full) with random delays: A's init asks for B, B's for A; exactly one is refused
 # kernels: arm-6.12 arm64-* amd64-*
+# matrix: arm-6.12 amd64-6.12
 # boot: stress
 # limit: 150
 # limit-full: 900

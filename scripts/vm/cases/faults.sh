@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps
 # kernels: all
+# matrix: arm-6.12 amd64-6.12
 # boot: stress
 # limit: 400
 # copies: j0 j1 j2

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: SIGKILL at random moments, 300 times (50 without --full), of loads that wait, load or recur: nobody hangs, nothing stale stays
 # kernels: arm-6.12 arm64-* amd64-*
+# matrix: arm-6.12 amd64-6.12
 # boot: stress
 # limit: 180
 # limit-full: 1200

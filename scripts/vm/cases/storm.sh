@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: 5,000 innocent loads (1,000 without --full), by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
 # kernels: arm-6.12 arm64-* amd64-*
+# matrix: arm-6.12 amd64-6.12
 # boot: stress
 # limit: 240
 # limit-full: 2200
