@@ -15,7 +15,7 @@ kernel_get() {
 }
 
 kernel_get_locked() {
-	local v d
+	local v d f
 	if [ -z "$(find "$2" -mmin -720 2>/dev/null)" ]; then
 		v=$(newest_kernel "$deb_arch$suite" "$series" "$flavour") || return 1
 		d=$cache/kernels/$deb_arch/$v
@@ -26,7 +26,7 @@ kernel_get_locked() {
 			[ -e "$d/boot/vmlinuz-$v" ] || deb_unpack "$d" "$deb_arch$suite" linux-{base,binary,modules}-"$v" || return 1
 			if [ ! -e "$d/boot/vmlinuz-$v" ]; then
 				mkdir -p "$d"/{boot,lib}
-				ln -s "../usr/lib/modules/$v/vmlinuz" "$d/boot/vmlinuz-$v"
+				for f in vmlinuz config; do ln -s "../usr/lib/modules/$v/$f" "$d/boot/$f-$v"; done
 				ln -s ../usr/lib/modules "$d/lib/modules"
 			fi
 			kernel_uncompress "$d/lib/modules/$v" || return 1
