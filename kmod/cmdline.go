@@ -2,8 +2,31 @@
 
 package kmod
 
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/strerror"
+)
+
 // maxCmdline is how much of /proc/cmdline libkmod reads.
 const maxCmdline = 4095
+
+// readCmdline takes in the kernel's command line, if there is one.
+func (c *Config) readCmdline(path string, log LogFunc) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	buf := buffer(maxCmdline)
+	n, err := readFull(fd, buf)
+	unix.Close(fd)
+	if err != nil {
+		log(LogErr, "kmod_config_parse_kcmdline",
+			"could not read from '"+path+"': "+strerror.Text(Errno(err))+"\n")
+		return
+	}
+	c.parseCmdline(bstr(buf[:n]), log)
+}
 
 type cmdlineState int
 

@@ -100,17 +100,6 @@ func readConfig(tree string, paths []string, log LogFunc) *Config {
 		c.parse(path, readAll(fd), log)
 		unix.Close(fd)
 	}
-	if fd, err := unix.Open("/proc/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-		buf := buffer(maxCmdline)
-		n, err := readFull(fd, buf)
-		unix.Close(fd)
-		if err != nil {
-			log(LogErr, "kmod_config_parse_kcmdline",
-				"could not read from '/proc/cmdline': "+strerror.Text(Errno(err))+"\n")
-		} else {
-			c.parseCmdline(bstr(buf[:n]), log)
-		}
-	}
 	return c
 }
 

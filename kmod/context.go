@@ -17,6 +17,10 @@ type Options struct {
 	// NoConfig reads no configuration at all but the tree's own dependency
 	// lists and the kernel's command line, as insmod(8) and its like do.
 	NoConfig bool
+	// Cmdline is the file with the kernel's command line, /proc/cmdline if
+	// empty. For the tree of another machine it should be that machine's, or
+	// /dev/null.
+	Cmdline string
 	// Log receives what libkmod would print. May be nil.
 	Log LogFunc
 }
@@ -64,6 +68,10 @@ func New(o Options) *Context {
 		paths = ConfigDirs[:]
 	}
 	c.Config = readConfig(o.Dir, paths, c.Log)
+	if o.Cmdline == "" {
+		o.Cmdline = "/proc/cmdline"
+	}
+	c.Config.readCmdline(o.Cmdline, c.Log)
 	c.Log(LogInfo, "kmod_new", "ctx 0x1 created\n")
 	return c
 }

@@ -132,6 +132,22 @@ func TestMasking(t *testing.T) {
 	}
 }
 
+func TestCmdline(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cmdline")
+	if err := os.WriteFile(file, []byte("quiet e1000.debug=3 modprobe.blacklist=nbd,a-b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options := kmod.Options{Dir: tree(t), ConfigPaths: []string{}, Cmdline: file}
+	c := kmod.New(options).Config
+	if len(c.Options) != 1 || c.Options[0] != (kmod.Directive{Name: "e1000", Value: "debug=3"}) || len(c.Blacklist) != 2 {
+		t.Errorf("the command line gives %v and the blacklist %q", c.Options, c.Blacklist)
+	}
+	options.Cmdline = os.DevNull
+	if c := kmod.New(options).Config; len(c.Options)+len(c.Blacklist) != 0 {
+		t.Errorf("without a command line: %v, %q", c.Options, c.Blacklist)
+	}
+}
+
 // TestDamaged cuts and spoils indexes: fewer answers, no fault.
 func TestDamaged(t *testing.T) {
 	dir := tree(t)

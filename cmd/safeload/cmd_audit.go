@@ -163,13 +163,16 @@ func (o *auditOptions) written(code int, err error) (int, error) {
 
 // config reads modprobe.d: the directories and files given, or those of this
 // system if it is this system's tree. A tree from elsewhere is not judged by
-// this machine's configuration.
+// this machine's configuration, of which its kernel's command line is a part.
 func (o *auditOptions) config(tree string, own bool) *kmod.Config {
-	paths := o.configs
-	if paths == nil && !own {
-		paths = []string{}
+	options := kmod.Options{Dir: tree, ConfigPaths: o.configs}
+	if !own {
+		options.Cmdline = os.DevNull
+		if options.ConfigPaths == nil {
+			options.ConfigPaths = []string{}
+		}
 	}
-	return kmod.New(kmod.Options{Dir: tree, ConfigPaths: paths}).Config
+	return kmod.New(options).Config
 }
 
 // auditProgress shows on a terminal how far it is.
