@@ -217,14 +217,16 @@ func readFull(fd int, buf []byte) (n int, err error) {
 // named with -C cannot fill the memory.
 const maxConfigFile = 64 << 20
 
-// readAll reads what it can; as in libkmod an error ends the file.
+// readAll reads what it can; as in libkmod an error ends the file. Of a plain
+// file it takes as much as the file has, without asking whether it has grown.
 func readAll(fd int) []byte {
-	size := 4096
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil && st.Size > 0 && st.Size < maxConfigFile {
-		size = int(st.Size) + 1
+	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0 && st.Size < maxConfigFile {
+		buf := buffer(int(st.Size))
+		n, _ := readFull(fd, buf)
+		return buf[:n]
 	}
-	buf := buffer(size)
+	buf := buffer(4096)
 	n := 0
 	for {
 		m, err := readFull(fd, buf[n:])

@@ -8,7 +8,7 @@ usage() {
 	cat <<-'USAGE'
 		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [-- difftest options]
 		  --kmod NAME=PATH  another kmod to compare with: a program, or a directory in which a system is unpacked
-		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: arm-6.12 arm64-6.12 amd64-6.12
+		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: all of them
 		Environment: SAFELOAD_CACHE (packages and trees; default .cache)
 	USAGE
 }
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
 	*) usage >&2; exit 2 ;;
 	esac
 done
-[ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm64-6.12 amd64-6.12)
+[ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm-6.1 arm64-6.12 amd64-6.12)
 [ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
 
 . scripts/vm/lib.sh

@@ -302,20 +302,23 @@ func (p *program) modprobe() (ok bool) {
 	}
 	p.ctx = kmod.New(kmod.Options{Dir: dir, ConfigPaths: configPaths, Log: p.log.lib})
 	p.setLevel()
-	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
 	switch {
 	case config:
-		return p.showConfig()
+		ok = p.showConfig()
 	case modversions:
-		return p.showSymbols(operands[0], p.printModversions)
+		ok = p.showSymbols(operands[0], p.printModversions)
 	case exports:
-		return p.showSymbols(operands[0], p.printExports)
+		ok = p.showSymbols(operands[0], p.printExports)
 	case remove:
-		return each(operands, func(name string) error { return p.removeName(name) })
+		ok = each(operands, func(name string) error { return p.removeName(name) })
 	case all:
-		return each(operands, func(name string) error { return p.insert(name, "") })
+		ok = each(operands, func(name string) error { return p.insert(name, "") })
+	default:
+		ok = p.insert(operands[0], joinParams(operands[1:])) == nil
 	}
-	return p.insert(operands[0], joinParams(operands[1:])) == nil
+	// Not deferred: a fatal message ends kmod at once.
+	p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
+	return ok
 }
 
 // treeDir is the module tree that -d and -S choose.

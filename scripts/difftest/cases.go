@@ -142,7 +142,7 @@ func optionCases(t *tree) (cases []*testCase) {
 		{"-S", v, "loop"}, {"-S", v, "-v", "loop"}, {"-S", v, "-vq", "loop"}, {"-S", v, "-q", "loop"}, {"-S", v, "-i", "loop"},
 		{"-S", v, "-f", "loop"}, {"-S", v, "--first-time", "loop"}, {"-S", v, "-r", "loop"}, {"-S", v, "-r", "--first-time", "loop"},
 		{"-S", v, "-r", "nonesuch"}, {"-S", v, "-ra", "nonesuch", "loop"}, {"-S", v, "-rq", "nonesuch"}, {"-S", v, "-r"}, {"-S", v},
-		{"-S", v, "-nv", "loop"}, {"-S", v, "-n", "loop"}, {"-S", v, "-nvv", "loop"}, {"-S", v, "-D", "loop", ""}, {"-S", v, "-D", ""},
+		{"-S", v, "-nv", "loop"}, {"-S", v, "-n", "loop"}, {"-S", v, "-nvv", "loop"}, {"-S", v, "-vv", "nonesuch"}, {"-S", v, "-rvv", "nonesuch"}, {"-S", v, "-avv", "nonesuch", "loop"}, {"-S", v, "-D", "loop", ""}, {"-S", v, "-D", ""},
 		{"-S", v, "-D", "loop", "a", "b=", "c=d e", "=", "f='g h'", "i=j\tk"}, {"-S", v, "--show", "-v", "loop"},
 		{"-S", v, "--resolve-alias", "loop"}, {"-S", v, "--showconfig"}, {"-S", v, "--remove-dependencies", "-n", "loop"},
 		{"-S", v, "-c", "ignored"}, {"-S", v, "-cq"}, {"-S", v, "-s", "nonesuch"}, {"-S", v, "-sq", "nonesuch"},
