@@ -6,9 +6,11 @@ set -eu
 usage() {
 	cat <<-'USAGE'
 		usage: bench.sh [--tree DIR] [--kmod NAME=PATH]... [-- bench options, such as -runs N or -json]
+		       bench.sh --vm KERNEL
 		  --tree DIR        a module tree with depmod's files (…/lib/modules/VERSION); default: the running
 		                    kernel's, or else one of those that scripts/diff-test.sh has made
 		  --kmod NAME=PATH  another kmod besides the installed one and the one of a newer Debian
+		  --vm KERNEL       in a guest, with loads and removals; a kernel of scripts/vm/lib.sh's table, such as arm-6.12
 		Environment: SAFELOAD_CACHE (default .cache)
 	USAGE
 }
@@ -21,6 +23,13 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--tree) tree=$2; shift 2 ;;
 	--kmod) peers+=("$2"); shift 2 ;;
+	--vm)
+		logs=$(mktemp -d)
+		trap 'rm -rf "$logs"' EXIT
+		scripts/vm-test.sh --full --arch "${2%-*}" --kernel "${2#*-}" --case bench --keep "$logs" || exit
+		sed -n 's/^#L# bench: //p' "$logs"/*-bench-safe.log
+		exit
+		;;
 	--) shift; args=("$@"); break ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;

@@ -2,7 +2,7 @@
 
 // Command bench measures the CPU time of safeload-modprobe beside kmod and an
 // empty Go program, run in turns so that all meet the same weather, and prints
-// ratios. Run by scripts/bench.sh.
+// ratios. Run by scripts/bench.sh, in a guest by the case bench.
 package main
 
 import (
@@ -22,6 +22,10 @@ import (
 type work struct {
 	Name string
 	args []string
+	// undo is what must follow each time, which is measured as well.
+	undo *work
+	// module is what args load and undo removes, "" for a look-up.
+	module string
 }
 
 // measurement is what one program needed for one work.
@@ -32,7 +36,9 @@ type measurement struct {
 	CPU     float64 `json:"cpu_us"`  // user and system, mean of the quicker half of the runs
 	Wall    float64 `json:"wall_us"` // the same of elapsed time
 	Faults  int64   `json:"page_faults"`
-	Ratio   float64 `json:"cpu_ratio"` // safeload's CPU to this program's
+	// safeload's CPU and elapsed time to this program's.
+	Ratio     float64 `json:"cpu_ratio"`
+	WallRatio float64 `json:"wall_ratio"`
 }
 
 type program struct {
@@ -46,6 +52,8 @@ func main() {
 	runs := flag.Int("runs", 200, "runs of each program for each work")
 	ours := flag.String("ours", "", "safeload-modprobe")
 	empty := flag.String("empty", "", "an empty Go program")
+	var loads multi
+	flag.Var(&loads, "load", "ROOT:MODULE, a module to load and remove, of the tree of the running kernel below ROOT; may be repeated")
 	asJSON := flag.Bool("json", false, "print JSON, an object a line")
 	flag.Parse()
 	programs := []program{{name: "safeload-modprobe", path: *ours}}
@@ -67,26 +75,49 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
+	for _, l := range loads {
+		root, module, _ := strings.Cut(l, ":")
+		works = append(works, loadWork(root, module))
+	}
 	for _, w := range works {
-		list, err := measure(w, programs, *runs)
+		lists, err := measure(w, programs, *runs)
 		if err != nil {
 			fatal(err)
 		}
-		if *asJSON {
-			e := json.NewEncoder(os.Stdout)
-			for _, m := range list {
-				_ = e.Encode(m)
+		for i, list := range lists {
+			if i > 0 {
+				w = *w.undo
 			}
-			continue
-		}
-		fmt.Printf("%s (modprobe %s)\n", w.Name, strings.Join(w.args, " "))
-		for _, m := range list {
-			fmt.Printf("  %-20s %8.0f us CPU %8.0f us elapsed %5d faults   safeload needs %.2fx\n",
-				m.Program, m.CPU, m.Wall, m.Faults, m.Ratio)
+			report(w, list, *asJSON)
 		}
 	}
 }
 
+func report(w work, list []measurement, asJSON bool) {
+	if asJSON {
+		e := json.NewEncoder(os.Stdout)
+		for _, m := range list {
+			_ = e.Encode(m)
+		}
+		return
+	}
+	fmt.Printf("%s (modprobe %s)\n", w.Name, strings.Join(w.args, " "))
+	for _, m := range list {
+		fmt.Printf("  %-20s %8.0f us CPU %8.0f us elapsed %5d faults   safeload needs %.2fx the CPU, %.2fx the time\n",
+			m.Program, m.CPU, m.Wall, m.Faults, m.Ratio, m.WallRatio)
+	}
+}
+
+type multi []string
+
+func (m *multi) String() string     { return strings.Join(*m, " ") }
+func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
+
+// loadWork loads a module that nothing else needs, and removes it.
+func loadWork(root, module string) work {
+	args := []string{"-d", root, module}
+	return work{"loading " + module, args, &work{Name: "removing " + module, args: append([]string{"-r"}, args...)}, module}
+}
 func fatal(err error) {
 	fmt.Fprintln(os.Stderr, "bench:", err)
 	os.Exit(1)
@@ -114,9 +145,9 @@ func chooseWorks(tree, kmod string) ([]work, error) {
 	}
 	with := func(more ...string) []string { return append(slices.Clone(base), more...) }
 	return []work{
-		{"a name that does not exist", with("-q", "--", "nonesuch-module")},
-		{fmt.Sprintf("an alias of %d modules", matches), with("-R", "--", alias)},
-		{fmt.Sprintf("%d dependencies", best), with("-D", "--", module)},
+		{Name: "a name that does not exist", args: with("-q", "--", "nonesuch-module")},
+		{Name: fmt.Sprintf("an alias of %d modules", matches), args: with("-R", "--", alias)},
+		{Name: fmt.Sprintf("%d dependencies", best), args: with("-D", "--", module)},
 	}, nil
 }
 
@@ -145,59 +176,90 @@ func widestAlias(tree, kmod string, base []string) (alias string, matches int, e
 	return alias, matches, nil
 }
 
-func measure(w work, programs []program, runs int) ([]measurement, error) {
-	type sample struct {
-		cpu, wall float64
-		faults    int64
+// sample is one run.
+type sample struct {
+	cpu, wall float64
+	faults    int64
+}
+
+// measure returns the measurements of w, and of what undoes it.
+func measure(w work, programs []program, runs int) ([][]measurement, error) {
+	if w.module != "" {
+		programs = slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return p.empty })
 	}
-	samples := make([][]sample, len(programs))
+	samples := make([][2][]sample, len(programs))
 	for range runs {
 		for i, p := range programs {
-			args := append([]string{"modprobe"}, w.args...)
-			if p.empty {
-				args = args[:1]
-			}
-			start := time.Now()
-			cmd := exec.Cmd{Path: p.path, Args: args, Env: []string{"HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}}
-			if p.root != "" {
-				cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Chroot: p.root}, "/"
-			}
-			if err := cmd.Run(); err != nil {
-				if _, ok := err.(*exec.ExitError); !ok {
+			for j, step := range []*work{&w, w.undo} {
+				if step == nil {
+					continue
+				}
+				s, code, err := p.run(step.args)
+				if err != nil {
 					return nil, err
 				}
+				if w.module != "" {
+					if _, err := os.Stat("/sys/module/" + w.module); code != 0 || (err == nil) != (j == 0) {
+						return nil, fmt.Errorf("%s, %s: returns %d, the module's directory: %v", p.name, step.Name, code, err)
+					}
+				}
+				samples[i][j] = append(samples[i][j], s)
 			}
-			ru := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-			samples[i] = append(samples[i], sample{
-				cpu:    float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e3,
-				wall:   float64(time.Since(start).Microseconds()),
-				faults: int64(ru.Minflt), // 32 bits on 32-bit systems
+		}
+	}
+	var lists [][]measurement
+	for j, step := range []*work{&w, w.undo} {
+		if step == nil {
+			continue
+		}
+		var list []measurement
+		for i, p := range programs {
+			s := samples[i][j]
+			list = append(list, measurement{
+				Schema: 1, Work: step.Name, Program: p.name, Faults: s[0].faults,
+				CPU: mean(s, func(x sample) float64 { return x.cpu }), Wall: mean(s, func(x sample) float64 { return x.wall }),
 			})
+			list[i].Ratio, list[i].WallRatio = list[0].CPU/list[i].CPU, list[0].Wall/list[i].Wall
+		}
+		lists = append(lists, list)
+	}
+	return lists, nil
+}
+
+// run runs the program once.
+func (p *program) run(args []string) (s sample, code int, err error) {
+	args = append([]string{"modprobe"}, args...)
+	if p.empty {
+		args = args[:1]
+	}
+	cmd := exec.Cmd{Path: p.path, Args: args, Env: []string{"HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}}
+	if p.root != "" {
+		cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Chroot: p.root}, "/"
+	}
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		if _, ok := err.(*exec.ExitError); !ok {
+			return s, 0, err
 		}
 	}
-	var list []measurement
-	for i, p := range programs {
-		s := samples[i]
-		mean := func(of func(sample) float64) float64 {
-			v := make([]float64, len(s))
-			for j := range s {
-				v[j] = of(s[j])
-			}
-			slices.Sort(v)
-			sum, n := 0.0, (len(v)+1)/2
-			for _, x := range v[:n] {
-				sum += x
-			}
-			return sum / float64(n)
-		}
-		m := measurement{
-			Schema: 1, Work: w.Name, Program: p.name, Faults: s[0].faults,
-			CPU: mean(func(x sample) float64 { return x.cpu }), Wall: mean(func(x sample) float64 { return x.wall }),
-		}
-		list = append(list, m)
+	ru := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return sample{
+		cpu:    float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e3,
+		wall:   float64(time.Since(start).Microseconds()),
+		faults: int64(ru.Minflt), // 32 bits on 32-bit systems
+	}, cmd.ProcessState.ExitCode(), nil
+}
+
+// mean is that of the quicker half.
+func mean(s []sample, of func(sample) float64) float64 {
+	v := make([]float64, len(s))
+	for i := range s {
+		v[i] = of(s[i])
 	}
-	for i := range list {
-		list[i].Ratio = list[0].CPU / list[i].CPU
+	slices.Sort(v)
+	sum, n := 0.0, (len(v)+1)/2
+	for _, x := range v[:n] {
+		sum += x
 	}
-	return list, nil
+	return sum / float64(n)
 }

@@ -56,6 +56,7 @@ var allowances = []allowance{
 	{"build-id", "modinfo prints the build id", 0, 34, buildID},
 	{"softdep-loop", "kmod crashes when removing along soft dependencies that lead back", 0, 0, softdepLoop},
 	{"damaged-text", "what is wrong with a gzip or zstd file is told less exactly", 34, 0, damagedText},
+	{"syslog-controls", "control characters in messages to syslog are spelled out", 0, 0, syslogControls},
 	{"lsmod-log", "lsmod's messages are its own, not the library's", 0, 30, lsmodLog},
 	{"remove-dry-run", "rmmod is not printed for a module that is not loaded", 0, 34, removeDryRun},
 }
@@ -69,7 +70,7 @@ func edit(s *string, f func(string) string) bool {
 
 var (
 	libPlace  = regexp.MustCompile(`(?m)^(libkmod: [A-Z]+) \.\./\S+:\d+ `)
-	toolPlace = regexp.MustCompile(`(?m)^(\w+: [A-Z]+): \.\./\S+:\d+ \w+\(\) `)
+	toolPlace = regexp.MustCompile(`(?m)^((?:syslog: <\d+>TIME )?\w+: [A-Z]+): \.\./\S+:\d+ \w+\(\) `)
 	pointer   = regexp.MustCompile(`\b0x[0-9a-f]+\b`)
 )
 
@@ -174,6 +175,10 @@ func damagedText(p *comparison) bool {
 	return a && b
 }
 
+func syslogControls(p *comparison) bool {
+	return p.c.syslog && edit(&p.got.stderr, func(s string) string { return strings.ReplaceAll(s, `\x0a`, "\n") })
+}
+
 var libPrefix = regexp.MustCompile(`(?m)^(libkmod: ERROR: \w+|Error): `)
 
 func lsmodLog(p *comparison) bool {
@@ -236,7 +241,7 @@ func newer(peer string, c *testCase) bool {
 	case "rmmod":
 		return slices.Contains(c.args, "-w") || first == "" || strings.Contains(first, "/") && !strings.Contains(first, "lib")
 	case "insmod":
-		return strings.HasPrefix(first, "-v") || strings.HasPrefix(first, "--") || first == "-s"
+		return strings.HasPrefix(first, "-v") || strings.HasPrefix(first, "--") || slices.Contains(c.args, "-s")
 	}
 	return false
 }

@@ -168,7 +168,17 @@ func optionCases(t *tree) (cases []*testCase) {
 	add("KMOD_LOG=0", "-S", v, "-D", "loop")
 	add("KMOD_LOG=err", "-S", v, "-D", "loop")
 	for _, name := range []string{"nonesuch", "a\nb", "loop"} {
-		cases = append(cases, &testCase{root: "rich", closedStderr: true, args: []string{"modprobe", "-S", v, name}})
+		for _, o := range [][]string{{}, {"-q"}, {"-v"}, {"-a"}, {"-r"}} {
+			args := append(append([]string{"modprobe", "-S", v}, o...), name)
+			cases = append(cases, &testCase{root: "rich", closedStderr: true, syslog: true, args: args},
+				&testCase{root: "rich", syslog: true, args: append(args, "-s")})
+		}
+	}
+	cases = append(cases, &testCase{root: "rich", closedStderr: true, syslog: true, args: []string{"modprobe"}},
+		&testCase{root: "rich", closedStderr: true, syslog: true, args: []string{"modprobe", "-w", "x", "loop"}},
+		&testCase{root: "rich", closedStderr: true, syslog: true, args: []string{"modprobe", "--nonesuch"}})
+	for _, args := range [][]string{{"insmod", "/nonesuch.ko"}, {"rmmod", "nonesuch"}, {"rmmod", "stp"}, {"lsmod", "extra"}, {"insmod"}} {
+		cases = append(cases, &testCase{root: "rich", syslog: true, args: append(args, "-s")})
 	}
 	return cases
 }

@@ -6,10 +6,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // testCase is one run of a program.
@@ -19,6 +24,9 @@ type testCase struct {
 	env  []string
 	// closed is whether standard error is closed.
 	closedStderr bool
+	// syslog is whether what is sent to /dev/log counts, as part of what goes
+	// to standard error.
+	syslog bool
 	// names that the run asks for.
 	names int
 }
@@ -60,7 +68,18 @@ func execute(root, dir string, c *testCase) outcome {
 		cmd.Args = append([]string{"sh", "-c", `exec "$0" "$@" 2>&-`, cmd.Path}, c.args[1:]...)
 		cmd.Path = "/bin/sh"
 	}
+	var logged func() string
+	if c.syslog {
+		var err error
+		if logged, err = listenSyslog(filepath.Join(root, "dev/log")); err != nil {
+			fmt.Fprintln(os.Stderr, "difftest:", err)
+			os.Exit(1)
+		}
+	}
 	err := cmd.Run()
+	if c.syslog {
+		errs.WriteString(logged())
+	}
 	o := outcome{stdout: out.String(), stderr: errs.String()}
 	var exit *exec.ExitError
 	switch {
@@ -76,6 +95,40 @@ func execute(root, dir string, c *testCase) outcome {
 		os.Exit(1)
 	}
 	return o
+}
+
+// syslogLock is held by the one run whose messages are listened to.
+var syslogLock sync.Mutex
+
+var syslogTime = regexp.MustCompile(`^(<\d+>)[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d `)
+
+// listenSyslog stands for the system's logger. What it returns gives the
+// messages that came and ends it.
+func listenSyslog(path string) (logged func() string, err error) {
+	syslogLock.Lock()
+	os.Remove(path)
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err == nil {
+		err = os.Chmod(path, 0o666)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() string {
+		defer syslogLock.Unlock()
+		defer l.Close()
+		var b strings.Builder
+		buf := make([]byte, 1<<16)
+		// A message is there before the program that sent it ends.
+		for l.SetReadDeadline(time.Now().Add(20*time.Millisecond)) == nil {
+			n, err := l.Read(buf)
+			if err != nil {
+				break
+			}
+			fmt.Fprintf(&b, "syslog: %s\n", syslogTime.ReplaceAll(buf[:n], []byte("${1}TIME ")))
+		}
+		return b.String()
+	}, nil
 }
 
 // comparison is two outcomes of one case.

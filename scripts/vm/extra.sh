@@ -60,3 +60,10 @@ extra_dpkg_get() {
 	deb_unpack "$1" "$deb_arch" dpkg libmd0 || return 1
 	: >"$1/.complete"
 }
+
+# extra_bench: the program of scripts/bench.sh, and one that does nothing.
+extra_bench() {
+	mkdir -p "$bdir/empty"
+	printf 'package main\n\nfunc main() {}\n' >"$bdir/empty/main.go"
+	go_cross build -ldflags '-s -w' -o "$1/t/empty" "$bdir/empty/main.go" && go_cross build -o "$1/t/bench" ./scripts/bench
+}
