@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
 	--vm)
 		logs=$(mktemp -d)
 		trap 'rm -rf "$logs"' EXIT
-		scripts/vm-test.sh --full --arch "${2%-*}" --kernel "${2#*-}" --case bench --keep "$logs" || exit
+		scripts/vm-test.sh --arch "${2%-*}" --kernel "${2#*-}" --case bench --keep "$logs" || exit
 		sed -n 's/^#L# bench: //p' "$logs"/*-bench-safe.log
 		exit
 		;;

@@ -3,6 +3,7 @@
 package modprobe
 
 import (
+	"math"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -87,7 +88,7 @@ func (p *program) refcount(m *kmod.Module) (n int, errno syscall.Errno) {
 			"': '"+strerror.Text(kmod.Errno(err))+"'\n")
 		return 0, kmod.Errno(err)
 	}
-	return value, 0
+	return int(int32(value)), 0
 }
 
 // holders are the modules that use m, in the order of the directory.
@@ -159,7 +160,7 @@ func parseLong(s string) (n int, ok bool) {
 	}
 	start := i
 	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
-		if n > (1<<31-10)/10 {
+		if n > (math.MaxInt-9)/10 {
 			return 0, false
 		}
 		n = n*10 + int(s[i]-'0')
