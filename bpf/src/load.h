@@ -35,8 +35,10 @@ INLINE int load_begin(s32 fd)
 	struct task fresh = { .born = now };
 	struct load l = {};
 
-	if (k && k->self_tgid == tgid_now())
+	if (k && k->self_tgid == tgid_now()) {
+		map_update(&calls, &tid, &now, BPF_ANY); /* learn_wait asks for it */
 		return 0;
+	}
 	struct task *t = map_lookup(&tasks, &tid);
 	l.id = new_id(now, tid);
 	l.began = now;
@@ -107,6 +109,9 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 INLINE int load_end(void *ctx)
 {
 	u32 tid = tid_now();
+	struct config *k = cfg();
+	if (k && k->self_tgid == tgid_now())
+		map_delete(&calls, &tid);
 	struct task *t = map_lookup(&tasks, &tid);
 	if (!t || !t->load)
 		return 0;

@@ -85,9 +85,10 @@ int wait_name(struct pt_regs *regs)
 
 INLINE void learn_wait(u64 completion, int hard)
 {
-	u32 zero = 0;
+	u32 zero = 0, tid = tid_now();
 	struct selfcheck *s = map_lookup(&selfcheck, &zero);
-	if (!s || !s->seen)
+	/* Other waits of the process, as those of detaching a probe, tell nothing. */
+	if (!s || !s->seen || !map_lookup(&calls, &tid))
 		return;
 #pragma unroll(1)
 	for (int i = 0; i < SELF_BACK; i++)
