@@ -13,14 +13,15 @@ seed_config() {
 		PROC_FS SYSFS TMPFS SHMEM DEVTMPFS MEMFD_CREATE CGROUPS INET NET UNIX MULTIUSER FUTEX EPOLL SIGNALFD TIMERFD EVENTFD POSIX_TIMERS \
 		ADVISE_SYSCALLS FILE_LOCKING FHANDLE HIGH_RES_TIMERS INOTIFY_USER BUG KALLSYMS KALLSYMS_ALL EXPERT SYSCTL PROC_SYSCTL \
 		MODULES MODULE_UNLOAD MODULE_FORCE_LOAD BPF_SYSCALL PERF_EVENTS FTRACE FTRACE_SYSCALLS KPROBES KPROBE_EVENTS BPF_EVENTS DEBUG_FS \
-		CRYPTO CRYPTO_MANAGER STACKTRACE UNWINDER_FRAME_POINTER
+		CRYPTO CRYPTO_MANAGER STACKTRACE UNWINDER_FRAME_POINTER COMPAT_32BIT_TIME PREEMPT_VOLUNTARY
 	printf 'CONFIG_%s=m\n' CRYPTO_TEST CRYPTO_USER CRYPTO_USER_API_SKCIPHER DUMMY
-	printf '%s\n' 'CONFIG_LOCALVERSION="-seed"' '# CONFIG_LOCALVERSION_AUTO is not set' '# CONFIG_MODULE_SIG is not set' 'CONFIG_HZ_100=y' 'CONFIG_NR_CPUS=2'
+	printf '%s\n' 'CONFIG_LOCALVERSION="-seed"' '# CONFIG_LOCALVERSION_AUTO is not set' '# CONFIG_MODULE_SIG is not set' '# CONFIG_THUMB2_KERNEL is not set' 'CONFIG_HZ_100=y' 'CONFIG_NR_CPUS=2'
 }
 
 # seed_get: sets own_image, own_modules and own_headers to the seed kernel, built if it is not there.
 seed_get() {
-	local dir=$cache/seed/arm-$seed_series
+	local dir
+	dir=$cache/seed/arm-$seed_series-$(sha256sum <"$vm_dir/seed.sh" | cut -c1-12)
 	locked seed seed_build "$dir" || return 1
 	own_image=$dir/zImage own_modules=$dir/modules own_headers=$dir/src arch=arm
 }
@@ -40,7 +41,7 @@ seed_build() {
 		seed_config >seed.config
 		make tinyconfig && scripts/kconfig/merge_config.sh -m .config seed.config && make olddefconfig || exit 1
 		# A setting that the kernel did not take makes a guest that hangs for another reason.
-		for t in MODULES KPROBE_EVENTS BPF_EVENTS FTRACE_SYSCALLS SERIAL_AMBA_PL011_CONSOLE DEVTMPFS BLK_DEV_INITRD CRYPTO_TEST; do
+		for t in MODULES COMPAT_32BIT_TIME KPROBE_EVENTS BPF_EVENTS FTRACE_SYSCALLS SERIAL_AMBA_PL011_CONSOLE DEVTMPFS BLK_DEV_INITRD CRYPTO_TEST; do
 			grep -q "^CONFIG_$t=" .config || { echo "CONFIG_$t was not taken"; exit 1; }
 		done
 		make -j"$(nproc)" zImage modules && make modules_install INSTALL_MOD_PATH="$dir/modules" INSTALL_MOD_STRIP=1

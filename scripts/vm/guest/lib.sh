@@ -12,7 +12,7 @@ cases=/t/cases
 kver=$(uname -r)
 
 # now: guest time in hundredths of a second.
-now() { read -r up _ </proc/uptime; echo "${up%.*}${up#*.}"; }
+now() { read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))"; } # not octal
 seconds() { echo "$(($1 / 100)).$(printf %02d $(($1 % 100)))"; }
 
 log() { echo "#L# $*"; }
@@ -25,7 +25,7 @@ start() {
 	rm -f "/tmp/job/$_n".*
 	now >"/tmp/job/$_n.t0"
 	setsid sh -c 'n=$1; shift; "$@" >"/tmp/job/$n.out" 2>&1 </dev/null & echo $! >"/tmp/job/$n.pid"
-		wait $!; rc=$?; read -r up _ </proc/uptime; echo "${up%.*}${up#*.}" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"' \
+		wait $!; rc=$?; read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"' \
 		start "$_n" "$@" &
 	while [ ! -s "/tmp/job/$_n.pid" ]; do usleep 10000; done
 }
