@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: waits that are right, with the probe attached and told to break: none flagged, none broken; and a storm of 1,000 loads (240 without --full)
 # kernels: all
-# matrix: none
+# matrix: arm-6.12
 # boot: probe
 # limit: 300
 # limit-full: 600
