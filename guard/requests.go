@@ -96,13 +96,15 @@ func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how r
 	}
 	all := s.candidates(r, helpers)
 	if how != exact {
-		all = s.nearest(r, all)
-		if h := s.pairs(helpers)[r.TID]; how == paired && h != nil {
-			all = []*task{h}
-		}
 		w.Certainty = graph.Likely
 		if len(all) == 1 && trusted[r.TID] {
 			w.Certainty = graph.Certain
+		}
+		all = s.nearest(r, all)
+		if how == paired && len(all) > 1 {
+			if h := s.pairs(helpers)[r.TID]; h != nil {
+				all = []*task{h}
+			}
 		}
 	}
 	for _, h := range all {
@@ -143,41 +145,66 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 	return close
 }
 
-// pairs gives each requester the helper whose worker went to sleep soonest
-// after it, and each helper one requester. Requests a moment apart may be
+// pairs gives each requester one helper, and each helper one requester: in the
+// order in which they asked and were started, for the kernel's queue of helpers
+// is first come, first served (call_usermodehelper_exec in kernel/umh.c); when
+// the numbers differ, by who went to sleep when. Requests a moment apart may be
 // taken for each other, so nothing is decided by it.
 func (s *snapshot) pairs(helpers []*task) map[int]*task {
 	if s.pair != nil || s.proc == nil {
 		return s.pair
 	}
-	type couple struct {
-		r, h  *task
-		apart uint64
+	s.pair = make(map[int]*task)
+	type asker struct {
+		*task
+		at uint64
 	}
-	var all []couple
+	var askers []asker
 	for _, r := range s.tasks {
-		if !r.requester() || s.known(r.TID) {
-			continue
+		if r.requester() && !s.known(r.TID) {
+			at, ok := s.proc.Slept(r.pid, r.TID)
+			if !ok {
+				return s.pair
+			}
+			askers = append(askers, asker{r, at})
 		}
-		asked, ok := s.proc.Slept(r.pid, r.TID)
-		if !ok {
-			continue
+	}
+	slices.SortFunc(askers, func(a, b asker) int { return cmp.Or(cmp.Compare(a.at, b.at), a.TID-b.TID) })
+	var free []*task
+	for _, h := range helpers {
+		if _, others := s.asked[h.pid]; !others {
+			free = append(free, h)
 		}
-		for _, h := range s.candidates(r, helpers) {
-			if started, ok := s.proc.Slept(h.PPID, h.PPID); ok {
-				d := int64(started - asked)
-				all = append(all, couple{r, h, uint64(max(d, -d))})
+	}
+	slices.SortFunc(free, func(a, b *task) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.pid-b.pid) })
+	mine := func(r, h *task) bool { return slices.Contains(s.candidates(r, helpers), h) }
+	if len(askers) == len(free) {
+		inOrder := true
+		for i, r := range askers {
+			inOrder = inOrder && mine(r.task, free[i])
+		}
+		if inOrder {
+			for i, r := range askers {
+				s.pair[r.TID] = free[i]
+			}
+			return s.pair
+		}
+	}
+	taken := make(map[int]bool)
+	for _, r := range askers {
+		var best *task
+		var least uint64
+		for _, h := range free {
+			started, ok := s.proc.Slept(h.PPID, h.PPID)
+			if !ok || taken[h.pid] || !mine(r.task, h) {
+				continue
+			}
+			if d := int64(started - r.at); best == nil || uint64(max(d, -d)) < least {
+				best, least = h, uint64(max(d, -d))
 			}
 		}
-	}
-	slices.SortFunc(all, func(a, b couple) int {
-		return cmp.Or(cmp.Compare(a.apart, b.apart), a.r.TID-b.r.TID, a.h.pid-b.h.pid)
-	})
-	s.pair = make(map[int]*task)
-	taken := make(map[int]bool)
-	for _, c := range all {
-		if s.pair[c.r.TID] == nil && !taken[c.h.pid] {
-			s.pair[c.r.TID], taken[c.h.pid] = c.h, true
+		if best != nil {
+			s.pair[r.TID], taken[best.pid] = best, true
 		}
 	}
 	return s.pair

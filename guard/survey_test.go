@@ -48,11 +48,15 @@ const fileWait = "idempotent_init_module"
 // makes one circle or two. That somebody is stuck holds in either case.
 func TestPairs(t *testing.T) {
 	for name, c := range map[string]struct {
-		first, second string // what the helper asked for by a, then by b, loads
-		chains        []int  // lengths
+		first, second string  // what the helper asked for by a, then by b, loads
+		asked         float64 // by b, in milliseconds; by a at 1000
+		wa, wb        float64 // when the workers had started them
+		chains        []int   // lengths
 	}{
-		"crossing":       {"b", "a", []int{4}},
-		"each by itself": {"a", "b", []int{2, 2}},
+		"crossing":                       {"b", "a", 1040, 1002, 1043, []int{4}},
+		"each by itself":                 {"a", "b", 1040, 1002, 1043, []int{2, 2}},
+		"crossing, the workers late":     {"b", "a", 1000.5, 1003.2, 1003.1, []int{4}},
+		"each for itself, the same time": {"a", "b", 1000.5, 1003.2, 1003.1, []int{2, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
@@ -63,9 +67,9 @@ func TestPairs(t *testing.T) {
 			s.load(200, wa, 510, c.first, fileWait)
 			s.load(201, wb, 510, c.second, fileWait)
 			s.slept(1000, 100)
-			s.slept(1002, wa)
-			s.slept(1040, 101)
-			s.slept(1043, wb)
+			s.slept(c.wa, wa)
+			s.slept(c.asked, 101)
+			s.slept(c.wb, wb)
 			sv := s.survey()
 			var got []int
 			for _, f := range sv.Findings {
@@ -73,6 +77,11 @@ func TestPairs(t *testing.T) {
 					t.Errorf("%s is only %v", f.Module, f.Certainty)
 				}
 				got = append(got, len(f.Chain))
+				for _, h := range f.Chain {
+					if h.TID < 200 && h.Certainty != graph.Likely {
+						t.Errorf("whose helper it is passes for %v", h.Certainty)
+					}
+				}
 			}
 			if !slices.Equal(got, c.chains) {
 				t.Errorf("circles of %v, want %v: %+v", got, c.chains, sv.Findings)

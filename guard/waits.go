@@ -13,7 +13,7 @@ type reading uint8
 const (
 	exact   reading = iota // only what cannot be otherwise
 	best                   // and what the evidence speaks for
-	paired                 // and each requester has the one helper whose time fits best: to show, not to judge by
+	paired                 // and each requester has the one helper that fits best: to show, not to judge by
 	patient                // and that a command which polls waits for what it started
 )
 
