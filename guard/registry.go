@@ -39,10 +39,11 @@ type entry struct {
 // registry is the directory of entries. Everything in it is believed only when
 // root alone can have written it.
 type registry struct {
-	dir  string
-	fd   int
-	name string // of our own entry; empty: none
-	err  error  // why there is no directory
+	dir    string
+	fd     int
+	name   string // of our own entry; empty: none
+	locked bool
+	err    error // why there is no directory
 
 	memory int // descriptor of what stands in for our entry; 0: none
 }
@@ -92,10 +93,29 @@ func openDir(dir string) (int, error) {
 // holds tells whether the registry has a descriptor open.
 func (r *registry) holds() bool { return r.fd >= 0 || r.memory != 0 }
 
+// lock holds the directory against everybody else who would refuse, until
+// unlock, publish, close or our end. Where there is none it cannot fail:
+// nothing is told to others either.
+func (r *registry) lock() bool {
+	if r.open() != nil {
+		return true
+	}
+	err := unix.Flock(r.fd, unix.LOCK_EX|unix.LOCK_NB)
+	r.locked = err == nil
+	return err != unix.EWOULDBLOCK
+}
+
+func (r *registry) unlock() {
+	if r.locked {
+		_ = unix.Flock(r.fd, unix.LOCK_UN)
+		r.locked = false
+	}
+}
+
 func (r *registry) close() {
 	if r.fd >= 0 {
 		unix.Close(r.fd)
-		r.fd = -1
+		r.fd, r.locked = -1, false
 	}
 }
 
@@ -104,6 +124,7 @@ func (r *registry) publish(e entry) error {
 	if err := r.open(); err != nil {
 		return err
 	}
+	r.unlock()
 	name := proc.Itoa(e.pid) + "." + proc.Utoa(e.start)
 	temp := "." + name
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC

@@ -73,7 +73,8 @@ type contest struct {
 	proc, sys *proc.FS
 	eyes      observer
 	maps      *ancestry.Maps
-	quick     bool // look often: a decision is near
+	quick     bool      // look often: a decision is near
+	heldAt    time.Time // since when another holds the registry
 
 	last      *snapshot // the previous look
 	suspect   string    // the picture that has not changed since
@@ -173,6 +174,9 @@ func (c *contest) wait() (Verdict, *Refused) {
 			next = now.Add(gap)
 		} else if !now.Before(next) {
 			verdict, refused, waiting := c.look()
+			if verdict == Refuse {
+				verdict, refused = c.confirm(refused)
+			}
 			if verdict != Wait {
 				return verdict, refused
 			}
@@ -199,6 +203,31 @@ func (c *contest) wait() (Verdict, *Refused) {
 			poll = pollMost
 		}
 	}
+}
+
+// holdMost is the longest that one waits for another who is about to refuse.
+const holdMost = 2 * time.Second
+
+// confirm makes sure that one circle is refused once. Where /proc does not tell
+// whose helper is whose, two who look at the same moment may each find that
+// they came last. So who is about to refuse holds the registry, and looks once
+// more: what another has refused meanwhile is a circle no longer.
+func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
+	if !c.g.reg.lock() {
+		if c.heldAt.IsZero() {
+			c.heldAt = time.Now()
+		}
+		if time.Since(c.heldAt) < holdMost {
+			return Wait, nil
+		}
+		return Refuse, r // whoever holds it stands still
+	}
+	c.heldAt = time.Time{}
+	v, r, _ := c.look()
+	if v != Refuse {
+		c.g.reg.unlock()
+	}
+	return v, r
 }
 
 // blind gives up, where what must be seen cannot be read (no descriptor or
