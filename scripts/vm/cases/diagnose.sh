@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: safeload diagnose on live hangs of kmod in every topology: what it says, and that --free ends them; slow is called slow
 # kernels: all
-# matrix: arm-6.12
 # boot: diagnose
 # limit: 400
 # modules: tcrypt

@@ -4,7 +4,7 @@
 # kernels: all
 # matrix: none
 # boot: diagnose
-# limit: 300
+# limit: 700
 # limit-full: 3000
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
 setup() {
@@ -45,8 +45,8 @@ under() {
 }
 
 check() {
-	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 120 1400)"
-	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 120 1400)"
+	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 280 1400)"
+	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 280 1400)"
 
 	_i=0
 	while [ $_i -lt 500 ]; do sleep 1000 & _i=$((_i + 1)); done
