@@ -181,11 +181,15 @@ func (p *Probe) choose(spec *ebpf.CollectionSpec, tracefs string, symbols map[st
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		if ok && (h.at != kretprobe || returnsSafe(symbols)) {
 			use = append(use, h)
 			continue
 		}
 		delete(spec.Programs, h.prog)
+		if ok {
+			p.missing = append(p.missing, h.without+" (reading wchan under return probes oopses an ARM kernel with CONFIG_UNWINDER_FRAME_POINTER)")
+			continue
+		}
 		if h.need == required {
 			lacking = append(lacking, h.String())
 		} else if h.prog != probeProgOwnFile { // judged in configure
@@ -233,7 +237,7 @@ func (h *hook) String() string {
 }
 
 func allSymbols() []string {
-	all := append([]string(nil), openHook.symbols...)
+	all := append([]string{unwindTables}, openHook.symbols...)
 	for _, h := range hooks {
 		if h.at != tracepoint {
 			all = append(all, h.symbols...)
@@ -297,6 +301,17 @@ func currentTaskSafe() bool {
 	return err == nil && len(bytes.TrimSpace(b)) > 0 && b[0] != '0'
 }
 
+// unwindTables is a function of the ARM kernel's unwinder by tables.
+const unwindTables = "unwind_table_add"
+
+// returnsSafe reports whether functions that sleep may have return probes. The
+// ARM unwinder by frame pointers looks such a function's caller up with fields
+// that __get_wchan (arch/arm/kernel/process.c) never set, and whoever reads
+// /proc/PID/wchan of a sleeper then oopses: seen on 6.12. The guard reads it.
+func returnsSafe(symbols map[string]string) bool {
+	return runtime.GOARCH != "arm" || symbols[unwindTables] != ""
+}
+
 // Missing says what this probe cannot see on this kernel, one phrase each.
 func (p *Probe) Missing() []string { return p.missing }
 
@@ -353,6 +368,9 @@ func (p *Probe) Requested(request uint64) bool {
 func (p *Probe) Asleep(load uint64) bool {
 	var buf [loadSize]byte
 	const blocked = 8 // LOAD_BLOCKED
+	if p.coll.Programs[probeProgWaitOver] == nil {
+		return false // nobody says when it wakes
+	}
 	return p.maps.Loads.Lookup(load, &buf) == nil && buf[9*8]&blocked != 0
 }
 
