@@ -69,6 +69,7 @@ check() {
 	want "it looked at a real wait for the same file, if there are such" grep -qE '"cookie_seen":true|"waits_by_file":false' "$watched"
 	want "the watch ends with 0" [ "$rc" = 0 ]
 	want "no event lost" [ "$(seen lost .)" = 0 ]
+	want "nothing is missing on this kernel" has "$watched" '"missing":\[\]'
 	grep '"type":"start"' "$watched" | while read -r _l; do log "$_l"; done
 	unload slreq_p0 slreq_p1 slreq_p2 slreq_p3 slreq_p4 slreq_p5 slreq_p6 slreq_p7
 	helper /safe/modprobe
