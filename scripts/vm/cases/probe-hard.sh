@@ -3,6 +3,7 @@
 # what: a wait that no signal ends (6.5 to 6.10): the inner modprobe is stopped as it opens the file (--seed-kernel)
 # kernels: arm-own
 # matrix: none
+# known-red: with --seed-kernel the inner modprobe is not stopped at the open yet
 # boot: hard
 # limit: 400
 # copies: h0
