@@ -3,11 +3,16 @@
 package guard
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
 
@@ -99,5 +104,101 @@ func TestOneAtATime(t *testing.T) {
 	v, _ := c.confirm(&Refused{})
 	if v != Wait || reg.locked {
 		t.Errorf("the circle is gone: verdict %d, held %v, want Wait, false", v, reg.locked)
+	}
+}
+
+// ran says how long ago a task last ran, by the scheduler's clock.
+func (s *system) ran(pid, tid int, ago time.Duration) {
+	at := time.Hour - ago
+	s.write(fmt.Sprintf("proc/%d/task/%d/sched", pid, tid), fmt.Sprintf("x (%d, #threads: 1)\nse.exec_start : %d.%06d\n", tid, at/time.Millisecond, at%time.Millisecond))
+}
+
+// TestStood: a standstill began when the last of those in it went to sleep, but
+// only what was so since we were asked for counts.
+func TestStood(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for name, tt := range map[string]struct {
+		age         time.Duration
+		load, asker time.Duration
+		want        time.Duration
+		make        func(s *system)
+	}{
+		"the asker last":     {5 * time.Second, 4 * time.Second, 3 * time.Second, 3 * time.Second, nil},
+		"the load last":      {5 * time.Second, 2 * time.Second, 3 * time.Second, 2 * time.Second, nil},
+		"we are younger":     {time.Second, 4 * time.Second, 3 * time.Second, time.Second, nil},
+		"one of ours polls":  {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.waits(100, 50, 1, "b") }},
+		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.write("proc/120/task/120/sched", "\n") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a")
+			s.load(100, 50, 500, "a", "a_init")
+			s.kthread(120, 0, request, 505)
+			s.waits(200, s.helperOf(200), 510, "a")
+			s.ran(unix.Getpid(), unix.Gettid(), 0)
+			s.ran(100, 100, tt.load)
+			s.ran(120, 120, tt.asker)
+			if tt.make != nil {
+				tt.make(s)
+			}
+			p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			now := (&observer{proc: p}).look(s.entries, true)
+			start := uint64((now.now - int64(tt.age)) / tick)
+			got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200, start: start})
+			if d := got - tt.want; d < 0 || d > 2*tick {
+				t.Errorf("stood for %v, want %v", got, tt.want)
+			}
+			if got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200}); got != 0 {
+				t.Errorf("without our own start: %v, want 0", got)
+			}
+		})
+	}
+}
+
+// TestHead: what stood still before we looked shortens the patience, and one
+// move takes all of that away.
+func TestHead(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, moves := range []bool{false, true} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", "a_init")
+		s.kthread(120, 0, request, 505)
+		s.waits(200, s.helperOf(200), 510, "a")
+		s.ran(unix.Getpid(), unix.Gettid(), 0)
+		s.ran(100, 100, time.Minute)
+		s.ran(120, 120, time.Minute)
+		p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: 10 * time.Second})
+		g.self = identity{known: true, pid: 200, start: uint64((boottime() - int64(30*time.Second)) / tick)}
+		g.own = s.entries[0]
+		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
+		if v, _, _ := c.look(); v != Wait || c.suspect == "" || c.needs != confirmAfter {
+			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect, c.needs, confirmAfter)
+		}
+		if moves {
+			s.write("proc/120/task/120/status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+		}
+		v, r, _ := c.look()
+		switch {
+		case !moves && (v != Refuse || !r.Suspected):
+			t.Errorf("second look: verdict %d, %v, want Refuse on suspicion", v, r)
+		case moves && (v != Wait || c.needs != 10*time.Second):
+			t.Errorf("after a move: verdict %d, %v left, want Wait and 10 s", v, c.needs)
+		}
+		c.close()
 	}
 }

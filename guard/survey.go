@@ -316,6 +316,27 @@ func (s *snapshot) asleep(t *task) time.Duration {
 	return time.Duration(me - it)
 }
 
+// stood is for how long none of these tasks but us has run, as far back as we
+// go: what asked for us has been waiting since before. 0 where the kernel does
+// not tell (no CONFIG_SCHED_DEBUG).
+func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
+	least := time.Duration(s.now - int64(self.start)*tick)
+	if self.start == 0 || least < 0 {
+		return 0
+	}
+	for _, id := range ids {
+		t := s.tasks[int(id)]
+		switch {
+		case int(id) == self.pid:
+		case t == nil || s.entries[int(id)] != nil && s.entries[int(id)].state == stateWait:
+			return 0 // polls: since when it stands still is not known
+		default:
+			least = min(least, s.asleep(t))
+		}
+	}
+	return least
+}
+
 func (s *snapshot) seen(t *task) Seen {
 	v := Seen{
 		PID: t.pid, TID: t.TID, PPID: t.PPID, Comm: t.Comm, Kernel: t.Kthread(),

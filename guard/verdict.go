@@ -79,7 +79,9 @@ type contest struct {
 	last      *snapshot // the previous look
 	suspect   string    // the picture that has not changed since
 	suspectAt time.Time
+	head      time.Duration // for how long it was so when first seen
 	needs     time.Duration // how long that must have held
+	took      time.Duration // the last look
 	poll      string        // the picture of all but a command that polls
 	pollAt    time.Time
 	pollSeen  int
@@ -192,10 +194,10 @@ func (c *contest) wait() (Verdict, *Refused) {
 				// Many waiters share the price of looking.
 				next = next.Add(gap * time.Duration(waiting) / 16)
 			}
-			// The look that ends the patience comes when it ends, not later:
+			// The look that ends the patience is over when it ends, not later:
 			// after 60 s the crypto core gives an algorithm up for good.
-			if end := c.suspectAt.Add(c.needs); c.suspect != "" && c.needs > 0 && end.After(now) && end.Before(next) {
-				next = end
+			if end := c.suspectAt.Add(c.needs); c.suspect != "" && c.needs > 0 && end.After(now) && end.Before(next.Add(c.took)) {
+				next = end.Add(-c.took)
 			}
 		}
 		sleep(poll)
@@ -260,6 +262,7 @@ func sleep(d time.Duration) {
 
 // look takes one look and says Refuse or Wait, and how many others wait.
 func (c *contest) look() (Verdict, *Refused, int) {
+	began := time.Now()
 	entries, err := c.g.reg.read(c.proc)
 	waiting := 0
 	me := false
@@ -298,9 +301,21 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
 	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
+	if c.suspect == "" || before != nil && c.head > 0 && c.suspectAt.After(began) {
+		c.head = 0 // something has moved
+	}
+	if before == nil && c.suspect != "" {
+		c.head = s.stood(guess.Reach(self), c.g.self)
+	}
 	p, probed := c.patience(s, guess, self)
-	c.needs = p
-	if c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= p && s.victim(guess, guess, self) {
+	c.needs = max(p-c.head, min(p, confirmAfter))
+	if d := c.needs - time.Since(c.suspectAt); c.suspect != "" && p > 0 && before != nil && d > 0 && d <= confirmAfter {
+		// What is left is not worth another look at everybody.
+		sleep(d)
+		c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
+	}
+	c.took = time.Since(began)
+	if c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= c.needs && s.victim(guess, guess, self) {
 		if !probed {
 			c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
 		}
