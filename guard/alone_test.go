@@ -116,8 +116,6 @@ func (s *system) ran(pid, tid int, ago time.Duration) {
 // TestStood: a standstill began when the last of those in it went to sleep, but
 // only what was so since we were asked for counts.
 func TestStood(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for name, tt := range map[string]struct {
 		age         time.Duration
 		load, asker time.Duration
@@ -131,6 +129,8 @@ func TestStood(t *testing.T) {
 		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.write("proc/120/task/120/sched", "\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread() // the clock is that of our own thread
+			defer runtime.UnlockOSThread()
 			s := newSystem(t)
 			s.coming("a")
 			s.load(100, 50, 500, "a", "a_init")
