@@ -24,14 +24,7 @@ func newContest(t *testing.T, dir string) (*system, *contest) {
 	s.coming("a")
 	s.load(100, 50, 500, "a", request)
 	s.waits(200, s.helperOf(200), 510, "a")
-	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, sys := s.open()
 	g := New(Options{Dir: filepath.Join(s.dir, dir)})
 	g.self = identity{known: true, pid: 200, start: 510}
 	g.own = s.entries[0]
@@ -174,14 +167,7 @@ func TestHead(t *testing.T) {
 		s.ran(unix.Getpid(), unix.Gettid(), 0)
 		s.ran(100, 100, time.Minute)
 		s.ran(120, 120, time.Minute)
-		p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, sys := s.open()
 		g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: 10 * time.Second})
 		g.self = identity{known: true, pid: 200, start: uint64((boottime() - int64(30*time.Second)) / tick)}
 		g.own = s.entries[0]

@@ -4,7 +4,6 @@ package guard
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -24,15 +23,8 @@ func (s *system) slept(ms float64, pids ...int) {
 // survey is what two equal looks give.
 func (s *system) survey() *Survey {
 	s.t.Helper()
-	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p, sys := s.open()
 	defer p.Close()
-	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	defer sys.Close()
 	eyes := &observer{proc: p, sys: sys}
 	first := eyes.look(s.entries, true)

@@ -31,6 +31,19 @@ func newSystem(t *testing.T) *system {
 	return s
 }
 
+// open opens both; the caller closes them.
+func (s *system) open() (p, sys *proc.FS) {
+	s.t.Helper()
+	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if sys, err = proc.OpenDir(filepath.Join(s.dir, "sys")); err != nil {
+		s.t.Fatal(err)
+	}
+	return p, sys
+}
+
 func (s *system) write(path, text string) {
 	s.t.Helper()
 	path = filepath.Join(s.dir, path)
@@ -126,15 +139,8 @@ func (s *system) commands(pid, ppid, start int) (token string) {
 // shoots looks, lets f happen, and looks again.
 func (s *system) shoots(f func()) (before, now *snapshot) {
 	s.t.Helper()
-	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p, sys := s.open()
 	s.t.Cleanup(p.Close)
-	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	s.t.Cleanup(sys.Close)
 	eyes := &observer{proc: p, sys: sys}
 	before = eyes.look(s.entries, true)
@@ -184,15 +190,8 @@ const request = "call_usermodehelper_exec"
 // whether the suspicion counts too.
 func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
 	s.t.Helper()
-	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p, sys := s.open()
 	defer p.Close()
-	sys, err := proc.OpenDir(filepath.Join(s.dir, "sys"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	defer sys.Close()
 	eyes := &observer{proc: p, sys: sys, probe: probe}
 	before := eyes.look(s.entries, true)
