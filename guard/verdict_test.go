@@ -394,6 +394,20 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// What only seems to be in finit_module, a task of anybody's that is held
+// before the call, runs no init.
+func TestWithoutTheRight(t *testing.T) {
+	s := newSystem(t)
+	s.coming("a")
+	s.load(100, 50, 500, "a", request)
+	s.waits(200, s.helperOf(200), 510, "a")
+	s.load(300, 50, 520, "a", "seccomp_do_user_notification")
+	s.write("proc/300/task/300/status", "CapEff:\t0000000000000000\nvoluntary_ctxt_switches:\t5\n")
+	if proven, _ := s.judge(200, nil); !proven {
+		t.Error("a task that cannot load keeps a circle from being seen")
+	}
+}
+
 type fakeProbe struct {
 	asked, acts map[int]int
 }

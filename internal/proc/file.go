@@ -18,6 +18,27 @@ func (f *FS) File(pid, fd int) (File, error) {
 	return f.target(Itoa(pid) + "/fd/" + Itoa(fd))
 }
 
+// OpenFile opens for reading what is open as a process's descriptor, and tells
+// whose it is. The descriptor is the process's, and may be another file by now;
+// to open a device does something (a watchdog starts, a tape rewinds). So
+// nothing but a plain file is opened, once it is held and known to be one.
+func (f *FS) OpenFile(pid, fd int) (h int, owner uint32, err error) {
+	held, err := openat(f.fd, Itoa(pid)+"/fd/"+Itoa(fd), unix.O_PATH|unix.O_CLOEXEC)
+	if err != nil {
+		return -1, 0, err
+	}
+	defer unix.Close(held)
+	var st unix.Stat_t
+	if err := unix.Fstat(held, &st); err != nil {
+		return -1, 0, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, 0, unix.EINVAL
+	}
+	h, err = openat(f.fd, "self/fd/"+Itoa(held), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)
+	return h, st.Uid, err
+}
+
 // Exe tells which file the process runs; an error for kernel threads.
 func (f *FS) Exe(pid int) (File, error) {
 	return f.target(Itoa(pid) + "/exe")

@@ -24,6 +24,7 @@ type FS struct {
 	fd       int
 	detached bool
 	buf      []byte
+	userns   string // our own, once asked for
 }
 
 // OpenProc opens the procfs at /proc, or a detached one. The error is that of
