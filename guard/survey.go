@@ -292,7 +292,7 @@ func (s *snapshot) longAsleep(cycle []graph.Step) bool {
 		if t == nil {
 			return false
 		}
-		if s.entries[t.pid] != nil {
+		if e := s.entries[t.pid]; e != nil && !s.inCall(e, t) {
 			continue // polls
 		}
 		if d := s.asleep(t); d < asleepLong {

@@ -482,6 +482,12 @@ func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID) bool {
 	return last != nil && graph.ID(last.pid) == self
 }
 
+// inCall tells whether a thread of an invocation of ours is in the call that
+// loads: there it moves as anybody does, and its entry says nothing of that.
+func (s *snapshot) inCall(e *entry, t *task) bool {
+	return e.state == stateLoad && t != nil && (t.kind == proc.FinitModule || t.kind == proc.InitModule)
+}
+
 // picture writes down everything about the given tasks that would be different
 // had one of them moved; empty when one cannot be read.
 func (s *snapshot) picture(ids []graph.ID) string {
@@ -498,7 +504,7 @@ func (s *snapshot) picture(ids []graph.ID) string {
 	num := func(v uint64) { b = append(append(b, proc.Utoa(v)...), ' ') }
 	for _, id := range sorted {
 		num(uint64(id))
-		if e := s.entries[id]; e != nil {
+		if e := s.entries[id]; e != nil && !s.inCall(e, s.tasks[id]) {
 			// Ours: it polls, and says itself what it waits for.
 			num(e.start)
 			num(uint64(e.since))

@@ -408,6 +408,35 @@ func TestWithoutTheRight(t *testing.T) {
 	}
 }
 
+// The init of a safeload's load may sleep again and again, as anybody's.
+func TestLoadOfOursMoves(t *testing.T) {
+	for _, moves := range []bool{false, true} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", "a_init")
+		s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 500 * tick, token: newToken()})
+		s.kthread(120, 0, request, 505)
+		s.waits(200, s.helperOf(200), 510, "a")
+		id := graph.ID(200)
+		picture := func(s *snapshot, before *snapshot) string {
+			st := s.system(best, before).Stuck(graph.Likely)
+			if len(st.Knot(id)) == 0 {
+				t.Fatal("not in a circle")
+			}
+			return s.picture(st.Reach(id))
+		}
+		var first string
+		before, now := s.shoots(func() {})
+		first = picture(before, nil)
+		if moves {
+			s.write("proc/100/task/100/status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+		}
+		if got := picture(now, before) != first; got != moves {
+			t.Errorf("the init has run: %v, and its picture has changed: %v", moves, got)
+		}
+	}
+}
+
 type fakeProbe struct {
 	asked, acts map[int]int
 }
