@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"safeload/guard/graph"
@@ -66,6 +67,23 @@ func (s *system) task(pid, ppid int, state byte, flags, start int, wchan, call s
 	}
 }
 
+// thread adds one to a process.
+func (s *system) thread(pid, tid int, call string) {
+	d := fmt.Sprintf("proc/%d/", pid)
+	b, err := os.ReadFile(filepath.Join(s.dir, d, "stat"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	two := strings.Replace(string(b), " 20 0 1 0 ", " 20 0 2 0 ", 1)
+	s.write(d+"stat", two)
+	s.write(fmt.Sprintf("%stask/%d/stat", d, pid), two)
+	d += fmt.Sprintf("task/%d/", tid)
+	s.write(d+"stat", fmt.Sprint(tid)+two[strings.IndexByte(two, ' '):])
+	s.write(d+"wchan", "do_wait")
+	s.write(d+"syscall", call)
+	s.write(d+"status", "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
+}
+
 func (s *system) kthread(pid, flags int, wchan string, start int) {
 	state := byte('S')
 	if wchan != "" {
@@ -77,9 +95,9 @@ func (s *system) kthread(pid, flags int, wchan string, start int) {
 // finit is a call of finit_module on this architecture.
 func (s *system) call(kind proc.Kind, args ...int) string {
 	nr := map[string]map[proc.Kind]int{
-		"amd64": {proc.FinitModule: 313, proc.WaitChild: 61, proc.Sleep: 35},
-		"arm64": {proc.FinitModule: 273, proc.WaitChild: 260, proc.Sleep: 101},
-		"arm":   {proc.FinitModule: 379, proc.WaitChild: 114, proc.Sleep: 162},
+		"amd64": {proc.FinitModule: 313, proc.WaitChild: 61, proc.WaitID: 247, proc.Sleep: 35},
+		"arm64": {proc.FinitModule: 273, proc.WaitChild: 260, proc.WaitID: 95, proc.Sleep: 101},
+		"arm":   {proc.FinitModule: 379, proc.WaitChild: 114, proc.WaitID: 280, proc.Sleep: 162},
 	}[runtime.GOARCH][kind]
 	if kind == proc.Other {
 		nr = 1
