@@ -29,6 +29,7 @@ type Survey struct {
 // Seen is a task that has a part in loading.
 type Seen struct {
 	PID, TID, PPID int
+	Start          uint64 // of the process, in ticks since boot
 	Comm           string
 	Command        string // its arguments, as it tells them
 	Role           string
@@ -401,7 +402,7 @@ func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
 
 func (s *snapshot) seen(t *task) Seen {
 	v := Seen{
-		PID: t.pid, TID: t.TID, PPID: t.PPID, Comm: t.Comm, Kernel: t.Kthread(),
+		PID: t.pid, TID: t.TID, PPID: t.PPID, Start: t.pstart, Comm: t.Comm, Kernel: t.Kthread(),
 		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
 		Running: time.Duration(s.now - int64(t.pstart)*tick), Asleep: s.asleep(t),
 	}
