@@ -58,37 +58,6 @@ func (f *FS) target(p string) (File, error) {
 	return File{Dev: uint64(st.Dev), Ino: uint64(st.Ino), Path: string(b[:n])}, nil
 }
 
-// Cgroup is the process's path in the hierarchy with the number id (0: the
-// unified one), from /proc/PID/cgroup.
-func (f *FS) Cgroup(pid, id int) (string, bool) {
-	b, err := f.Read(Itoa(pid) + "/cgroup")
-	if err != nil {
-		return "", false
-	}
-	return parseCgroup(b, id)
-}
-
-func parseCgroup(b []byte, id int) (string, bool) {
-	path, found := "", false
-	Lines(b, func(line []byte) bool {
-		i := indexByte(line, ':')
-		if i < 0 {
-			return true
-		}
-		n, ok := Uint(line[:i])
-		if !ok || int(n) != id {
-			return true
-		}
-		rest := line[i+1:]
-		if j := indexByte(rest, ':'); j >= 0 {
-			path, found = string(rest[j+1:]), true
-			return false
-		}
-		return true
-	})
-	return path, found
-}
-
 // Lines calls yield for each line without its newline.
 func Lines(b []byte, yield func(line []byte) bool) {
 	for len(b) > 0 {

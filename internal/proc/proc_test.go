@@ -92,14 +92,12 @@ func FuzzParsers(f *testing.F) {
 	f.Add([]byte("379 0x3 0xb6f0 0x0 0x1 0x2 0x4 0xbe8 0xb6e\n"))
 	f.Add([]byte("voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t4\n"))
 	f.Add([]byte("se.exec_start        :       123456.123456\n"))
-	f.Add([]byte("0::/safeload/x\n3:pids:/\n"))
 	f.Add([]byte("\x7fELF\x01\x01"))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		parseStat(b)
 		parseSyscall(b)
 		parseSwitches(b)
 		parseExecStart(b)
-		parseCgroup(b, 0)
 		parseState(b)
 		elfName(func(to []byte, off uint64) bool {
 			if off > uint64(len(b)) || uint64(len(to)) > uint64(len(b))-off {

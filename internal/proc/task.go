@@ -324,12 +324,6 @@ func (f *FS) Cmdline(pid int) []byte {
 	return b
 }
 
-// Environ is the environment the process was started with, NUL-separated.
-func (f *FS) Environ(pid int) []byte {
-	b, _ := f.Read(Itoa(pid) + "/environ")
-	return b
-}
-
 // PIDs calls yield for every process until it returns false.
 func (f *FS) PIDs(yield func(pid int) bool) error { return f.dirNumbers(".", yield) }
 
