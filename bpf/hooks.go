@@ -36,6 +36,19 @@ const (
 var completions = []string{"wait_for_completion_killable", "wait_for_completion_timeout",
 	"wait_for_completion_killable_timeout", "wait_for_completion_interruptible_timeout"}
 
+// A kernel before 6.5 has no wait by inode. It has no fromFile, and nothing
+// comes of its readFile.
+const fromFile, readFile = "init_module_from_file", "kernel_read_file"
+
+// OwnFile are the functions at whose entry, the first time in a finit_module,
+// a load comes to own its file, and has its struct file as first argument.
+func OwnFile() []string {
+	if !waitsByFile() {
+		return []string{fromFile}
+	}
+	return []string{fromFile, readFile}
+}
+
 var hooks = []hook{
 	{prog: probeProgEnterFinit, group: "syscalls", symbols: []string{"sys_enter_finit_module"}, need: required,
 		offsets: map[string]string{probeVarOffFinitFd: "fd"}},
@@ -58,8 +71,8 @@ var hooks = []hook{
 		without: "requesters that were killed, or got no child"},
 	{prog: probeProgRequestChild, at: kprobe, symbols: []string{"call_usermodehelper_exec_async"}, need: required},
 
-	// A kernel before 6.5 has no wait by inode and no init_module_from_file.
-	{prog: probeProgOwnFile, at: kprobe, symbols: []string{"init_module_from_file"}, without: "waits for the same file"},
+	// The second is what the first, where the compiler inlined it, begins with.
+	{prog: probeProgOwnFile, at: kprobe, symbols: []string{fromFile, readFile}, without: "waits for the same file"},
 	{prog: probeProgWaitName, at: kprobe, symbols: []string{"finished_loading"}, need: required},
 	{prog: probeProgWaitSoft, at: kprobe, symbols: []string{"wait_for_completion_interruptible"}, need: required},
 	{prog: probeProgWaitHard, at: kprobe, symbols: []string{"wait_for_completion"}, without: "waits that no signal ends"},
@@ -81,7 +94,12 @@ var hooks = []hook{
 		without: "requests by delayed work of an init"},
 }
 
-// openHook acts before a wait that no signal ends. It runs at every open, so it
-// is only loaded on a kernel that was seen to have such waits.
-var openHook = hook{prog: probeProgOpenFile, at: kprobe, symbols: []string{"security_file_open"},
-	without: "the open before a wait that no signal ends"}
+// openHooks act before a wait that no signal ends. They run at every open, so
+// they are only loaded on a kernel that was seen to have such waits. The first
+// serves without the second, if less surely.
+var openHooks = []hook{
+	{prog: probeProgOpenFile, at: kprobe, symbols: []string{"security_file_open"}, need: required,
+		without: "the open before a wait that no signal ends"},
+	{prog: probeProgOpenOver, group: "syscalls", symbols: []string{"sys_exit_openat", "sys_exit_open", "sys_exit_openat2"}, all: true,
+		without: "the end of an open before a wait that no signal ends"},
+}

@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestLearnCookie(t *testing.T) {
 	s.File[9], s.First[9] = 0xc2000090, 0xc2000000
 	s.Back[3] = 0xc2000000
 	p := &Probe{}
-	if why := p.learn(s); why != "" {
+	if why := p.learn(s, false); why != "" {
 		t.Error(why)
 	}
 	if want := (Learned{InodeOff: 5 * wordSize, CookieBack: 4, CookieSeen: true}); p.learned != want {
@@ -82,11 +83,54 @@ func TestLearnCookie(t *testing.T) {
 	}
 	s.Back[3] = 0
 	p = &Probe{}
-	if why := p.learn(s); p.learned.InodeOff != 0 || why == "" {
+	if why := p.learn(s, false); p.learned.InodeOff != 0 || why == "" {
 		t.Errorf("a cookie that is not there: learned %+v, why %q", p.learned, why)
 	}
-	if why := p.learn(selfcheck{}); p.learned.InodeOff != 0 || why == "" {
+	if why := p.learn(selfcheck{}, false); p.learned.InodeOff != 0 || why == "" {
 		t.Errorf("nothing was seen: learned %+v, why %q", p.learned, why)
+	}
+}
+
+// The kernel's version decides only where no wait was seen.
+func TestLearnHard(t *testing.T) {
+	for _, c := range []struct {
+		soft, hard    uint32
+		version, want bool
+	}{
+		{0, 0, false, false},
+		{0, 0, true, true},
+		{1, 0, true, false},
+		{0, 1, false, true},
+		{1, 1, true, false},
+	} {
+		p := &Probe{}
+		p.learn(selfcheck{Soft: c.soft, Hard: c.hard}, c.version)
+		if p.learned.Hard != c.want {
+			t.Errorf("%d soft waits, %d hard ones, the version says %t: learned %t", c.soft, c.hard, c.version, p.learned.Hard)
+		}
+	}
+}
+
+// No kernel of the rig is one: what its symbols look like is from an own build.
+func TestThumbKernel(t *testing.T) {
+	thumb := "00000000 T kernel_read_file\n00000000 T thumb32_probes_decode_insn\n00000000 T finished_loading\n"
+	symbols, err := findSymbols(strings.NewReader(thumb), allSymbols())
+	var u *Unavailable
+	if err != nil || !errors.As(kprobesSafe(symbols), &u) {
+		t.Errorf("a Thumb-2 kernel: %v, %v", symbols, err)
+	}
+	list, err := Survey(strings.NewReader(thumb), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range list {
+		if h.Missing == "" {
+			t.Errorf("%s at %s: nothing is missing on a Thumb-2 kernel", h.Program, h.At)
+		}
+	}
+	delete(symbols, thumbDecoder)
+	if err := kprobesSafe(symbols); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -108,7 +152,7 @@ func TestKernelReadable(t *testing.T) {
 
 func TestParseStat(t *testing.T) {
 	st, err := parseStat("7 (a) R (b) S 2 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0")
-	if want := (procStat{2, 2129984, 4242}); err != nil || st != want {
+	if want := (procStat{'S', 2, 2129984, 4242}); err != nil || st != want {
 		t.Errorf("parseStat = %+v, %v, want %+v", st, err, want)
 	}
 	if _, err := parseStat("7 (x) S 2"); err == nil {
@@ -122,7 +166,7 @@ func TestHooksHavePrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	hooked := make(map[string]bool)
-	for _, h := range append([]hook{openHook}, hooks...) {
+	for _, h := range slices.Concat(openHooks, hooks) {
 		hooked[h.prog] = true
 		if spec.Programs[h.prog] == nil {
 			t.Errorf("no program %s", h.prog)

@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -74,8 +75,8 @@ func TestOpenHookSharesMaps(t *testing.T) {
 		t.Errorf("shared maps: %v", r)
 	}
 	// Loads with the shared maps; attaching needs kprobes, which may be absent.
-	_, err = p.attachOpen(map[string]string{})
-	if err == nil || err.Error() != "no "+openHook.String() {
-		t.Errorf("attachOpen without the function: %v", err)
+	links, err := p.attachOpen(map[string]string{}, openHooks[:1])
+	if err == nil || len(links) > 0 || !strings.Contains(err.Error(), "not in this kernel") {
+		t.Errorf("attachOpen without the function: %v, %v", links, err)
 	}
 }

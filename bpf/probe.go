@@ -63,6 +63,7 @@ type Probe struct {
 	learned Learned
 	config  config
 	pin     string
+	since   time.Duration
 	whole   bool
 }
 
@@ -86,6 +87,9 @@ func Open(o Options) (*Probe, error) {
 	symbols, err := kernelSymbols(allSymbols())
 	if err != nil {
 		return nil, &Unavailable{Missing: []string{"kernel symbols"}, Err: err}
+	}
+	if err := kprobesSafe(symbols); err != nil {
+		return nil, err
 	}
 	spec, err := loadProbe()
 	if err != nil {
@@ -113,6 +117,7 @@ func Open(o Options) (*Probe, error) {
 		p.Close()
 		return nil, err
 	}
+	p.since = Now()
 	if err := p.attach(use, symbols); err != nil {
 		p.Close()
 		return nil, err
@@ -171,7 +176,9 @@ func kernelReadable(ve *ebpf.VerifierError) bool {
 // choose drops the programs that have no place on this kernel and sets the
 // offsets of the others.
 func (p *Probe) choose(spec *ebpf.CollectionSpec, tracefs string, symbols map[string]string) ([]hook, error) {
-	delete(spec.Programs, openHook.prog)
+	for _, h := range openHooks {
+		delete(spec.Programs, h.prog)
+	}
 	var use []hook
 	var lacking []string
 	for _, h := range hooks {
@@ -235,8 +242,8 @@ func (h *hook) String() string {
 }
 
 func allSymbols() []string {
-	all := append([]string{unwindTables}, openHook.symbols...)
-	for _, h := range hooks {
+	all := []string{unwindTables, thumbDecoder}
+	for _, h := range slices.Concat(hooks, openHooks) {
 		if h.at != tracepoint {
 			all = append(all, h.symbols...)
 		}
@@ -246,33 +253,38 @@ func allSymbols() []string {
 
 func (p *Probe) attach(use []hook, symbols map[string]string) error {
 	for _, h := range use {
-		prog := p.coll.Programs[h.prog]
-		attached := false
-		var last error
-		for _, s := range h.symbols {
-			l, err := h.attach(prog, s, symbols)
-			if err != nil {
-				last = err
-				continue
-			}
-			if l == nil {
-				continue
-			}
-			p.links = append(p.links, l)
-			attached = true
-			if !h.all {
-				break
-			}
+		links, err := h.attachTo(p.coll.Programs[h.prog], symbols)
+		p.links = append(p.links, links...)
+		switch {
+		case len(links) > 0:
+		case h.need == required:
+			return &Unavailable{Missing: []string{h.String()}, Err: err}
+		default:
+			p.missing = append(p.missing, fmt.Sprintf("%s (%s: %v)", h.without, h.String(), err))
 		}
-		if attached {
-			continue
-		}
-		if h.need == required {
-			return &Unavailable{Missing: []string{h.String()}, Err: last}
-		}
-		p.missing = append(p.missing, fmt.Sprintf("%s (%s: %v)", h.without, h.String(), last))
 	}
 	return nil
+}
+
+// attachTo attaches a program to the first place that takes it, or to all. The
+// error is why there is none.
+func (h *hook) attachTo(prog *ebpf.Program, symbols map[string]string) (links []link.Link, last error) {
+	last = errors.New("not in this kernel")
+	for _, s := range h.symbols {
+		l, err := h.attach(prog, s, symbols)
+		if err != nil {
+			last = err
+			continue
+		}
+		if l == nil {
+			continue
+		}
+		links = append(links, l)
+		if !h.all {
+			break
+		}
+	}
+	return links, last
 }
 
 func (h *hook) attach(prog *ebpf.Program, symbol string, symbols map[string]string) (link.Link, error) {
@@ -315,6 +327,9 @@ func (p *Probe) Missing() []string { return p.missing }
 
 // Learned says what the start-up check found out about the kernel.
 func (p *Probe) Learned() Learned { return p.learned }
+
+// Since is the boot time from which the probe sees everything.
+func (p *Probe) Since() time.Duration { return p.since }
 
 // Read waits for the next event. It returns [os.ErrDeadlineExceeded] after the
 // time given to [Probe.SetDeadline], [os.ErrClosed] after Close.

@@ -21,6 +21,7 @@ const (
 	probeMapClaims          = "claims"
 	probeMapConfig          = "config"
 	probeMapDelays          = "delays"
+	probeMapDoomed          = "doomed"
 	probeMapEvents          = "events"
 	probeMapFlags           = "flags"
 	probeMapInodes          = "inodes"
@@ -45,6 +46,7 @@ const (
 	probeProgModuleLoad     = "module_load"
 	probeProgModuleRequest  = "module_request"
 	probeProgOpenFile       = "open_file"
+	probeProgOpenOver       = "open_over"
 	probeProgOwnFile        = "own_file"
 	probeProgRequestBegin   = "request_begin"
 	probeProgRequestChild   = "request_child"
@@ -124,6 +126,7 @@ type probeProgramSpecs struct {
 	ModuleLoad     *ebpf.ProgramSpec `ebpf:"module_load"`
 	ModuleRequest  *ebpf.ProgramSpec `ebpf:"module_request"`
 	OpenFile       *ebpf.ProgramSpec `ebpf:"open_file"`
+	OpenOver       *ebpf.ProgramSpec `ebpf:"open_over"`
 	OwnFile        *ebpf.ProgramSpec `ebpf:"own_file"`
 	RequestBegin   *ebpf.ProgramSpec `ebpf:"request_begin"`
 	RequestChild   *ebpf.ProgramSpec `ebpf:"request_child"`
@@ -151,6 +154,7 @@ type probeMapSpecs struct {
 	Claims    *ebpf.MapSpec `ebpf:"claims"`
 	Config    *ebpf.MapSpec `ebpf:"config"`
 	Delays    *ebpf.MapSpec `ebpf:"delays"`
+	Doomed    *ebpf.MapSpec `ebpf:"doomed"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flags     *ebpf.MapSpec `ebpf:"flags"`
 	Inodes    *ebpf.MapSpec `ebpf:"inodes"`
@@ -211,6 +215,7 @@ type probeMaps struct {
 	Claims    *ebpf.Map `ebpf:"claims"`
 	Config    *ebpf.Map `ebpf:"config"`
 	Delays    *ebpf.Map `ebpf:"delays"`
+	Doomed    *ebpf.Map `ebpf:"doomed"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Flags     *ebpf.Map `ebpf:"flags"`
 	Inodes    *ebpf.Map `ebpf:"inodes"`
@@ -236,6 +241,7 @@ func (m *probeMaps) Close() error {
 		m.Claims,
 		m.Config,
 		m.Delays,
+		m.Doomed,
 		m.Events,
 		m.Flags,
 		m.Inodes,
@@ -284,6 +290,7 @@ type probePrograms struct {
 	ModuleLoad     *ebpf.Program `ebpf:"module_load"`
 	ModuleRequest  *ebpf.Program `ebpf:"module_request"`
 	OpenFile       *ebpf.Program `ebpf:"open_file"`
+	OpenOver       *ebpf.Program `ebpf:"open_over"`
 	OwnFile        *ebpf.Program `ebpf:"own_file"`
 	RequestBegin   *ebpf.Program `ebpf:"request_begin"`
 	RequestChild   *ebpf.Program `ebpf:"request_child"`
@@ -312,6 +319,7 @@ func (p *probePrograms) Close() error {
 		p.ModuleLoad,
 		p.ModuleRequest,
 		p.OpenFile,
+		p.OpenOver,
 		p.OwnFile,
 		p.RequestBegin,
 		p.RequestChild,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +32,8 @@ type Learned struct {
 	// assumed.
 	CookieBack uint32
 	CookieSeen bool
-	// Hard: no signal ends that wait (6.5 to 6.10).
+	// Hard: no signal ends that wait (6.5 to 6.10). By the kernel's version where
+	// no wait was seen.
 	Hard bool
 }
 
@@ -54,9 +56,9 @@ type selfcheck struct {
 // have.
 func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config = config{Signal: uint32(sig), CookieBack: cookieBack}
-	if symbols["init_module_from_file"] == "" || p.coll.Programs[probeProgOwnFile] == nil {
-		if atLeast(6, 5) {
-			p.missing = append(p.missing, "waits for the same file (no function init_module_from_file)")
+	if p.coll.Programs[probeProgOwnFile] == nil {
+		if waitsByFile() {
+			p.missing = append(p.missing, "waits for the same file (no function "+fromFile+" or "+readFile+")")
 		}
 		return p.putConfig()
 	}
@@ -83,7 +85,7 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 			return err
 		}
 	}
-	if why := p.learn(s); why != "" {
+	if why := p.learn(s, hardByVersion()); why != "" {
 		if s.Seen == 0 {
 			why = fmt.Sprintf("the check of struct file did not run: finit_module: %v", callErr)
 		}
@@ -94,10 +96,10 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config.CookieBack = p.learned.CookieBack
 	if p.learned.Hard {
 		p.config.OpenBreaks = 1
-		if l, err := p.attachOpen(symbols); err != nil {
-			p.missing = append(p.missing, openHook.without+" ("+err.Error()+")")
-		} else {
-			p.links = append(p.links, l)
+		links, err := p.attachOpen(symbols, openHooks)
+		p.links = append(p.links, links...)
+		if err != nil {
+			p.missing = append(p.missing, err.Error())
 		}
 	}
 	return p.putConfig()
@@ -105,7 +107,7 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 
 // learnByOpen has the program at the open look at one struct file.
 func (p *Probe) learnByOpen(symbols map[string]string) error {
-	l, err := p.attachOpen(symbols)
+	links, err := p.attachOpen(symbols, openHooks[:1])
 	if err != nil {
 		return err
 	}
@@ -113,32 +115,36 @@ func (p *Probe) learnByOpen(symbols map[string]string) error {
 	if err == nil {
 		err = f.Close()
 	}
-	return errors.Join(err, l.Close())
+	return errors.Join(err, links[0].Close())
 }
 
-func (p *Probe) attachOpen(symbols map[string]string) (link.Link, error) {
+// attachOpen attaches what can be of some openHooks. Its error says what is not
+// seen without the rest.
+func (p *Probe) attachOpen(symbols map[string]string, use []hook) ([]link.Link, error) {
 	spec, err := loadProbe()
 	if err != nil {
 		return nil, err
 	}
 	for name := range spec.Programs {
-		if name != openHook.prog {
+		if !slices.ContainsFunc(use, func(h hook) bool { return h.prog == name }) {
 			delete(spec.Programs, name)
 		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.replacements(spec)})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s (%w)", use[0].without, err)
 	}
-	defer c.Close() // the link keeps the program
-	l, err := openHook.attach(c.Programs[openHook.prog], openHook.symbols[0], symbols)
-	if l == nil && err == nil {
-		err = errors.New("no " + openHook.String())
+	defer c.Close() // the links keep the programs
+	var links []link.Link
+	var errs []error
+	for _, h := range use {
+		l, err := h.attachTo(c.Programs[h.prog], symbols)
+		links = append(links, l...)
+		if len(l) == 0 {
+			errs = append(errs, fmt.Errorf("%s (%s: %w)", h.without, h.String(), err))
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return links, errors.Join(errs...)
 }
 
 // replacements are the maps that the probe has, for a program that joins it.
@@ -153,13 +159,16 @@ func (p *Probe) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 }
 
 // learn returns why waits for the same file will not be seen, if they will not.
-func (p *Probe) learn(s selfcheck) string {
+// What was seen of a wait counts; hard is for when none was.
+func (p *Probe) learn(s selfcheck, hard bool) string {
 	p.learned.CookieBack = cookieBack
 	inode := uint64(0)
 	if s.Seen != 0 {
 		p.learned.InodeOff, inode = findInode(&s)
 	}
-	p.learned.Hard = s.Hard > 0 && s.Soft == 0
+	if p.learned.Hard = hard; s.Soft+s.Hard > 0 {
+		p.learned.Hard = s.Soft == 0
+	}
 	if inode == 0 {
 		return "f_inode not found in struct file"
 	}
@@ -235,35 +244,65 @@ func meet(done func() bool) error {
 	// A thread that comes back from the kernel must not wait for another's to be
 	// found there.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.NumCPU())))
+	late := 0
 	for delay := 100 * time.Microsecond; delay < 30*time.Millisecond && !done(); delay = delay * 3 / 2 {
-		if err = meetOnce(fd, delay); err != unix.EIO && err != unix.EINVAL {
-			break // refused for another reason, and always will be
+		switch err = meetOnce(fd, delay); err {
+		case unix.EIO, unix.EINVAL:
+			continue
+		case unix.ENOEXEC:
+			// Each costs a line in the kernel's log, of an invalid ELF header.
+			if late++; late < maxLate {
+				delay = delay * 2 / 3
+				continue
+			}
 		}
+		break // refused for another reason, and always will be
 	}
 	return err
 }
 
+const maxLate = 4
+
 // meetOnce returns what the first thread got: EIO if the second came in time,
-// EINVAL, for an empty file, if it was too early.
+// EINVAL, for an empty file, if it was too early, ENOEXEC, for a file of zeros,
+// if it was too late.
 func meetOnce(fd int, delay time.Duration) error {
 	if err := unix.Ftruncate(fd, checkSize); err != nil {
 		return err
 	}
-	first, ready := make(chan error), make(chan bool)
+	first, second, ready := make(chan error), make(chan bool), make(chan bool)
 	go func() {
 		runtime.LockOSThread() // and ends with the goroutine
 		<-ready
 		first <- unix.FinitModule(fd, "", 0)
 	}()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	ready <- true
-	ts := unix.NsecToTimespec(int64(delay))
-	_ = unix.Nanosleep(&ts, nil) // a shorter sleep is as good
-	_ = unix.Ftruncate(fd, 0)
-	_ = unix.FinitModule(fd, "", 0)
-	return <-first
+	go func() {
+		runtime.LockOSThread()
+		// A scheduler with slow ticks may let the reading end before it looks who
+		// woke up, if that is not more urgent. Without the right to be, the tries
+		// that come too late are more.
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO,
+			Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
+		ready <- true
+		ts := unix.NsecToTimespec(int64(delay))
+		_ = unix.Nanosleep(&ts, nil) // a shorter sleep is as good
+		_ = unix.Ftruncate(fd, 0)
+		_ = unix.FinitModule(fd, "", 0)
+		second <- true
+	}()
+	err := <-first
+	<-second
+	return err
 }
+
+// waitsByFile reports whether finit_module waits by inode here.
+func waitsByFile() bool { return atLeast(6, 5) }
+
+// hardByVersion reports whether no signal ends that wait, if nobody mended it
+// in this kernel (2124d84db293, which stable branches have, too). To take a
+// kernel for one of these costs a probe at each open, and breaks a recursion
+// one step earlier than it need be.
+func hardByVersion() bool { return waitsByFile() && !atLeast(6, 11) }
 
 // atLeast compares the running kernel's version.
 func atLeast(major, minor int) bool {

@@ -26,6 +26,7 @@ func Survey(kallsyms io.Reader, tracefs string) ([]HookStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	dropReadFile(symbols)
 	var list []HookStatus
 	for _, h := range hooks {
 		s := HookStatus{Program: h.prog, Required: h.need == required, Without: h.without,
@@ -43,6 +44,9 @@ func Survey(kallsyms io.Reader, tracefs string) ([]HookStatus, error) {
 				s.Missing = "no such function: inlined, or not in this kernel"
 			} else {
 				s.At = symbols[h.symbols[i]]
+			}
+			if kprobesSafe(symbols) != nil {
+				s.Missing = "not attached: a Thumb-2 kernel oopsed under kprobes"
 			}
 		}
 		list = append(list, s)

@@ -61,6 +61,37 @@ func callable(clone []byte) bool {
 	return false
 }
 
+// thumbDecoder is a function of every Thumb-2 kernel with kprobes, and of no
+// other (arch/arm/probes/Makefile). Its /proc/kallsyms shows the addresses of
+// functions without the bit that would tell.
+const thumbDecoder = "thumb32_probes_decode_insn"
+
+const thumbKernel = "kprobes that are safe: a Thumb-2 kernel oopsed in finit_module under them"
+
+// KprobesSafe returns an [Unavailable] on a kernel that kprobes on the probe's
+// functions were seen to oops: 32-bit ARM's with CONFIG_THUMB2_KERNEL.
+func KprobesSafe() error {
+	symbols, err := kernelSymbols([]string{thumbDecoder})
+	if err != nil {
+		return &Unavailable{Missing: []string{"kernel symbols"}, Err: err}
+	}
+	return kprobesSafe(symbols)
+}
+
+func kprobesSafe(symbols map[string]string) error {
+	if symbols[thumbDecoder] != "" {
+		return &Unavailable{Missing: []string{thumbKernel}}
+	}
+	return nil
+}
+
+// dropReadFile leaves nothing to hook where readFile cannot stand for fromFile.
+func dropReadFile(symbols map[string]string) {
+	if symbols[fromFile] == "" && !waitsByFile() {
+		delete(symbols, readFile)
+	}
+}
+
 func kernelSymbols(want []string) (map[string]string, error) {
 	f, err := os.Open(kallsymsPath)
 	if err != nil {
@@ -71,5 +102,6 @@ func kernelSymbols(want []string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kernel symbols: %w", err)
 	}
+	dropReadFile(m)
 	return m, nil
 }

@@ -191,7 +191,8 @@ int own_file(struct pt_regs *regs)
 		return 0;
 	}
 	struct load *l = load_of(tid_now());
-	if (!l)
+	/* Read by kernel_read_file, and once: its init may read firmware. */
+	if (!l || !(l->flags & LOAD_FINIT) || (l->flags & LOAD_READING))
 		return 0;
 	l->flags |= LOAD_READING;
 	if (!k->inode_off)

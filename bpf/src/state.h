@@ -169,6 +169,7 @@ MAP(calls, MAP_LRU_HASH, u32, u64, 512);   /* tid in call_usermodehelper_exec ->
 MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
 MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */
 MAP(claims, MAP_LRU_HASH, u64, u64, 512);  /* cycles that were broken */
+MAP(doomed, MAP_LRU_HASH, u32, u64, 64);   /* tid that must not come out of its open */
 MAP(config, MAP_ARRAY, u32, struct config, 1);
 MAP(owner, MAP_ARRAY, u32, struct owner, 1);
 MAP(flags, MAP_ARRAY, u32, struct flags, 1);

@@ -28,9 +28,11 @@ int open_file(struct pt_regs *regs)
 	if (!owner)
 		return 0;
 	u64 target = *owner, ctx = t->ctx;
-	u64 v = close_cycle(target, ctx, WAIT_OPEN);
+	u64 v = close_cycle(target, ctx, WAIT_OPEN), one = 1;
 	if (!VERDICT_CERT(v))
 		return 0;
+	if (VERDICT_SENT(v) > 0)
+		map_update(&doomed, &tid, &one, BPF_ANY);
 	struct event *e = event_new(EV_OPEN, 0, target);
 	if (!e)
 		return 0;
@@ -39,6 +41,24 @@ int open_file(struct pt_regs *regs)
 	e->cert = VERDICT_CERT(v);
 	e->ret = VERDICT_SENT(v);
 	event_send(e);
+	return 0;
+}
+
+/* A kprobe has interrupts disabled, and then the kernel hands a signal to an
+ * irq_work, which on one CPU may wait for the next tick
+ * (bpf_send_signal_common, arch_irq_work_raise): by then the task is in the
+ * wait. Here it is sent at once, and taken before user space runs. */
+SEC("tracepoint/syscalls/sys_exit_openat")
+int open_over(void *ctx)
+{
+	u32 tid = tid_now();
+	struct config *k = cfg();
+
+	if (!k || !map_lookup(&doomed, &tid))
+		return 0;
+	map_delete(&doomed, &tid);
+	if (k->signal)
+		send_signal(k->signal);
 	return 0;
 }
 

@@ -53,9 +53,11 @@ var arguments = map[string][2]string{
 const fileWords = 16
 
 type kprobe struct {
-	name, function, args string
-	required             bool
-	without              string
+	name      string
+	functions []string // the first that can be had
+	args      string
+	required  bool
+	without   string
 }
 
 func kprobes() []kprobe {
@@ -68,12 +70,12 @@ func kprobes() []kprobe {
 	}
 	cookie := fmt.Sprintf("cookie=-%d(%s):%s", 3*size, a[0], word)
 	return []kprobe{
-		{"request", "call_usermodehelper_exec", "sub=" + a[0] + ":" + word + " wait=" + a[1] + ":x32", true, ""},
-		{"child", "call_usermodehelper_exec_async", "sub=" + a[0] + ":" + word, true, ""},
-		{"name", "finished_loading", "name=+0(" + a[0] + "):string", true, ""},
-		{"file", "init_module_from_file", strings.Join(file, " "), false, "waits for the same file (before 6.5 there are none)"},
-		{"soft", "wait_for_completion_interruptible", cookie, false, "waits for the same file"},
-		{"hard", "wait_for_completion", cookie, false, "waits for the same file that no signal ends"},
+		{"request", []string{"call_usermodehelper_exec"}, "sub=" + a[0] + ":" + word + " wait=" + a[1] + ":x32", true, ""},
+		{"child", []string{"call_usermodehelper_exec_async"}, "sub=" + a[0] + ":" + word, true, ""},
+		{"name", []string{"finished_loading"}, "name=+0(" + a[0] + "):string", true, ""},
+		{"file", bpf.OwnFile(), strings.Join(file, " "), false, "waits for the same file (before 6.5 there are none)"},
+		{"soft", []string{"wait_for_completion_interruptible"}, cookie, false, "waits for the same file"},
+		{"hard", []string{"wait_for_completion"}, cookie, false, "waits for the same file that no signal ends"},
 	}
 }
 
@@ -100,6 +102,9 @@ func Open() (*Source, error) {
 	if arguments[runtime.GOARCH][0] == "" {
 		return nil, &bpf.Unavailable{Missing: []string{"register names of " + runtime.GOARCH}}
 	}
+	if err := bpf.KprobesSafe(); err != nil {
+		return nil, err
+	}
 	s := &Source{tracefs: root, group: "safeload_" + strconv.Itoa(os.Getpid()), pipe: -1, wake: [2]int{-1, -1},
 		missing: []string{"names of requests", "requests by kernel threads and work items of an init"}}
 	s.dir = filepath.Join(root, "instances", s.group)
@@ -120,17 +125,22 @@ func (s *Source) setUp() error {
 	}
 	_ = s.put("buffer_size_kb", "256") // the default serves as well
 	for _, k := range kprobes() {
-		def := "p:" + s.group + "/" + k.name + " " + k.function + " " + k.args
-		err := write(filepath.Join(s.tracefs, "kprobe_events"), def, os.O_APPEND)
+		var err error
+		for _, f := range k.functions {
+			def := "p:" + s.group + "/" + k.name + " " + f + " " + k.args
+			if err = write(filepath.Join(s.tracefs, "kprobe_events"), def, os.O_APPEND); err == nil {
+				break
+			}
+		}
 		if err == nil {
 			s.kprobes = append(s.kprobes, k.name)
 			err = s.put("events/"+s.group+"/"+k.name+"/enable", "1")
 		}
 		if err != nil && k.required {
-			return s.lacking("kprobe event on "+k.function, err)
+			return s.lacking("kprobe event on "+strings.Join(k.functions, " or "), err)
 		}
 		if err != nil {
-			s.missing = append(s.missing, k.without+" ("+k.function+": "+err.Error()+")")
+			s.missing = append(s.missing, k.without+" ("+strings.Join(k.functions, " or ")+": "+err.Error()+")")
 		}
 	}
 	for _, t := range tracepoints {

@@ -90,7 +90,7 @@ func (s *state) apply(l line) []bpf.Event {
 	case "sched_process_exit":
 		return s.exit(e, t)
 	case "file":
-		if ld := s.loadOf(t); ld != nil {
+		if ld := s.loadOf(t); ld != nil && ld.finit && ld.file == nil {
 			for i := range fileWords {
 				ld.file = append(ld.file, l.word("w"+strconv.Itoa(i)))
 			}
