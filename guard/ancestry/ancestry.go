@@ -32,10 +32,9 @@ var ErrNone = errors.New("no running probe")
 type Maps struct {
 	tasks, loads, requests, names, flags, owner int
 
-	pid   int
-	start uint64
-	seen  []request // that Requester returned
-	buf   *buffers
+	keeper int       // a pidfd
+	seen   []request // that Requester returned
+	buf    *buffers
 }
 
 // Open finds the maps of a running probe. It returns ErrNone when there is
@@ -62,7 +61,7 @@ func openIn(dir string) (*Maps, error) {
 		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
 		for _, name := range names {
 			pid, start, ok := parseKeeper(name)
-			if !ok || !alive(pid, start) {
+			if !ok {
 				continue
 			}
 			if m := open(dir+"/"+name, pid, start); m != nil {
@@ -80,8 +79,16 @@ func parseKeeper(name string) (pid int, start uint64, ok bool) {
 }
 
 func open(dir string, pid int, start uint64) *Maps {
-	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, owner: -1,
-		pid: pid, start: start, buf: new(buffers)}
+	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, owner: -1, keeper: -1, buf: new(buffers)}
+	// Held before it is looked at: from then on no other can be taken for it.
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	if m.keeper = fd; !alive(pid, start) {
+		m.Close()
+		return nil
+	}
 	for _, f := range []struct {
 		name string
 		fd   *int
@@ -106,7 +113,7 @@ func open(dir string, pid int, start uint64) *Maps {
 
 // Close releases the maps.
 func (m *Maps) Close() {
-	for _, fd := range []*int{&m.tasks, &m.loads, &m.requests, &m.names, &m.flags, &m.owner} {
+	for _, fd := range []*int{&m.tasks, &m.loads, &m.requests, &m.names, &m.flags, &m.owner, &m.keeper} {
 		if *fd >= 0 {
 			unix.Close(*fd)
 			*fd = -1
@@ -118,7 +125,7 @@ func (m *Maps) Close() {
 // still runs, nothing in flight is older than it, and no map was ever full.
 func (m *Maps) Whole() bool {
 	o, ok := m.readOwner()
-	return ok && o.complete && !m.lossy() && alive(m.pid, m.start)
+	return ok && o.complete && !m.lossy() && m.kept()
 }
 
 // Requester returns the thread that waits in call_usermodehelper_exec for the
@@ -129,7 +136,7 @@ func (m *Maps) Requester(pid int) (tid int, ok bool) {
 		return 0, false
 	}
 	r, ok := m.request(t.ctx)
-	if !ok || int(r.child) != pid || !alive(m.pid, m.start) {
+	if !ok || int(r.child) != pid || !m.kept() {
 		return 0, false
 	}
 	m.seen = append(m.seen, r)
@@ -149,7 +156,7 @@ func (m *Maps) StartedBy(tid int) (owner int, ok bool) {
 			continue
 		}
 		l, ok := m.load(r.load)
-		if !ok || !alive(m.pid, m.start) {
+		if !ok || !m.kept() {
 			return 0, false
 		}
 		return int(l.tid), true

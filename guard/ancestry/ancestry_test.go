@@ -5,12 +5,16 @@ package ancestry
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // kernelMaps are maps of the probe's layout in the running kernel.
@@ -42,7 +46,8 @@ func newMaps(t *testing.T) *kernelMaps {
 	k.requests, k.names = mk(ebpf.Hash, 8, requestSize), mk(ebpf.Hash, nameLen, 8)
 	k.flags, k.owner = mk(ebpf.Array, 4, flagsSize), mk(ebpf.Array, 4, ownerSize)
 	k.Maps = &Maps{tasks: k.tasks.FD(), loads: k.loads.FD(), requests: k.requests.FD(), names: k.names.FD(),
-		flags: k.flags.FD(), owner: k.owner.FD(), buf: new(buffers)}
+		flags: k.flags.FD(), owner: k.owner.FD(), keeper: -1, buf: new(buffers)}
+	t.Cleanup(func() { unix.Close(k.keeper) })
 	k.keep(os.Getpid(), true)
 	return k
 }
@@ -54,24 +59,41 @@ func (k *kernelMaps) put(m *ebpf.Map, key, value any) {
 	}
 }
 
+// startTime is field 22 of /proc/PID/stat.
+func startTime(t *testing.T, pid int) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	start, err := strconv.ParseUint(f[19], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start
+}
+
 func (k *kernelMaps) keep(pid int, whole bool) {
-	b, err := os.ReadFile("/proc/self/stat")
+	k.t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	var start uint64
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	for _, c := range f[19] {
-		start = start*10 + uint64(c-'0')
-	}
-	k.pid, k.start = pid, start
+	unix.Close(k.keeper)
+	k.keeper = fd
+	k.own(pid, startTime(k.t, pid), abi, whole)
+}
+
+func (k *kernelMaps) own(pid int, start uint64, layout uint32, whole bool) {
+	k.t.Helper()
 	v := binary.LittleEndian.AppendUint64(nil, start)
 	v = binary.LittleEndian.AppendUint64(v, 0)
 	complete := uint32(0)
 	if whole {
 		complete = 1
 	}
-	for _, w := range []uint32{abi, uint32(pid), complete, 0} {
+	for _, w := range []uint32{layout, uint32(pid), complete, 0} {
 		v = binary.LittleEndian.AppendUint32(v, w)
 	}
 	k.put(k.owner, uint32(0), v)
@@ -139,12 +161,6 @@ func TestDecide(t *testing.T) {
 			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask, name: "alias"})
 			k.task(me, 10)
 		}, "a", Proven, 1, nil},
-		{"keeper gone", func(k *kernelMaps) {
-			k.load(1, "a", load{tid: 100, req: 10})
-			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask})
-			k.task(me, 10)
-			k.start++
-		}, "a", Unknown, 0, nil},
 		{"through another", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2})
@@ -262,6 +278,95 @@ func TestRequester(t *testing.T) {
 	}
 	if tid, ok := k.StartedBy(151); ok {
 		t.Errorf("StartedBy(no thread of ours) = %d", tid)
+	}
+}
+
+// keeper starts a process that lives until the test ends it.
+func keeper(t *testing.T) *exec.Cmd {
+	t.Helper()
+	c := exec.Command("sleep", "600")
+	if err := c.Start(); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	return c
+}
+
+// What a probe leaves that was killed is no answer, even before it is reaped.
+func TestKeeperEnds(t *testing.T) {
+	me, k, c := os.Getpid(), newMaps(t), keeper(t)
+	k.load(1, "a", load{tid: 100, req: 10})
+	k.request(request{id: 10, load: 1, tid: 100, child: uint32(me), hop: hopTask})
+	k.task(me, 10)
+	k.keep(c.Process.Pid, true)
+	if v, _ := k.Decide("a", me, nil); v != Proven {
+		t.Fatalf("while it lives: %v", v)
+	}
+	if _, ok := k.Requester(me); !ok {
+		t.Fatal("while it lives: no requester")
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for k.kept() {
+		time.Sleep(time.Millisecond)
+	}
+	if v, _ := k.Decide("a", me, nil); v != Unknown {
+		t.Errorf("after its end: %v", v)
+	}
+	if _, ok := k.Requester(me); ok {
+		t.Error("after its end: a requester")
+	}
+	if k.Whole() {
+		t.Error("after its end: whole")
+	}
+}
+
+// Pinned maps are taken from root's own directory, named after a process that
+// lives, of which they say the same, in the layout that is known.
+func TestOpenPinned(t *testing.T) {
+	k, c := newMaps(t), keeper(t)
+	root := t.TempDir()
+	if err := unix.Mount("bpf", root, "bpf", 0, ""); err != nil {
+		t.Skipf("mount a bpffs: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(root, unix.MNT_DETACH) })
+	pid := c.Process.Pid
+	start := startTime(t, pid)
+	dir := root + "/safeload"
+	own := fmt.Sprintf("%s/%d-%d", dir, pid, start)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(own, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for name, m := range map[string]*ebpf.Map{"tasks": k.tasks, "loads": k.loads, "requests": k.requests,
+		"names": k.names, "flags": k.flags, "owner": k.owner} {
+		if err := m.Pin(own + "/" + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := keeper(t).Process.Pid
+	for _, c := range []struct {
+		name string
+		set  func()
+		want bool
+	}{
+		{"a live probe's", func() { k.own(pid, start, abi, true) }, true},
+		{"of another layout, as after an upgrade", func() { k.own(pid, start, abi+1, true) }, false},
+		{"that say that another keeps them", func() { k.own(other, startTime(t, other), abi, true) }, false},
+		{"of an earlier process of that pid", func() { k.own(pid, start-1, abi, true) }, false},
+		{"in a directory that others may write to", func() { k.own(pid, start, abi, true); os.Chmod(dir, 0o777) }, false},
+		{"in a user's directory", func() { os.Chmod(dir, 0o700); os.Chown(dir, 1000, 0) }, false},
+		{"of root again", func() { os.Chown(dir, 0, 0) }, true},
+		{"with one missing", func() { os.Remove(own + "/loads") }, false},
+	} {
+		c.set()
+		m, err := openIn(dir)
+		if m != nil {
+			m.Close()
+		}
+		if (m != nil) != c.want || (err == nil) != c.want {
+			t.Errorf("maps %s: %v, %v", c.name, m, err)
+		}
 	}
 }
 

@@ -188,6 +188,17 @@ func mapGet(path string) (int, error) {
 	return int(fd), nil
 }
 
+// kept reports whether the keeper lives: a pidfd is readable from its end on.
+func (m *Maps) kept() bool {
+	fds := [1]unix.PollFd{{Fd: int32(m.keeper), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds[:], 0)
+		if err != unix.EINTR {
+			return err == nil && n == 0
+		}
+	}
+}
+
 // alive reports whether a process is the one that had this start time (field
 // 22 of /proc/PID/stat, in ticks since boot) and has not ended.
 func alive(pid int, start uint64) bool {

@@ -70,7 +70,7 @@ func (m *Maps) Decide(module string, pid int, others []Waiting) (Verdict, []Hop)
 		free = v == Unknown && whole && m.free(target, mine, others)
 	}
 	// Read again: the keeper may have died, and a load ended, in between.
-	if now, ok := m.name(module); !ok || now != target || !alive(m.pid, m.start) {
+	if now, ok := m.name(module); !ok || now != target || !m.kept() {
 		return Unknown, nil
 	}
 	if free && m.Whole() {
