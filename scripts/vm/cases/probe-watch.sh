@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: what safeload watch says, and how: JSON, colour, --once, --duration, the ready file, few lines in the kernel's log; a second waiter of one command
 # kernels: all
-# matrix: none
+# matrix: arm-6.12 arm-6.1 arm64-6.12 amd64-6.12
 # boot: probe
 # limit: 300
 # copies: y0 y1
