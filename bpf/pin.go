@@ -132,9 +132,6 @@ func (p *Probe) Beat() error {
 	return nil
 }
 
-// Whole reports whether everything in flight began after the probe.
-func (p *Probe) Whole() bool { return p.whole }
-
 // rest lets the hot hooks return at once while nothing is being loaded. A load
 // enters the map before it sets the flag, so looking again after clearing it
 // misses none.
@@ -217,7 +214,6 @@ const pfKthread = 0x00200000
 
 // procStat is what we need of /proc/PID/stat (proc_pid_stat(5)).
 type procStat struct {
-	state  byte
 	parent int
 	flags  uint64
 	start  uint64
@@ -240,7 +236,7 @@ func parseStat(s string) (procStat, error) {
 	parent, err1 := strconv.Atoi(f[1])
 	flags, err2 := strconv.ParseUint(f[6], 10, 64)
 	start, err3 := strconv.ParseUint(f[19], 10, 64)
-	return procStat{f[0][0], parent, flags, start}, errors.Join(err1, err2, err3)
+	return procStat{parent, flags, start}, errors.Join(err1, err2, err3)
 }
 
 func startTime(pid int) (uint64, error) {

@@ -63,7 +63,6 @@ type Probe struct {
 	learned Learned
 	config  config
 	pin     string
-	since   time.Duration
 	whole   bool
 }
 
@@ -117,7 +116,6 @@ func Open(o Options) (*Probe, error) {
 		p.Close()
 		return nil, err
 	}
-	p.since = Now()
 	if err := p.attach(use, symbols); err != nil {
 		p.Close()
 		return nil, err
@@ -327,9 +325,6 @@ func (p *Probe) Missing() []string { return p.missing }
 
 // Learned says what the start-up check found out about the kernel.
 func (p *Probe) Learned() Learned { return p.learned }
-
-// Since is the boot time from which the probe sees everything.
-func (p *Probe) Since() time.Duration { return p.since }
 
 // Read waits for the next event. It returns [os.ErrDeadlineExceeded] after the
 // time given to [Probe.SetDeadline], [os.ErrClosed] after Close.

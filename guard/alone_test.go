@@ -45,10 +45,10 @@ func TestWithoutRegistry(t *testing.T) {
 			t.Fatalf("verdict %d before the second look at a distance, want Wait", v)
 		}
 	}
-	if c.proven == "" {
+	if c.proof.picture == "" {
 		t.Fatal("two equal looks, but nothing is held for proven")
 	}
-	c.provenAt = c.provenAt.Add(-time.Minute)
+	c.proof.at = c.proof.at.Add(-time.Minute)
 	if v, r, _ := c.look(); v != Refuse || r.Suspected {
 		t.Fatalf("verdict %d, %v, want Refuse", v, r)
 	}
@@ -70,7 +70,7 @@ func TestOneAtATime(t *testing.T) {
 	for range 2 {
 		_, _, _ = c.look()
 	}
-	c.provenAt = c.provenAt.Add(-time.Minute)
+	c.proof.at = c.proof.at.Add(-time.Minute)
 
 	other := registry{dir: c.g.o.Dir, fd: -1}
 	if !other.lock() || !other.locked {
@@ -172,8 +172,8 @@ func TestHead(t *testing.T) {
 		g.self = identity{known: true, pid: 200, start: uint64((boottime() - int64(30*time.Second)) / tick)}
 		g.own = s.entries[0]
 		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
-		if v, _, _ := c.look(); v != Wait || c.suspect == "" || c.needs != confirmAfter {
-			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect, c.needs, confirmAfter)
+		if v, _, _ := c.look(); v != Wait || c.suspect.picture == "" || c.left() != confirmAfter {
+			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect.picture, c.left(), confirmAfter)
 		}
 		if moves {
 			s.write("proc/120/task/120/status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
@@ -182,9 +182,15 @@ func TestHead(t *testing.T) {
 		switch {
 		case !moves && (v != Refuse || !r.Suspected):
 			t.Errorf("second look: verdict %d, %v, want Refuse on suspicion", v, r)
-		case moves && (v != Wait || c.needs != 10*time.Second):
-			t.Errorf("after a move: verdict %d, %v left, want Wait and 10 s", v, c.needs)
+		case moves && (v != Wait || c.left() != 10*time.Second):
+			t.Errorf("after a move: verdict %d, %v left, want Wait and 10 s", v, c.left())
 		}
 		c.close()
 	}
+}
+
+// left is how long the suspicion must have held, from when it was first seen.
+func (c *contest) left() time.Duration {
+	end, _ := c.suspect.over(c.needs)
+	return end.Sub(c.suspect.at)
 }

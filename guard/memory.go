@@ -10,8 +10,9 @@ import (
 
 // Where the registry cannot be written (no /run before /init, a full or
 // read-only one), an invocation says what it does in a memfd of its own, which
-// the others find in /proc/PID/fd. It ends with its process, and only a
-// process that runs the same program as root is listened to.
+// the others find in /proc/PID/fd. It ends with its process, and only what root
+// has made is listened to, of a process that runs the same program. (Whose
+// /proc/PID is tells nothing: it is root's for a process that is not dumpable.)
 const (
 	memoryName = "safeload"
 	memoryLink = "/memfd:" + memoryName + " (deleted)"
@@ -48,12 +49,7 @@ func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
 	if err != nil || exe.Dev != self.Dev || exe.Ino != self.Ino {
 		return entry{}, false
 	}
-	dir := proc.Itoa(pid)
-	var st unix.Stat_t
-	if unix.Fstatat(p.Fd(), dir, &st, 0) != nil || int(st.Uid) != unix.Geteuid() {
-		return entry{}, false
-	}
-	fds, err := unix.Openat(p.Fd(), dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fds, err := unix.Openat(p.Fd(), proc.Itoa(pid)+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return entry{}, false
 	}
@@ -70,14 +66,15 @@ func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
 		if err != nil || string(link[:l]) != memoryLink {
 			return true
 		}
-		fd, err := unix.Openat(fds, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		fd, _ := proc.Uint([]byte(name))
+		h, owner, err := p.OpenFile(pid, int(fd))
 		if err != nil {
 			return true
 		}
 		var b [maxEntry]byte
-		l, err = unix.Pread(fd, b[:], 0)
-		unix.Close(fd)
-		if err == nil && l > 0 {
+		l, err = unix.Pread(h, b[:], 0)
+		unix.Close(h)
+		if err == nil && l > 0 && int(owner) == unix.Geteuid() {
 			e, ok = parseEntry(b[:l])
 			ok = ok && e.pid == pid
 		}

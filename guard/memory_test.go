@@ -17,6 +17,14 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("SAFELOAD_TEST_ANNOUNCE"); dir != "" {
 		g := New(Options{Request: "x", Dir: dir, Log: func(string) {}})
+		if os.Getenv("SAFELOAD_TEST_NOBODY") != "" {
+			// No longer dumpable, so that /proc/PID is still root's.
+			if err := unix.Setresuid(65534, 65534, 65534); err != nil {
+				os.Exit(1)
+			}
+			g.identify()
+			_ = g.reg.announce(entry{pid: g.self.pid, start: g.self.start, state: stateWait, module: "m", token: newToken()})
+		}
 		g.publish(entry{state: stateWait, module: "m"})
 		os.Stdout.WriteString("ready\n")
 		bufio.NewReader(os.Stdin).ReadByte()
@@ -25,7 +33,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestAnnounced(t *testing.T) {
+// announcer starts the other invocation, which ends with the test.
+func announcer(t *testing.T, env ...string) (pid int) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root publishes")
 	}
@@ -34,7 +44,7 @@ func TestAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "SAFELOAD_TEST_ANNOUNCE=/nowhere/safeload")
+	cmd.Env = append(append(os.Environ(), "SAFELOAD_TEST_ANNOUNCE=/nowhere/safeload"), env...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,10 +56,15 @@ func TestAnnounced(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { in.Close(); _ = cmd.Wait() }()
+	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
+	return cmd.Process.Pid
+}
+
+func TestAnnounced(t *testing.T) {
+	pid := announcer(t)
 	p, err := proc.OpenProc()
 	if err != nil {
 		t.Fatal(err)
@@ -59,15 +74,18 @@ func TestAnnounced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, ok := announced(p, cmd.Process.Pid, self)
-	if !ok || e.pid != cmd.Process.Pid || e.module != "m" || e.state != stateWait {
+	e, ok := announced(p, pid, self)
+	if !ok || e.pid != pid || e.module != "m" || e.state != stateWait {
 		t.Errorf("heard %+v, %v", e, ok)
 	}
-	if _, ok := announced(p, cmd.Process.Pid, proc.File{Dev: 1, Ino: 1}); ok {
+	if _, ok := announced(p, pid, proc.File{Dev: 1, Ino: 1}); ok {
 		t.Error("another program was listened to")
 	}
 	s := (&observer{proc: p}).look(nil, false)
-	if got := s.entries[cmd.Process.Pid]; got == nil || got.token != e.token {
+	if got := s.entries[pid]; got == nil || got.token != e.token {
 		t.Errorf("not among the entries: %+v", got)
+	}
+	if e, ok := announced(p, announcer(t, "SAFELOAD_TEST_NOBODY=1"), self); ok {
+		t.Errorf("what another user says is believed: %+v", e)
 	}
 }

@@ -251,6 +251,9 @@ func (s *snapshot) inspect(t *task, tid int) {
 	if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
 		t.kind = t.call.Kind()
 	}
+	if (t.kind == proc.FinitModule || t.kind == proc.InitModule) && !s.proc.MayLoad(t.pid, tid) {
+		t.kind = proc.Other // its memory and files are nobody's to wait for
+	}
 	switch t.kind {
 	case proc.FinitModule, proc.InitModule:
 		t.wchan = s.proc.Wchan(t.pid, tid)

@@ -68,7 +68,7 @@ func (c *contest) direct(hops []ancestry.Hop) bool {
 // trusts tells whether a look agrees with the probe that nothing waits for us.
 // The probe may have missed that a kernel thread asks for somebody's init.
 func (c *contest) trusts() bool {
-	if c.last == nil || c.proven != "" || c.suspect != "" {
+	if c.last == nil || c.proof.picture != "" || c.suspect.picture != "" {
 		return false
 	}
 	for _, h := range c.last.helpers() {

@@ -29,6 +29,7 @@ type Survey struct {
 // Seen is a task that has a part in loading.
 type Seen struct {
 	PID, TID, PPID int
+	Start          uint64 // of the process, in ticks since boot
 	Comm           string
 	Command        string // its arguments, as it tells them
 	Role           string
@@ -57,6 +58,7 @@ const (
 	RoleThrottled = "throttled" // more than 50 ask at once: waits 5 s to ask
 	RoleHelper    = "helper"    // was started by the kernel
 	RoleCommand   = "command"   // waits for an install or remove command
+	RoleShell     = "shell"     // is that command, or what it waits for
 )
 
 // Edge is one wait, for the end of any one of To, the likeliest first.
@@ -215,6 +217,10 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 			used[h.TID] = true
 		}
 	}
+	shell := s.commanded(maybe)
+	for tid := range shell {
+		used[tid] = true
+	}
 	tids := make([]int, 0, len(used))
 	for tid := range used {
 		tids = append(tids, tid)
@@ -222,9 +228,17 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 	sort.Ints(tids)
 	for _, tid := range tids {
 		if t := s.tasks[tid]; t != nil {
-			sv.Tasks = append(sv.Tasks, s.seen(t))
+			v := s.seen(t)
+			if v.Role == "" && shell[tid] {
+				v.Role = RoleShell
+			}
+			sv.Tasks = append(sv.Tasks, v)
 		}
+		own := len(sv.Edges)
 		for _, w := range maybe.Waits(graph.ID(tid)) {
+			if s.ownThread(tid, w) && !used[int(w.For[0])] {
+				continue // said by the process itself
+			}
 			e := Edge{From: tid, Certainty: w.Certainty, Why: w.Why}
 			for _, to := range w.For {
 				e.To = append(e.To, int(to))
@@ -235,9 +249,58 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 					e.To = slices.Insert(slices.Delete(e.To, i, i+1), 0, h.pid)
 				}
 			}
-			sv.Edges = append(sv.Edges, e)
+			same := slices.IndexFunc(sv.Edges[own:], func(o Edge) bool { return slices.Equal(o.To, e.To) })
+			switch {
+			case same < 0:
+				sv.Edges = append(sv.Edges, e)
+			case sv.Edges[own+same].Certainty < e.Certainty: // it says so itself, too
+				sv.Edges[own+same] = e
+			}
 		}
 	}
+}
+
+// shownMost bounds how many tasks of commands a survey shows: a command may be
+// anything.
+const shownMost = 64
+
+// commanded are the processes that an install or remove command consists of, as
+// far as somebody waits for them: the shell, and what it waits for.
+func (s *snapshot) commanded(g *graph.System) map[int]bool {
+	found := make(map[int]bool)
+	var queue []int
+	for pid, e := range s.entries {
+		if e.state == stateCommand {
+			queue = append(queue, s.kids[pid]...)
+		}
+	}
+	for len(queue) > 0 && len(found) < shownMost {
+		pid := queue[0]
+		queue = queue[1:]
+		if t := s.tasks[pid]; t == nil || t.Kthread() || found[pid] {
+			continue
+		}
+		found[pid] = true
+		if s.entries[pid] != nil || s.tasks[pid].module != "" {
+			continue // a load: shown for its own sake
+		}
+		for _, w := range g.Waits(graph.ID(pid)) {
+			for _, to := range w.For {
+				queue = append(queue, int(to))
+			}
+		}
+	}
+	return found
+}
+
+// ownThread tells whether a process that says itself what it does waits, by w,
+// for one of its threads.
+func (s *snapshot) ownThread(tid int, w graph.Wait) bool {
+	if s.entries[tid] == nil || len(w.For) != 1 {
+		return false
+	}
+	t := s.tasks[int(w.For[0])]
+	return t != nil && t.pid == tid && !t.process()
 }
 
 // loadWaits are the tasks that wait for another's load, in the kernel or, ours,
@@ -292,7 +355,7 @@ func (s *snapshot) longAsleep(cycle []graph.Step) bool {
 		if t == nil {
 			return false
 		}
-		if s.entries[t.pid] != nil {
+		if e := s.entries[t.pid]; e != nil && !s.inCall(e, t) {
 			continue // polls
 		}
 		if d := s.asleep(t); d < asleepLong {
@@ -339,7 +402,7 @@ func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
 
 func (s *snapshot) seen(t *task) Seen {
 	v := Seen{
-		PID: t.pid, TID: t.TID, PPID: t.PPID, Comm: t.Comm, Kernel: t.Kthread(),
+		PID: t.pid, TID: t.TID, PPID: t.PPID, Start: t.pstart, Comm: t.Comm, Kernel: t.Kthread(),
 		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
 		Running: time.Duration(s.now - int64(t.pstart)*tick), Asleep: s.asleep(t),
 	}
@@ -356,18 +419,22 @@ func (s *snapshot) seen(t *task) Seen {
 		v.Call = "init_module"
 	}
 	helper := s.workers[t.PPID]
-	if e := s.entries[t.pid]; e != nil {
+	// An entry is the process's: its first thread stands for it.
+	var e *entry
+	if t.process() {
+		e = s.entries[t.pid]
+	}
+	if e != nil {
 		v.Token, v.Parent, v.Depth, v.Request = e.token, e.parent, e.depth, e.request
 		v.Since = max(0, time.Duration(s.now-e.since))
 		if v.Module == "" {
 			v.Module, v.File = e.module, e.path
 		}
-	} else if helper {
+	} else if helper && t.process() {
 		if i := bytes.LastIndexByte([]byte(v.Command), ' '); i >= 0 {
 			v.Request = v.Command[i+1:]
 		}
 	}
-	e := s.entries[t.pid]
 	switch {
 	case t.throttled():
 		v.Role = RoleThrottled
@@ -381,7 +448,7 @@ func (s *snapshot) seen(t *task) Seen {
 		v.Role = RoleRequest
 	case e != nil:
 		v.Role = e.state
-	case helper:
+	case helper && t.process():
 		v.Role = RoleHelper
 	}
 	if v.Module != "" {

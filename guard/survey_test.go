@@ -111,3 +111,52 @@ func (s *system) stuck(tid int) (proven, likely bool) {
 	}
 	return in(exact, graph.Certain), in(best, graph.Likely)
 }
+
+// A load that waits for a command: the command is named, and its token is shown
+// once, although it is a thread of safeload that waits for the shell.
+func TestCommandIsShown(t *testing.T) {
+	s := newSystem(t)
+	s.coming("a")
+	s.load(100, 50, 500, "a", request)
+	token := s.commands(150, s.helperOf(150), 505)
+	s.thread(150, 152, s.call(proc.WaitID, 1, 151))
+	s.task(151, 150, 'S', plain, 506, "do_wait", s.call(proc.WaitChild, -1))
+	s.task(153, 151, 'S', plain, 507, "pipe_read", s.call(proc.Other))
+	s.task(154, 150, 'S', plain, 507, "pipe_read", s.call(proc.Other))
+	s.task(155, 50, 'S', plain, 400, "do_wait", s.call(proc.WaitChild, -1)) // a stranger
+	s.waits(200, 1, 510, "a")
+	s.entries[1].parent = token
+	sv := s.survey()
+
+	roles := make(map[int]string)
+	tokens := 0
+	for _, v := range sv.Tasks {
+		roles[v.TID] = v.Role
+		if v.Token == token {
+			tokens++
+		}
+	}
+	for tid, want := range map[int]string{150: RoleCommand, 151: RoleShell, 153: RoleShell, 154: RoleShell, 200: RoleWait} {
+		if roles[tid] != want {
+			t.Errorf("task %d is %q, want %q", tid, roles[tid], want)
+		}
+	}
+	if _, shown := roles[155]; shown {
+		t.Error("a stranger is shown")
+	}
+	if tokens != 1 {
+		t.Errorf("the command's token is shown %d times, want once", tokens)
+	}
+	waits := 0
+	for _, e := range sv.Edges {
+		if e.From == 150 && slices.Contains(e.To, 151) {
+			waits++
+		}
+		if e.From == 150 && slices.Contains(e.To, 152) && roles[152] == "" {
+			t.Error("the load waits for a thread of its own that is not shown")
+		}
+	}
+	if waits != 1 {
+		t.Errorf("that the load waits for the shell is said %d times, want once", waits)
+	}
+}

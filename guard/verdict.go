@@ -76,19 +76,17 @@ type contest struct {
 	quick     bool      // look often: a decision is near
 	heldAt    time.Time // since when another holds the registry
 
-	last      *snapshot // the previous look
-	suspect   string    // the picture that has not changed since
-	suspectAt time.Time
-	head      time.Duration // for how long it was so when first seen
-	needs     time.Duration // how long that must have held
-	took      time.Duration // the last look
-	poll      string        // the picture of all but a command that polls
-	pollAt    time.Time
-	pollSeen  int
-	pollBusy  int
-	pollMiss  int
-	proven    string
-	provenAt  time.Time
+	last    *snapshot     // the previous look
+	proof   standstill    // of what is certain
+	suspect standstill    // of what is likely
+	needs   time.Duration // how long the suspicion must hold; not positive: for ever
+	took    time.Duration // the last look
+
+	poll     string // the picture of all but a command that polls
+	pollAt   time.Time
+	pollSeen int
+	pollBusy int
+	pollMiss int
 }
 
 func (c *contest) close() {
@@ -182,7 +180,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if verdict != Wait {
 				return verdict, refused
 			}
-			if c.proven != "" || c.quick {
+			if c.proof.picture != "" || c.quick {
 				gap = confirmAfter
 			} else if gap *= 2; gap > lookMost {
 				gap = lookMost
@@ -190,13 +188,13 @@ func (c *contest) wait() (Verdict, *Refused) {
 			next = time.Now().Add(gap)
 			if c.quick {
 				next = time.Now().Add(confirmAfter)
-			} else if c.proven == "" {
+			} else if c.proof.picture == "" {
 				// Many waiters share the price of looking.
 				next = next.Add(gap * time.Duration(waiting) / 16)
 			}
 			// The look that ends the patience is over when it ends, not later:
 			// after 60 s the crypto core gives an algorithm up for good.
-			if end := c.suspectAt.Add(c.needs); c.suspect != "" && c.needs > 0 && end.After(now) && end.Before(next.Add(c.took)) {
+			if end, ok := c.suspect.over(c.needs); ok && end.After(now) && end.Before(next.Add(c.took)) {
 				next = end.Add(-c.took)
 			}
 		}
@@ -293,35 +291,32 @@ func (c *contest) look() (Verdict, *Refused, int) {
 
 	proof := sure.Stuck(graph.Certain)
 	guess := maybe.Stuck(graph.Likely)
-	c.proven, c.provenAt = c.hold(s, proof, self, c.proven, c.provenAt)
-	if c.proven != "" && c.proven == c.suspect && c.suspectAt.Before(c.provenAt) {
-		c.provenAt = c.suspectAt // the looks before saw the same, and lacked only each other
-	}
-	if c.proven != "" && time.Since(c.provenAt) >= confirmAfter && s.victim(proof, guess, self) {
+	c.proof.see(s.pictureOf(proof, self), time.Now())
+	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
+	if c.proof.held(confirmAfter, time.Now()) && s.victim(proof, guess, self) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
-	c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
-	if c.suspect == "" || before != nil && c.head > 0 && c.suspectAt.After(began) {
-		c.head = 0 // something has moved
+	c.suspect.see(s.pictureOf(guess, self), time.Now())
+	if before == nil && c.suspect.picture != "" {
+		c.suspect.head = s.stood(guess.Reach(self), c.g.self)
 	}
-	if before == nil && c.suspect != "" {
-		c.head = s.stood(guess.Reach(self), c.g.self)
-	}
-	p, probed := c.patience(s, guess, self)
-	c.needs = max(p-c.head, min(p, confirmAfter))
-	if d := c.needs - time.Since(c.suspectAt); c.suspect != "" && p > 0 && before != nil && d > 0 && d <= confirmAfter {
-		// What is left is not worth another look at everybody.
-		sleep(d)
-		c.suspect, c.suspectAt = c.hold(s, guess, self, c.suspect, c.suspectAt)
+	var probed bool
+	c.needs, probed = c.patience(s, guess, self)
+	if end, ok := c.suspect.over(c.needs); ok && before != nil {
+		if left := time.Until(end); left > 0 && left <= confirmAfter {
+			// What is left is not worth another look at everybody.
+			sleep(left)
+			c.suspect.see(s.pictureOf(guess, self), time.Now())
+		}
 	}
 	c.took = time.Since(began)
-	if c.suspect != "" && p > 0 && time.Since(c.suspectAt) >= c.needs && s.victim(guess, guess, self) {
+	if c.suspect.held(c.needs, time.Now()) && s.victim(guess, guess, self) {
 		if !probed {
 			c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
 		}
 		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
 	}
-	if len(s.entries) > 1 && c.suspect == "" && c.polled(s, before, self) {
+	if len(s.entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
 		last := s.system(patient, before).Stuck(graph.Likely)
 		if s.victim(last, last, self) {
 			return Refuse, c.refusal(s, last, last, self, true), waiting
@@ -422,17 +417,13 @@ func (c *contest) probe() Ancestry {
 	return c.maps
 }
 
-// hold compares the picture of all that our end hangs on with the one before,
-// and returns it with the time since when it is the same.
-func (c *contest) hold(s *snapshot, st *graph.Stuck, self graph.ID, old string, since time.Time) (string, time.Time) {
-	if len(st.Knot(self)) == 0 {
-		return "", time.Time{}
+// pictureOf is the picture of all that a task's end hangs on, when it is one of
+// a circle.
+func (s *snapshot) pictureOf(st *graph.Stuck, id graph.ID) string {
+	if len(st.Knot(id)) == 0 {
+		return ""
 	}
-	now := s.picture(st.Reach(self))
-	if now == "" || now != old {
-		return now, time.Now()
-	}
-	return old, since
+	return s.picture(st.Reach(id))
 }
 
 // alias names our own module to those who load the same file under another
@@ -482,6 +473,12 @@ func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID) bool {
 	return last != nil && graph.ID(last.pid) == self
 }
 
+// inCall tells whether a thread of an invocation of ours is in the call that
+// loads: there it moves as anybody does, and its entry says nothing of that.
+func (s *snapshot) inCall(e *entry, t *task) bool {
+	return e.state == stateLoad && t != nil && (t.kind == proc.FinitModule || t.kind == proc.InitModule)
+}
+
 // picture writes down everything about the given tasks that would be different
 // had one of them moved; empty when one cannot be read.
 func (s *snapshot) picture(ids []graph.ID) string {
@@ -498,7 +495,7 @@ func (s *snapshot) picture(ids []graph.ID) string {
 	num := func(v uint64) { b = append(append(b, proc.Utoa(v)...), ' ') }
 	for _, id := range sorted {
 		num(uint64(id))
-		if e := s.entries[id]; e != nil {
+		if e := s.entries[id]; e != nil && !s.inCall(e, s.tasks[id]) {
 			// Ours: it polls, and says itself what it waits for.
 			num(e.start)
 			num(uint64(e.since))

@@ -127,7 +127,7 @@ func (r *run) place(old *State) (helper string, copied bool) {
 		return old.Helper, true
 	}
 	inside := r.inside(r.source)
-	if inside == "" || volatile(inside) || onlyRoot(r.source, r.o.Root) != nil {
+	if inside == "" || volatile(inside) || onlyRoot(inside, r.o.Root) != nil {
 		return ownHelper, inside != ownHelper
 	}
 	return inside, false
@@ -143,27 +143,47 @@ func volatile(path string) bool {
 	return false
 }
 
-// onlyRoot fails if anybody else can change what path leads to.
-func onlyRoot(path, root string) error {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	for p := real; ; p = filepath.Dir(p) {
-		var st unix.Stat_t
-		if err := unix.Lstat(p, &st); err != nil {
-			return err
+// onlyRoot fails if anybody else can change what a path of the system below
+// root leads to: a directory or a link on the way, of a link's target too.
+func onlyRoot(name, root string) error {
+	at, links := "/", 0
+	pending := append([]string{"."}, strings.Split(name, "/")...) // the root itself first
+	for len(pending) > 0 {
+		part := pending[0]
+		pending = pending[1:]
+		if part == "" {
+			continue
 		}
+		next := filepath.Join(at, part)
+		real := filepath.Join(root, next)
+		var st unix.Stat_t
+		if err := unix.Lstat(real, &st); err != nil {
+			return fmt.Errorf("look at %s: %w", real, err)
+		}
+		link := st.Mode&unix.S_IFMT == unix.S_IFLNK // its mode means nothing
 		// In a sticky directory, as the root of an initramfs is, others cannot
 		// replace what is root's.
-		sticky := p != real && st.Mode&unix.S_ISVTX != 0
-		if st.Uid != 0 || st.Mode&0o022 != 0 && !sticky {
-			return fmt.Errorf("%s can be changed by others than root", p)
+		sticky := st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Mode&unix.S_ISVTX != 0
+		if st.Uid != 0 || st.Mode&0o022 != 0 && !sticky && !link {
+			return fmt.Errorf("%s can be changed by others than root", real)
 		}
-		if p == root || p == "/" {
-			return nil
+		if !link {
+			at = next
+			continue
 		}
+		if links++; links > 40 {
+			return fmt.Errorf("follow %s: %w", real, unix.ELOOP)
+		}
+		target, err := os.Readlink(real)
+		if err != nil {
+			return err
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		pending = append(strings.Split(target, "/"), pending...)
 	}
+	return nil
 }
 
 // present is the modprobe in force, as the system itself names it.

@@ -267,3 +267,67 @@ func TestSample(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// A path that leads to root's file by way of somebody else's link or directory
+// is not one to give to the kernel.
+func TestOnlyRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to own files")
+	}
+	root := t.TempDir()
+	for _, d := range []string{"usr/sbin", "opt/theirs", "opt/open", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, mode := range map[string]os.FileMode{"opt/open": 0o777, "tmp": 0o777 | os.ModeSticky} {
+		if err := os.Chmod(filepath.Join(root, path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []string{"usr/sbin/helper", "opt/theirs/helper", "opt/open/helper", "tmp/helper"} {
+		if err := os.WriteFile(filepath.Join(root, f), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{
+		"sbin":            "usr/sbin",
+		"opt/theirs/link": "/usr/sbin",
+		"ours":            "/opt/theirs/link/helper",
+		"opt/abs":         "/usr/sbin/helper",
+		"opt/up":          "../../../usr/sbin/helper",
+		"loop":            "loop",
+	} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []string{"opt/theirs", "opt/theirs/link"} {
+		if err := os.Lchown(filepath.Join(root, p), 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]bool{
+		"/usr/sbin/helper":        true,
+		"/sbin/helper":            true,
+		"/opt/abs":                true,
+		"/opt/up":                 true,
+		"/tmp/helper":             true,
+		"/opt/theirs/helper":      false,
+		"/opt/theirs/link/helper": false,
+		"/ours":                   false, // root's link to a link of theirs
+		"/opt/open/helper":        false,
+		"/loop":                   false,
+		"/none":                   false,
+	} {
+		if err := onlyRoot(name, root); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := os.Chown(root, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if onlyRoot("/usr/sbin/helper", root) == nil {
+		t.Error("the root is somebody else's, and was let pass")
+	}
+}

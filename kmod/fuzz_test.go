@@ -67,6 +67,36 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// A long prefix that leads back to itself must not be piled up as often as the
+// tree may be deep.
+func TestIndexLoopOfALongPrefix(t *testing.T) {
+	long := strings.Repeat("x", 32<<10)
+	at := uint32(headerSize + 1)
+	for what, prefix := range map[string]string{"searched": "*" + long, "dumped": long} {
+		b := binary.BigEndian.AppendUint32(nil, indexMagic)
+		b = binary.BigEndian.AppendUint32(b, 2<<16|1)
+		b = binary.BigEndian.AppendUint32(b, at|nodePrefix|nodeChildren|nodeValues)
+		b = append(append(b, 0), prefix...)
+		b = append(b, 0, 'a', 'a')
+		b = binary.BigEndian.AppendUint32(b, at|nodePrefix|nodeChildren|nodeValues)
+		b = append(b, 0, 0, 0, 1, 0, 0, 0, 1, 'v', 0)
+		ix, err := newIndex("", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := wildSearch{ix: ix, budget: len(b)}
+		s.descend("name")
+		if cap(s.pattern) > 4*len(b) {
+			t.Errorf("%s: a pattern of %d bytes from a file of %d", what, cap(s.pattern), len(b))
+		}
+		ix.Dump(func(key []byte, _ string) {
+			if len(key) > len(b) {
+				t.Fatalf("%s: a key of %d bytes from a file of %d", what, len(key), len(b))
+			}
+		})
+	}
+}
+
 func FuzzIndex(f *testing.F) {
 	good := smallIndex()
 	f.Add(good, "abc")

@@ -234,8 +234,8 @@ type wildSearch struct {
 	ix      *Index
 	out     Values
 	pattern []byte
-	// Nodes that may still be visited: a sound file has fewer of them than
-	// it has bytes.
+	// What nodes and values may still be visited, with the length of their
+	// text: in a sound file they are no more than its bytes.
 	budget int
 }
 
@@ -278,7 +278,7 @@ func (s *wildSearch) descend(name string) {
 // all visits everything below n, whose key so far is s.pattern+prefix and
 // contains a wildcard.
 func (s *wildSearch) all(n *node, prefix, name string, depth int) {
-	if s.budget--; s.budget < 0 || depth > maxDepth {
+	if s.budget -= 1 + len(prefix); s.budget < 0 || depth > maxDepth {
 		return
 	}
 	mark := len(s.pattern)
@@ -299,7 +299,7 @@ func (s *wildSearch) all(n *node, prefix, name string, depth int) {
 
 func (s *wildSearch) take(n *node) {
 	n.each(func(priority uint32, value string) bool {
-		s.budget--
+		s.budget -= 1 + len(value)
 		s.out.add(priority, value)
 		return s.budget > 0
 	})
@@ -312,14 +312,14 @@ func (ix *Index) Dump(f func(key []byte, value string)) {
 	var walk func(offset uint32, depth int)
 	walk = func(offset uint32, depth int) {
 		n, ok := ix.node(offset)
-		if budget--; !ok || budget < 0 || depth > maxDepth {
+		if budget -= 1 + len(n.prefix); !ok || budget < 0 || depth > maxDepth {
 			return
 		}
 		mark := len(key)
 		key = append(key, n.prefix...)
 		n.each(func(_ uint32, value string) bool {
 			f(key, value)
-			budget--
+			budget -= 1 + len(value)
 			return budget > 0
 		})
 		for i := 0; i < len(n.children); i += 4 {

@@ -267,15 +267,6 @@ func (m *Module) Softdeps() (pre, post []*Module) {
 	return pre, post
 }
 
-// Weakdeps returns the modules that m may want at run time. They are never
-// loaded on its behalf.
-func (m *Module) Weakdeps() []*Module {
-	if d := m.first(m.ctx.Config.Weakdeps); d != nil {
-		return m.ctx.lookupAll(ParseWeakdep(d.Value))
-	}
-	return nil
-}
-
 func (c *Context) lookupAll(names []string) (found []*Module) {
 	for _, name := range names {
 		list, err := c.Lookup(name)

@@ -289,9 +289,3 @@ func (t *Tracker) named(module string) *Load {
 	}
 	return nil
 }
-
-// Load returns a load in flight, nil if there is none of that id.
-func (t *Tracker) Load(id uint64) *Load { return t.loads[id] }
-
-// InFlight counts the loads in flight.
-func (t *Tracker) InFlight() int { return len(t.loads) }

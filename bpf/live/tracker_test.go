@@ -151,8 +151,8 @@ func TestFreed(t *testing.T) {
 	if f := freed[0]; f.Module != "a" || f.TID != 101 || f.After != 14*ms || f.Ret != -4 {
 		t.Errorf("freed %+v", f)
 	}
-	if tr.InFlight() != 0 {
-		t.Errorf("%d loads left", tr.InFlight())
+	if len(tr.loads) != 0 {
+		t.Errorf("%d loads left", len(tr.loads))
 	}
 }
 
@@ -179,7 +179,7 @@ func TestPrune(t *testing.T) {
 	play(&tr, begin(2, 100, 0), initOf(2, "a"), begin(4, 101, 10), request(10, 100, 2, 0, bpf.HopTask), child(10, 101),
 		request(12, 101, 4, 10, bpf.HopTask), child(12, 102))
 	tr.Prune(func(id uint64) bool { return id == 2 }, func(id uint64) bool { return id == 10 })
-	if tr.Load(2) == nil || tr.Load(4) != nil || tr.requests[10] == nil || tr.requests[12] != nil {
+	if tr.loads[2] == nil || tr.loads[4] != nil || tr.requests[10] == nil || tr.requests[12] != nil {
 		t.Errorf("kept loads %v, requests %v", tr.loads, tr.requests)
 	}
 	if tr.tasks[101] == nil || tr.tasks[102] != nil {

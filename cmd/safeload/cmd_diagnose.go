@@ -273,26 +273,35 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	}
 	p, err := proc.OpenProc()
 	if err != nil {
+		fmt.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
 		return
 	}
 	defer p.Close()
-	was, err := p.ProcessStat(f.Waiter)
-	if err != nil {
+	fd, err := unix.PidfdOpen(f.Waiter, 0)
+	if err == unix.ESRCH {
 		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
-	fd, err := unix.PidfdOpen(f.Waiter, 0)
 	if err != nil {
 		fmt.Fprintf(w, "free: pid %d: %v\n", f.Waiter, err)
 		return
 	}
 	defer unix.Close(fd)
-	for i := range sv.Tasks { // the descriptor must be the process that was looked at
-		t := &sv.Tasks[i]
-		if t.TID == f.Waiter && t.PPID != was.PPID {
-			fmt.Fprintf(w, "free: pid %d is another process by now\n", f.Waiter)
-			return
-		}
+	// What the descriptor holds must be the process that was looked at, and
+	// must still wait: to print the report may have taken any time.
+	was, err := p.ProcessStat(f.Waiter)
+	if t := waiterIn(sv, f); err != nil || t == nil || was.Start != t.Start {
+		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
+		return
+	}
+	now, err := guard.Examine("", nil)
+	if err != nil {
+		fmt.Fprintf(w, "free: cannot look again: %v\n", err)
+		return
+	}
+	if len(now.Findings) == 0 || waiterIn(now, f) == nil {
+		fmt.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
+		return
 	}
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
 		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
@@ -309,6 +318,16 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 		}
 	}
 	fmt.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
+}
+
+// waiterIn returns a finding's waiter as a survey has it, if it waits there.
+func waiterIn(sv *guard.Survey, f guard.Finding) *guard.Seen {
+	for i := range sv.Tasks {
+		if t := &sv.Tasks[i]; t.PID == f.Waiter && t.Role == guard.RoleWait && t.Module == f.Module {
+			return t
+		}
+	}
+	return nil
 }
 
 // printDot writes a graph: tasks are boxes, waits are arrows, dashed when only

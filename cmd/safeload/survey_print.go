@@ -58,6 +58,8 @@ func doing(t *guard.Seen) string {
 		b.WriteString("helper of the kernel")
 	case guard.RoleCommand:
 		b.WriteString("runs a command of the configuration")
+	case guard.RoleShell:
+		b.WriteString("belongs to that command")
 	default:
 		b.WriteString("waits")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/internal/proc"
 )
 
 // tcryptHang is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
@@ -150,5 +151,39 @@ func TestDot(t *testing.T) {
 	cmd.Stdin = &b
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("<svg")) {
 		t.Errorf("dot: %v: %.300s", err, out)
+	}
+}
+
+// Who is no longer what the report has is let live.
+func TestFreeOneSpares(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	p, err := proc.OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	pid := cmd.Process.Pid
+	is, err := p.ProcessStat(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := guard.Finding{Module: "m", Waiter: pid, Signal: true}
+	for want, start := range map[string]uint64{
+		"has ended by itself":   is.Start - 1, // another process of this pid
+		"no longer waits for m": is.Start,     // which has left the wait since
+	} {
+		sv := &guard.Survey{Tasks: []guard.Seen{{PID: pid, TID: pid, PPID: is.PPID, Start: start, Role: guard.RoleWait, Module: "m"}}}
+		var b bytes.Buffer
+		freeOne(&b, sv, f)
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+		if s, err := p.ProcessStat(pid); err != nil || s.Gone() {
+			t.Fatalf("it was ended: %v", err)
+		}
 	}
 }

@@ -131,9 +131,6 @@ func (s *System) Stuck(least Certainty) *Stuck {
 // Has tells whether a task can never end.
 func (st *Stuck) Has(id ID) bool { return st.in[id] }
 
-// Len is the number of tasks that can never end.
-func (st *Stuck) Len() int { return len(st.in) }
-
 // next calls yield for each stuck task that id waits for.
 func (st *Stuck) next(id ID, yield func(ID, *Wait)) {
 	waits := st.system.waits[id]

@@ -8,13 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Priorities of syslog(3), facility user.
-const (
-	Err     = 1<<3 | 3
-	Warning = 1<<3 | 4
-	Notice  = 1<<3 | 5
-	Info    = 1<<3 | 6
-)
+// Warning is the priority of syslog(3), facility user.
+const Warning = 1<<3 | 4
 
 // maxLine is below the 1024 less prefix of kernel/printk/printk.c
 // (PRINTKRB_RECORD_MAX): a longer write fails with EINVAL.

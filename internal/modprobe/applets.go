@@ -11,9 +11,6 @@ import (
 	"safeload/kmod"
 )
 
-// Applets are the programs of this package, by the name that calls them.
-var Applets = [...]string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo"}
-
 // applet is what insmod, rmmod and lsmod have in common.
 type applet struct {
 	short string

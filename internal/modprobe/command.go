@@ -102,7 +102,7 @@ func (e *environment) appendOptions(value string) {
 func ignoreInterrupts() (restore func()) {
 	var old [2]sigaction
 	signals := [2]int{int(unix.SIGINT), int(unix.SIGQUIT)}
-	ignore := sigaction{handler: 1} // SIG_IGN
+	ignore := sigaction{handler: sigIgn}
 	for i, sig := range signals {
 		rtSigaction(sig, &ignore, &old[i])
 	}

@@ -146,6 +146,9 @@ type program struct {
 // Main runs the program that the name in env.Args[0] says, modprobe if that
 // says none, and returns its exit code, which is 0 or 1.
 func Main(env *Env) (code int) {
+	// The Go runtime takes all signals and lets this one pass. Whoever sets an
+	// alarm before execve(2) wants modprobe to end by it.
+	setHandler(syscall.SIGALRM, sigDfl)
 	p := &program{env: env, vars: environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
 	if len(env.Args) == 0 {
 		env.Args = []string{"modprobe"}

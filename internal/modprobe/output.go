@@ -44,7 +44,7 @@ func (o *output) flush() {
 // dieOfPipe ends the program as a C program ends that nobody reads from any
 // more; the Go runtime has taken SIGPIPE for itself.
 func dieOfPipe() {
-	rtSigaction(int(unix.SIGPIPE), new(sigaction), nil)
+	setHandler(unix.SIGPIPE, sigDfl)
 	_ = unix.Kill(unix.Getpid(), unix.SIGPIPE)
 }
 

@@ -20,3 +20,12 @@ func rtSigaction(sig int, act, old *sigaction) {
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig),
 		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
 }
+
+const (
+	sigDfl = 0
+	sigIgn = 1
+)
+
+func setHandler(sig syscall.Signal, handler uintptr) {
+	rtSigaction(int(sig), &sigaction{handler: handler}, nil)
+}

@@ -18,6 +18,27 @@ func (f *FS) File(pid, fd int) (File, error) {
 	return f.target(Itoa(pid) + "/fd/" + Itoa(fd))
 }
 
+// OpenFile opens for reading what is open as a process's descriptor, and tells
+// whose it is. The descriptor is the process's, and may be another file by now;
+// to open a device does something (a watchdog starts, a tape rewinds). So
+// nothing but a plain file is opened, once it is held and known to be one.
+func (f *FS) OpenFile(pid, fd int) (h int, owner uint32, err error) {
+	held, err := openat(f.fd, Itoa(pid)+"/fd/"+Itoa(fd), unix.O_PATH|unix.O_CLOEXEC)
+	if err != nil {
+		return -1, 0, err
+	}
+	defer unix.Close(held)
+	var st unix.Stat_t
+	if err := unix.Fstat(held, &st); err != nil {
+		return -1, 0, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, 0, unix.EINVAL
+	}
+	h, err = openat(f.fd, "self/fd/"+Itoa(held), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)
+	return h, st.Uid, err
+}
+
 // Exe tells which file the process runs; an error for kernel threads.
 func (f *FS) Exe(pid int) (File, error) {
 	return f.target(Itoa(pid) + "/exe")
@@ -35,37 +56,6 @@ func (f *FS) target(p string) (File, error) {
 		return File{}, err
 	}
 	return File{Dev: uint64(st.Dev), Ino: uint64(st.Ino), Path: string(b[:n])}, nil
-}
-
-// Cgroup is the process's path in the hierarchy with the number id (0: the
-// unified one), from /proc/PID/cgroup.
-func (f *FS) Cgroup(pid, id int) (string, bool) {
-	b, err := f.Read(Itoa(pid) + "/cgroup")
-	if err != nil {
-		return "", false
-	}
-	return parseCgroup(b, id)
-}
-
-func parseCgroup(b []byte, id int) (string, bool) {
-	path, found := "", false
-	Lines(b, func(line []byte) bool {
-		i := indexByte(line, ':')
-		if i < 0 {
-			return true
-		}
-		n, ok := Uint(line[:i])
-		if !ok || int(n) != id {
-			return true
-		}
-		rest := line[i+1:]
-		if j := indexByte(rest, ':'); j >= 0 {
-			path, found = string(rest[j+1:]), true
-			return false
-		}
-		return true
-	})
-	return path, found
 }
 
 // Lines calls yield for each line without its newline.

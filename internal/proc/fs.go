@@ -21,9 +21,9 @@ import (
 // FS is an open procfs or sysfs. Its methods share one buffer: an FS must not
 // be used by two goroutines at once.
 type FS struct {
-	fd       int
-	detached bool
-	buf      []byte
+	fd     int
+	buf    []byte
+	userns string // our own, once asked for
 }
 
 // OpenProc opens the procfs at /proc, or a detached one. The error is that of
@@ -47,7 +47,7 @@ func open(dir, kind string, magic int64) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FS{fd: fd, detached: true}, nil
+	return &FS{fd: fd}, nil
 }
 
 // detached makes an instance of a file system that no path leads to.
@@ -72,9 +72,6 @@ func OpenDir(dir string) (*FS, error) {
 	}
 	return &FS{fd: fd}, nil
 }
-
-// Detached tells whether the file system was not mounted where it belongs.
-func (f *FS) Detached() bool { return f.detached }
 
 // Fd is the directory's descriptor, owned by the FS.
 func (f *FS) Fd() int { return f.fd }

@@ -28,7 +28,7 @@ func (f *FS) ImageName(pid int, addr, size uint64) (string, bool) {
 // FileName finds the module's name in the file open as a task's descriptor. A
 // compressed file has none to read.
 func (f *FS) FileName(pid, fd int) (string, bool) {
-	h, err := openat(f.fd, Itoa(pid)+"/fd/"+Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	h, _, err := f.OpenFile(pid, fd)
 	if err != nil {
 		return "", false
 	}

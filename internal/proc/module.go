@@ -77,23 +77,6 @@ func parseState(b []byte) ModuleState {
 	return Absent
 }
 
-// Comings lists the modules whose init runs.
-func (f *FS) Comings() []string {
-	fd, err := openat(f.fd, "module", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	if err != nil {
-		return nil
-	}
-	defer unix.Close(fd)
-	var found []string
-	_ = readNames(fd, func(name string) bool {
-		if s, err := stateAt(fd, name+"/initstate"); err == nil && s == Coming {
-			found = append(found, name)
-		}
-		return true
-	})
-	return found
-}
-
 // validModule keeps a name that came from outside from leading elsewhere in
 // sysfs; MODULE_NAME_LEN is 64 less a pointer.
 func validModule(name string) bool {

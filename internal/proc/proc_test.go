@@ -4,7 +4,12 @@ package proc
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSelf(t *testing.T) {
@@ -87,14 +92,12 @@ func FuzzParsers(f *testing.F) {
 	f.Add([]byte("379 0x3 0xb6f0 0x0 0x1 0x2 0x4 0xbe8 0xb6e\n"))
 	f.Add([]byte("voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t4\n"))
 	f.Add([]byte("se.exec_start        :       123456.123456\n"))
-	f.Add([]byte("0::/safeload/x\n3:pids:/\n"))
 	f.Add([]byte("\x7fELF\x01\x01"))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		parseStat(b)
 		parseSyscall(b)
 		parseSwitches(b)
 		parseExecStart(b)
-		parseCgroup(b, 0)
 		parseState(b)
 		elfName(func(to []byte, off uint64) bool {
 			if off > uint64(len(b)) || uint64(len(to)) > uint64(len(b))-off {
@@ -104,4 +107,85 @@ func FuzzParsers(f *testing.F) {
 			return true
 		})
 	})
+}
+
+func TestMayLoad(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Name:\tx\nCapEff:\t000001ffffffffff\n": true,
+		"Name:\tx\nCapEff:\t0000000000010000\n": true,
+		"Name:\tx\nCapEff:\t000001fffffeffff\n": false,
+		"Name:\tx\nCapEff:\t0000000000000000\n": false,
+		"Name:\tx\n":                            true,
+		"":                                      true,
+	} {
+		if got := parseMayLoad([]byte(text)); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	p, err := OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if os.Geteuid() != 0 {
+		t.Skip("only root sees the namespaces of others and can change its user")
+	}
+	may := func(attr *syscall.SysProcAttr) (bool, error) {
+		cmd := exec.Command("/bin/sleep", "60")
+		cmd.SysProcAttr = attr
+		if err := cmd.Start(); err != nil {
+			return false, err
+		}
+		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+		return p.MayLoad(cmd.Process.Pid, cmd.Process.Pid), nil
+	}
+	if got, err := may(nil); err != nil || got != p.MayLoad(os.Getpid(), os.Getpid()) {
+		t.Errorf("a child of ours: %v, %v", got, err)
+	}
+	if got, err := may(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}); err != nil || got {
+		t.Errorf("nobody: %v, %v", got, err)
+	}
+	got, err := may(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}}})
+	if err != nil {
+		t.Skipf("no user namespace here: %v", err)
+	}
+	if got {
+		t.Error("root of another user namespace may load modules")
+	}
+}
+
+// Only a plain file is opened, whatever a descriptor leads to.
+func TestOpenFile(t *testing.T) {
+	p, err := OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	dir := t.TempDir()
+	plain, fifo := filepath.Join(dir, "plain"), filepath.Join(dir, "fifo")
+	if err := os.WriteFile(plain, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{plain: true, fifo: false, dir: false, "/dev/null": false} {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, owner, err := p.OpenFile(os.Getpid(), fd)
+		if (err == nil) != want || want && int(owner) != os.Geteuid() {
+			t.Errorf("%s: %v, owner %d", path, err, owner)
+		}
+		if err == nil {
+			var b [2]byte
+			if n, err := unix.Read(h, b[:]); n != 1 || err != nil {
+				t.Errorf("%s: read %d, %v", path, n, err)
+			}
+			unix.Close(h)
+		}
+		unix.Close(fd)
+	}
 }

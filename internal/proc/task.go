@@ -187,6 +187,49 @@ func parseSyscall(b []byte) (c Call, ok bool) {
 	return c, true
 }
 
+// MayLoad tells whether a thread has the right to load modules: CAP_SYS_MODULE
+// (may_init_module in kernel/module/main.c) in our user namespace. One that
+// only seems to be in finit_module has not: anybody can hold a task of his own
+// before the call, by seccomp(2) or ptrace(2). True where the kernel does not
+// say, false for a thread that is gone.
+func (f *FS) MayLoad(pid, tid int) bool {
+	b, err := f.Read(taskPath(pid, tid, "status"))
+	if err != nil || !parseMayLoad(b) {
+		return false
+	}
+	// A user namespace of one's own gives all capabilities, in it alone.
+	if f.userns == "" {
+		if f.userns = f.link("self/ns/user"); f.userns == "" {
+			f.userns = "?" // CONFIG_USER_NS is not set
+		}
+	}
+	return f.userns == "?" || f.userns == f.link(taskPath(pid, tid, "ns/user"))
+}
+
+func parseMayLoad(status []byte) bool {
+	const sysModule = 16
+	may := true
+	Lines(status, func(line []byte) bool {
+		rest, is := bytes.CutPrefix(line, []byte("CapEff:"))
+		if is {
+			caps, ok := Hex(bytes.TrimSpace(rest))
+			may = !ok || caps&(1<<sysModule) != 0
+		}
+		return !is
+	})
+	return may
+}
+
+// link reads a symbolic link, a short one; empty when it cannot.
+func (f *FS) link(path string) string {
+	var b [64]byte
+	n, err := unix.Readlinkat(f.fd, path, b[:])
+	if err != nil {
+		return ""
+	}
+	return string(b[:n])
+}
+
 // Switches counts how often the thread has left the processor, both of its own
 // will and not. A thread with the same count at two moments has not run
 // between them, but for the time on the processor before the first.
@@ -278,12 +321,6 @@ func (f *FS) Stack(pid, tid int) string {
 // Cmdline is the process's argument vector, NUL-separated: its own words.
 func (f *FS) Cmdline(pid int) []byte {
 	b, _ := f.Read(Itoa(pid) + "/cmdline")
-	return b
-}
-
-// Environ is the environment the process was started with, NUL-separated.
-func (f *FS) Environ(pid int) []byte {
-	b, _ := f.Read(Itoa(pid) + "/environ")
 	return b
 }
 

@@ -9,11 +9,7 @@
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
 setup() {
 	{
-		echo "options slreq_o0 hold_ms=700"
-		for _i in 0 1 2 3 4 5 6 7 8 9; do
-			echo "options slreq_q$_i hold_ms=500"
-			echo "alias fs-storm-$_i slreq_q$_i"
-		done
+		storm_conf
 		echo "options slreq_r1 req=slreq_r2 via=kthread"
 		echo "options slreq_r2 hold_ms=15000"
 	} | conf healthy

@@ -9,15 +9,7 @@
 # extra: incident
 #
 # That kmod hangs here for good is the control of the case incident.
-setup() {
-	case $kver in 6.1.*) echo "alias crypto-cbc(aes) aes_arm_bs" | conf incident ;; esac
-	/stock/modprobe crypto_user
-	/stock/modprobe algif_skcipher
-	/t/vmtool delalg "cbc(ecb(aes-generic))" "cbc(aes-generic)" "ctr(aes-generic)" "ecb(aes-generic)"
-}
-
-# crypto DRIVER FIELD: a field of /proc/crypto.
-crypto() { awk -v d="$1" -v f="$2" '/^driver/ {on = $3 == d} on && $1 == f {print $3}' /proc/crypto | sort -u | tr '\n' ' ' | sed 's/ $//'; }
+setup() { incident_setup; }
 
 check() {
 	helper /stock/modprobe

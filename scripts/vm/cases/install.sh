@@ -42,10 +42,15 @@ shown() {
 	_token=$(echo "$_command" | grep -o '"token":"[0-9a-f]*"' | cut -d'"' -f4)
 	want "status: the command has a token" [ ${#_token} = 32 ]
 	want "status: the daemon's load waits, one below that token" depth_one
+	want "status: the load that waits for the command is one" [ "$(echo "$_command" | wc -l)" = 1 ]
+	_shell=$(grep '"role":"shell"' "$out" | grep daemonize | head -n 1 | grep -o '"pid":[0-9]*' | cut -d: -f2)
+	want "status: the shell of the command is named" [ -n "$_shell" ]
+	want "status: the load waits for that shell" has "$out" "\"from\":$(echo "$_command" | grep -o '"pid":[0-9]*' | cut -d: -f2),\"to_any_of\":\[$_shell\].*waits for its command"
 	want "status: how long is told" has "$out" '"role":"wait".*"since_s":[0-9]'
 	want "status: who waits for whom is told" has "$out" '"type":"wait".*waits for the load of slreq_i2'
 	run 20 /safe/safeload status
 	sed 's/^/#L# /' "$out"
+	want "status: the shell is in the tree" has "$out" "-> waits for its command (certain): pid $_shell /bin/sh /tmp/daemonize "
 	want "status: the same as a tree" has "$out" "depth 1, from a command of $_token (pid [0-9]*)"
 }
 waiting() { grep -q '^state=wait' /run/safeload/[0-9]*; }

@@ -212,6 +212,15 @@ seen() { grep "\"type\":\"$1\"" "$watched" | grep -c -e "$2"; }
 # largest FIELD: the largest value of a number in what the watch said.
 largest() { grep -o "\"$1\":[0-9]*" "$watched" | cut -d: -f2 | sort -n | tail -1; }
 
+# storm_conf: the modules that vmtool storm loads: one slow one, and ten that the kernel asks for by an alias as well.
+storm_conf() {
+	echo "options slreq_o0 hold_ms=700"
+	for _i in 0 1 2 3 4 5 6 7 8 9; do
+		echo "options slreq_q$_i hold_ms=500"
+		echo "alias fs-storm-$_i slreq_q$_i"
+	done
+}
+
 # incident_setup and incident_check: what the cases of aes-arm-bs share. The requester is a kernel thread of the
 # crypto core. There are 60 s: then the kernel gives the algorithm up for good, although the module is live. So only
 # /proc/crypto and a known answer prove anything.
