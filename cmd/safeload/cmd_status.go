@@ -34,6 +34,9 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
 	}
+	for _, f := range sv.Faults {
+		fmt.Fprintf(stderr, "safeload: %s\n", f)
+	}
 	verdicts := guard.Verdicts("")
 	if *asJSON {
 		err = surveyJSON(stdout, sv)
@@ -46,9 +49,6 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 			return exitError
 		}
 	} else {
-		for _, f := range sv.Faults {
-			fmt.Fprintf(stderr, "safeload: %s\n", f)
-		}
 		if len(sv.Tasks) == 0 {
 			fmt.Fprintln(stdout, "nothing is being loaded")
 		}

@@ -217,7 +217,17 @@ type hopJSON struct {
 	Why       string `json:"why"`
 }
 
-// surveyJSON writes one object a line: tasks, waits, findings.
+type summaryJSON struct {
+	Schema   int      `json:"schema"`
+	Type     string   `json:"type"`
+	Looked   int      `json:"tasks_looked_at"`
+	Took     float64  `json:"took_s"`
+	Findings int      `json:"findings"`
+	Faults   []string `json:"not_seen,omitempty"`
+}
+
+// surveyJSON writes one object a line: tasks, waits, findings, a summary.
+// Without the last one nothing found would look like nothing looked at.
 func surveyJSON(w io.Writer, sv *guard.Survey) error {
 	enc := json.NewEncoder(w)
 	for _, t := range sv.Tasks {
@@ -241,5 +251,5 @@ func surveyJSON(w io.Writer, sv *guard.Survey) error {
 			return err
 		}
 	}
-	return nil
+	return enc.Encode(summaryJSON{1, "summary", sv.Looked, sv.Took.Seconds(), len(sv.Findings), sv.Faults})
 }

@@ -127,8 +127,13 @@ func TestSurveyJSON(t *testing.T) {
 		}
 		kinds[o.Type]++
 	}
-	if kinds["task"] != 3 || kinds["wait"] != 3 || kinds["finding"] != 1 {
+	if kinds["task"] != 3 || kinds["wait"] != 3 || kinds["finding"] != 1 || kinds["summary"] != 1 {
 		t.Errorf("%v", kinds)
+	}
+	b.Reset()
+	want := `{"schema":1,"type":"summary","tasks_looked_at":7,"took_s":0.5,"findings":0,"not_seen":["not root"]}` + "\n"
+	if err := surveyJSON(&b, &guard.Survey{Looked: 7, Took: time.Second / 2, Faults: []string{"not root"}}); err != nil || b.String() != want {
+		t.Errorf("nothing found: %v\n%s, want\n%s", err, b.String(), want)
 	}
 }
 
