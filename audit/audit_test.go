@@ -205,6 +205,21 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// A folder above several trees is not one kernel's tree.
+func TestForeign(t *testing.T) {
+	of := func(release string) []byte {
+		m := newMaker()
+		m.info("vermagic=" + release + " SMP")
+		return m.file()
+	}
+	r, err := Run(context.Background(), Options{Dir: tree(t, map[string][]byte{
+		"a.ko": of("6.1.0"), "b.ko": of("6.1.0"), "c.ko": of("6.12.0"),
+	})})
+	if err != nil || r.Release != "6.1.0" || r.Foreign != 1 || r.Modules != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // Of two modules with one name that in updates/ counts, packed or not.
 func TestUpdates(t *testing.T) {
 	m := newMaker()

@@ -41,6 +41,9 @@ type Result struct {
 	Dir     string
 	Release string
 	Modules int
+	// Foreign is how many of the modules were built for another release than
+	// Release. Most of them: Dir is not one kernel's tree.
+	Foreign int
 	// Opaque is the number of request sites reached by some init of whose name
 	// nothing is known: they can't be judged.
 	Opaque   int
@@ -146,6 +149,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			res.Failed = append(res.Failed, &ModuleError{f.file, f.err})
 		} else if res.Release == "" {
 			res.Release = f.release
+		} else if f.release != res.Release {
+			res.Foreign++
 		}
 		if rel, err := filepath.Rel(o.Dir, f.file); err == nil {
 			f.file = rel

@@ -129,6 +129,10 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 		if len(r.Failed) == r.Modules {
 			return exitError, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
 		}
+		if r.Foreign > 0 {
+			fmt.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
+				r.Foreign, r.Modules, tree, r.Release)
+		}
 		for _, f := range r.Findings {
 			if f.Rank <= threshold && !known[f.ID()] {
 				code = exitFound
