@@ -101,7 +101,11 @@ func watch(o watchOptions, stdout, stderr io.Writer) (int, error) {
 
 	var stop atomic.Bool
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+		if !signal.Ignored(s) { // by nohup, or a shell that started us behind itself
+			signal.Notify(signals, s)
+		}
+	}
 	defer signal.Stop(signals)
 	go func() {
 		if _, ok := <-signals; ok {

@@ -68,6 +68,10 @@ func clearReady(path string) error {
 		return fmt.Errorf("look at the ready file of before: %w", err)
 	}
 	defer f.Close()
+	// What a FIFO has to say may be long in coming.
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return fmt.Errorf("ready file %s: it exists and is not a watch's: remove it, or name another", path)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, 256))
 	if err != nil {
 		return fmt.Errorf("look at the ready file of before: %w", err)

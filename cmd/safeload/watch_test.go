@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"safeload/bpf"
 	"safeload/bpf/live"
 )
@@ -150,6 +152,18 @@ func TestReadyFile(t *testing.T) {
 	}
 	if clearReady(path) == nil {
 		t.Error("a link was followed")
+	}
+	os.Remove(path)
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := unix.Open(path, unix.O_RDWR, 0) // a writer that says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(w)
+	if clearReady(path) == nil {
+		t.Error("a FIFO was taken for a ready file")
 	}
 	if names, _ := os.ReadDir(filepath.Dir(path)); len(names) != 1 {
 		t.Errorf("left behind: %v", names)
