@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"encoding/binary"
@@ -305,6 +306,49 @@ func TestCryptoNames(t *testing.T) {
 }
 
 // FuzzStudy takes any bytes for a module: nothing of them may do harm.
+// A symbol that lies outside of its section is none: what is made as long as
+// its function would be must not follow from the file.
+func TestSymbolOutside(t *testing.T) {
+	for _, c := range compilers {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(build(t, c.cc, c.flags...), "outside.ko")
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := elf.NewFile(bytes.NewReader(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			syms, err := f.Symbols()
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(syms, func(s elf.Symbol) bool { return s.Name == "init_module" })
+			if i < 0 {
+				t.Fatal("no init_module")
+			}
+			tab := f.SectionByType(elf.SHT_SYMTAB)
+			at := raw[tab.Offset+uint64(i+1)*tab.Entsize:] // Symbols leaves the first out
+			for _, value := range []uint64{0xffffffff_f0000000, 0x7fffffff_fffffff0, 0x80000000} {
+				if f.Class == elf.ELFCLASS64 {
+					binary.LittleEndian.PutUint64(at[8:], value)
+				} else {
+					binary.LittleEndian.PutUint32(at[4:], uint32(value))
+				}
+				im, err := newImage(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s := im.syms[i+1]; s.sec != 0 {
+					t.Errorf("%#x: taken for a place in section %d", value, s.sec)
+				}
+				study("x", "x", raw)
+			}
+		})
+	}
+}
+
 func FuzzStudy(f *testing.F) {
 	f.Add(selfRequester(1))
 	f.Add(selfRequester(0)[:300])

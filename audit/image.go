@@ -86,6 +86,10 @@ type paramVar struct {
 
 const maxSections, maxSymbols = 1 << 16, 1 << 21
 
+// maxSection is far beyond what a module's section can be (one without data may
+// say any size), and keeps sums of offsets from running over.
+const maxSection = 1 << 40
+
 func newImage(file []byte) (*image, error) {
 	f, err := elf.NewFile(bytes.NewReader(file))
 	if err != nil {
@@ -110,14 +114,14 @@ func newImage(file []byte) (*image, error) {
 	var symtab, strtab int
 	for i, s := range f.Sections {
 		sec := &im.secs[i]
-		sec.name, sec.size, sec.flags = s.Name, s.Size, s.Flags
+		sec.name, sec.size, sec.flags = s.Name, min(s.Size, maxSection), s.Flags
 		if s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_COMPRESSED == 0 {
 			if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
 				sec.data = file[s.Offset : s.Offset+s.FileSize]
 			}
 		}
 		switch {
-		case s.Type == elf.SHT_SYMTAB && int(s.Link) < len(f.Sections):
+		case s.Type == elf.SHT_SYMTAB && uint64(s.Link) < uint64(len(f.Sections)):
 			symtab, strtab = i, int(s.Link)
 		case s.Name == ".gnu.linkonce.this_module":
 			im.this = i
@@ -130,7 +134,7 @@ func newImage(file []byte) (*image, error) {
 	}
 	im.readSymbols(im.secs[symtab].data, im.secs[strtab].data)
 	for _, s := range f.Sections {
-		if s.Type != elf.SHT_REL && s.Type != elf.SHT_RELA || int(s.Link) != symtab || int(s.Info) >= len(im.secs) || s.Info == 0 {
+		if s.Type != elf.SHT_REL && s.Type != elf.SHT_RELA || uint64(s.Link) != uint64(symtab) || uint64(s.Info) >= uint64(len(im.secs)) || s.Info == 0 {
 			continue
 		}
 		if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
@@ -172,11 +176,12 @@ func (im *image) readSymbols(tab, str []byte) {
 			s.value, s.size = uint64(im.order.Uint32(e[4:])), uint64(im.order.Uint32(e[8:]))
 		}
 		s.typ, s.global = elf.SymType(info&15), info>>4 != 0
-		if shndx < uint32(len(im.secs)) {
+		if shndx < uint32(len(im.secs)) && (shndx == 0 || s.value <= im.secs[shndx].size) {
 			s.sec = int(shndx)
 		} else {
-			s.typ = elf.STT_FILE // absolute, common: of no use here
+			s.typ = elf.STT_FILE // absolute, common, outside: of no use here
 		}
+		s.size = min(s.size, maxSection)
 		if s.typ == elf.STT_FILE {
 			s.sec = 0
 			im.syms[i] = s
