@@ -260,7 +260,7 @@ func (s *snapshot) inspect(t *task, tid int) {
 		t.waiter = isWait(t.wchan)
 		s.identify(t)
 	case proc.Other:
-		if t.State == 'D' {
+		if t.State == 'D' && (tid == t.pid || !t.call.Idle()) {
 			t.wchan = s.proc.Wchan(t.pid, tid)
 		}
 	}

@@ -2,7 +2,10 @@
 
 package proc
 
-import "runtime"
+import (
+	"runtime"
+	"slices"
+)
 
 // Kind is what matters here of a system call.
 type Kind uint8
@@ -28,6 +31,34 @@ var (
 type numbers struct {
 	nr   int64
 	kind Kind
+}
+
+// Calls in which threads spend their idle lives, and which never ask for a
+// module: futex, poll, select, epoll_wait, rt_sigtimedwait and their variants.
+var (
+	idleARM   = [...]int64{240, 168, 142, 252, 346, 336, 335, 177, 422, 414, 413, 421}
+	idleARM64 = [...]int64{98, 22, 73, 72, 137}
+	idle386   = [...]int64{240, 168, 142, 256, 319, 309, 308, 177, 422, 414, 413, 421}
+	idleAMD64 = [...]int64{202, 7, 23, 232, 281, 441, 271, 270, 128}
+)
+
+// Idle tells whether the thread waits for events in a call that cannot lead to
+// a module. False on architectures not listed here.
+func (c *Call) Idle() bool {
+	wide := c.SP > 1<<32-1
+	switch runtime.GOARCH {
+	case "arm", "arm64":
+		if wide {
+			return slices.Contains(idleARM64[:], c.NR)
+		}
+		return slices.Contains(idleARM[:], c.NR)
+	case "386", "amd64":
+		if wide {
+			return slices.Contains(idleAMD64[:], c.NR)
+		}
+		return slices.Contains(idle386[:], c.NR)
+	}
+	return false
 }
 
 // Kind names the call. Other on architectures not listed here.

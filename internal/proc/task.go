@@ -41,7 +41,7 @@ func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State 
 // Stat reads a thread; for pid's first thread tid is pid. ENOENT or ESRCH:
 // there is none.
 func (f *FS) Stat(pid, tid int) (Stat, error) {
-	b, err := f.Read(taskPath(pid, tid, "stat"))
+	b, err := f.readShort(taskPath(pid, tid, "stat"))
 	if err != nil {
 		return Stat{}, err
 	}
@@ -66,7 +66,7 @@ func (f *FS) Self() int {
 
 // ProcessStat reads /proc/PID/stat, whose start time is the process's.
 func (f *FS) ProcessStat(pid int) (Stat, error) {
-	b, err := f.Read(Itoa(pid) + "/stat")
+	b, err := f.readShort(Itoa(pid) + "/stat")
 	if err != nil {
 		return Stat{}, err
 	}
@@ -78,13 +78,17 @@ func (f *FS) ProcessStat(pid int) (Stat, error) {
 }
 
 func taskPath(pid, tid int, name string) string {
-	p := Itoa(pid)
+	return Itoa(pid) + "/task/" + Itoa(tid) + "/" + name
+}
+
+// ownPath is taskPath for what a process's own directory says of its first
+// thread alone, as fs/proc/base.c has it: not stat, which is of all threads
+// there. It spares the kernel two inodes.
+func ownPath(pid, tid int, name string) string {
 	if tid == pid {
-		// A process's own directory answers for its first thread, at one
-		// lookup less; stat, wchan, syscall and status are per thread there.
-		return p + "/task/" + p + "/" + name
+		return Itoa(pid) + "/" + name
 	}
-	return p + "/task/" + Itoa(tid) + "/" + name
+	return taskPath(pid, tid, name)
 }
 
 // parseStat finds the fields from the last ')' on: comm may hold anything.
@@ -135,7 +139,7 @@ func parseStat(b []byte) (s Stat, ok bool) {
 // Wchan is the kernel function that the thread sleeps in: empty when it does
 // not sleep or the kernel does not say (no CONFIG_KALLSYMS, no permission).
 func (f *FS) Wchan(pid, tid int) string {
-	b, err := f.Read(taskPath(pid, tid, "wchan"))
+	b, err := f.readShort(ownPath(pid, tid, "wchan"))
 	if err != nil || len(b) > 256 || string(b) == "0" {
 		return ""
 	}
@@ -152,7 +156,7 @@ type Call struct {
 // Syscall reads /proc/PID/task/TID/syscall. False when the thread runs, or
 // nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH).
 func (f *FS) Syscall(pid, tid int) (Call, bool) {
-	b, err := f.Read(taskPath(pid, tid, "syscall"))
+	b, err := f.readShort(ownPath(pid, tid, "syscall"))
 	if err != nil {
 		return Call{NR: -1}, false
 	}
@@ -234,7 +238,7 @@ func (f *FS) link(path string) string {
 // will and not. A thread with the same count at two moments has not run
 // between them, but for the time on the processor before the first.
 func (f *FS) Switches(pid, tid int) (uint64, bool) {
-	b, err := f.Read(taskPath(pid, tid, "status"))
+	b, err := f.Read(ownPath(pid, tid, "status"))
 	if err != nil {
 		return 0, false
 	}
@@ -270,7 +274,7 @@ func parseSwitches(b []byte) (uint64, bool) {
 // clock is per processor and loses interrupt time: good for an order between
 // tasks that is likely, never for one that is certain.
 func (f *FS) Slept(pid, tid int) (uint64, bool) {
-	b, err := f.Read(taskPath(pid, tid, "sched"))
+	b, err := f.Read(ownPath(pid, tid, "sched"))
 	if err != nil {
 		return 0, false
 	}
@@ -311,7 +315,7 @@ func parseExecStart(b []byte) (uint64, bool) {
 // Stack is the thread's kernel stack, a function a line; empty where the
 // kernel does not tell (32-bit ARM never does).
 func (f *FS) Stack(pid, tid int) string {
-	b, err := f.Read(taskPath(pid, tid, "stack"))
+	b, err := f.Read(ownPath(pid, tid, "stack"))
 	if err != nil {
 		return ""
 	}
