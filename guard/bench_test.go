@@ -48,3 +48,53 @@ func BenchmarkLook(b *testing.B) {
 	}
 	b.ReportMetric(float64(n), "tasks")
 }
+
+// What diagnose reads of 500 processes, none of which loads, and of as many
+// with one that hangs. The peer reads what any list of processes must: one file
+// of each.
+func BenchmarkSurvey(b *testing.B) {
+	processes := func(b *testing.B) *system {
+		s := newSystem(b)
+		for pid := 1000; pid < 1500; pid++ {
+			s.task(pid, 1, 'S', plain, 400, "ep_poll", s.call(proc.Other))
+		}
+		return s
+	}
+	b.Run("healthy", func(b *testing.B) {
+		s := processes(b)
+		for b.Loop() {
+			if sv := s.survey(); len(sv.Findings) != 0 || sv.Looked < 500 {
+				b.Fatalf("%d looked at, found %v", sv.Looked, sv.Findings)
+			}
+		}
+	})
+	b.Run("hanging", func(b *testing.B) {
+		s := processes(b)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		s.load(200, s.helperOf(200), 510, "a", fileWait)
+		for b.Loop() {
+			if sv := s.survey(); len(sv.Findings) != 1 {
+				b.Fatalf("found %v", sv.Findings)
+			}
+		}
+	})
+	b.Run("peer", func(b *testing.B) {
+		s := processes(b)
+		for b.Loop() {
+			p, sys := s.open()
+			n := 0
+			_ = p.PIDs(func(pid int) bool {
+				if _, err := p.ProcessStat(pid); err == nil {
+					n++
+				}
+				return true
+			})
+			p.Close()
+			sys.Close()
+			if n < 500 {
+				b.Fatal(n)
+			}
+		}
+	})
+}

@@ -16,9 +16,10 @@ import (
 )
 
 // Survey is what two looks at a whole system, a moment apart, show of its
-// module loads. Nothing need be installed for it; root sees most.
+// module loads; one look is enough where it shows nobody who asks or is stuck.
+// Nothing need be installed for it; root sees most.
 type Survey struct {
-	Looked   int // tasks
+	Looked   int // tasks, in one look
 	Took     time.Duration
 	Tasks    []Seen    // those that load, request, help or wait, by thread id
 	Edges    []Edge    // who of them waits for whom
@@ -130,14 +131,34 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 		}
 		return eyes.look(entries, err == nil)
 	}
-	first := take()
-	before := first.system(best, nil)
-	pictures := first.pictures(before.Stuck(graph.Likely))
-	sleep(surveyGap)
-	second := take()
-	sv.fill(second, first, pictures)
-	sv.Looked, sv.Took = len(second.tasks)+len(second.workers), time.Since(began)
+	sv.watch(take, surveyGap)
+	sv.Took = time.Since(began)
 	return sv, nil
+}
+
+// watch looks, and looks again after a gap when there is something to confirm.
+func (sv *Survey) watch(take func() *snapshot, gap time.Duration) {
+	first := take()
+	sv.Looked = len(first.tasks) + len(first.workers)
+	pictures := first.pictures(first.system(best, nil).Stuck(graph.Likely))
+	if len(pictures) == 0 && !first.asks() {
+		// Nobody is stuck, so there is nothing that must hold twice.
+		sv.fill(first, nil, nil)
+		return
+	}
+	sleep(gap)
+	sv.fill(take(), first, pictures)
+}
+
+// asks tells whether somebody waits for a helper. Whose helper is whose can be
+// certain only after two looks.
+func (s *snapshot) asks() bool {
+	for _, t := range s.tasks {
+		if t.requester() {
+			return true
+		}
+	}
+	return false
 }
 
 // pictures are those of all stuck tasks, each with what it hangs on.

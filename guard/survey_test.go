@@ -20,17 +20,15 @@ func (s *system) slept(ms float64, pids ...int) {
 	}
 }
 
-// survey is what two equal looks give.
+// survey is what is said of a system that stands still.
 func (s *system) survey() *Survey {
 	s.t.Helper()
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
 	eyes := &observer{proc: p, sys: sys}
-	first := eyes.look(s.entries, true)
-	pictures := first.pictures(first.system(best, nil).Stuck(graph.Likely))
 	sv := &Survey{}
-	sv.fill(eyes.look(s.entries, true), first, pictures)
+	sv.watch(func() *snapshot { return eyes.look(s.entries, true) }, 0)
 	return sv
 }
 

@@ -16,12 +16,12 @@ import (
 
 // system is a made-up machine: a /proc and a /sys of plain files.
 type system struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	entries []entry
 }
 
-func newSystem(t *testing.T) *system {
+func newSystem(t testing.TB) *system {
 	s := &system{t: t, dir: t.TempDir()}
 	for _, d := range []string{"proc", "sys/module", "ko"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o755); err != nil {
