@@ -34,6 +34,22 @@ cyclic() {
 	echo "options slreq_$1 req=slreq_$_first"
 }
 
+# field FILE NAME: a number of the line that vmtool repeat ends with.
+field() { sed -n "s/^runs.* $2 \([0-9]*\).*/\1/p" "$1"; }
+
+# cost WHAT CODE: how long it takes with 500 processes more, beside busybox's ps.
+cost() {
+	_i=0 _all=
+	while [ $_i -lt 500 ]; do sleep 1000 & _all="$_all $!"; _i=$((_i + 1)); done
+	/t/vmtool repeat -n 3 -want "$2" -- /safe/safeload diagnose >/tmp/diagnose.ours
+	/t/vmtool repeat -n 3 -- /bin/busybox ps -o pid,ppid,stat,args >/tmp/diagnose.ps
+	log "diagnose: $1, with 500 processes more: $(field /tmp/diagnose.ours median-ms) ms; busybox ps $(field /tmp/diagnose.ps median-ms) ms"
+	want "$1, with 500 processes more: exit $2" grep -q "as-wanted 3 " /tmp/diagnose.ours
+	want "and the peer ran" grep -q "as-wanted 3 " /tmp/diagnose.ps
+	# shellcheck disable=SC2086 # a list
+	kill $_all
+}
+
 control() {
 	start diagnose-self /stock/modprobe slreq_u0
 	start diagnose-work /stock/modprobe slreq_uw
@@ -80,6 +96,7 @@ check() {
 	diagnose
 	want "a healthy system: exit 0" [ "$rc" = 0 ]
 	want "and it says so" has "$out" "^No load waits for itself"
+	cost "nothing loads" 0
 
 	start slow /stock/modprobe slreq_us
 	start second /stock/modprobe slreq_us
@@ -113,6 +130,8 @@ check() {
 		want "a stack that /proc does not show" [ "$(grep -c 'slreq_init+.*slreq_u0' "$out")" = 1 ]
 		umount "/proc/$(pid_of self)/stack"
 	fi
+	look 20 "^FOUND (certain)"
+	cost "a load hangs" 3
 	hang self certain u0
 	start two /stock/modprobe slreq_u1
 	hang two certain u1 u2
