@@ -145,6 +145,16 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 			fmt.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
 		}
 	}
+	throttled := 0
+	for i := range sv.Tasks {
+		if sv.Tasks[i].Role == guard.RoleThrottled {
+			throttled++
+		}
+	}
+	if throttled > 0 {
+		fmt.Fprintf(w, "\nThe kernel's limit of 50 requests at once is reached: %d more wait for a turn (__request_module in kernel/module/kmod.c).\n"+
+			"  Each fails after 5 s, as if its module did not exist, unless one of the 50 ends before.\n", throttled)
+	}
 	switch {
 	case len(sv.Findings) > 0:
 	case len(sv.Faults) > 0:
@@ -211,6 +221,10 @@ func heldBy(t *guard.Seen) string {
 	switch {
 	case t.Role == guard.RoleRequest || t.Wchan == "call_usermodehelper_exec":
 		return "request_module, until its helper ends (SIGKILL alone ends this wait)"
+	case t.Role == guard.RoleThrottled:
+		return "the kernel's limit of 50 requests at once, for 5 s at most"
+	case t.Role == guard.RoleSymbol:
+		return "a symbol of a module that is coming, for 30 s at most (resolve_symbol_wait)"
 	case t.Role == guard.RoleWait && t.Call == "finit_module":
 		return "a load of the same file or name is not over (idempotent_init_module since 6.5, else finished_loading)"
 	case t.Role == guard.RoleWait && t.Call == "init_module":
