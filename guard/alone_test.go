@@ -104,10 +104,11 @@ func TestOneAtATime(t *testing.T) {
 func (s *system) ran(pid, tid int, ago time.Duration) {
 	at := time.Hour - ago
 	text := fmt.Sprintf("x (%d, #threads: 1)\nse.exec_start : %d.%06d\n", tid, at/time.Millisecond, at%time.Millisecond)
-	s.write(fmt.Sprintf("proc/%d/task/%d/sched", pid, tid), text)
 	if pid == tid {
-		s.write(fmt.Sprintf("proc/%d/sched", pid), text)
+		s.own(pid, "sched", text)
+		return
 	}
+	s.write(fmt.Sprintf("proc/%d/task/%d/sched", pid, tid), text)
 }
 
 // TestStood: a standstill began when the last of those in it went to sleep, but
@@ -123,7 +124,7 @@ func TestStood(t *testing.T) {
 		"the load last":      {5 * time.Second, 2 * time.Second, 3 * time.Second, 2 * time.Second, nil},
 		"we are younger":     {time.Second, 4 * time.Second, 3 * time.Second, time.Second, nil},
 		"one of ours polls":  {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.waits(100, 50, 1, "b") }},
-		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.write("proc/120/sched", "\n") }},
+		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.own(120, "sched", "\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runtime.LockOSThread() // the clock is that of our own thread
@@ -180,7 +181,7 @@ func TestHead(t *testing.T) {
 			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect.picture, c.left(), confirmAfter)
 		}
 		if moves {
-			s.write("proc/120/status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+			s.own(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
 		}
 		v, r, _ := c.look()
 		switch {

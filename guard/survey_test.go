@@ -14,9 +14,7 @@ import (
 // slept says when a task last ran, in milliseconds.
 func (s *system) slept(ms float64, pids ...int) {
 	for _, pid := range pids {
-		for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
-			s.write(d+"sched", fmt.Sprintf("t%d (%d, #threads: 1)\nse.exec_start                 : %20.6f\n", pid, pid, ms))
-		}
+		s.own(pid, "sched", fmt.Sprintf("t%d (%d, #threads: 1)\nse.exec_start                 : %20.6f\n", pid, pid, ms))
 	}
 }
 

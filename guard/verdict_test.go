@@ -56,15 +56,21 @@ func (s *system) write(path, text string) {
 	}
 }
 
+// own writes what a process's directory and its first thread's both have.
+func (s *system) own(pid int, name, text string) {
+	s.t.Helper()
+	for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
+		s.write(d+name, text)
+	}
+}
+
 const plain, kernel, worker = 0x400000, 0x200000, 0x200020
 
 func (s *system) task(pid, ppid int, state byte, flags, start int, wchan, call string) {
-	for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
-		s.write(d+"stat", fmt.Sprintf("%d (t%d) %c %d 0 0 0 -1 %d 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", pid, pid, state, ppid, flags, start))
-		s.write(d+"wchan", wchan)
-		s.write(d+"syscall", call)
-		s.write(d+"status", "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
-	}
+	s.own(pid, "stat", fmt.Sprintf("%d (t%d) %c %d 0 0 0 -1 %d 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", pid, pid, state, ppid, flags, start))
+	s.own(pid, "wchan", wchan)
+	s.own(pid, "syscall", call)
+	s.own(pid, "status", "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
 }
 
 // thread adds one to a process.
@@ -420,7 +426,7 @@ func TestWithoutTheRight(t *testing.T) {
 	s.load(100, 50, 500, "a", request)
 	s.waits(200, s.helperOf(200), 510, "a")
 	s.load(300, 50, 520, "a", "seccomp_do_user_notification")
-	s.write("proc/300/task/300/status", "CapEff:\t0000000000000000\nvoluntary_ctxt_switches:\t5\n")
+	s.own(300, "status", "CapEff:\t0000000000000000\nvoluntary_ctxt_switches:\t5\n")
 	if proven, _ := s.judge(200, nil); !proven {
 		t.Error("a task that cannot load keeps a circle from being seen")
 	}
@@ -447,7 +453,7 @@ func TestLoadOfOursMoves(t *testing.T) {
 		before, now := s.shoots(func() {})
 		first = picture(before, nil)
 		if moves {
-			s.write("proc/100/task/100/status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+			s.own(100, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
 		}
 		if got := picture(now, before) != first; got != moves {
 			t.Errorf("the init has run: %v, and its picture has changed: %v", moves, got)
