@@ -4,9 +4,10 @@
 // for modules, whom it starts for a request, in what state the module tree is,
 // what can be observed, and which tier of the guard results.
 //
-// It changes nothing and loads nothing. Everything is read below a root, so
-// that a recorded system can be examined as well. Most needs no privilege;
-// what cannot be read for lack of one is called unknown, never missing.
+// It changes nothing, and loads nothing but, if told to, the probe for a moment
+// ([Options].TryProbe). Everything is read below a root, so that a recorded
+// system can be examined as well. Most needs no privilege; what cannot be read
+// for lack of one is called unknown, never missing.
 package doctor
 
 import (

@@ -9,6 +9,11 @@
 # Ends with "N passed, N failed".
 # shellcheck disable=SC1091,SC2015,SC2034,SC2154 # shares the variables of scripts/vm
 set -uo pipefail
+case ${1-} in
+'' | --all) ;;
+-h | --help) echo "usage: audit-test.sh [--all]     --all: 6.1 of arm64 and amd64 too"; exit 0 ;;
+*) echo "usage: audit-test.sh [--all]" >&2; exit 2 ;;
+esac
 . "$(dirname "$0")/vm/lib.sh"
 . "$vm_dir/fetch.sh"
 . "$vm_dir/kernel.sh"

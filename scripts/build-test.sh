@@ -4,6 +4,11 @@
 # usage: build-test.sh     builds all architectures afresh (about a minute and a half of CPU)
 # The arm and arm64 binaries run by qemu-user (package qemu-user-static).
 set -u
+case ${1-} in
+'') ;;
+-h | --help) echo "usage: build-test.sh     builds all architectures afresh and starts them"; exit 0 ;;
+*) echo "usage: build-test.sh" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.." || exit 1
 
 work=$(mktemp -d)

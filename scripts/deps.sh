@@ -14,10 +14,8 @@ busybox-static              # VM: the guests' shell
 ca-certificates             # Go modules
 clang                       # generated files: bpf2go
 cpio                        # VM: initramfs images
-curl
 debootstrap                 # packages: a Debian root to install into
 e2fsprogs                   # packages: the disk of the system that is booted
-file
 fish                        # completion
 flex                        # VM: --seed-kernel
 gcc                         # go test -race
@@ -38,7 +36,6 @@ qemu-system-arm
 qemu-system-x86
 qemu-user-static            # build-test.sh: arm and arm64 binaries
 shellcheck
-strace
 util-linux
 xz-utils
 zsh                         # completion

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# Its parts in scripts/vm share its variables:
 # shellcheck source-path=SCRIPTDIR disable=SC1091,SC2034,SC2154,SC2015
 # Runs safeload in virtual machines with real kernels, beside the stock kmod. See CONTRIBUTING.md.
-# shellcheck disable=SC1091,SC2034,SC2154 # its parts in scripts/vm share its variables
 set -u
 
 usage() {

@@ -25,7 +25,7 @@ import (
 func init() {
 	commands = append(commands, command{
 		name:    "watch",
-		args:    "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--ready-file FILE] [--source NAME]",
+		args:    "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--ready-file FILE] [--pin DIR] [--source NAME]",
 		summary: "watch module loads live; flag, and break, those that wait for themselves",
 		run:     runWatch,
 	})

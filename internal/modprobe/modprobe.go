@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package modprobe is the program modprobe(8), and insmod(8), rmmod(8) and
-// lsmod(8) beside it, as kmod's current master has them: the same options,
-// output, messages and exit codes.
+// Package modprobe is the program modprobe(8), and insmod(8), rmmod(8),
+// lsmod(8) and modinfo(8) beside it, as kmod's current master has them: the
+// same options, output, messages and exit codes.
 //
 // What reaches the kernel goes through the functions of [Env], so that tests
 // need none. The kernel starts modprobe for each name that it does not know,

@@ -28,13 +28,9 @@ binaries_get() {
 			die "--dist $dist: no safeload-modprobe-linux-$go_arch and safeload-linux-$go_arch in it"
 	else
 		say "building safeload for $go_arch"
-		if [ -x "$repo/scripts/build.sh" ]; then
-			(cd "$repo" && locked build scripts/build.sh "$go_arch") >"$work/build-$go_arch.log" 2>&1 &&
-				cp "$repo/dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe" &&
-				cp "$repo/dist/safeload-linux-$go_arch" "$bdir/safeload"
-		else
-			go_cross build -o "$bdir/safeload-modprobe" ./cmd/safeload-modprobe && go_cross build -o "$bdir/safeload" ./cmd/safeload
-		fi || { tail -20 "$work/build-$go_arch.log" >&2; die "safeload does not build for $go_arch"; }
+		(cd "$repo" && locked build scripts/build.sh "$go_arch") >"$work/build-$go_arch.log" 2>&1 &&
+			cp "$repo/dist/safeload-modprobe-linux-$go_arch" "$bdir/safeload-modprobe" &&
+			cp "$repo/dist/safeload-linux-$go_arch" "$bdir/safeload" || { tail -20 "$work/build-$go_arch.log" >&2; die "safeload does not build for $go_arch"; }
 	fi
 	go_cross build -o "$bdir/vmtool" ./scripts/vm/tools/vmtool || die "scripts/vm/tools/vmtool does not build for $go_arch"
 	: >"$bdir/.complete"
