@@ -3,7 +3,9 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,8 +53,12 @@ func readFormat(tracefs, group, event string) (map[string]uint32, error) {
 // findTracefs returns the directory where tracefs is mounted.
 func findTracefs() (string, error) {
 	for _, d := range tracefsDirs {
-		if _, err := os.Stat(filepath.Join(d, "events")); err == nil {
+		_, err := os.Stat(filepath.Join(d, "events"))
+		if err == nil {
 			return d, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return "", fmt.Errorf("find tracefs: %w; root is needed", err)
 		}
 	}
 	return "", fmt.Errorf("find tracefs: nothing at %s: mount it (mount -t tracefs tracefs %s)",

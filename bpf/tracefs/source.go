@@ -97,7 +97,7 @@ func Open() (*Source, error) {
 		}
 	}
 	if root == "" {
-		return nil, &bpf.Unavailable{Missing: []string{"tracefs with instances (mount -t tracefs tracefs /sys/kernel/tracing)"}}
+		return nil, &bpf.Unavailable{Missing: []string{"tracefs with instances (root, and mount -t tracefs tracefs /sys/kernel/tracing)"}}
 	}
 	if arguments[runtime.GOARCH][0] == "" {
 		return nil, &bpf.Unavailable{Missing: []string{"register names of " + runtime.GOARCH}}
