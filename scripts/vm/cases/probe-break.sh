@@ -5,7 +5,7 @@
 # matrix: arm-6.12 arm64-6.12
 # boot: probe
 # limit: 300
-# copies: p0 p1 p2 p3 p4 p5 p6 p7
+# copies: p0 p1 p2 p3 p4 p5 p6 p7 p8 p9
 setup() {
 	{
 		echo "alias crypto-recurse tcrypt"
@@ -14,6 +14,9 @@ setup() {
 		echo "options slreq_p2 req=slreq_p1"
 		echo "options slreq_p3 req=slreq_p3 via=kthread"
 		echo "options slreq_p4 req=slreq_p4 via=work"
+		# Each of two tasks is in its own init when it asks for the other's.
+		echo "options slreq_p8 req=slreq_p9 delay_ms=3000"
+		echo "options slreq_p9 req=slreq_p8 delay_ms=3000"
 		echo "options slreq_p7 req=probe-shell"
 		echo "install probe-shell /bin/sh -c '/bin/sh -c \"env -i /stock/modprobe slreq_p7; true\"'"
 	} | conf probe-break
@@ -38,6 +41,10 @@ control() {
 		start "probe-$_name" $_cmd
 		must_hang "probe-$_name" "$_mod"
 	done </tmp/probe-loads
+	for _m in p8 p9; do
+		start "probe-cross-$_m" /stock/modprobe "slreq_$_m"
+		must_hang "probe-cross-$_m" "slreq_$_m"
+	done
 }
 
 check() {
@@ -56,6 +63,15 @@ check() {
 		fi
 		want "$_name: found, as proven" [ "$(seen finding "\"certainty\":\"proven\"")" -gt "$_was" ]
 	done </tmp/probe-loads
+	_was=$(seen finding .)
+	for _m in p8 p9; do start "probe-cross-$_m" /stock/modprobe "slreq_$_m"; done
+	for _m in p8 p9; do
+		finish "probe-cross-$_m" 40
+		want "cross: slreq_$_m's modprobe ends with 0" [ "$rc" = 0 ]
+		want "cross: slreq_$_m is live" is "slreq_$_m" live
+	done
+	want "cross: found" [ "$(seen finding .)" -gt "$_was" ]
+	want "cross: the chain goes over both tasks" [ "$(seen finding '"what":"load".*"what":"wait".*"what":"load".*"what":"wait"')" -ge 1 ]
 	want "every waiter left" [ "$(seen freed .)" -ge 8 ]
 	want "hops over a kernel thread are marked" [ "$(seen finding '"via":"kthread"')" -ge 1 ]
 	want "hops over a work item are marked" [ "$(seen finding '"via":"work"')" -ge 1 ]
@@ -71,6 +87,6 @@ check() {
 	want "no event lost" [ "$(seen lost .)" = 0 ]
 	want "nothing is missing on this kernel" has "$watched" '"missing":\[\]'
 	grep '"type":"start"' "$watched" | while read -r _l; do log "$_l"; done
-	unload slreq_p0 slreq_p1 slreq_p2 slreq_p3 slreq_p4 slreq_p5 slreq_p6 slreq_p7
+	unload slreq_p0 slreq_p1 slreq_p2 slreq_p3 slreq_p4 slreq_p5 slreq_p6 slreq_p7 slreq_p8 slreq_p9
 	helper /safe/modprobe
 }
