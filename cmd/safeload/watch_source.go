@@ -73,6 +73,9 @@ func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
 }
 
 func openBPF(o watchOptions) (source, error) {
+	// A huge page for some kilobytes in use is most of what a small heap takes.
+	// A kernel without them has nothing to switch off.
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 	mountIfAbsent("tracefs", "/sys/kernel/tracing")
 	if o.pin == bpf.PinDir {
 		mountIfAbsent("bpf", "/sys/fs/bpf")
@@ -81,8 +84,9 @@ func openBPF(o watchOptions) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Loading took several times the memory that watching does.
-	debug.SetGCPercent(50)
+	// Loading took several times the memory that watching does. Below 100 the
+	// smallest heap that is collected shrinks as well (runtime.heapMinimum).
+	debug.SetGCPercent(20)
 	debug.FreeOSMemory()
 	return p, nil
 }

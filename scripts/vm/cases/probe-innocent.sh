@@ -48,7 +48,7 @@ check() {
 	finish storm 300
 	want "the storm ends" [ "$rc" = 0 ]
 	_pid=$(pid_of watch)
-	log "memory after the storm: $(grep -E 'VmHWM|VmRSS' "/proc/$_pid/status" | tr -s '\t\n ' ' ')"
+	log "memory after the storm: $(grep -E '^(VmHWM|VmRSS|Rss)' "/proc/$_pid/status" | tr -s '\t\n ' ' ')"
 	watch_end
 	want "none was flagged" [ "$(seen finding .)" = 0 ]
 	_loads=$(seen load .)
