@@ -54,10 +54,11 @@ func isWait(wchan string) bool {
 }
 
 // isTimed: functions that a task sleeps in for a time, after which it goes on
-// whatever the others do.
+// whatever the others do; or until a frozen cgroup is thawed.
 func isTimed(wchan string) bool {
 	w := base(wchan)
-	for _, part := range []string{"sleep", "schedule_timeout", "schedule_hrtimeout", "firmware", "fw_", "_timeout"} {
+	for _, part := range []string{"sleep", "schedule_timeout", "schedule_hrtimeout", "firmware", "fw_", "_timeout",
+		"freezer", "refrigerator"} {
 		for i := 0; i+len(part) <= len(w); i++ {
 			if w[i:i+len(part)] == part {
 				return true
@@ -151,6 +152,12 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		s.process(pid)
 		return true
 	})
+	for pid, e := range s.entries {
+		// It may have ended since the registry was read.
+		if t := s.tasks[pid]; t == nil || t.Gone() || e.start != 0 && t.pstart != e.start {
+			delete(s.entries, pid)
+		}
+	}
 	s.listen(!registered)
 	// Who is coming is read last: a module seen coming now was coming, or not
 	// yet, at all of the reads above; one that has gone live waits for nobody.

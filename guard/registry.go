@@ -43,7 +43,10 @@ type registry struct {
 	fd     int
 	name   string // of our own entry; empty: none
 	locked bool
-	err    error // why there is no directory
+	// foreign: we are in another pid namespace than the machine's, and the pids
+	// of the entries mean nothing here.
+	foreign bool
+	err     error // why there is no directory
 
 	memory int // descriptor of what stands in for our entry; 0: none
 }
@@ -164,7 +167,7 @@ func (r *registry) retract() {
 
 // read returns the entries of those alive, and removes what the dead left.
 func (r *registry) read(p *proc.FS) ([]entry, error) {
-	if err := r.open(); err != nil {
+	if err := r.open(); err != nil || r.foreign {
 		return nil, err
 	}
 	dir, err := unix.Openat(r.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -187,11 +190,11 @@ func (r *registry) read(p *proc.FS) ([]entry, error) {
 		if !ok {
 			return true
 		}
-		if !alive(p, pid, start) {
+		life := lives(p, pid, start)
+		if life == ended {
 			_ = unix.Unlinkat(r.fd, name, 0)
-			return true
 		}
-		if temp {
+		if temp || life != living {
 			return true
 		}
 		if e, ok := r.readEntry(name); ok && e.pid == pid && e.start == start {
@@ -202,17 +205,33 @@ func (r *registry) read(p *proc.FS) ([]entry, error) {
 	return all, err
 }
 
-// alive tells whether the process that wrote an entry is: the same pid is not
-// enough.
-func alive(p *proc.FS, pid int, start uint64) bool {
+// life is what is known of the process that wrote an entry.
+type life uint8
+
+const (
+	ended life = iota
+	living
+	hidden // neither is certain: not to be believed, nor removed
+)
+
+// lives looks for the process that wrote an entry: the same pid is not enough.
+func lives(p *proc.FS, pid int, start uint64) life {
 	if p == nil {
-		return unix.Kill(pid, 0) != unix.ESRCH
+		if unix.Kill(pid, 0) == unix.ESRCH {
+			return ended
+		}
+		return living
 	}
 	s, err := p.ProcessStat(pid)
-	if err != nil {
-		return err != unix.ENOENT && err != unix.ESRCH
+	switch {
+	case err == nil && s.Start == start && !s.Gone():
+		return living
+	case err == nil:
+		return ended
+	case (err == unix.ENOENT || err == unix.ESRCH) && unix.Kill(pid, 0) == unix.ESRCH:
+		return ended
 	}
-	return s.Start == start && !s.Gone()
+	return hidden // by proc(5)'s hidepid, or it cannot be read now
 }
 
 func splitName(name string) (pid int, start uint64, ok bool) {

@@ -116,7 +116,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 			probe = m
 		}
 	}
-	r := registry{dir: dir, fd: -1}
+	r := registry{dir: dir, fd: -1, foreign: p.Nested()}
 	var st unix.Stat_t
 	if unix.Lstat(dir, &st) == nil {
 		defer r.close()

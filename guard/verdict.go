@@ -58,6 +58,7 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if c.proc.Self() != g.self.pid {
 		return c.blind("/proc of this pid namespace")
 	}
+	g.reg.foreign = c.proc.Nested()
 	c.sys, _ = proc.OpenSys()
 	if c.independent() {
 		g.reg.count(Go, nil)

@@ -3,6 +3,8 @@
 package guard
 
 import (
+	"time"
+
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
@@ -42,9 +44,9 @@ func (s *snapshot) system(how reading, before *snapshot) *graph.System {
 		case (t.kind == proc.WaitChild || t.kind == proc.WaitID) && t.Asleep():
 			s.childWait(g, t, how)
 		}
-		if !t.process() && how != exact {
+		if !t.process() && how != exact && (s.entries[t.pid] != nil || t.kind == proc.FinitModule || t.kind == proc.InitModule) {
 			// What a program with threads does when one of them waits is its
-			// own affair: that it waits for that thread is likely.
+			// own affair; that it waits for a load is likely.
 			g.Add(graph.ID(t.pid), graph.Wait{For: []graph.ID{id}, Certainty: graph.Likely, Why: "its thread waits"})
 		}
 	}
@@ -108,7 +110,7 @@ func (s *snapshot) parentWaits(g *graph.System, pid int) {
 		if p == nil || p.Kthread() || s.entries[pid] != nil {
 			return
 		}
-		if !p.Asleep() || p.kind != proc.Other || s.sleepsForTime(p) || len(g.Waits(graph.ID(pid))) > 0 {
+		if !s.idle(p) || len(g.Waits(graph.ID(pid))) > 0 {
 			continue
 		}
 		w := graph.Wait{Certainty: graph.Likely, Why: "may wait for its child"}
@@ -117,6 +119,13 @@ func (s *snapshot) parentWaits(g *graph.System, pid int) {
 		}
 		g.Add(graph.ID(pid), w)
 	}
+}
+
+// idle tells whether a program does nothing, for no set time, and may be woken
+// by whatever its child does. State D is a wait for a device or a file system.
+// What the other threads of a program do is not understood.
+func (s *snapshot) idle(t *task) bool {
+	return t.State == 'S' && t.kind == proc.Other && t.Threads <= 1 && !s.sleepsForTime(t)
 }
 
 func (s *snapshot) sleepsForTime(t *task) bool {
@@ -152,7 +161,7 @@ func (s *snapshot) commandWaits(g *graph.System, e *entry, how reading, before *
 			s.polling(g, t, w, before)
 			continue
 		}
-		if t.Asleep() && len(s.kids[pid]) == 0 && t.kind == proc.Other && !s.sleepsForTime(t) {
+		if len(s.kids[pid]) == 0 && s.idle(t) {
 			g.Add(graph.ID(pid), w)
 		}
 	}
@@ -161,8 +170,11 @@ func (s *snapshot) commandWaits(g *graph.System, e *entry, how reading, before *
 // polling adds the wait of a task of a command that may be asking again and
 // again, and keeps count of whether it was found doing nothing.
 func (s *snapshot) polling(g *graph.System, t *task, w graph.Wait, before *snapshot) {
+	if t.Threads > 1 {
+		return
+	}
 	leaf := len(s.kids[t.pid]) == 0
-	if !t.Asleep() {
+	if t.State != 'S' {
 		s.busy = true
 	}
 	if leaf && t.Asleep() && s.sleepsForTime(t) {
@@ -205,10 +217,10 @@ func (s *snapshot) childWait(g *graph.System, t *task, how reading) {
 		}
 	}
 	if p := s.tasks[t.pid]; p != nil && p.Threads > 1 {
-		w.Certainty = graph.Likely
-		if !t.process() && how == exact {
-			return
+		if how == exact || s.entries[t.pid] == nil {
+			return // its other threads may do anything
 		}
+		w.Certainty = graph.Likely
 	}
 	g.Add(graph.ID(t.TID), w)
 }
@@ -233,7 +245,7 @@ func (s *snapshot) inits(g *graph.System, o *task) {
 			}
 			continue
 		}
-		if t.Worker() && flush || !t.Worker() && t.Start >= o.pstart {
+		if t.Worker() && flush && !s.anotherFlush(t, o) || !t.Worker() && t.Start >= o.pstart && !s.another(t, o) {
 			w.For = append(w.For, graph.ID(t.TID))
 		}
 	}
@@ -242,4 +254,40 @@ func (s *snapshot) inits(g *graph.System, o *task) {
 		s.sure[o.TID] = true
 	}
 	g.Add(graph.ID(o.TID), w)
+}
+
+// another tells whether it is another load whose init has likelier started a
+// kernel thread: this one's has slept since before there was that thread, and
+// the other's has not. Only who runs starts threads.
+func (s *snapshot) another(k, o *task) bool {
+	// Not s.now: a look may take a second, and asleep tells of this moment.
+	age := time.Duration(boottime() - int64(k.Start)*tick)
+	since := age + age/1000 + near // the two clocks differ
+	if s.asleep(o) <= since {
+		return false
+	}
+	for _, t := range s.tasks {
+		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.pstart <= k.Start && s.asleep(t) <= since {
+			return true
+		}
+	}
+	return false
+}
+
+// anotherFlush tells whether it is another load whose init has likelier queued
+// the work that a worker is at: the worker asked when that one went to sleep,
+// and this one had long been asleep.
+func (s *snapshot) anotherFlush(worker, o *task) bool {
+	asked := s.asleep(worker)
+	if s.asleep(o) <= asked+near {
+		return false
+	}
+	for _, t := range s.tasks {
+		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.Asleep() && isFlush(t.wchan) {
+			if d := s.asleep(t) - asked; d > -near && d < near {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -77,6 +77,17 @@ func (f *FS) ProcessStat(pid int) (Stat, error) {
 	return s, nil
 }
 
+// initialPIDs is the inode of the initial pid namespace (PROC_PID_INIT_INO,
+// include/linux/proc_ns.h).
+const initialPIDs = 0xEFFFFFFC
+
+// Nested tells whether this process is in another pid namespace than the
+// machine's first one, as in a container. False where the kernel has none.
+func (f *FS) Nested() bool {
+	var st unix.Stat_t
+	return unix.Fstatat(f.fd, "self/ns/pid", &st, 0) == nil && uint64(st.Ino) != initialPIDs
+}
+
 func taskPath(pid, tid int, name string) string {
 	return Itoa(pid) + "/task/" + Itoa(tid) + "/" + name
 }

@@ -31,6 +31,10 @@ static unsigned int hold_ms;
 module_param(hold_ms, uint, 0444);
 MODULE_PARM_DESC(hold_ms, "sleep after the requests");
 
+static unsigned int still_ms;
+module_param(still_ms, uint, 0444);
+MODULE_PARM_DESC(still_ms, "before the requests, wait so long for what never comes: from outside it looks like a wait with no end");
+
 static int fail;
 module_param(fail, int, 0444);
 MODULE_PARM_DESC(fail, "errno with which init fails after all that");
@@ -78,6 +82,11 @@ static int __init slreq_init(void)
 	pr_info("init: req=%s via=%s\n", req, via);
 	if (delay_ms)
 		msleep(delay_ms);
+	if (still_ms) {
+		DECLARE_COMPLETION_ONSTACK(never);
+
+		wait_for_completion_timeout(&never, msecs_to_jiffies(still_ms));
+	}
 
 	if (!strcmp(via, "kthread")) {
 		DECLARE_COMPLETION_ONSTACK(finished);

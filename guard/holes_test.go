@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+// TestUninterruptibleAncestor: a shell above a load that sleeps in state D waits
+// for a file system, not for its child.
+func TestUninterruptibleAncestor(t *testing.T) {
+	for state, want := range map[byte]bool{'S': true, 'D': false} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
+		s.task(151, 150, state, plain, 506, "pipe_read", s.call(proc.Other))
+		s.waits(200, 151, 510, "a")
+		if _, likely := s.stuck(200); likely != want {
+			t.Errorf("a shell in state %c: in a circle %v, want %v", state, likely, want)
+		}
+		// The same of what a command started and left.
+		s = newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		token := s.commands(150, s.helperOf(150), 505)
+		s.task(151, 150, state, plain, 506, "pipe_read", s.call(proc.Other))
+		s.waits(200, 1, 510, "a")
+		s.entries[1].parent = token
+		if _, likely := s.stuck(200); likely != want {
+			t.Errorf("a command in state %c: in a circle %v, want %v", state, likely, want)
+		}
+	}
+}
+
+// TestFrozenAncestor: what a frozen cgroup holds goes on when it is thawed.
+func TestFrozenAncestor(t *testing.T) {
+	for wchan, want := range map[string]bool{"pipe_read": true, "do_freezer_trap": false, "__refrigerator": false} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
+		s.task(151, 150, 'S', plain, 506, wchan, s.call(proc.Other))
+		s.waits(200, 151, 510, "a")
+		if _, likely := s.stuck(200); likely != want {
+			t.Errorf("%s: in a circle %v, want %v", wchan, likely, want)
+		}
+	}
+}
+
+// TestProgramWithThreads: one thread of a program waits for a child that waits;
+// what its others do is not understood.
+func TestProgramWithThreads(t *testing.T) {
+	s := newSystem(t)
+	s.coming("a")
+	s.load(100, 50, 500, "a", request)
+	s.task(150, s.helperOf(150), 'S', plain, 505, "futex_wait_queue", s.call(proc.Other))
+	s.thread(150, 151, s.call(proc.WaitChild, 200))
+	s.waits(200, 150, 510, "a")
+	if proven, likely := s.stuck(200); proven || likely {
+		t.Errorf("proven %v, likely %v, want neither", proven, likely)
+	}
+	s = newSystem(t)
+	s.coming("a")
+	s.load(100, 50, 500, "a", request)
+	s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, 200))
+	s.thread(150, 151, s.call(proc.Sleep))
+	s.waits(200, 150, 510, "a")
+	if proven, likely := s.stuck(200); proven || likely {
+		t.Errorf("its first thread waits: proven %v, likely %v, want neither", proven, likely)
+	}
+}
+
+// TestEntryOfTheGone: an invocation that ends between the reading of the
+// registry and that of /proc, or whose pid is another's by then, says nothing.
+func TestEntryOfTheGone(t *testing.T) {
+	for name, f := range map[string]func(s *system){
+		"gone":   func(s *system) { _ = os.RemoveAll(filepath.Join(s.dir, "proc/150")) },
+		"reused": func(s *system) { s.task(150, 50, 'S', plain, 900, "do_wait", s.call(proc.WaitChild, -1)) },
+		"zombie": func(s *system) { s.task(150, s.helperOf(150), 'Z', plain, 505, "", s.call(proc.Other)) },
+	} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", request)
+		s.waits(150, s.helperOf(150), 505, "a")
+		f(s)
+		_, now := s.shoots(func() {})
+		if now.entries[150] != nil {
+			t.Errorf("%s: it is believed", name)
+		}
+	}
+}
+
+// TestForeignRegistry: in another pid namespace every entry is somebody's whose
+// pid means nothing here. None is believed, and none removed.
+func TestForeignRegistry(t *testing.T) {
+	s := newSystem(t)
+	p, sys := s.open()
+	defer p.Close()
+	defer sys.Close()
+	r := registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
+	defer r.close()
+	mine := entry{pid: 1 << 30, start: 7, state: stateWait, module: "a", token: newToken()}
+	if err := r.publish(mine); err != nil {
+		t.Fatal(err)
+	}
+	r.foreign = true
+	if all, err := r.read(p); err != nil || len(all) != 0 {
+		t.Errorf("from another namespace: %v, %v", all, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); err != nil {
+		t.Errorf("an entry was removed from another namespace: %v", err)
+	}
+	r.foreign = false
+	if _, err := r.read(p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); !os.IsNotExist(err) {
+		t.Errorf("what the dead left is still there: %v", err)
+	}
+}
+
+// TestHidden: where /proc hides others' processes (hidepid=), an entry whose
+// process is not seen there may be of one that lives.
+func TestHidden(t *testing.T) {
+	s := newSystem(t)
+	p, sys := s.open()
+	defer p.Close()
+	defer sys.Close()
+	r := registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
+	defer r.close()
+	if err := r.publish(entry{pid: unix.Getpid(), start: 7, state: stateWait, module: "a", token: newToken()}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := r.read(p); err != nil || len(all) != 0 {
+		t.Errorf("an entry whose writer cannot be told is believed: %v, %v", all, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "safeload", r.name)); err != nil {
+		t.Errorf("it was removed: %v", err)
+	}
+}
+
+// TestWhoseThread: of two inits that sleep, a kernel thread is of the one that
+// still ran when it was made. When nobody else could have made it, it is taken
+// for this one's all the same: a thread of its may have.
+func TestWhoseThread(t *testing.T) {
+	runtime.LockOSThread() // the clock is that of our own thread
+	defer runtime.UnlockOSThread()
+	const age = 5 * time.Second // of the kernel thread
+	for name, tt := range map[string]struct {
+		a, b  time.Duration // how long ago the inits ran
+		other bool          // the second one is there
+		want  bool          // a's is taken to wait for the thread
+	}{
+		"a ran last":                      {a: 4 * time.Second, b: 4 * time.Second, other: true, want: true},
+		"a slept before, b ran":           {a: 20 * time.Second, b: 4 * time.Second, other: true, want: false},
+		"both slept before":               {a: 20 * time.Second, b: 20 * time.Second, other: true, want: true},
+		"a slept before, nobody else":     {a: 20 * time.Second, want: true},
+		"a slept just about then, b ran":  {a: age, b: 4 * time.Second, other: true, want: true},
+		"a is asleep since nobody knows":  {a: -1, b: 4 * time.Second, other: true, want: true},
+		"b has begun after the thread":    {a: 20 * time.Second, b: 2 * time.Second, other: false, want: true},
+		"a slept before, b waits for a's": {a: 20 * time.Second, b: -2, other: true, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			now := boottime() / tick
+			s.coming("a")
+			start := int(now) - 3000
+			s.load(100, 50, start, "a", "a_init")
+			s.kthread(120, 0, request, int(now-int64(age/tick)))
+			s.waits(200, s.helperOf(200), int(now-int64(age/tick))+5, "a")
+			s.ran(unix.Getpid(), unix.Gettid(), 0)
+			if tt.a >= 0 {
+				s.ran(100, 100, tt.a)
+			}
+			switch {
+			case tt.b == -2: // it waits for another's load, and runs no init
+				s.coming("b")
+				s.load(110, 50, start, "b", fileWait)
+			case tt.other:
+				s.coming("b")
+				s.load(110, 50, start, "b", "b_init")
+				s.ran(110, 110, tt.b)
+			case tt.b > 0:
+				s.coming("b")
+				s.load(110, 50, int(now)-100, "b", "b_init")
+				s.ran(110, 110, tt.b)
+			}
+			if proven, likely := s.stuck(200); proven || likely != tt.want {
+				t.Errorf("proven %v, likely %v, want %v", proven, likely, tt.want)
+			}
+		})
+	}
+}
+
+// TestWhoseWork: of two inits that flush work, a worker that asks is at the work
+// of the one that fell asleep then.
+func TestWhoseWork(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const asked = 5 * time.Second
+	for name, tt := range map[string]struct {
+		a, b  time.Duration
+		wchan string // of b's init
+		want  bool
+	}{
+		"a's":                           {asked, 20 * time.Second, "__flush_work", true},
+		"b's":                           {20 * time.Second, asked, "__flush_work", false},
+		"nobody else's":                 {20 * time.Second, asked, "b_init", true},
+		"neither fell asleep then":      {20 * time.Second, 15 * time.Second, "__flush_work", true},
+		"both at once":                  {asked, asked, "__flush_work", true},
+		"b flushes, but fell asleep on": {20 * time.Second, time.Second, "__flush_work", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a", "b")
+			s.load(100, 50, 500, "a", "__flush_work")
+			s.load(110, 50, 500, "b", tt.wchan)
+			s.kthread(120, worker&^kernel, request, 5)
+			s.waits(200, s.helperOf(200), 510, "a")
+			s.ran(unix.Getpid(), unix.Gettid(), 0)
+			s.ran(100, 100, tt.a)
+			s.ran(110, 110, tt.b)
+			s.ran(120, 120, asked)
+			if proven, likely := s.stuck(200); proven || likely != tt.want {
+				t.Errorf("proven %v, likely %v, want %v", proven, likely, tt.want)
+			}
+		})
+	}
+}
