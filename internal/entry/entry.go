@@ -14,6 +14,7 @@
 //
 //	-ldflags '-E safeload/internal/entry.start'
 //
-// or with startHelper instead of start, which presets GOMAXPROCS=1 as well.
+// or with startHelper instead of start, which presets GOMAXPROCS=1 as well, and
+// keeps the runtime's monitor thread from waking all the time.
 // Without the flag the program starts as any other.
 package entry

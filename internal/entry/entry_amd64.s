@@ -11,7 +11,10 @@ GLOBL ·single(SB), RODATA|NOPTR, $16
 
 #define SYS_open	2
 #define SYS_close	3
+#define SYS_prctl	157
 #define O_PATH		0x200000
+#define PR_SET_TIMERSLACK	29
+#define SLACK	5000000	// ns
 
 // At the entry the stack holds argc, argv and the environment; rdx is left
 // alone as the ABI gives it a meaning (a function for atexit).
@@ -61,4 +64,8 @@ put:
 	MOVQ	AX, -16(DI)
 	MOVQ	AX, -8(DI)
 	MOVB	$2, ·added(SB)
+	MOVQ	$PR_SET_TIMERSLACK, DI
+	MOVQ	$SLACK, SI
+	MOVQ	$SYS_prctl, AX
+	SYSCALL
 	JMP	·start(SB)

@@ -11,7 +11,10 @@ GLOBL ·single(SB), RODATA|NOPTR, $16
 
 #define SYS_open	5
 #define SYS_close	6
+#define SYS_prctl	172
 #define O_PATH		0x200000
+#define PR_SET_TIMERSLACK	29
+#define SLACK	5000000	// ns
 
 TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 again:
@@ -58,4 +61,8 @@ put:
 	MOVW	R2, -4(R1)
 	MOVW	$2, R2
 	MOVB	R2, ·added(SB)
+	MOVW	$PR_SET_TIMERSLACK, R0
+	MOVW	$SLACK, R1
+	MOVW	$SYS_prctl, R7
+	SWI	$0
 	B	·start(SB)

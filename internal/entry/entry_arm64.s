@@ -12,7 +12,10 @@ GLOBL ·single(SB), RODATA|NOPTR, $16
 #define SYS_openat	56
 #define SYS_close	57
 #define AT_FDCWD	-100
+#define SYS_prctl	167
 #define O_PATH		0x200000
+#define PR_SET_TIMERSLACK	29
+#define SLACK	5000000	// ns
 
 TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 again:
@@ -59,4 +62,8 @@ put:
 	MOVD	R2, -8(R1)
 	MOVD	$2, R2
 	MOVB	R2, ·added(SB)
+	MOVD	$PR_SET_TIMERSLACK, R0
+	MOVD	$SLACK, R1
+	MOVD	$SYS_prctl, R8
+	SVC
 	B	·start(SB)

@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -20,6 +22,8 @@ func TestEntries(t *testing.T) {
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("go build: %v\n%s", err, out)
 		}
+		slack, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, 30 /* PR_GET_TIMERSLACK */, 0, 0)
+		line := "slack " + strconv.Itoa(int(slack)) + "\n"
 		procs := "1"
 		if entry == "start" {
 			procs = ""
@@ -34,6 +38,7 @@ func TestEntries(t *testing.T) {
 			{"odd number of words", []string{"x", "y"}, []string{"A=1", "B=2", "C="}, procs},
 			{"own GOMAXPROCS", []string{"x"}, []string{"GOMAXPROCS=2", "Z=1"}, "2"},
 			{"GOMAXPROCS=1 last", nil, []string{"Z=1", "GOMAXPROCS=1"}, "1"},
+			{"child", []string{"child"}, []string{}, procs},
 		} {
 			t.Run(entry+"/"+c.name, func(t *testing.T) {
 				var want strings.Builder
@@ -42,6 +47,11 @@ func TestEntries(t *testing.T) {
 				}
 				for _, e := range c.env {
 					want.WriteString("env " + e + "\n")
+				}
+				// A program, and a child of it, is as late as what started it.
+				want.WriteString(line)
+				if c.name == "child" {
+					want.WriteString(line)
 				}
 				cmd := &exec.Cmd{Path: program, Args: append([]string{"show"}, c.args...), Env: c.env}
 				out, err := cmd.CombinedOutput()

@@ -13,7 +13,8 @@ func start()
 // adds single to the environment: the runtime then starts with one processor
 // and fewer threads, for about a tenth of such a program's CPU time. The
 // runtime reads GOMAXPROCS before any Go code runs, and nowhere else can it be
-// preset. One that the user set comes first and counts.
+// preset. One that the user set comes first and counts. And it lets timers be
+// late, until the package's init: see there.
 //
 //lint:ignore U1000 the linker's -E names it
 func startHelper()

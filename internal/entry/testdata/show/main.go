@@ -5,16 +5,30 @@ package main
 
 import (
 	"runtime"
+	"syscall"
 
 	"safeload/internal/entry"
 )
 
 func main() {
-	for _, a := range entry.Args()[1:] {
+	args := entry.Args()[1:]
+	for _, a := range args {
 		println("arg", a)
 	}
 	for _, e := range entry.Environ() {
 		println("env", e)
+	}
+	const prGetTimerSlack = 30
+	slack, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTimerSlack, 0, 0)
+	println("slack", slack)
+	if len(args) == 1 && args[0] == "child" {
+		pid, err := syscall.ForkExec("/proc/self/exe", []string{"show"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+		if err != nil {
+			println(err.Error())
+			return
+		}
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		return
 	}
 	println("procs", runtime.GOMAXPROCS(0))
 }
