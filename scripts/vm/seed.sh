@@ -50,10 +50,14 @@ seed_build() {
 	: >"$dir/.complete"
 }
 
-# seed_patch FILE: idempotent_wait_for_completion waits with wait_for_completion, and never returns early.
+# seed_patch FILE: idempotent_wait_for_completion waits with wait_for_completion, and never returns early. And
+# init_module_from_file is inlined, as a compiler may: nothing can be hooked there.
 seed_patch() {
-	local old='if (wait_for_completion_interruptible(&u->complete)) {'
+	local old='if (wait_for_completion_interruptible(&u->complete)) {' function='static int init_module_from_file('
 	[ "$(grep -cF "$old" "$1")" = 1 ] || die "$1: the wait for the same file is not written as it was in $seed_series"
-	awk -v old="$old" 'index($0, old) { print "\twait_for_completion(&u->complete);"; print "\tif (0) {"; next } { print }' "$1" >"$1.new" &&
-		mv "$1.new" "$1"
+	[ "$(grep -cF "$function" "$1")" = 1 ] || die "$1: init_module_from_file is not written as it was in $seed_series"
+	awk -v old="$old" -v fn="$function" '
+		index($0, old) { print "\twait_for_completion(&u->complete);"; print "\tif (0) {"; next }
+		index($0, fn) { sub(/^static/, "static __always_inline") }
+		{ print }' "$1" >"$1.new" && mv "$1.new" "$1"
 }

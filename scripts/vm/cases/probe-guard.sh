@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: with the probe running, safeload's modprobe decides at once, also over a kernel thread and a work item
 # kernels: all
-# matrix: arm-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: probe
 # limit: 300
 # copies: u0 u1 u2 u3 u4

@@ -28,6 +28,7 @@ control() {
 check() {
 	seeded || return
 	helper /stock/modprobe
+	want "the kernel has nothing to hook where a load comes to own its file" lacks /proc/kallsyms ' init_module_from_file$'
 	want "the watch starts" watch_begin -v --break
 	log "$(head -1 "$watched")"
 	want "it saw that the wait cannot be left" has "$watched" '"uninterruptible":true'

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: a kernel in lockdown lets nobody read it: the watch says so, samples /proc, and breaks what hangs since before
 # kernels: all
-# matrix: none
+# matrix: arm-6.1 arm64-6.12
 # boot: lockdown
 # limit: 240
 # copies: l0
