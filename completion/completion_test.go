@@ -6,6 +6,7 @@
 package completion_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // options are those of each subcommand, as "-a" or "--all", sorted.
@@ -229,6 +231,68 @@ func TestBash(t *testing.T) {
 		out, err := exec.Command("bash", append([]string{"-c", script, "bash"}, words...)...).CombinedOutput()
 		if got := strings.TrimSpace(string(out)); err != nil || got != want {
 			t.Errorf("%q completes to %q, want %q (%v)", line, got, want, err)
+		}
+	}
+}
+
+// TestFish asks the shell what it would offer.
+func TestFish(t *testing.T) {
+	if _, err := exec.LookPath("fish"); err != nil {
+		t.Skip("no fish on this machine")
+	}
+	for line, want := range map[string]string{
+		"safeload ins":                  "insmod install",
+		"safeload install --v":          "--via",
+		"safeload install --via ":       "divert sysctl",
+		"safeload audit --fail-on l":    "likely",
+		"safeload-modprobe --first":     "--first-time",
+		"/usr/sbin/safeload status --j": "--json",
+	} {
+		out, err := exec.Command("fish", "--no-config", "-c", "source safeload.fish; complete -C $argv[1]", line).CombinedOutput()
+		var got []string
+		for l := range strings.Lines(string(out)) {
+			word, _, _ := strings.Cut(strings.TrimSpace(l), "\t")
+			got = append(got, strings.TrimSuffix(word, "="))
+		}
+		if strings.Join(got, " ") != want || err != nil {
+			t.Errorf("%q completes to %q, want %q (%v)", line, got, want, err)
+		}
+	}
+}
+
+// typeInZsh presses TAB after a line in a shell of its own, and prints what the
+// line is then, in brackets.
+const typeInZsh = `
+zmodload zsh/zpty || exit 1
+zpty z zsh -f -i
+zpty -w z 'PROMPT=; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D
+show() { print -r -- "[$BUFFER]"; exit }; zle -N show; bindkey "^X" show; print re""ady'
+zpty -r z all '*ready*'
+zpty -w -n z "$1"$'\t\x18'
+zpty -r z all '*\['"${1[1,4]}"'*\]*'
+print -r -- "$all"
+`
+
+// TestZsh completes as a person would, where only one word fits.
+func TestZsh(t *testing.T) {
+	if _, err := exec.LookPath("zsh"); err != nil {
+		t.Skip("no zsh on this machine")
+	}
+	for line, want := range map[string]string{
+		"safeload inst":                 "safeload install ",
+		"safeload install --v":          "safeload install --via=",
+		"safeload rmmod no_such_":       "safeload rmmod no_such_",
+		"safeload modprobe no_such_":    "safeload modprobe no_such_",
+		"safeload install --via d":      "safeload install --via divert ",
+		"safeload audit --fail-on l":    "safeload audit --fail-on likely ",
+		"safeload-modprobe --first":     "safeload-modprobe --first-time ",
+		"/usr/sbin/safeload status --j": "/usr/sbin/safeload status --json ",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		out, err := exec.CommandContext(ctx, "zsh", "-f", "-c", typeInZsh, "zsh", line).CombinedOutput()
+		cancel()
+		if !strings.Contains(string(out), "["+want+"]") || strings.Contains(string(out), "no such file") {
+			t.Errorf("%q does not become %q: %q (%v)", line, want, out, err)
 		}
 	}
 }

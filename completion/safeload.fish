@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 function __safeload_modules
-    string replace -rf '^(?:.*/)?([^/:.]+)\.ko.*' '$1' </lib/modules/(uname -r)/modules.dep 2>/dev/null
+    set -l index /lib/modules/(uname -r)/modules.dep
+    test -r $index; and string replace -rf '^(?:[^:]*/)?([^/:.]+)\.ko.*' '$1' <$index
 end
 
 function __safeload_loaded
-    string split -f1 ' ' </proc/modules 2>/dev/null
+    test -r /proc/modules; and string split -f1 ' ' </proc/modules
 end
 
 complete -c safeload -f
