@@ -108,10 +108,31 @@ type snapshot struct {
 	sure   map[int]bool // owners whose wait for such a thread rests on the probe
 
 	mayHelp map[int][]*task // candidates, by requester
+	slept   map[int]lastRun // by thread id, as far as asked for
 	pair    map[int]*task   // the likeliest helper of each requester; nil: not asked yet
 
 	polls map[int]bool // tasks of commands that may ask again and again
 	busy  bool         // one of them was found at work
+}
+
+// lastRun is when a thread last ran, where the kernel says so.
+type lastRun struct {
+	at uint64
+	ok bool
+}
+
+// lastRan asks the kernel once a snapshot: with fifty requests in flight each
+// is compared with each helper, and the file is one of the slowest to read.
+func (s *snapshot) lastRan(pid, tid int) (uint64, bool) {
+	r, had := s.slept[tid]
+	if !had {
+		r.at, r.ok = s.proc.Slept(pid, tid)
+		if s.slept == nil {
+			s.slept = make(map[int]lastRun)
+		}
+		s.slept[tid] = r
+	}
+	return r.at, r.ok
 }
 
 // observer is what a system is looked at with.

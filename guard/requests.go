@@ -124,13 +124,13 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 	if len(all) < 2 || s.proc == nil {
 		return all
 	}
-	asked, ok := s.proc.Slept(r.pid, r.TID)
+	asked, ok := s.lastRan(r.pid, r.TID)
 	if !ok {
 		return all
 	}
 	var close []*task
 	for _, h := range all {
-		started, ok := s.proc.Slept(h.PPID, h.PPID)
+		started, ok := s.lastRan(h.PPID, h.PPID)
 		if !ok {
 			return all
 		}
@@ -162,7 +162,7 @@ func (s *snapshot) pairs(helpers []*task) map[int]*task {
 	var askers []asker
 	for _, r := range s.tasks {
 		if r.requester() && !s.known(r.TID) {
-			at, ok := s.proc.Slept(r.pid, r.TID)
+			at, ok := s.lastRan(r.pid, r.TID)
 			if !ok {
 				return s.pair
 			}
@@ -195,7 +195,7 @@ func (s *snapshot) pairs(helpers []*task) map[int]*task {
 		var best *task
 		var least uint64
 		for _, h := range free {
-			started, ok := s.proc.Slept(h.PPID, h.PPID)
+			started, ok := s.lastRan(h.PPID, h.PPID)
 			if !ok || taken[h.pid] || !mine(r.task, h) {
 				continue
 			}

@@ -140,14 +140,14 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 func (sv *Survey) watch(take func() *snapshot, gap time.Duration) {
 	first := take()
 	sv.Looked = len(first.tasks) + len(first.workers)
-	pictures := first.pictures(first.system(best, nil).Stuck(graph.Likely))
-	if len(pictures) == 0 && !first.asks() {
+	was := first.sight(first.system(best, nil).Stuck(graph.Likely))
+	if len(was.look) == 0 && !first.asks() {
 		// Nobody is stuck, so there is nothing that must hold twice.
-		sv.fill(first, nil, nil)
+		sv.fill(first, nil, was)
 		return
 	}
 	sleep(gap)
-	sv.fill(take(), first, pictures)
+	sv.fill(take(), first, was)
 }
 
 // asks tells whether somebody waits for a helper. Whose helper is whose can be
@@ -161,39 +161,49 @@ func (s *snapshot) asks() bool {
 	return false
 }
 
-// pictures are those of all stuck tasks, each with what it hangs on.
-func (s *snapshot) pictures(st *graph.Stuck) map[graph.ID]string {
-	all := make(map[graph.ID]string)
+// sight is who is stuck in one look, each with its picture: what would
+// change if it moved.
+type sight struct {
+	stuck *graph.Stuck
+	look  map[graph.ID]string
+}
+
+func (s *snapshot) sight(st *graph.Stuck) *sight {
+	all := &sight{st, make(map[graph.ID]string)}
 	for tid := range s.tasks {
 		if id := graph.ID(tid); st.Has(id) {
-			all[id] = s.picture(st.Reach(id))
+			all.look[id] = s.picture([]graph.ID{id})
 		}
 	}
 	return all
 }
 
-func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
+// same tells whether what a task hangs on is what it hung on before, and none of
+// it has moved since.
+func (a *sight) same(before *sight, id graph.ID) bool {
+	now, then := a.stuck.Reach(id), before.stuck.Reach(id)
+	if len(now) == 0 || len(now) != len(then) {
+		return false
+	}
+	for _, t := range now {
+		if !slices.Contains(then, t) || a.look[t] == "" || a.look[t] != before.look[t] {
+			return false
+		}
+	}
+	return true
+}
+
+func (sv *Survey) fill(s, first *snapshot, was *sight) {
 	sure := s.system(exact, first)
 	maybe := s.system(best, first)
 	proof, guess := sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely)
 	shown := s.system(paired, first).Stuck(graph.Likely)
-	still := func(id graph.ID, st *graph.Stuck) bool {
-		p, had := pictures[id]
-		return had && p != "" && p == s.picture(guess.Reach(id))
-	}
+	is := s.sight(guess)
 
 	covered := make(map[graph.ID]bool)
-	try := func(e graph.ID, st *graph.Stuck, certainty graph.Certainty) {
-		knot := st.Knot(e)
-		if covered[e] || len(knot) == 0 || !still(e, st) {
+	try := func(e graph.ID, st *graph.Stuck, certainty graph.Certainty, cycle []graph.Step) {
+		if covered[e] || len(cycle) == 0 || len(st.Knot(e)) == 0 || !is.same(was, e) {
 			return
-		}
-		cycle := shown.Cycle(e)
-		if cycle == nil {
-			cycle = guess.Cycle(e)
-		}
-		if cycle == nil {
-			cycle = st.Cycle(e)
 		}
 		if certainty == graph.Likely && !s.longAsleep(cycle) {
 			return
@@ -215,10 +225,27 @@ func (sv *Survey) fill(s, first *snapshot, pictures map[graph.ID]string) {
 	}
 	waits := s.loadWaits()
 	for _, id := range waits {
-		try(id, proof, graph.Certain)
+		try(id, proof, graph.Certain, shown.Cycle(id))
 	}
 	for _, id := range waits {
-		try(id, guess, graph.Likely)
+		try(id, guess, graph.Likely, shown.Cycle(id))
+	}
+	// Who is on no circle as requests and helpers fit best, but is on one as
+	// they may fit, hangs on a circle that has been found, if any of that is in
+	// it: of fifty helpers that wait for one load, one is the load's own.
+	for _, how := range []struct {
+		*graph.Stuck
+		certainty graph.Certainty
+	}{{proof, graph.Certain}, {guess, graph.Likely}} {
+		for _, id := range waits {
+			cycle := guess.Cycle(id)
+			if cycle == nil {
+				cycle = how.Cycle(id)
+			}
+			if !slices.ContainsFunc(cycle, func(step graph.Step) bool { return covered[step.Task] }) {
+				try(id, how.Stuck, how.certainty, cycle)
+			}
+		}
 	}
 
 	used := make(map[int]bool)
@@ -393,7 +420,7 @@ func (s *snapshot) asleep(t *task) time.Duration {
 	if !ok || !t.Asleep() {
 		return 0
 	}
-	it, ok := s.proc.Slept(t.pid, t.TID)
+	it, ok := s.lastRan(t.pid, t.TID)
 	if !ok || it > me {
 		return 0
 	}

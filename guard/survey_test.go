@@ -83,6 +83,39 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// Of many helpers that wait for one load, each may be the one that the load
+// waits for. One is, and one circle is found, not as many as there are helpers.
+func TestPileUp(t *testing.T) {
+	s := newSystem(t)
+	s.coming("a")
+	s.load(100, 50, 500, "a", request)
+	s.slept(1000, 100)
+	w := s.helperOf(200)
+	s.slept(1001, w)
+	s.load(200, w, 505, "a", fileWait)
+	for i := 1; i <= 49; i++ {
+		s.task(300+i, 1, 'D', plain, 500, request, s.call(proc.Other))
+		w := s.helperOf(400 + i)
+		s.slept(float64(1000+10*i), 300+i)
+		s.slept(float64(1001+10*i), w)
+		s.load(400+i, w, 505+i, "a", fileWait)
+	}
+	for i := range 5 {
+		s.task(500+i, 1, 'D', plain, 500, "__request_module", s.call(proc.Other))
+	}
+	sv := s.survey()
+	if len(sv.Findings) != 1 || sv.Findings[0].Waiter != 200 || sv.Findings[0].Certainty != graph.Certain {
+		t.Errorf("found %d, the first %+v; want the one of 200", len(sv.Findings), sv.Findings[0])
+	}
+	roles := make(map[string]int)
+	for _, v := range sv.Tasks {
+		roles[v.Role]++
+	}
+	if roles[RoleThrottled] != 5 || roles[RoleRequest] != 49 {
+		t.Errorf("roles %v, want 5 throttled and 49 that ask", roles)
+	}
+}
+
 // A shell of an install command in its builtin wait shows no wait(2).
 func TestShellAboveAWaiter(t *testing.T) {
 	for wchan, want := range map[string]verdict{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
