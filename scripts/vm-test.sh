@@ -19,7 +19,7 @@ usage() {
 		  --headers DIR          its build tree, for cases that need our test modules
 		  --seed-kernel          instead of all this: a 32-bit ARM kernel with the wait of 6.5 to 6.10, which
 		                         no signal ends, built from Debian's linux-source and kept in the cache
-		  --shell                a prompt in the guest instead of the cases
+		  --shell                a prompt in the guest instead of the cases, or what is piped in
 		  --dist DIR             take the binaries from there instead of building them
 		  --json FILE            also write the report there, one JSON object a line
 		  --keep DIR             keep the guests' logs there

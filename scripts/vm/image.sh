@@ -84,6 +84,7 @@ image_make() {
 	cp "$bdir/vmtool" "$root/t/vmtool"
 	install -m 0755 "$vm_dir/guest/init" "$root/init"
 	cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
+	[ ! -e "$dir/input" ] || cp "$dir/input" "$root/t/input"
 
 	local wanted=("${base_modules[@]}") copies=() extras=()
 	for c; do

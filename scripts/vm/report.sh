@@ -141,6 +141,8 @@ prompt() {
 	local dir=$work/shell
 	mode=shell
 	mkdir -p "$dir"
+	# A serial port has no end of file, and drops what comes before somebody listens: the guest gets a file.
+	[ -t 0 ] || cat >"$dir/input"
 	image_make "$dir" "${selected[@]}" || exit 1
 	slot_take
 	serial=mon:stdio qemu_run "$dir" "${SHELL_LIMIT:-14400}" shell
