@@ -5,7 +5,7 @@
 # matrix: none
 # boot: diagnose
 # limit: 700
-# limit-full: 3000
+# limit-full: 5000
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
 setup() {
 	{
@@ -28,6 +28,7 @@ under() {
 		/t/vmtool storm -modprobe "$1" -want 160 -limit 120 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
 		_loads=$((_loads + $(sed -n 's/^loads \([0-9]*\).*/\1/p' /tmp/healthy.storm)))
 		[ "$(state slreq_r1)" != live ] || unload slreq_r1 slreq_r2
+		log "healthy: $_loads loads by $1; diagnose: $(tail -n 1 "/tmp/job/$_name.out")"
 	done
 	finish "$_name" 5
 	sed "s/^/#L# healthy: $_loads loads by $(basename "$(dirname "$1")"): /" "$out"
@@ -38,6 +39,6 @@ under() {
 }
 
 check() {
-	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 280 1400)"
-	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 280 1400)"
+	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 280 2400)"
+	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 280 2400)"
 }

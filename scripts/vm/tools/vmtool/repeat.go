@@ -19,8 +19,8 @@ func init() {
 	tools["json"] = checkJSON
 }
 
-// repeat runs a command again and again, one run after the other, counts the exit codes and measures: the last
-// line has the median and the longest run. It exits with 0 if each run had the exit code that is wanted.
+// repeat runs a command again and again, one run after the other, counts the exit codes and measures: every
+// 25 runs it says how far it is, and the last line has the median and the longest run. It exits with 0 if each run had the exit code that is wanted.
 //
 //	vmtool repeat [-n RUNS] [-limit SECONDS] [-want CODE] -- COMMAND...
 func repeat(args []string) int {
@@ -45,6 +45,9 @@ func repeat(args []string) int {
 		code := c.ProcessState.ExitCode()
 		if codes[code]++; code != *want && len(took)-codes[*want] <= 3 {
 			fmt.Printf("run %d: exit code %d\n%s\n", len(took), code, bytes.TrimSpace(out))
+		}
+		if len(took)%25 == 0 && len(took) < *n {
+			fmt.Printf("so far %d as-wanted %d seconds %.0f\n", len(took), codes[*want], time.Since(start).Seconds())
 		}
 	}
 	slices.Sort(took)
