@@ -152,8 +152,6 @@ func TestHidden(t *testing.T) {
 // still ran when it was made. When nobody else could have made it, it is taken
 // for this one's all the same: a thread of its may have.
 func TestWhoseThread(t *testing.T) {
-	runtime.LockOSThread() // the clock is that of our own thread
-	defer runtime.UnlockOSThread()
 	const age = 5 * time.Second // of the kernel thread
 	for name, tt := range map[string]struct {
 		a, b  time.Duration // how long ago the inits ran
@@ -170,6 +168,8 @@ func TestWhoseThread(t *testing.T) {
 		"a slept before, b waits for a's": {a: 20 * time.Second, b: -2, other: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread() // the clock is that of our own thread
+			defer runtime.UnlockOSThread()
 			s := newSystem(t)
 			now := boottime() / tick
 			s.coming("a")
@@ -204,8 +204,6 @@ func TestWhoseThread(t *testing.T) {
 // TestWhoseWork: of two inits that flush work, a worker that asks is at the work
 // of the one that fell asleep then.
 func TestWhoseWork(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	const asked = 5 * time.Second
 	for name, tt := range map[string]struct {
 		a, b  time.Duration
@@ -220,6 +218,8 @@ func TestWhoseWork(t *testing.T) {
 		"b flushes, but fell asleep on": {20 * time.Second, time.Second, "__flush_work", true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread() // the clock is that of our own thread
+			defer runtime.UnlockOSThread()
 			s := newSystem(t)
 			s.coming("a", "b")
 			s.load(100, 50, 500, "a", "__flush_work")
