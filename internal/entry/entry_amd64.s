@@ -9,17 +9,57 @@ DATA ·single+0(SB)/8, $"GOMAXPRO"
 DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
 GLOBL ·single(SB), RODATA|NOPTR, $16
 
+DATA ·infinite+0(SB)/8, $-1
+DATA ·infinite+8(SB)/8, $-1
+GLOBL ·infinite(SB), RODATA|NOPTR, $16
+
+#include "fallback.h"
+
+#define SYS_write	1
 #define SYS_open	2
 #define SYS_close	3
 #define SYS_prctl	157
+#define SYS_mmap	9
+#define SYS_munmap	11
+#define SYS_execve	59
+#define SYS_prlimit64	302
+#define RLIMIT_DATA	2
+#define RLIMIT_AS	9
+#define O_WRONLY	1
+#define O_CLOEXEC	0x80000
 #define O_PATH		0x200000
 #define PR_SET_TIMERSLACK	29
 #define SLACK	5000000	// ns
+
+#define RAISE(which, at) \
+	XORQ	DI, DI; \
+	MOVQ	$which, SI; \
+	MOVQ	$·infinite(SB), DX; \
+	MOVQ	$·limits+at(SB), R10; \
+	MOVQ	$SYS_prlimit64, AX; \
+	SYSCALL
+
+// Nothing was raised where the hard limit reads 0.
+#define LOWER(which, at) \
+	MOVQ	·limits+at+8(SB), AX; \
+	TESTQ	AX, AX; \
+	JEQ	7(PC); \
+	XORQ	DI, DI; \
+	MOVQ	$which, SI; \
+	MOVQ	$·limits+at(SB), DX; \
+	XORQ	R10, R10; \
+	MOVQ	$SYS_prlimit64, AX; \
+	SYSCALL
 
 // At the entry the stack holds argc, argv and the environment; rdx is left
 // alone as the ABI gives it a meaning (a function for atexit).
 TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	DX, R12
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+	JMP	·opened(SB)
+
+TEXT ·opened(SB), NOSPLIT|NOFRAME, $0
 again:
 	MOVQ	$·root(SB), DI
 	MOVQ	$O_PATH, SI
@@ -39,9 +79,73 @@ done:
 	MOVQ	R12, DX
 	JMP	_rt0_amd64_linux(SB)
 
-// Moves argc, argv and the environment down by two words, and puts single into
-// the gap before the environment's NULL, twice: SP stays aligned.
+// Where the memory that the runtime maps cannot be had, kmod is run instead, if
+// it is there. Then moves argc, argv and the environment down by two words, and
+// puts single into the gap before the environment's NULL, twice: SP stays
+// aligned.
 TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	MOVQ	DX, R12
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+	XORQ	DI, DI
+	MOVQ	$NEEDED, SI
+	MOVQ	$PROT, DX
+	MOVQ	$MAP, R10
+	MOVQ	$-1, R8
+	XORQ	R9, R9
+	MOVQ	$SYS_mmap, AX
+	SYSCALL
+	CMPQ	AX, $-4096
+	JHI	poor
+	MOVQ	AX, DI
+	MOVQ	$NEEDED, SI
+	MOVQ	$SYS_munmap, AX
+	SYSCALL
+	JMP	ready
+poor:
+	MOVQ	0(SP), CX
+	TESTQ	CX, CX
+	JEQ	ready		// no argv[0] to set
+	LEAQ	16(SP)(CX*8), R14	// the environment
+	MOVQ	$2, DI
+	MOVQ	$·poverty(SB), SI
+	MOVQ	$POVERTY, DX
+	MOVQ	$SYS_write, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JGE	said
+	MOVQ	$·kmsg(SB), DI
+	MOVQ	$(O_WRONLY|O_CLOEXEC), SI
+	XORQ	DX, DX
+	MOVQ	$SYS_open, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JLT	said
+	MOVQ	AX, DI
+	MOVQ	$·poverty(SB), SI
+	MOVQ	$POVERTY, DX
+	MOVQ	$SYS_write, AX
+	SYSCALL
+said:
+	LOWER(RLIMIT_AS, 0)
+	LOWER(RLIMIT_DATA, 16)
+	MOVQ	8(SP), R13
+	MOVQ	$·modprobe(SB), AX
+	MOVQ	AX, 8(SP)
+	MOVQ	$·kmod(SB), DI
+	LEAQ	8(SP), SI
+	MOVQ	R14, DX
+	MOVQ	$SYS_execve, AX
+	SYSCALL
+	MOVQ	$·kmod+4(SB), DI
+	LEAQ	8(SP), SI
+	MOVQ	R14, DX
+	MOVQ	$SYS_execve, AX
+	SYSCALL
+	MOVQ	R13, 8(SP)
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+ready:
 	MOVQ	0(SP), CX
 	LEAQ	16(SP)(CX*8), DI
 find:
@@ -68,4 +172,4 @@ put:
 	MOVQ	$SLACK, SI
 	MOVQ	$SYS_prctl, AX
 	SYSCALL
-	JMP	·start(SB)
+	JMP	·opened(SB)

@@ -9,15 +9,56 @@ DATA ·single+0(SB)/8, $"GOMAXPRO"
 DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
 GLOBL ·single(SB), RODATA|NOPTR, $16
 
+DATA ·infinite+0(SB)/8, $-1
+DATA ·infinite+8(SB)/8, $-1
+GLOBL ·infinite(SB), RODATA|NOPTR, $16
+
+#include "fallback.h"
+
 #define SYS_openat	56
 #define SYS_close	57
+#define SYS_write	64
+#define SYS_munmap	215
+#define SYS_execve	221
+#define SYS_mmap	222
+#define SYS_prlimit64	261
+#define RLIMIT_DATA	2
+#define RLIMIT_AS	9
 #define AT_FDCWD	-100
 #define SYS_prctl	167
+#define O_WRONLY	1
+#define O_CLOEXEC	0x80000
 #define O_PATH		0x200000
 #define PR_SET_TIMERSLACK	29
 #define SLACK	5000000	// ns
 
+#define RAISE(which, at) \
+	MOVD	$0, R0; \
+	MOVD	$which, R1; \
+	MOVD	$·infinite(SB), R2; \
+	MOVD	$·limits+at(SB), R3; \
+	MOVD	$SYS_prlimit64, R8; \
+	SVC
+
+// Nothing was raised where the hard limit reads 0: then this fails, as no
+// resource has that number.
+#define LOWER(which, at) \
+	MOVD	$·limits+at(SB), R2; \
+	MOVD	8(R2), R4; \
+	CMP	$0, R4; \
+	MOVD	$which, R1; \
+	CSINV	NE, R1, ZR, R1; \
+	MOVD	$0, R0; \
+	MOVD	$0, R3; \
+	MOVD	$SYS_prlimit64, R8; \
+	SVC
+
 TEXT ·start(SB), NOSPLIT|NOFRAME, $0
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+	B	·opened(SB)
+
+TEXT ·opened(SB), NOSPLIT|NOFRAME, $0
 again:
 	MOVD	$AT_FDCWD, R0
 	MOVD	$·root(SB), R1
@@ -36,9 +77,72 @@ close:
 done:
 	B	_rt0_arm64_linux(SB)
 
-// Moves argc, argv and the environment down by two words, and puts single into
-// the gap before the environment's NULL, twice: SP stays aligned.
+// Where the memory that the runtime maps cannot be had, kmod is run instead, if
+// it is there. Then moves argc, argv and the environment down by two words, and
+// puts single into the gap before the environment's NULL, twice: SP stays
+// aligned.
 TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+	MOVD	$0, R0
+	MOVD	$NEEDED, R1
+	MOVD	$PROT, R2
+	MOVD	$MAP, R3
+	MOVD	$-1, R4
+	MOVD	$0, R5
+	MOVD	$SYS_mmap, R8
+	SVC
+	CMN	$4095, R0
+	BHS	poor		// from -4095 on it is an error
+	MOVD	$NEEDED, R1
+	MOVD	$SYS_munmap, R8
+	SVC
+	B	ready
+poor:
+	MOVD	(RSP), R9
+	CBZ	R9, ready	// no argv[0] to set
+	ADD	$8, RSP, R10	// argv
+	ADD	R9<<3, R10, R11
+	ADD	$8, R11		// the environment
+	MOVD	$2, R0
+	MOVD	$·poverty(SB), R1
+	MOVD	$POVERTY, R2
+	MOVD	$SYS_write, R8
+	SVC
+	CMP	$0, R0
+	BGE	said
+	MOVD	$AT_FDCWD, R0
+	MOVD	$·kmsg(SB), R1
+	MOVD	$(O_WRONLY|O_CLOEXEC), R2
+	MOVD	$0, R3
+	MOVD	$SYS_openat, R8
+	SVC
+	CMP	$0, R0
+	BLT	said
+	MOVD	$·poverty(SB), R1
+	MOVD	$POVERTY, R2
+	MOVD	$SYS_write, R8
+	SVC
+said:
+	LOWER(RLIMIT_AS, 0)
+	LOWER(RLIMIT_DATA, 16)
+	MOVD	(R10), R12
+	MOVD	$·modprobe(SB), R0
+	MOVD	R0, (R10)
+	MOVD	$·kmod(SB), R0
+	MOVD	R10, R1
+	MOVD	R11, R2
+	MOVD	$SYS_execve, R8
+	SVC
+	MOVD	$·kmod+4(SB), R0
+	MOVD	R10, R1
+	MOVD	R11, R2
+	MOVD	$SYS_execve, R8
+	SVC
+	MOVD	R12, (R10)
+	RAISE(RLIMIT_AS, 0)
+	RAISE(RLIMIT_DATA, 16)
+ready:
 	MOVD	(RSP), R0
 	ADD	$16, RSP, R1
 	ADD	R0<<3, R1, R1
@@ -66,4 +170,4 @@ put:
 	MOVD	$SLACK, R1
 	MOVD	$SYS_prctl, R8
 	SVC
-	B	·start(SB)
+	B	·opened(SB)

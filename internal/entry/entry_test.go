@@ -3,6 +3,7 @@
 package entry_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -67,5 +68,77 @@ func TestEntries(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLimits: a program starts under limits of memory that Go's runtime cannot
+// live with, and what it starts is under them again.
+func TestLimits(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "show")
+	build := exec.Command("go", "build", "-ldflags", "-E safeload/internal/entry.startHelper", "-o", program, "./testdata/show")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	hard := "-S" // to raise a hard limit again needs CAP_SYS_RESOURCE
+	if exec.Command("bash", "-c", "ulimit -SH -v 200000; ulimit -SH -v unlimited").Run() == nil {
+		hard = "-SH"
+	}
+	for _, c := range []struct{ set, want string }{
+		{"ulimit -S -v unlimited", "unlimited unlimited unlimited unlimited"},
+		{"ulimit " + hard + " -v 20000", "20000 20000 unlimited unlimited"},
+		{"ulimit " + hard + " -d 4000", "unlimited unlimited 4000 4000"},
+		{"ulimit -S -v 30000; ulimit -S -d 3000", "30000 unlimited 3000 unlimited"},
+	} {
+		cmd := exec.Command("bash", "-c", c.set+`; exec "$0" limits`, program)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", c.set, err, out)
+			continue
+		}
+		got := strings.Join(strings.Fields(string(out)), " ")
+		if hard == "-S" {
+			c.want = strings.NewReplacer("20000 20000", "20000 unlimited", "4000 4000", "4000 unlimited").Replace(c.want)
+		}
+		if got != c.want {
+			t.Errorf("%s: a child has %q, want %q", c.set, got, c.want)
+		}
+	}
+}
+
+// TestFallback: where there is not even the memory that Go's runtime begins
+// with, kmod does what was asked for, and one line says so.
+func TestFallback(t *testing.T) {
+	if runtime.GOARCH == "arm" {
+		t.Skip("32 bits need no more than kmod")
+	}
+	if _, err := exec.LookPath("kmod"); err != nil {
+		t.Fatalf("%v: the package kmod is needed", err)
+	}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "show")
+	build := exec.Command("go", "build", "-ldflags", "-E safeload/internal/entry.startHelper", "-o", program, "./testdata/show")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	// Without the right to raise the limit again.
+	cmd := exec.Command("bash", "-c", `ulimit -SH -v 60000; exec "$0" --version`, program)
+	if os.Geteuid() == 0 {
+		for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
+			if err := os.Chmod(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil || !strings.HasPrefix(string(out), "kmod version ") {
+		t.Errorf("%v: %q, want kmod's version", err, out)
+	}
+	if want := "safeload: guard: too little memory can be had to start; loading by kmod, unguarded\n"; said.String() != want {
+		t.Errorf("it says %q, want %q", said.String(), want)
 	}
 }

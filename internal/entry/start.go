@@ -21,3 +21,8 @@ func startHelper()
 
 // added is how many strings startHelper has put at the end of the environment.
 var added uint8
+
+// limits are RLIMIT_AS and RLIMIT_DATA, soft and hard, as the process was
+// given them and before the entry raised them; 0 when it could not, and on 32
+// bits, where it does not.
+var limits [4]uint64

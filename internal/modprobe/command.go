@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/entry"
 )
 
 // expandOptions replaces every $CMDLINE_OPTS of a command by the options, once:
@@ -30,9 +32,12 @@ func expandOptions(command, options string) string {
 func system(command string, env []string) (status int, err error) {
 	restore := ignoreInterrupts()
 	defer restore()
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", command}, &syscall.ProcAttr{
-		Env:   env,
-		Files: []uintptr{0, 1, 2},
+	var pid int
+	entry.Limited(func() {
+		pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", command}, &syscall.ProcAttr{
+			Env:   env,
+			Files: []uintptr{0, 1, 2},
+		})
 	})
 	if err != nil {
 		if err == syscall.EAGAIN || err == syscall.ENOMEM {

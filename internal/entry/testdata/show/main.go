@@ -31,4 +31,14 @@ func main() {
 		return
 	}
 	println("procs", runtime.GOMAXPROCS(0))
+	if len(entry.Args()) == 2 && entry.Args()[1] == "limits" {
+		entry.Limited(func() {
+			pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", "ulimit -S -v; ulimit -H -v; ulimit -S -d; ulimit -H -d"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+			if err != nil {
+				panic(err)
+			}
+			syscall.Wait4(pid, nil, 0, nil)
+		})
+		_ = make([]byte, 64<<20) // as much as it likes, once more
+	}
 }
