@@ -111,7 +111,7 @@ func (c *Config) cmdlineOption(module, param string, log LogFunc) {
 	norm, ok := underscores(module)
 	if !ok {
 		log(LogErr, "kcmdline_parse_result",
-			"Ignoring bad option on kernel command line while parsing module name: '"+module+"'\n")
+			"Ignoring bad option on kernel command line while parsing module name: '"+norm+"'\n")
 		return
 	}
 	c.addOptions(norm, param)

@@ -172,6 +172,7 @@ func FuzzCmdline(f *testing.F) {
 	f.Add("quiet loop.max_loop=8 modprobe.blacklist=a,b-c,,\n")
 	f.Add(`"veth.dyndbg=file a b" x."y"=z a.b="c d" "open.x=1`)
 	f.Add("a..b=1 .c=2 d.=3 [e.f=4 modprobe.blacklist\t")
+	f.Add("m-a-b[.a=1 a-b].c-d=2\x00e.f=3")
 	f.Fuzz(func(t *testing.T, line string) {
 		var c Config
 		c.parseCmdline(line, func(int, string, string) {})

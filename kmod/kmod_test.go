@@ -142,6 +142,19 @@ func TestCmdline(t *testing.T) {
 	if len(c.Options) != 1 || c.Options[0] != (kmod.Directive{Name: "e1000", Value: "debug=3"}) || len(c.Blacklist) != 2 {
 		t.Errorf("the command line gives %v and the blacklist %q", c.Options, c.Blacklist)
 	}
+	if err := os.WriteFile(file, []byte("m-a-b[.a=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said string
+	options.Log = func(level int, _, message string) {
+		if level == kmod.LogErr {
+			said += message
+		}
+	}
+	kmod.New(options)
+	if want := "module name: 'm_a_b['\n"; !strings.HasSuffix(said, want) {
+		t.Errorf("of a name with an open bracket it says %q, not …%q as libkmod", said, want)
+	}
 	options.Cmdline = os.DevNull
 	if c := kmod.New(options).Config; len(c.Options)+len(c.Blacklist) != 0 {
 		t.Errorf("without a command line: %v, %q", c.Options, c.Blacklist)

@@ -64,7 +64,8 @@ func NormalizeAlias(alias string) (string, error) {
 }
 
 // underscores is NormalizeAlias for words of the configuration: of any
-// length. ok is false if the brackets do not pair.
+// length. ok is false if the brackets do not pair; what comes back is then as
+// far changed as libkmod's is, whose messages show it.
 func underscores(s string) (_ string, ok bool) {
 	var b []byte
 	for i := 0; i < len(s); i++ {
@@ -75,20 +76,25 @@ func underscores(s string) (_ string, ok bool) {
 			}
 			b[i] = '_'
 		case ']':
-			return "", false
+			return changed(s, b), false
 		case '[':
 			for i < len(s) && s[i] != ']' {
 				i++
 			}
 			if i == len(s) {
-				return "", false
+				return changed(s, b), false
 			}
 		}
 	}
+	return changed(s, b), true
+}
+
+// changed is b if s had to be changed.
+func changed(s string, b []byte) string {
 	if b != nil {
-		return bstr(b), true
+		return bstr(b)
 	}
-	return s, true
+	return s
 }
 
 // base is basename(3) of glibc: what follows the last slash, empty for a path

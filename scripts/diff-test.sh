@@ -1,30 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Compares modprobe and its applets with real kmod, the installed one and the one of a newer Debian, over Debian's
-# module trees of arm, arm64 and amd64. Needs root (chroot). Closing line: N passed, N failed.
+# module trees of arm, arm64 and amd64, and in configurations made by chance. Needs root (chroot). Closing line:
+# N passed, N failed.
 set -eu
 
 usage() {
 	cat <<-'USAGE'
-		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [-- difftest options]
+		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [--random COUNT] [--seed N] [-- difftest options]
 		  --kmod NAME=PATH  another kmod to compare with: a program, or a directory in which a system is unpacked
 		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: all of them
+		  --random COUNT    only in so many configurations made by chance, over small trees made by chance;
+		                    without it 40 are part of the run
+		  --seed N          makes others of them; 1 if not said. A difference is printed with what repeats it
 		Environment: SAFELOAD_CACHE (packages and trees; default .cache)
 	USAGE
 }
 
 cd "$(dirname "$0")/.."
-kernels=() args=()
+kernels=() args=() random=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kmod) args+=(-kmod "$2"); shift 2 ;;
+	--random) random=$2; shift 2 ;;
+	--seed) args+=(-seed "$2"); shift 2 ;;
 	--kernel) kernels+=("$2"); shift 2 ;;
 	--) shift; args+=("$@"); break ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 	esac
 done
-[ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm-6.1 arm64-6.12 amd64-6.12)
+[ -n "$random" ] || [ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm-6.1 arm64-6.12 amd64-6.12)
 [ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
 
 . scripts/vm/lib.sh
@@ -72,7 +78,7 @@ tree_make() {
 }
 
 trees=()
-for k in "${kernels[@]}"; do
+for k in "${kernels[@]+"${kernels[@]}"}"; do
 	tree_get "$k"
 	trees+=(-tree "$tree")
 done
@@ -85,4 +91,4 @@ chmod 755 "$work"
 CGO_ENABLED=0 go build -ldflags '-s -w -E safeload/internal/entry.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
 go build -o "$work/difftest" ./scripts/difftest
 "$work/difftest" -ours "$work/safeload-modprobe" -work "$work/roots" -docs docs/kmod-differences.md \
-	"${peers[@]}" "${trees[@]}" "${args[@]+"${args[@]}"}"
+	-random "${random:-40}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"

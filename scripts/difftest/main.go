@@ -28,10 +28,13 @@ func run() int {
 	docs := flag.String("docs", "", "document that must describe each allowed difference")
 	verbose := flag.Int("show", 10, "differences to print")
 	only := flag.String("only", "", "run only cases whose arguments contain this")
+	random := flag.Int("random", 0, "compare in so many random configurations, over random trees, too")
+	seed := flag.Uint64("seed", 1, "of the random configurations")
+	first := flag.Int("first", 0, "number of the first random configuration")
 	flag.Var(&peers, "kmod", "NAME=PATH of a kmod to compare with, a program or a directory with an unpacked system; may be repeated")
 	flag.Var(&trees, "tree", "module tree (…/lib/modules/VERSION); may be repeated")
 	flag.Parse()
-	if *ours == "" || *work == "" || len(peers) == 0 || len(trees) == 0 {
+	if *ours == "" || *work == "" || len(peers) == 0 || len(trees) == 0 && *random == 0 {
 		flag.Usage()
 		return 2
 	}
@@ -42,7 +45,15 @@ func run() int {
 	total := result{allowed: map[string]int{}}
 	for _, p := range peers {
 		name, path, _ := strings.Cut(p, "=")
-		r, err := runPeer(name, path, *ours, filepath.Join(*work, name), *only, trees, *verbose)
+		r := result{allowed: map[string]int{}}
+		var err error
+		if len(trees) > 0 {
+			r, err = runPeer(name, path, *ours, filepath.Join(*work, name), *only, trees, *verbose)
+		}
+		if err == nil && *random > 0 {
+			total.add(r)
+			r, err = randomPeer(name, path, *ours, filepath.Join(*work, name), *seed, *first, *random, *verbose)
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "difftest:", err)
 			return 1
