@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -95,16 +93,8 @@ func cmsg(kind int, data []byte) []byte {
 //
 //	vmtool algbind UID NAME...
 func algBind(args []string) int {
-	if len(args) < 2 {
-		return fatal("algbind: a uid and names are needed")
-	}
-	var uid int
-	if _, err := fmt.Sscan(args[0], &uid); err != nil {
-		return fatal("algbind: uid %q: %v", args[0], err)
-	}
-	runtime.LockOSThread()
-	if err := syscall.Setuid(uid); err != nil {
-		return fatal("algbind: setuid %d: %v", uid, err)
+	if _, code := becomeUser("algbind", args); code != 0 {
+		return code
 	}
 	for _, name := range args[1:] {
 		fd, err := unix.Socket(unix.AF_ALG, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
