@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps
+# what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps, another pid namespace
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
-# limit: 400
-# copies: j0 j1 j2
+# limit: 480
+# copies: j0 j1 j2 j3
 setup() {
 	{
 		echo "options slreq_j0 hold_ms=2500"
 		echo "options slreq_j1 req=slreq_j1"
 		echo "options slreq_j2 req=slreq_j2"
+		echo "options slreq_j3 hold_ms=9000"
+		echo "install faults-limits echo addresses \$(ulimit -v) data \$(ulimit -d)"
 	} | conf faults
 }
 
@@ -115,15 +117,41 @@ check() {
 	# Little memory: in a cgroup with a limit, and with a limit of address space.
 	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 	mkdir -p /sys/fs/cgroup/little
-	for _m in 8M 1M; do
-		little "$_m in a cgroup" "echo $_m >/sys/fs/cgroup/little/memory.max; echo \$\$ >/sys/fs/cgroup/little/cgroup.procs"
-		want "$_m in a cgroup: both load" [ "$kmod_rc$rc" = 00 ]
+	for _size in 8M 1M; do
+		little "$_size in a cgroup" "echo $_size >/sys/fs/cgroup/little/memory.max; echo \$\$ >/sys/fs/cgroup/little/cgroup.procs"
+		want "$_size in a cgroup: both load" [ "$kmod_rc$rc" = 00 ]
 	done
-	# A Go program of 64 bits reserves addresses for all the memory that it might ever have.
-	for _m in 2000000 1000000 500000 200000 100000 50000 20000; do
-		little "$_m kB of addresses" "ulimit -v $_m"
-		case $(uname -m) in
-		arm*) want "$_m kB of addresses: both load" [ "$kmod_rc$rc" = 00 ] ;;
-		esac
+	for _size in 2000000 1000000 500000 200000 100000 50000 20000; do
+		little "$_size kB of addresses" "ulimit -v $_size"
+		want "$_size kB of addresses: both load" [ "$kmod_rc$rc" = 00 ]
 	done
+	for _size in 100000 20000; do
+		little "$_size kB of data" "ulimit -d $_size"
+		want "$_size kB of data: both load" [ "$kmod_rc$rc" = 00 ]
+	done
+	# What a command starts is under the limits again.
+	run 30 sh -c "ulimit -v 50000; ulimit -d 20000; exec /safe/modprobe faults-limits"
+	want "a command has the limits that modprobe was given" has "$out" "^addresses 50000 data 20000$"
+
+	# In a pid namespace of its own, with the machine's /run, everybody else seems to be dead.
+	start faults-slow /safe/modprobe slreq_j3
+	wait_for 10 is slreq_j3 coming
+	start faults-waits /safe/modprobe slreq_j3
+	wait_for 10 two
+	_entries=$(entries)
+	run 30 unshare -m -p -f sh -c "mount -t proc proc /proc; /safe/safeload status"
+	_after=$(entries)
+	want "from a pid namespace: the entries of the others stay" [ "$_entries" = "$_after" ]
+	want "from a pid namespace: there were two" [ "$(echo "$_entries" | wc -l)" = 2 ]
+	run 30 unshare -m -p -f sh -c "mount -t proc proc /proc; SAFELOAD_TOKEN=00000000000000000000000000000000.1 exec /safe/modprobe slreq_j3"
+	want "in a pid namespace: an innocent load ends with 0" [ "$rc" = 0 ]
+	want "in a pid namespace: nothing is said" [ ! -s "$out" ]
+	finish faults-slow 30
+	want "beside it: the slow load ends with 0" [ "$rc" = 0 ]
+	finish faults-waits 30
+	want "beside it: the load that waits ends with 0" [ "$rc" = 0 ]
+	unload slreq_j3
 }
+
+two() { [ "$(entries | wc -l)" = 2 ]; }
+entries() { find /run/safeload -name '[0-9]*.[0-9]*' | sort; }
