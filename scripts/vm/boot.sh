@@ -24,7 +24,7 @@ qemu_run() {
 	"machine_$go_arch"
 	# Time that counts instructions: 2^N ns each, and none while the guest is idle.
 	[ -z "${icount:-}" ] || qemu+=(-icount "shift=$icount,sleep=off")
-	local command=("${qemu[@]}" -m "${VM_MEMORY:-768}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none
+	local command=("${qemu[@]}" -m "${VM_MEMORY:-${memory:-768}}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none
 		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd"
 		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*")
 	if [ "$1" = shell ]; then
@@ -58,6 +58,7 @@ boot() {
 	append=$(for c; do header append "$c"; done | sort -u | tr '\n' ' ')
 	export append
 	icount=$(for c; do header icount "$c"; done | head -1)
+	memory=$(for c; do header memory "$c"; done | sort -n | tail -1)
 	local still=no
 	for c; do [ "$(header stands-still "$c")" != "$mode" ] || still=yes; done
 	[ $still = no ] || limit=150
