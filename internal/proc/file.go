@@ -39,9 +39,14 @@ func (f *FS) OpenFile(pid, fd int) (h int, owner uint32, err error) {
 	return h, st.Uid, err
 }
 
-// Exe tells which file the process runs; an error for kernel threads.
+// Exe tells which file the process runs, without its path; an error for kernel
+// threads.
 func (f *FS) Exe(pid int) (File, error) {
-	return f.target(Itoa(pid) + "/exe")
+	var st unix.Stat_t
+	if err := unix.Fstatat(f.fd, Itoa(pid)+"/exe", &st, 0); err != nil {
+		return File{}, err
+	}
+	return File{Dev: uint64(st.Dev), Ino: uint64(st.Ino)}, nil
 }
 
 // target follows one of the links that lead to a file itself, whatever its name.
