@@ -61,6 +61,10 @@ func (e *Error) Meaning() string {
 		return loadMeaning(e.Errno)
 	case "delete_module":
 		return unloadMeaning(e.Errno)
+	case "strip":
+		if e.Errno == unix.ENODATA {
+			return "it has no version magic to ignore; load it without force"
+		}
 	case "decompress":
 		switch e.Errno {
 		case unix.EOPNOTSUPP:

@@ -11,7 +11,8 @@ import (
 // strip does for init_module, which takes no flags, what [IgnoreModversions]
 // and [IgnoreVermagic] do for finit_module: the kernel skips a check whose
 // data it does not find (kernel/module/main.c, check_modinfo;
-// kernel/module/version.c, check_version). It changes the image in place.
+// kernel/module/version.c, check_version). It changes the image in place. A
+// .modinfo without vermagic is ENODATA, as in libkmod (elf_strip_vermagic).
 func strip(image []byte, flags Flags) error {
 	sections, err := elfSections(image)
 	if err != nil {
@@ -22,27 +23,33 @@ func strip(image []byte, flags Flags) error {
 			s.clearAlloc()
 		}
 		if flags&IgnoreVermagic != 0 && s.name == ".modinfo" {
-			clearVermagic(s.data)
+			if !clearVermagic(s.data) {
+				return unix.ENODATA
+			}
 		}
 	}
 	return nil
 }
 
 // clearVermagic zeroes the entry "vermagic=…" among the NUL-separated strings
-// of .modinfo.
-func clearVermagic(modinfo []byte) {
+// of .modinfo; false if there are others, but not that one.
+func clearVermagic(modinfo []byte) bool {
 	const key = "vermagic="
+	found, others := false, false
 	for start := 0; start < len(modinfo); {
 		end := start
 		for end < len(modinfo) && modinfo[end] != 0 {
 			end++
 		}
 		entry := modinfo[start:end]
+		others = others || len(entry) > 0
 		if len(entry) >= len(key) && string(entry[:len(key)]) == key {
 			clear(entry)
+			found = true
 		}
 		start = end + 1
 	}
+	return found || !others
 }
 
 type elfSection struct {

@@ -7,6 +7,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // module makes an ELF file with the sections that strip is about.
@@ -92,6 +94,24 @@ func TestStrip(t *testing.T) {
 			if s.Flags&elf.SHF_ALLOC == 0 {
 				t.Error(".modinfo lost SHF_ALLOC")
 			}
+		}
+	}
+}
+
+// TestStripWithoutVermagic also says what is no fault: a .modinfo of zeros.
+func TestStripWithoutVermagic(t *testing.T) {
+	for _, c := range []struct {
+		modinfo string
+		want    error
+	}{{"license=GPL\x00verMagic=6.12.0 SMP\x00name=foo\x00", unix.ENODATA}, {string(make([]byte, 42)), nil}} {
+		image := module(true, binary.LittleEndian)
+		at := bytes.Index(image, []byte("license=GPL"))
+		copy(image[at:], c.modinfo)
+		if err := strip(image, IgnoreVermagic); err != c.want {
+			t.Errorf("%q: %v, want %v", c.modinfo, err, c.want)
+		}
+		if err := strip(image, IgnoreModversions); err != nil {
+			t.Errorf("%q, not asked for vermagic: %v", c.modinfo, err)
 		}
 	}
 }

@@ -26,8 +26,12 @@ func (p *program) open(m *kmod.Module) (*modfile.File, error) {
 	return modfile.New(data)
 }
 
-// tellDamage says what libkmod says when it cannot decompress a file.
+// tellDamage says what libkmod says when it cannot decompress a file, or
+// cannot force one that it has decompressed.
 func (p *program) tellDamage(err error) {
+	if e, ok := err.(*finit.Error); ok && e.Op == "strip" && errnoOf(err) == syscall.ENODATA {
+		p.log.lib(kmod.LogErr, "do_init_module", "Failed to strip version information: "+strerror.Text(syscall.ENODATA)+"\n")
+	}
 	if d := finit.DamageOf(err); d != 0 {
 		p.log.lib(kmod.LogErr, d.Function(), d.Error()+"\n")
 	}
