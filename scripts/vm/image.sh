@@ -115,7 +115,7 @@ image_make() {
 		done
 	}
 	find "$tree/updates" -name '*.ko' -exec "${cross}strip" -d {} +
-	for n in "${extras[@]}"; do "extra_$n" "$root" || return 1; done
+	for n in $(printf '%s\n' "${extras[@]}" | sort -u); do "extra_$n" "$root" || return 1; done
 	depmod -b "$root" "$kver" || return 1
 	(cd "$root" && find . -mindepth 1 | cpio -o -H newc -R 0:0 2>/dev/null) >"$dir/initrd"
 	rm -rf "$root"
