@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload diagnose where one load that hangs has used up the kernel's 50 requests at once: it names the limit, and --free ends all of it
 # kernels: all
-# matrix: arm-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: diagnose
 # limit: 400
 # copies: l0

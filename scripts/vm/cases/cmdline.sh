@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload.* on the kernel's command line: policy, patience and exempt, each against a file that says otherwise
 # kernels: all
-# matrix: arm-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: cmdline
 # limit: 150
 # append: safeload.policy=refuse safeload.patience=2s safeload.exempt=slreq-k2,slreq_k3
