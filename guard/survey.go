@@ -42,6 +42,7 @@ type Seen struct {
 	Module         string // that it loads or waits for
 	File           string
 	Initstate      string
+	Params         string        // that its load was given
 	Request        string        // that it was started for
 	Token, Parent  string        // of an invocation of safeload
 	Depth          int           // invocations above it
@@ -465,6 +466,9 @@ func (s *snapshot) seen(t *task) Seen {
 		v.Call = "finit_module"
 	case proc.InitModule:
 		v.Call = "init_module"
+	}
+	if v.Call != "" {
+		v.Params, _ = s.proc.Params(t.pid, &t.call)
 	}
 	helper := s.workers[t.PPID]
 	// An entry is the process's: its first thread stands for it.

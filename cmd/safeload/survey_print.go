@@ -34,10 +34,14 @@ func title(t *guard.Seen) string {
 	if t.Command != "" {
 		name = t.Command
 	}
-	if len(name) > 60 {
-		name = name[:57] + "..."
+	return fmt.Sprintf("%s %d %s", kind, t.TID, printable(shortened(name, 60)))
+}
+
+func shortened(s string, most int) string {
+	if len(s) > most {
+		return s[:most-3] + "..."
 	}
-	return fmt.Sprintf("%s %d %s", kind, t.TID, printable(name))
+	return s
 }
 
 // doing is what a task does as far as loading goes.
@@ -62,6 +66,9 @@ func doing(t *guard.Seen) string {
 		b.WriteString("belongs to that command")
 	default:
 		b.WriteString("waits")
+	}
+	if t.Params != "" {
+		fmt.Fprintf(&b, " with %s", shortened(printable(t.Params), 60))
 	}
 	if t.Request != "" && t.Request != t.Module {
 		fmt.Fprintf(&b, ", asked for %s", printable(t.Request))
@@ -180,6 +187,7 @@ type taskJSON struct {
 	Module    string  `json:"module,omitempty"`
 	File      string  `json:"file,omitempty"`
 	Initstate string  `json:"initstate,omitempty"`
+	Params    string  `json:"params,omitempty"`
 	Request   string  `json:"request,omitempty"`
 	Token     string  `json:"token,omitempty"`
 	Parent    string  `json:"parent_token,omitempty"`
@@ -232,7 +240,7 @@ func surveyJSON(w io.Writer, sv *guard.Survey) error {
 	enc := json.NewEncoder(w)
 	for _, t := range sv.Tasks {
 		if err := enc.Encode(taskJSON{1, "task", t.Role, t.PID, t.TID, t.PPID, t.Comm, t.Command, t.Kernel, string(t.State),
-			t.Wchan, t.Call, t.Stack, t.Module, t.File, t.Initstate, t.Request, t.Token, t.Parent, t.Depth,
+			t.Wchan, t.Call, t.Stack, t.Module, t.File, t.Initstate, t.Params, t.Request, t.Token, t.Parent, t.Depth,
 			t.Running.Seconds(), t.Asleep.Seconds(), t.Since.Seconds()}); err != nil {
 			return err
 		}

@@ -25,6 +25,34 @@ func (f *FS) ImageName(pid int, addr, size uint64) (string, bool) {
 	})
 }
 
+// Params reads the parameters that a task gave to finit_module(2) or
+// init_module(2), from its memory: at most 1023 bytes, and as much of it as is
+// still there, for the kernel has a copy of its own.
+func (f *FS) Params(pid int, c *Call) (string, bool) {
+	var addr uint64
+	switch c.Kind() {
+	case FinitModule:
+		addr = c.Args[1]
+	case InitModule:
+		addr = c.Args[2]
+	}
+	if addr == 0 || addr > 1<<63-1 {
+		return "", false
+	}
+	fd, err := openat(f.fd, Itoa(pid)+"/mem", unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(fd)
+	var b [1023]byte
+	n, err := unix.Pread(fd, b[:], int64(addr))
+	if err != nil || n <= 0 {
+		return "", false
+	}
+	text, _, _ := bytes.Cut(b[:n], []byte{0})
+	return string(text), true
+}
+
 // FileName finds the module's name in the file open as a task's descriptor. A
 // compressed file has none to read.
 func (f *FS) FileName(pid, fd int) (string, bool) {

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -187,5 +189,28 @@ func TestOpenFile(t *testing.T) {
 			unix.Close(h)
 		}
 		unix.Close(fd)
+	}
+}
+
+func TestParams(t *testing.T) {
+	p, err := OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	text := []byte("alg=recurse mode=1\x00and more")
+	nr := map[string][2]int64{"amd64": {313, 175}, "arm64": {273, 105}, "arm": {379, 128}}[runtime.GOARCH]
+	at := uint64(uintptr(unsafe.Pointer(&text[0])))
+	var here byte // tells the call of a 64-bit program
+	for i, c := range []Call{
+		{NR: nr[0], Args: [6]uint64{3, at}, SP: uint64(uintptr(unsafe.Pointer(&here)))},
+		{NR: nr[1], Args: [6]uint64{1, 2, at}, SP: uint64(uintptr(unsafe.Pointer(&here)))},
+	} {
+		if got, ok := p.Params(os.Getpid(), &c); !ok || got != "alg=recurse mode=1" {
+			t.Errorf("%d: %q, %v", i, got, ok)
+		}
+	}
+	if got, ok := p.Params(os.Getpid(), &Call{NR: nr[0], SP: 1 << 40}); ok {
+		t.Errorf("at no address: %q", got)
 	}
 }

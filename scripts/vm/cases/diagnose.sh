@@ -110,6 +110,7 @@ check() {
 	start tcrypt /stock/modprobe tcrypt alg=recurse
 	look 20 "^FOUND (certain): the load of tcrypt waits for itself"
 	want "tcrypt: found, certain" found "^FOUND (certain): the load of tcrypt waits for itself"
+	want "tcrypt: its parameters" has "$out" "loads tcrypt (coming) with alg=recurse"
 	want "tcrypt: a known case" has "$out" "known case:"
 	diagnose --json
 	want "as JSON" has "$out" '"type":"finding","module":"tcrypt","certainty":"certain"'
