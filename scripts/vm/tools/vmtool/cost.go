@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"syscall"
@@ -31,6 +32,7 @@ func cost(args []string) int {
 	program, file, module := args[1], args[2], args[3]
 	// Nothing of Go's own shall run in what is measured.
 	runtime.LockOSThread()
+	debug.SetGCPercent(-1)
 	f, err := os.Open(file)
 	if err != nil {
 		return fatal("cost: %v", err)
