@@ -62,8 +62,8 @@ check() {
 		eval "_off=\$${_what}_off _again=\$${_what}_again _on=\$${_what}_on _after=\$${_what}_after"
 		# shellcheck disable=SC2154 # set by the eval above
 		log "cost: $_what: $_off ns, again $_again, with the probe $_on, after it $_after: ratio $(ratio "$_again" "$_on")"
-		# What is left behind would show as a cost that stays.
-		want "$_what: costs no more after the probe than before" [ "$_after" -lt $((_again * 11 / 10)) ]
+		# A hook that is left behind would show as a cost that stays. Where memory lies differs, though.
+		want "$_what: costs after the probe what it did before" [ "$_after" -lt $((_again * 5 / 4)) ]
 	done
 	# shellcheck disable=SC2154 # set by cost_of
 	{
