@@ -59,7 +59,7 @@ check() {
 	unload slreq_v1 slreq_v2
 	helper /safe/modprobe
 	# A hook that is left behind would show as a cost that stays; but where memory lies differs, too.
-	for _what in load:100 wait: fork:10 exec:10; do
+	for _what in load:100 wait: fork:25 exec:15; do
 		_most=${_what#*:} _what=${_what%:*}
 		eval "_off=\$${_what}_off _again=\$${_what}_again _on=\$${_what}_on _after=\$${_what}_after"
 		# shellcheck disable=SC2154 # set by the eval above
