@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: the outer load is by Debian's busybox, its modprobe, which reads modprobe.d and modules.dep as kmod's does
 # kernels: all
-# matrix: *-6.12 arm-6.1 amd64-newest
 # boot: main
 # limit: 45
 # copies: g4

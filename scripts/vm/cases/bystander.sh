@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: an init that sleeps for longer than the guard's patience is asked for by a kernel thread of another's: nobody is refused
 # kernels: all
-# matrix: *-6.12 arm-6.1 amd64-newest
 # boot: main
 # limit: 60
 # copies: n3 n4

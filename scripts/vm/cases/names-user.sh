@@ -2,7 +2,6 @@
 # shellcheck shell=dash
 # what: an unprivileged user chooses names (AF_ALG, socket, mount): they do reach modprobe, and lead to no path, shell or forged line
 # kernels: all
-# matrix: arm-* arm64-6.12 amd64-newest
 # boot: main
 # limit: 120
 # modules: af_alg algif_skcipher

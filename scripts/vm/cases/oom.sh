@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: a machine whose memory is eaten, and one that commits no more (vm.overcommit_memory=2): loads go as with kmod, none hangs, and all is right after
 # kernels: all
-# matrix: none
+# matrix: amd64-6.12
 # boot: oom
 # memory: 256
 # limit: 300
