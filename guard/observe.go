@@ -22,6 +22,8 @@ type task struct {
 	file   proc.File
 	waiter bool // not the one whose init runs
 
+	unasked bool // may not load, so its call was not asked for
+
 	switches uint64 // read for those that may poll
 }
 
@@ -173,6 +175,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		s.process(pid)
 		return true
 	})
+	s.above()
 	for pid, e := range s.entries {
 		// It may have ended since the registry was read.
 		if t := s.tasks[pid]; t == nil || t.Gone() || e.start != 0 && t.pstart != e.start {
@@ -273,14 +276,39 @@ func (s *snapshot) thread(pid, tid int, pstart uint64) {
 	s.tasks[tid] = t
 }
 
-// inspect reads what a thread does in the kernel.
-func (s *snapshot) inspect(t *task, tid int) {
-	var ok bool
-	if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
-		t.kind = t.call.Kind()
+// above asks for the call of those who stand above a load and may not load
+// themselves: a command may go through another user's shell.
+func (s *snapshot) above() {
+	for _, t := range s.tasks {
+		if t.module == "" && s.entries[t.pid] == nil {
+			continue
+		}
+		up := s.tasks[t.PPID]
+		for n := 0; up != nil && n < 256; up, n = s.tasks[up.PPID], n+1 {
+			if !up.unasked {
+				continue
+			}
+			up.unasked = false
+			if call, ok := s.proc.Syscall(up.pid, up.pid); ok {
+				up.call = call
+				if k := call.Kind(); k != proc.FinitModule && k != proc.InitModule {
+					up.kind = k
+				}
+			}
+		}
 	}
-	if (t.kind == proc.FinitModule || t.kind == proc.InitModule) && !s.proc.MayLoad(t.pid, tid) {
-		t.kind = proc.Other // its memory and files are nobody's to wait for
+}
+
+// inspect reads what a thread does in the kernel. Of one that may not load its
+// call is not asked for: to read it waits until an execve(2) of that task is
+// done (lock_trace in fs/proc/base.c), which its user can put off for ever, and
+// what it says is nothing to wait for.
+func (s *snapshot) inspect(t *task, tid int) {
+	if t.unasked = !s.proc.MayLoad(t.pid, tid); !t.unasked {
+		var ok bool
+		if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
+			t.kind = t.call.Kind()
+		}
 	}
 	switch t.kind {
 	case proc.FinitModule, proc.InitModule:
@@ -288,7 +316,7 @@ func (s *snapshot) inspect(t *task, tid int) {
 		t.waiter = isWait(t.wchan)
 		s.identify(t)
 	case proc.Other:
-		if t.State == 'D' && (tid == t.pid || !t.call.Idle()) {
+		if t.State == 'D' && (tid == t.pid || t.unasked || !t.call.Idle()) {
 			t.wchan = s.proc.Wchan(t.pid, tid)
 		}
 	}

@@ -432,6 +432,32 @@ func TestWithoutTheRight(t *testing.T) {
 	}
 }
 
+// Whoever may not load is not asked for his call, which may take for ever, but
+// for the shells above a load.
+func TestOthersCalls(t *testing.T) {
+	s := newSystem(t)
+	s.coming("a")
+	none := "CapEff:\t0000000000000000\nvoluntary_ctxt_switches:\t5\n"
+	s.task(60, 1, 'S', plain, 490, "do_wait", s.call(proc.WaitChild))
+	s.own(60, "status", none)
+	s.task(61, 60, 'S', plain, 491, "do_wait", s.call(proc.WaitChild))
+	s.load(100, 61, 500, "a", "msleep")
+	s.task(300, 1, 'S', plain, 510, "do_wait", s.call(proc.WaitChild))
+	s.own(300, "status", none)
+	s.task(310, 1, 'D', plain, 510, request, s.call(proc.Other))
+	s.own(310, "status", none)
+	p, sys := s.open()
+	got := (&observer{proc: p, sys: sys}).look(nil, true)
+	for pid, kind := range map[int]proc.Kind{60: proc.WaitChild, 61: proc.WaitChild, 100: proc.FinitModule, 300: proc.Other} {
+		if k := got.tasks[pid].kind; k != kind {
+			t.Errorf("task %d: call %v, want %v", pid, k, kind)
+		}
+	}
+	if !got.tasks[310].requester() {
+		t.Error("a request of a user's is not seen")
+	}
+}
+
 // The init of a safeload's load may sleep again and again, as anybody's.
 func TestLoadOfOursMoves(t *testing.T) {
 	for _, moves := range []bool{false, true} {

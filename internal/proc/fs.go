@@ -124,10 +124,10 @@ func (f *FS) Read(path string) ([]byte, error) {
 
 // readShort returns what a file of one record holds: the kernel gives it whole
 // to a read that has room for it (seq_read_iter in fs/seq_file.c), so that no
-// second read need ask for the end. A look makes thousands of these, none of
-// which sleeps: the runtime is not told of them, as its handing over of the
+// second read need ask for the end. A look makes thousands of these. The
+// runtime is told only of those that may sleep, as its handing over of the
 // processor would cost more than the call.
-func (f *FS) readShort(path string) ([]byte, error) {
+func (f *FS) readShort(path string, sleeps bool) ([]byte, error) {
 	var name [64]byte
 	if len(path) >= len(name) {
 		return f.Read(path)
@@ -144,7 +144,11 @@ func (f *FS) readShort(path string) ([]byte, error) {
 	if errno != 0 {
 		return nil, errno
 	}
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&f.buf[0])), uintptr(len(f.buf)))
+	read := unix.RawSyscall
+	if sleeps {
+		read = unix.Syscall
+	}
+	n, _, errno := read(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&f.buf[0])), uintptr(len(f.buf)))
 	unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
 	switch {
 	case errno == unix.EINTR, errno == 0 && int(n) == len(f.buf):

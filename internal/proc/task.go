@@ -41,7 +41,7 @@ func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State 
 // Stat reads a thread; for pid's first thread tid is pid. ENOENT or ESRCH:
 // there is none.
 func (f *FS) Stat(pid, tid int) (Stat, error) {
-	b, err := f.readShort(taskPath(pid, tid, "stat"))
+	b, err := f.readShort(taskPath(pid, tid, "stat"), false)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -66,7 +66,7 @@ func (f *FS) Self() int {
 
 // ProcessStat reads /proc/PID/stat, whose start time is the process's.
 func (f *FS) ProcessStat(pid int) (Stat, error) {
-	b, err := f.readShort(Itoa(pid) + "/stat")
+	b, err := f.readShort(Itoa(pid)+"/stat", false)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -150,7 +150,7 @@ func parseStat(b []byte) (s Stat, ok bool) {
 // Wchan is the kernel function that the thread sleeps in: empty when it does
 // not sleep or the kernel does not say (no CONFIG_KALLSYMS, no permission).
 func (f *FS) Wchan(pid, tid int) string {
-	b, err := f.readShort(ownPath(pid, tid, "wchan"))
+	b, err := f.readShort(ownPath(pid, tid, "wchan"), false)
 	if err != nil || len(b) > 256 || string(b) == "0" {
 		return ""
 	}
@@ -165,9 +165,11 @@ type Call struct {
 }
 
 // Syscall reads /proc/PID/task/TID/syscall. False when the thread runs, or
-// nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH).
+// nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH). It waits
+// while the process is in execve(2) (lock_trace in fs/proc/base.c), which may
+// be as long as a file closed by that takes to close.
 func (f *FS) Syscall(pid, tid int) (Call, bool) {
-	b, err := f.readShort(ownPath(pid, tid, "syscall"))
+	b, err := f.readShort(ownPath(pid, tid, "syscall"), true)
 	if err != nil {
 		return Call{NR: -1}, false
 	}
@@ -208,7 +210,7 @@ func parseSyscall(b []byte) (c Call, ok bool) {
 // before the call, by seccomp(2) or ptrace(2). True where the kernel does not
 // say, false for a thread that is gone.
 func (f *FS) MayLoad(pid, tid int) bool {
-	b, err := f.Read(taskPath(pid, tid, "status"))
+	b, err := f.readShort(ownPath(pid, tid, "status"), false)
 	if err != nil || !parseMayLoad(b) {
 		return false
 	}
@@ -218,7 +220,7 @@ func (f *FS) MayLoad(pid, tid int) bool {
 			f.userns = "?" // CONFIG_USER_NS is not set
 		}
 	}
-	return f.userns == "?" || f.userns == f.link(taskPath(pid, tid, "ns/user"))
+	return f.userns == "?" || f.userns == f.link(ownPath(pid, tid, "ns/user"))
 }
 
 func parseMayLoad(status []byte) bool {
