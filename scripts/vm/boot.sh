@@ -27,7 +27,6 @@ qemu_run() {
 	local command=("${qemu[@]}" -m "${VM_MEMORY:-${memory:-768}}" -smp "${VM_CPUS:-1}" -no-reboot -nodefaults -display none
 		-serial "${serial:-file:$dir/log}" -kernel "$kimage" -initrd "$dir/initrd"
 		-append "console=$console quiet loglevel=3 panic=-1 ${append:-} -- $*")
-	[ -z "${icount:-}" ] || command+=(-icount "shift=$icount,sleep=off")
 	if [ "$1" = shell ]; then
 		timeout --foreground "$limit" "${command[@]}"
 		return
@@ -58,11 +57,7 @@ boot() {
 	done
 	append=$(for c; do header append "$c"; done | sort -u | tr '\n' ' ')
 	export append
-	local icount=''
-	for c; do icount=${VM_ICOUNT-$(header icount "$c")}; [ -z "$icount" ] || break; done
-	# Of an x86 string instruction QEMU counts each round: a page cleared would be 4096 instructions.
-	[ "$go_arch" != amd64 ] || icount=${VM_ICOUNT:-}
-	icount=$(for c; do header icount "$c"; done | head -1)
+	icount=${VM_ICOUNT-$(for c; do header icount "$c"; done | head -1)}
 	memory=$(for c; do header memory "$c"; done | sort -n | tail -1)
 	local still=no
 	for c; do [ "$(header stands-still "$c")" != "$mode" ] || still=yes; done
