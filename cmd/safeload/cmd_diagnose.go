@@ -91,12 +91,20 @@ func undecided(sv *guard.Survey) {
 	}
 }
 
-// moreStacks asks a task iterator for stacks that /proc does not show. Nothing
-// rests on them but what a reader makes of them.
+// moreStacks asks a task iterator for the stacks of those on a circle that /proc
+// does not show. Nothing rests on them but what a reader makes of them, and the
+// kernel's types, which the iterator needs, take seconds to read on a slow
+// machine: loads that only take their time are not worth that.
 func moreStacks(sv *guard.Survey) {
+	circle := make(map[int]bool)
+	for _, f := range sv.Findings {
+		for _, h := range f.Chain {
+			circle[h.TID] = true
+		}
+	}
 	var tids []int
 	for _, t := range sv.Tasks {
-		if t.Stack == "" && t.State != 'R' && (t.Call != "" || t.Role == guard.RoleRequest) {
+		if circle[t.TID] && t.Stack == "" && t.State != 'R' {
 			tids = append(tids, t.TID)
 		}
 	}
