@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (40 without --full): no false finding
 # kernels: all
-# matrix: none
+# matrix: arm-6.12 amd64-6.12
 # boot: diagnose
 # limit: 700
 # limit-full: 5000
