@@ -9,9 +9,19 @@ DATA ·single+0(SB)/8, $"GOMAXPRO"
 DATA ·single+8(SB)/8, $"CS=1\x00\x00\x00\x00"
 GLOBL ·single(SB), RODATA|NOPTR, $16
 
+// Of 32 bits the runtime maps less, and what it maps it mostly uses.
+#define NEEDED	(24<<20)
+#include "fallback.h"
+
+#define SYS_write	4
 #define SYS_open	5
 #define SYS_close	6
+#define SYS_execve	11
+#define SYS_munmap	91
 #define SYS_prctl	172
+#define SYS_mmap2	192
+#define O_WRONLY	1
+#define O_CLOEXEC	0x80000
 #define O_PATH		0x200000
 #define PR_SET_TIMERSLACK	29
 #define SLACK	5000000	// ns
@@ -34,9 +44,66 @@ close:
 done:
 	B	_rt0_arm_linux(SB)
 
-// Moves argc, argv and the environment down by two words, and puts single into
-// the gap before the environment's NULL, twice: SP stays aligned.
+// Where the memory that the runtime maps cannot be had, kmod is run instead, if
+// it is there. Then moves argc, argv and the environment down by two words, and
+// puts single into the gap before the environment's NULL, twice: SP stays
+// aligned.
 TEXT ·startHelper(SB), NOSPLIT|NOFRAME, $0
+	MOVW	$0, R0
+	MOVW	$NEEDED, R1
+	MOVW	$PROT, R2
+	MOVW	$MAP, R3
+	MOVW	$-1, R4
+	MOVW	$0, R5
+	MOVW	$SYS_mmap2, R7
+	SWI	$0
+	MOVW	$-4096, R1
+	CMP	R1, R0
+	BHI	poor
+	MOVW	$NEEDED, R1
+	MOVW	$SYS_munmap, R7
+	SWI	$0
+	B	ready
+poor:
+	MOVW	(R13), R9
+	CMP	$0, R9
+	BEQ	ready		// no argv[0] to set
+	ADD	$8, R13, R8
+	ADD	R9<<2, R8, R8	// the environment
+	MOVW	$2, R0
+	MOVW	$·poverty(SB), R1
+	MOVW	$POVERTY, R2
+	MOVW	$SYS_write, R7
+	SWI	$0
+	CMP	$0, R0
+	BGE	said
+	MOVW	$·kmsg(SB), R0
+	MOVW	$(O_WRONLY|O_CLOEXEC), R1
+	MOVW	$0, R2
+	MOVW	$SYS_open, R7
+	SWI	$0
+	CMP	$0, R0
+	BLT	said
+	MOVW	$·poverty(SB), R1
+	MOVW	$POVERTY, R2
+	MOVW	$SYS_write, R7
+	SWI	$0
+said:
+	MOVW	4(R13), R6
+	MOVW	$·modprobe(SB), R2
+	MOVW	R2, 4(R13)
+	MOVW	$·kmod(SB), R0
+	ADD	$4, R13, R1
+	MOVW	R8, R2
+	MOVW	$SYS_execve, R7
+	SWI	$0
+	MOVW	$·kmod+4(SB), R0
+	ADD	$4, R13, R1
+	MOVW	R8, R2
+	MOVW	$SYS_execve, R7
+	SWI	$0
+	MOVW	R6, 4(R13)
+ready:
 	MOVW	(R13), R0
 	ADD	$8, R13, R1
 	ADD	R0<<2, R1, R1

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the entries of 64 bits share: the runtime maps 40 MB to write to, of
+// What the entries share: of 64 bits the runtime maps 40 MB to write to, of
 // which it uses little. Under vm.overcommit_memory=2 all of it must be there,
 // and the kernel wants some 40 MB more to be left. MAP_NORESERVE is ignored
 // there alone; elsewhere this asks for nothing.
+#ifndef NEEDED
 #define NEEDED	(80<<20)
+#endif
 #define PROT	3	// PROT_READ|PROT_WRITE
 #define MAP	0x4022	// MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE
 
