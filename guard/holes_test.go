@@ -99,15 +99,23 @@ func TestEntryOfTheGone(t *testing.T) {
 	}
 }
 
+// registry is that of the system's directory, to be read with the procfs.
+func (s *system) registry() (*proc.FS, *registry) {
+	p, sys := s.open()
+	r := &registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
+	s.t.Cleanup(func() {
+		r.close()
+		sys.Close()
+		p.Close()
+	})
+	return p, r
+}
+
 // TestForeignRegistry: in another pid namespace every entry is somebody's whose
 // pid means nothing here. None is believed, and none removed.
 func TestForeignRegistry(t *testing.T) {
 	s := newSystem(t)
-	p, sys := s.open()
-	defer p.Close()
-	defer sys.Close()
-	r := registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
-	defer r.close()
+	p, r := s.registry()
 	mine := entry{pid: 1 << 30, start: 7, state: stateWait, module: "a", token: newToken()}
 	if err := r.publish(mine); err != nil {
 		t.Fatal(err)
@@ -132,11 +140,7 @@ func TestForeignRegistry(t *testing.T) {
 // process is not seen there may be of one that lives.
 func TestHidden(t *testing.T) {
 	s := newSystem(t)
-	p, sys := s.open()
-	defer p.Close()
-	defer sys.Close()
-	r := registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
-	defer r.close()
+	p, r := s.registry()
 	if err := r.publish(entry{pid: unix.Getpid(), start: 7, state: stateWait, module: "a", token: newToken()}); err != nil {
 		t.Fatal(err)
 	}
