@@ -275,6 +275,12 @@ func TestBaseline(t *testing.T) {
 	if _, err := ReadBaseline(strings.NewReader(`{"schema":2,"type":"finding","id":"x"}`)); err == nil {
 		t.Error("a baseline of another schema was read")
 	}
+	cut := b.String()[:strings.Index(b.String(), "\n")+1]
+	for _, part := range []string{"", cut} {
+		if _, err := ReadBaseline(strings.NewReader(part)); err == nil {
+			t.Errorf("a baseline without its end was read: %q", part)
+		}
+	}
 }
 
 func TestCryptoNames(t *testing.T) {

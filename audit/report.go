@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -162,9 +163,11 @@ func WriteJSON(w io.Writer, r *Result, known func(id string) bool) error {
 }
 
 // ReadBaseline takes the identities of known findings out of what WriteJSON
-// wrote. Lines of other kinds are passed over.
+// wrote. Lines of other kinds are passed over. What does not end with a summary
+// is no whole baseline: an audit that failed, or a disk that was full.
 func ReadBaseline(r io.Reader) (map[string]bool, error) {
 	known := map[string]bool{}
+	whole := false
 	d := json.NewDecoder(r)
 	for n := 1; ; n++ {
 		var l struct {
@@ -172,7 +175,9 @@ func ReadBaseline(r io.Reader) (map[string]bool, error) {
 			Type   string `json:"type"`
 			ID     string `json:"id"`
 		}
-		if err := d.Decode(&l); err == io.EOF {
+		if err := d.Decode(&l); err == io.EOF && !whole {
+			return nil, errors.New("it does not end with a summary: write it anew with --json")
+		} else if err == io.EOF {
 			return known, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("object %d: %w", n, err)
@@ -180,6 +185,7 @@ func ReadBaseline(r io.Reader) (map[string]bool, error) {
 		if l.Schema != Schema {
 			return nil, fmt.Errorf("object %d: schema %d, this program knows %d", n, l.Schema, Schema)
 		}
+		whole = l.Type == "summary"
 		if l.Type == "finding" && l.ID != "" {
 			known[l.ID] = true
 		}
