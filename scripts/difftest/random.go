@@ -410,9 +410,7 @@ func randomTree(r *rand.Rand, dir string, number int) (w randomWords, err error)
 	c := &chance{Rand: r}
 	version := treeVersion(number)
 	top := filepath.Join(dir, "lib/modules", version)
-	for _, n := range []string{"ma", "m-b", "m_c", "mab", "m-a-b", "x1", "x-1a", "snd-x", "long" + strings.Repeat("_er", 1+c.IntN(40))} {
-		w.modules = append(w.modules, n)
-	}
+	w.modules = []string{"ma", "m-b", "m_c", "mab", "m-a-b", "x1", "x-1a", "snd-x", "long" + strings.Repeat("_er", 1+c.IntN(40))}
 	c.words = w
 	files := map[string]string{}
 	var order, builtin, builtinInfo strings.Builder
