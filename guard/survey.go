@@ -32,7 +32,7 @@ type Seen struct {
 	PID, TID, PPID int
 	Start          uint64 // of the process, in ticks since boot
 	Comm           string
-	Command        string // its arguments, as it tells them
+	Command        string // its arguments, as it tells them; not of who may not load
 	Role           string
 	Kernel         bool // a kernel thread
 	State          byte
@@ -458,7 +458,9 @@ func (s *snapshot) seen(t *task) Seen {
 	if v.Wchan == "" && t.Asleep() {
 		v.Wchan = s.proc.Wchan(t.pid, t.TID)
 	}
-	if !t.Kthread() {
+	// Its arguments stand in its memory, which a user may have mapped from a file
+	// system of his own that never answers.
+	if !t.Kthread() && !t.unasked {
 		v.Command = string(bytes.TrimRight(bytes.ReplaceAll(bytes.Clone(s.proc.Cmdline(t.pid)), []byte{0}, []byte{' '}), " "))
 	}
 	switch t.kind {

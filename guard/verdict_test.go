@@ -456,6 +456,12 @@ func TestOthersCalls(t *testing.T) {
 	if !got.tasks[310].requester() {
 		t.Error("a request of a user's is not seen")
 	}
+	for pid, want := range map[int]string{100: "modprobe a", 310: ""} {
+		s.own(pid, "cmdline", "modprobe\x00a\x00")
+		if c := got.seen(got.tasks[pid]).Command; c != want {
+			t.Errorf("task %d: arguments %q, want %q", pid, c, want)
+		}
+	}
 }
 
 // The init of a safeload's load may sleep again and again, as anybody's.
