@@ -21,7 +21,7 @@ PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 total=85
 steps=(
 	"format    2" "modules   5" "vet      10" "lint     10" "shell     2" "man       1" "generate  3"
-	"unit     12" "build    10" "diff     15" "audit     8" "package  15" "vm       60"
+	"unit     12" "build    10" "diff     15" "audit     8" "package  15" "vm       75"
 )
 
 step_format() {
