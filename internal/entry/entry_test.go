@@ -40,6 +40,7 @@ func TestEntries(t *testing.T) {
 			{"own GOMAXPROCS", []string{"x"}, []string{"GOMAXPROCS=2", "Z=1"}, "2"},
 			{"GOMAXPROCS=1 last", nil, []string{"Z=1", "GOMAXPROCS=1"}, "1"},
 			{"child", []string{"child"}, []string{}, procs},
+			{"child of a late thread", []string{"late"}, []string{}, procs},
 		} {
 			t.Run(entry+"/"+c.name, func(t *testing.T) {
 				var want strings.Builder
@@ -51,8 +52,12 @@ func TestEntries(t *testing.T) {
 				}
 				// A program, and a child of it, is as late as what started it.
 				want.WriteString(line)
-				if c.name == "child" {
+				switch {
+				case c.args == nil:
+				case c.args[0] == "child", c.args[0] == "late" && entry == "startHelper":
 					want.WriteString(line)
+				case c.args[0] == "late":
+					want.WriteString("slack 7000000\n") // it has not changed any
 				}
 				cmd := &exec.Cmd{Path: program, Args: append([]string{"show"}, c.args...), Env: c.env}
 				out, err := cmd.CombinedOutput()

@@ -2,7 +2,11 @@
 
 package entry
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // A Go program of 64 bits reserves some 700 MB of addresses, and maps 40 MB to
 // write to, before main: under a smaller limit (ulimit -v, LimitAS= of a
@@ -11,8 +15,11 @@ import "golang.org/x/sys/unix"
 // modules.
 
 // Limited runs start, which starts another program, under the limits of memory
-// that this one was given.
+// and in a thread with the timer slack that this one was given.
 func Limited(start func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	punctual()
 	for i, which := range []int{unix.RLIMIT_AS, unix.RLIMIT_DATA} {
 		given := unix.Rlimit{Cur: limits[2*i], Max: limits[2*i+1]}
 		var now unix.Rlimit

@@ -21,13 +21,16 @@ func main() {
 	const prGetTimerSlack = 30
 	slack, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTimerSlack, 0, 0)
 	println("slack", slack)
+	if len(args) == 1 && args[0] == "late" {
+		// As in a thread that the runtime's monitor has made.
+		runtime.LockOSThread()
+		const prSetTimerSlack = 29
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, 7000000, 0)
+		entry.Limited(func() { child() })
+		return
+	}
 	if len(args) == 1 && args[0] == "child" {
-		pid, err := syscall.ForkExec("/proc/self/exe", []string{"show"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
-		if err != nil {
-			println(err.Error())
-			return
-		}
-		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		child()
 		return
 	}
 	println("procs", runtime.GOMAXPROCS(0))
@@ -41,4 +44,13 @@ func main() {
 		})
 		_ = make([]byte, 64<<20) // as much as it likes, once more
 	}
+}
+
+func child() {
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{"show"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		println(err.Error())
+		return
+	}
+	_, _ = syscall.Wait4(pid, nil, 0, nil)
 }
