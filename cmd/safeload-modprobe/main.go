@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The runtime would read cgroup limits, and all mounts to find them, to choose
-// how many threads may run Go code; here one does.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Command safeload-modprobe is modprobe(8) for the kernel to call: the program
 // to name in /proc/sys/kernel/modprobe or to install as /sbin/modprobe.
 //
@@ -20,6 +14,7 @@ import (
 
 	"safeload/finit"
 	"safeload/internal/entry" // the entry point, if linked by scripts/build.sh
+	_ "safeload/internal/entry/early"
 	"safeload/internal/modprobe"
 )
 
