@@ -29,9 +29,9 @@ mkdir -p "$dist"
 dist=$(cd "$dist" && pwd)
 version=${SAFELOAD_VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
 
-# The helper embeds the decompressor, which must lie inside its package. An
-# overlay puts it there without writing to the source tree, so that two builds
-# at once do not meet.
+# The helper has the decompressor in it, as a constant. An overlay puts the file
+# into its package without writing to the source tree, so that two builds at
+# once do not meet.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -42,6 +42,11 @@ build() { # package, output, entry, more flags...
 	go build -ldflags "-s -w -buildid= -E safeload/internal/entry.$entry -X safeload/internal/version.Version=$version" \
 		-o "$output" "$@" "./cmd/$package"
 }
+constant() { # file: Go source with what is in it
+	printf '//go:build safeload_embed\n\npackage main\n\nconst program = "'
+	od -An -v -tx1 "$1" | sed 's/ /\\x/g' | tr -d '\n'
+	printf '"\n'
+}
 # Go's older garbage collector touches a page less for each kind of object: 7 %
 # of the helper's start-up. A later Go may not know the word any more.
 experiment=
@@ -49,9 +54,9 @@ if GOEXPERIMENT=nogreenteagc go version >/dev/null 2>&1; then experiment=nogreen
 for arch in "${archs[@]}"; do
 	export GOARCH=$arch
 	build safeload-unpack "$work/safeload-unpack-$arch" start
+	constant "$work/safeload-unpack-$arch" >"$work/program-$arch.go"
 	overlay=$work/overlay-$arch.json
-	printf '{"Replace": {"%s/cmd/safeload-modprobe/unpacker/safeload-unpack": "%s"}}\n' \
-		"$PWD" "$work/safeload-unpack-$arch" >"$overlay"
+	printf '{"Replace": {"%s/cmd/safeload-modprobe/program.go": "%s"}}\n' "$PWD" "$work/program-$arch.go" >"$overlay"
 	GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" startHelper -tags safeload_embed -overlay "$overlay"
 	build safeload "$dist/safeload-linux-$arch" start
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")

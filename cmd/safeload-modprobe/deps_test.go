@@ -17,7 +17,7 @@ import (
 var heavy = []string{
 	"encoding/json", "flag", "fmt", "log", "net", "os", "os/exec", "os/signal",
 	"path/filepath", "regexp", "text/template",
-	"compress/gzip", "crypto", "crypto/rand",
+	"compress/gzip", "crypto", "crypto/rand", "embed", "io/fs",
 }
 
 // own are the only modules besides this one and the standard library that the
@@ -55,13 +55,13 @@ func listDeps(t *testing.T, arch string, flags ...string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As in scripts/build.sh, the embedded program comes from an overlay.
-	file := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	// As in scripts/build.sh, the decompressor comes from an overlay.
+	file := filepath.Join(t.TempDir(), "program.go")
+	if err := os.WriteFile(file, []byte("//go:build safeload_embed\n\npackage main\n\nconst program = \"\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(wd, "unpacker", "safeload-unpack"): file,
+		filepath.Join(wd, "program.go"): file,
 	}})
 	if err != nil {
 		t.Fatal(err)

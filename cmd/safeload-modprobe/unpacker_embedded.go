@@ -5,18 +5,14 @@
 package main
 
 import (
-	_ "embed"
-
 	"safeload/finit"
 	"safeload/finit/unpackexec"
 )
 
-// scripts/build.sh puts cmd/safeload-unpack there. Pages of the helper's file
-// that nobody reads cost nothing.
-//
-//go:embed unpacker/safeload-unpack
-var program []byte
-
+// unpacker runs program, which is cmd/safeload-unpack as a constant: a file that
+// scripts/build.sh writes. Package embed would draw in io/fs, and both are
+// initialised at each start. Pages of the helper's file that nobody reads cost
+// nothing.
 func unpacker(fd int, format finit.Format) ([]byte, error) {
 	return unpackexec.Run(program, fd, format)
 }

@@ -7,6 +7,7 @@ package unpackexec
 import (
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +21,7 @@ import (
 // in a detached procfs (Linux 5.2, CAP_SYS_ADMIN) where /proc is not mounted.
 // Errors: a [finit.Damage] or EINVAL for a damaged file, EFBIG past
 // [finit.MaxImage], else what kept the program from running.
-func Run(program []byte, fd int, format finit.Format) ([]byte, error) {
+func Run(program string, fd int, format finit.Format) ([]byte, error) {
 	exe, err := memfd(program)
 	if err != nil {
 		return nil, failed{"keep the decompressor in memory (memfd_create)", err}
@@ -93,7 +94,7 @@ func meaning(status unix.WaitStatus, err error) error {
 
 // memfd makes an executable in memory. MFD_EXEC says so to kernels since 6.3
 // (vm.memfd_noexec); older ones refuse it.
-func memfd(program []byte) (int, error) {
+func memfd(program string) (int, error) {
 	fd, err := unix.MemfdCreate("safeload-unpack", unix.MFD_CLOEXEC|unix.MFD_EXEC)
 	if err == unix.EINVAL {
 		fd, err = unix.MemfdCreate("safeload-unpack", unix.MFD_CLOEXEC)
@@ -101,7 +102,7 @@ func memfd(program []byte) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	for b := program; len(b) > 0; {
+	for b := unsafe.Slice(unsafe.StringData(program), len(program)); len(b) > 0; {
 		n, err := unix.Write(fd, b)
 		if err == unix.EINTR {
 			continue

@@ -41,7 +41,7 @@ func run(t *testing.T, packed []byte) ([]byte, error) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	return Run(program, int(f.Fd()), finit.Gzip)
+	return Run(string(program), int(f.Fd()), finit.Gzip)
 }
 
 func TestRun(t *testing.T) {
@@ -72,7 +72,7 @@ func TestRunWithoutProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := Run([]byte("not a program"), int(f.Fd()), finit.XZ); !errors.Is(err, syscall.ENOEXEC) {
+	if _, err := Run("not a program", int(f.Fd()), finit.XZ); !errors.Is(err, syscall.ENOEXEC) {
 		t.Errorf("got %v, want ENOEXEC", err)
 	}
 }
