@@ -13,7 +13,7 @@ const maxCmdline = 4095
 
 // readCmdline takes in the kernel's command line, if there is one.
 func (c *Config) readCmdline(path string, log LogFunc) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := open(path, 0)
 	if err != nil {
 		return
 	}

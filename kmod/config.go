@@ -34,6 +34,9 @@ type Config struct {
 	Remove    []Directive
 	Softdeps  []Directive
 	Weakdeps  []Directive
+
+	// Where the lists begin that are seldom empty: see buffer.
+	aliases, options, softdeps [24]Directive
 }
 
 // Levels of messages, as in syslog(3).
@@ -65,9 +68,9 @@ func (f *confFile) path() string {
 	return f.dir + "/" + f.name
 }
 
-// readConfig reads the tree's own dependency lists and all of paths, ordered
+// read reads the tree's own dependency lists and all of paths, ordered
 // by file name; of several files with the same name the first counts.
-func readConfig(tree string, paths []string, log LogFunc) *Config {
+func (c *Config) read(tree string, paths []string, log LogFunc) {
 	files := make([]confFile, 0, 16)
 	insert := func(f confFile) {
 		i := 0
@@ -86,27 +89,29 @@ func readConfig(tree string, paths []string, log LogFunc) *Config {
 	for _, path := range paths {
 		listConfig(path, insert, log)
 	}
-	c := new(Config)
+	c.Aliases, c.Options, c.Softdeps = c.aliases[:0], c.options[:0], c.softdeps[:0]
 	for i := range files {
-		path := files[i].path()
-		if !files[i].single && len(path) > maxName {
-			log(LogErr, "kmod_config_new", "Error parsing "+path+": path too long\n")
+		f := &files[i]
+		dir, name := f.dir, f.name
+		if f.single {
+			dir, name = "", f.dir
+		} else if len(dir)+len("/")+len(name) > maxName {
+			log(LogErr, "kmod_config_new", "Error parsing "+f.path()+": path too long\n")
 			continue
 		}
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := openIn(dir, name, 0)
 		if err != nil {
 			continue
 		}
-		c.parse(path, readAll(fd), log)
+		c.parse(f, readAll(fd), log)
 		unix.Close(fd)
 	}
-	return c
 }
 
 // listConfig calls insert for the files of a directory that end in .conf, or
 // for path itself if it is no directory. What is not there is passed over.
 func listConfig(path string, insert func(confFile), log LogFunc) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := open(path, unix.O_DIRECTORY|unix.O_NONBLOCK)
 	switch err {
 	case nil:
 	case unix.ENOTDIR:
@@ -143,7 +148,9 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 			if len(name) >= 6 && name[0] != '.' && name[len(name)-5:] == ".conf" &&
 				isConfFile(fd, path, name, b[direntType], log) {
 				// The name lives in buf, which is used again.
-				insert(confFile{dir: path, name: string(append([]byte(nil), name...))})
+				kept := buffer(len(name))
+				copy(kept, name)
+				insert(confFile{dir: path, name: bstr(kept)})
 			}
 			b = b[size:]
 		}

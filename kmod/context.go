@@ -33,6 +33,7 @@ type Context struct {
 
 	indexes [indexKinds]*Index
 	tried   [indexKinds]bool
+	config  Config
 	// Modules known so far. One name is one *Module, an alias of it another.
 	pool []*Module
 }
@@ -56,10 +57,17 @@ var indexFiles = [indexKinds]string{
 	"modules.builtin.bin",
 }
 
+// first is the Context of a program that needs but one: see buffer.
+var first Context
+
 // New reads the configuration. Nothing that is missing is an error: a tree
 // without indexes knows no modules.
 func New(o Options) *Context {
-	c := &Context{Dir: o.Dir, Log: o.Log}
+	c := &first
+	if c.Config != nil {
+		c = new(Context)
+	}
+	c.Dir, c.Log, c.Config = o.Dir, o.Log, &c.config
 	if c.Log == nil {
 		c.Log = func(int, string, string) {}
 	}
@@ -67,7 +75,7 @@ func New(o Options) *Context {
 	if paths == nil && !o.NoConfig {
 		paths = ConfigDirs[:]
 	}
-	c.Config = readConfig(o.Dir, paths, c.Log)
+	c.Config.read(o.Dir, paths, c.Log)
 	if o.Cmdline == "" {
 		o.Cmdline = "/proc/cmdline"
 	}
@@ -81,16 +89,22 @@ func New(o Options) *Context {
 func (c *Context) Forget() { c.pool = nil }
 
 // index maps an index at its first use; nil if it cannot be used.
-func (c *Context) index(kind indexKind) *Index {
+func (c *Context) index(kind indexKind) *Index { return c.indexWith(kind, nil) }
+
+// indexWith is index, or nil if there is nothing in it to be found for a
+// request. What an index that is not mapped yet lacks is found without.
+func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	if c.tried[kind] {
 		return c.indexes[kind]
 	}
-	c.tried[kind] = true
-	path := c.Dir + "/" + indexFiles[kind]
-	if len(path) > maxName {
+	if len(c.Dir)+len("/")+len(indexFiles[kind]) > maxName {
 		return nil
 	}
-	ix, err := OpenIndex(path)
+	ix, err := openIndex(c.Dir, indexFiles[kind], r)
+	if ix == nil && err == nil {
+		return nil
+	}
+	c.tried[kind] = true
 	if err == nil {
 		c.indexes[kind] = ix
 		return ix
@@ -109,7 +123,7 @@ func (c *Context) index(kind indexKind) *Index {
 }
 
 func (c *Context) search(kind indexKind, key string) (string, bool) {
-	if ix := c.index(kind); ix != nil {
+	if ix := c.indexWith(kind, &request{key: key}); ix != nil {
 		return ix.Search(key)
 	}
 	return "", false

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // smallIndex is a sound index: "a*c" -> one, "abc" -> two, "a[0-9]" -> three.
@@ -40,6 +42,59 @@ func smallIndex() []byte {
 	}
 	binary.BigEndian.PutUint32(b[8:], root)
 	return b
+}
+
+func inMemory(t *testing.T, data []byte) (fd int) {
+	t.Helper()
+	fd, err := unix.MemfdCreate("index", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(fd, data); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// What an index lacks is found without mapping it, and nothing that it has.
+func TestAbsent(t *testing.T) {
+	fd := inMemory(t, smallIndex())
+	defer unix.Close(fd)
+	for _, c := range []struct {
+		name           string
+		absent, asWild bool
+	}{
+		{"abc", false, false},
+		{"axc", true, false}, // "a*c" may match
+		{"a", true, false},
+		{"", true, true},
+		{"xbc", true, true},
+		{"ab", true, false},
+	} {
+		if got := (&request{key: c.name}).absent(fd); got != c.absent {
+			t.Errorf("%q is absent: %v, want %v", c.name, got, c.absent)
+		}
+		if got := (&request{key: c.name, wild: true}).absent(fd); got != c.asWild {
+			t.Errorf("what %q matches is absent: %v, want %v", c.name, got, c.asWild)
+		}
+	}
+	for what, data := range map[string][]byte{"magic": append([]byte("x"), smallIndex()[1:]...), "short": smallIndex()[:8]} {
+		bad := inMemory(t, data)
+		defer unix.Close(bad)
+		if (&request{key: "xbc"}).absent(bad) {
+			t.Errorf("%s: a file that is no index has nothing, and nobody is told what is wrong with it", what)
+		}
+	}
+	// A node longer than what is read of it is left to the mapped index.
+	b := binary.BigEndian.AppendUint32(nil, indexMagic)
+	b = binary.BigEndian.AppendUint32(b, 2<<16|1)
+	b = binary.BigEndian.AppendUint32(b, headerSize|nodePrefix|nodeValues)
+	b = append(b, strings.Repeat("x", 2*absentNode)+"\x00\x00\x00\x00\x01\x00\x00\x00\x00value\x00"...)
+	long := inMemory(t, b)
+	defer unix.Close(long)
+	if (&request{key: strings.Repeat("x", 2*absentNode)}).absent(long) {
+		t.Error("a long key that is there is absent")
+	}
 }
 
 func TestIndex(t *testing.T) {
@@ -110,8 +165,16 @@ func FuzzIndex(f *testing.F) {
 		if err != nil {
 			return
 		}
-		ix.Search(name)
-		ix.SearchWild(name)
+		_, exact := ix.Search(name)
+		patterns := ix.SearchWild(name)
+		fd := inMemory(t, data)
+		defer unix.Close(fd)
+		if exact && (&request{key: name}).absent(fd) {
+			t.Fatal("a key that is there is absent")
+		}
+		if len(patterns) > 0 && (&request{key: name, wild: true}).absent(fd) {
+			t.Fatalf("%q match, and are absent", patterns)
+		}
 		n := 0
 		ix.Dump(func(key []byte, _ string) { n++ })
 		if n > len(data) {
@@ -146,7 +209,7 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		size := len(data)
 		var c Config
-		c.parse("fuzz", append([]byte(nil), data...), func(int, string, string) {})
+		c.parse(&confFile{dir: "fuzz", single: true}, append([]byte(nil), data...), func(int, string, string) {})
 		total := len(c.Blacklist)
 		for _, l := range [][]Directive{c.Aliases, c.Options, c.Install, c.Remove, c.Softdeps, c.Weakdeps} {
 			total += len(l)

@@ -56,12 +56,23 @@ func (e *BadIndexError) Error() string {
 // OpenIndex maps the index at path. Errors are [syscall.Errno] of open(2),
 // fstat(2) or mmap(2), or a *[BadIndexError]. The mapping stays for the life
 // of the process, because strings handed out refer to it.
-func OpenIndex(path string) (*Index, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func OpenIndex(path string) (*Index, error) { return openIndex("", path, nil) }
+
+// openIndex is OpenIndex of a file of dir. If a request is given of which
+// nothing is in the index, neither an index nor an error is returned.
+func openIndex(dir, name string, r *request) (*Index, error) {
+	fd, err := openIn(dir, name, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	if r != nil && r.absent(fd) {
+		return nil, nil
+	}
+	path := name
+	if dir != "" {
+		path = dir + "/" + name
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
@@ -120,7 +131,12 @@ func (ix *Index) node(offset uint32) (n node, ok bool) {
 	if at == 0 || int64(at) >= int64(len(ix.data)) {
 		return n, false
 	}
-	p := ix.data[at:]
+	return decode(offset, ix.data[at:])
+}
+
+// decode decodes the node at offset, which p begins with; ok is false if it is
+// damaged or p ends before it.
+func decode(offset uint32, p []byte) (n node, ok bool) {
 	if offset&nodePrefix != 0 {
 		if n.prefix, p, ok = cstring(p); !ok {
 			return n, false
@@ -249,7 +265,7 @@ func (s *wildSearch) descend(name string) {
 		}
 		for j := 0; j < len(n.prefix); j++ {
 			c := n.prefix[j]
-			if c == '*' || c == '?' || c == '[' {
+			if isWild(c) {
 				s.all(&n, n.prefix[j:], name, 0)
 				return
 			}

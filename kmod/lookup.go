@@ -127,7 +127,7 @@ func (c *Context) fromBuiltinAliases(name string) ([]*Module, error) {
 }
 
 func (c *Context) fromIndex(kind indexKind, name string) (list []*Module, err error) {
-	ix := c.index(kind)
+	ix := c.indexWith(kind, &request{key: name, wild: true})
 	if ix == nil {
 		return nil, nil
 	}

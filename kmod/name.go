@@ -72,7 +72,8 @@ func underscores(s string) (_ string, ok bool) {
 		switch s[i] {
 		case '-':
 			if b == nil {
-				b = []byte(s)
+				b = buffer(len(s))
+				copy(b, s)
 			}
 			b[i] = '_'
 		case ']':

@@ -19,19 +19,25 @@ func (r *lineReader) next() (line string, ok bool) {
 	if len(r.rest) == 0 {
 		return "", false
 	}
-	// Most lines hold no backslash and are used in place.
+	// Most lines hold neither a backslash nor a NUL and are used in place.
+	end := len(r.rest)
 	for i, c := range r.rest {
+		if c > '\\' {
+			continue
+		}
 		switch c {
 		case '\n':
 			r.lines++
-			line, r.rest = untilNUL(r.rest[:i]), r.rest[i+1:]
+			line, r.rest = bstr(r.rest[:min(i, end)]), r.rest[i+1:]
 			return line, true
 		case '\\':
 			return r.wrapped(i)
+		case 0:
+			end = min(i, end)
 		}
 	}
 	r.lines++
-	line, r.rest = untilNUL(r.rest), nil
+	line, r.rest = bstr(r.rest[:end]), nil
 	return line, true
 }
 
@@ -96,7 +102,7 @@ func word(s string) (w, rest string) {
 
 // parse adds the directives of one file to the configuration. data is kept
 // and changed.
-func (c *Config) parse(path string, data []byte, log LogFunc) {
+func (c *Config) parse(f *confFile, data []byte, log LogFunc) {
 	r := lineReader{rest: data}
 	for {
 		line, ok := r.next()
@@ -113,12 +119,12 @@ func (c *Config) parse(path string, data []byte, log LogFunc) {
 		switch cmd {
 		case "include", "config":
 			log(LogErr, "kmod_config_parse",
-				path+": command "+cmd+" is deprecated and not parsed anymore\n")
+				f.path()+": command "+cmd+" is deprecated and not parsed anymore\n")
 			continue
 		}
 		if !c.directive(cmd, rest) {
 			log(LogErr, "kmod_config_parse",
-				path+" line "+strconv.Itoa(r.lines)+": ignoring bad line starting with '"+cmd+"'\n")
+				f.path()+" line "+strconv.Itoa(r.lines)+": ignoring bad line starting with '"+cmd+"'\n")
 		}
 	}
 }

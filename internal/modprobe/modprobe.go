@@ -149,7 +149,11 @@ func Main(env *Env) (code int) {
 	// The Go runtime takes all signals and lets this one pass. Whoever sets an
 	// alarm before execve(2) wants modprobe to end by it.
 	setHandler(syscall.SIGALRM, sigDfl)
-	p := &program{env: env, vars: environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
+	p := &process.program
+	if env != &process.env {
+		p = new(program)
+	}
+	*p = program{env: env, vars: environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
 	if len(env.Args) == 0 {
 		env.Args = []string{"modprobe"}
 	}

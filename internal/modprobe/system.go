@@ -11,10 +11,19 @@ import (
 	"safeload/internal/version"
 )
 
+// process is what there is once: in the program's zeroed pages, where it costs
+// less than in the heap of a program that lives for so short a time.
+var process struct {
+	env     Env
+	args    []string
+	program program
+}
+
 // System is the Env of the running system: modules go through the guard to
 // the kernel. environ is that of the process; nothing is done yet.
 func System(args, environ []string) *Env {
-	return &Env{
+	process.args = args
+	process.env = Env{
 		Args:    args,
 		Environ: environ,
 		Version: version.Version,
@@ -22,7 +31,7 @@ func System(args, environ []string) *Env {
 			if unix.Geteuid() != 0 {
 				return nil // cannot load anything: the kernel's answer says it best
 			}
-			return systemGuard{guard.New(guard.Options{Argv: args, Request: request, Settings: conf.Read})}
+			return systemGuard{guard.New(guard.Options{Argv: process.args, Request: request, Settings: conf.Read})}
 		},
 		Reported: func(err error) bool {
 			_, refused := err.(*guard.Refused)
@@ -40,6 +49,7 @@ func System(args, environ []string) *Env {
 			return finit.Unload(name, flags)
 		},
 	}
+	return &process.env
 }
 
 type systemGuard struct{ *guard.Guard }
