@@ -3,8 +3,6 @@
 package guard
 
 import (
-	"golang.org/x/sys/unix"
-
 	"safeload/guard/graph"
 	"safeload/internal/kmsg"
 	"safeload/internal/proc"
@@ -85,23 +83,11 @@ func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, su
 	return r
 }
 
-// say writes one line where somebody will see it: standard error, or the
-// kernel's log when that is closed, only held open by the entry stub (O_PATH
-// on a directory), or the null device.
+// say writes one line where somebody will see it.
 func (g *Guard) say(line string) {
 	if g.o.Log != nil {
 		g.o.Log(line)
 		return
 	}
-	if flags, err := unix.FcntlInt(2, unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {
-		var st unix.Stat_t
-		null := unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
-		if !null {
-			b := append(kmsg.AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
-			if n, err := unix.Write(2, b); err == nil && n == len(b) {
-				return
-			}
-		}
-	}
-	_ = kmsg.Write(kmsg.Warning, line)
+	kmsg.Say(line)
 }

@@ -43,6 +43,23 @@ func Write(priority int, line string) error {
 	}
 }
 
+// Say writes one line where somebody will see it: standard error, or the
+// kernel's log as a warning when that is closed, only held open by the entry
+// stub (O_PATH on a directory), or the null device.
+func Say(line string) {
+	if flags, err := unix.FcntlInt(2, unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {
+		var st unix.Stat_t
+		null := unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
+		if !null {
+			b := append(AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
+			if n, err := unix.Write(2, b); err == nil && n == len(b) {
+				return
+			}
+		}
+	}
+	_ = Write(Warning, line)
+}
+
 func openDevice() (int, error) {
 	const flags = unix.O_WRONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NOFOLLOW
 	fd, err := unix.Open("/dev/kmsg", flags, 0)
