@@ -86,6 +86,29 @@ func unpack(fd int, format Format) ([]byte, error) {
 	return unpacker(fd, format)
 }
 
+// Hindered is what keeps a decompressor from running. It is no fault of the
+// module's, and none that a program with the decompressors linked can meet, so
+// that nobody who knows only the errno would guess it.
+type Hindered struct {
+	Text string // what was tried, and what to do
+	Err  error  // has the errno
+}
+
+func (h *Hindered) Error() string { return h.Text }
+
+// Unwrap returns the cause.
+func (h *Hindered) Unwrap() error { return h.Err }
+
+// HinderedOf finds what kept the decompressor from running for an error of this
+// package, nil if that was not it.
+func HinderedOf(err error) *Hindered {
+	if e, ok := err.(*Error); ok {
+		err = e.Err
+	}
+	h, _ := err.(*Hindered)
+	return h
+}
+
 // MaxImage is the largest module image accepted, so that a few hostile bytes
 // cannot fill the memory: 256 MiB on 32-bit, 1 GiB on 64-bit machines. The
 // kernel copies the image into its vmalloc space, of which 32-bit ARM has 240

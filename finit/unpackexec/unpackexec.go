@@ -7,7 +7,6 @@ package unpackexec
 import (
 	"strconv"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -17,16 +16,11 @@ import (
 // Run runs program, an ELF executable, with the format's name as its argument
 // and fd as its standard input, and returns its output in mapped memory.
 //
-// The program runs from a memfd (Linux 3.17) by its name in /proc/self/fd, or
-// in a detached procfs (Linux 5.2, CAP_SYS_ADMIN) where /proc is not mounted.
-// Errors: a [finit.Damage] or EINVAL for a damaged file, EFBIG past
-// [finit.MaxImage], else what kept the program from running.
+// The program runs from a file without a name (see ways), by its descriptor in
+// /proc/self/fd, or in a detached procfs (Linux 5.2, CAP_SYS_ADMIN) where /proc
+// is not mounted. Errors: a [finit.Damage] or EINVAL for a damaged file, EFBIG
+// past [finit.MaxImage], a [finit.Hindered] when the program cannot be run.
 func Run(program string, fd int, format finit.Format) ([]byte, error) {
-	exe, err := memfd(program)
-	if err != nil {
-		return nil, failed{"keep the decompressor in memory (memfd_create)", err}
-	}
-	defer unix.Close(exe)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return nil, err
@@ -36,10 +30,10 @@ func Run(program string, fd int, format finit.Format) ([]byte, error) {
 		unix.Close(pipe[1])
 		return nil, err
 	}
-	pid, err := start(exe, []string{"safeload-unpack", format.String()}, fd, pipe[1])
+	pid, err := launch(program, []string{"safeload-unpack", format.String()}, fd, pipe[1])
 	unix.Close(pipe[1])
 	if err != nil {
-		return nil, failed{"start the decompressor", err}
+		return nil, err
 	}
 	var image finit.Image
 	readErr := image.ReadFrom(pipe[0])
@@ -68,7 +62,7 @@ type failed struct {
 	err  error
 }
 
-func (f failed) Error() string { return "cannot " + f.what + ": " + f.err.Error() }
+func (f failed) Error() string { return f.what + ": " + f.err.Error() }
 func (f failed) Unwrap() error { return f.err }
 
 // meaning makes an error of how the program ended; see cmd/safeload-unpack.
@@ -83,37 +77,35 @@ func meaning(status unix.WaitStatus, err error) error {
 	case status.Exited() && status.ExitStatus() == 0:
 		return nil
 	case status.Exited() && status.ExitStatus() == 1:
-		return failed{"decompress", unix.EINVAL}
+		return unix.EINVAL
 	case status.Exited() && status.ExitStatus() == 3:
 		return unix.EFBIG
 	case status.Exited() && finit.Damage(status.ExitStatus()-10).Valid():
 		return finit.Damage(status.ExitStatus() - 10)
 	}
-	return failed{"run the decompressor to its end", unix.ENOMEM}
+	return failed{"the decompressor did not run to its end", unix.ENOMEM}
 }
 
-// memfd makes an executable in memory. MFD_EXEC says so to kernels since 6.3
-// (vm.memfd_noexec); older ones refuse it.
-func memfd(program string) (int, error) {
-	fd, err := unix.MemfdCreate("safeload-unpack", unix.MFD_CLOEXEC|unix.MFD_EXEC)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate("safeload-unpack", unix.MFD_CLOEXEC)
-	}
-	if err != nil {
-		return -1, err
-	}
-	for b := unsafe.Slice(unsafe.StringData(program), len(program)); len(b) > 0; {
-		n, err := unix.Write(fd, b)
-		if err == unix.EINTR {
-			continue
+// launch starts the program from the first place that it can be run from.
+func launch(program string, argv []string, stdin, stdout int) (pid int, err error) {
+	var tried []failed
+	for i := range ways {
+		w := &ways[i]
+		exe, err := w.make(w, program)
+		if err == nil {
+			pid, err = start(exe, argv, stdin, stdout)
+			unix.Close(exe)
+			if err == nil {
+				return pid, nil
+			}
+			err = failed{"execve", err}
 		}
-		if err != nil {
-			unix.Close(fd)
-			return -1, err
+		tried = append(tried, failed{w.name, err})
+		if finit.ErrnoOf(err, 0) == unix.ENOEXEC {
+			break // the program is none, wherever it is
 		}
-		b = b[n:]
 	}
-	return fd, nil
+	return 0, hindered(tried)
 }
 
 // start forks and executes exe. Standard error stays closed: the program says
@@ -127,7 +119,7 @@ func start(exe int, argv []string, stdin, stdout int) (int, error) {
 	}
 	// No /proc: run it relative to a detached one. execve looks the path up
 	// in the child, whose descriptor of the same number is still open.
-	proc, err := detachedProc()
+	proc, err := detached("proc")
 	if err != nil {
 		return 0, err
 	}
@@ -142,16 +134,4 @@ func start(exe int, argv []string, stdin, stdout int) (int, error) {
 	}
 	defer unix.Fchdir(cwd)
 	return syscall.ForkExec(name, argv, attr)
-}
-
-func detachedProc() (int, error) {
-	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return -1, err
-	}
-	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
 }

@@ -8,6 +8,7 @@ import (
 	"safeload/finit"
 	"safeload/guard"
 	"safeload/internal/conf"
+	"safeload/internal/kmsg"
 	"safeload/internal/version"
 )
 
@@ -38,9 +39,15 @@ func System(args, environ []string) *Env {
 			return refused
 		},
 		Insert: func(path, name, params string, flags uint) error {
-			return finit.Load(path, name, params, finit.Flags(flags))
+			err := finit.Load(path, name, params, finit.Flags(flags))
+			sayHindered(path, err)
+			return err
 		},
-		Image: finit.Contents,
+		Image: func(path string) ([]byte, error) {
+			b, err := finit.Contents(path)
+			sayHindered(path, err)
+			return b, err
+		},
 		Remove: func(name string, force bool) error {
 			flags := finit.NonBlock
 			if force {
@@ -50,6 +57,15 @@ func System(args, environ []string) *Env {
 		},
 	}
 	return &process.env
+}
+
+// sayHindered says why a module was not decompressed, where no kmod would have
+// failed: without it there is an errno that says nothing, or with -q not even
+// that.
+func sayHindered(path string, err error) {
+	if h := finit.HinderedOf(err); h != nil {
+		kmsg.Say("safeload: " + path + ": " + h.Error())
+	}
 }
 
 type systemGuard struct{ *guard.Guard }
