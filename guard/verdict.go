@@ -124,6 +124,9 @@ func (c *contest) independent() bool {
 		if pid != c.g.self.pid {
 			loads := false
 			_ = c.proc.Threads(pid, func(tid int) bool {
+				if !c.proc.MayLoad(pid, tid) {
+					return true // and is not asked: see inspect
+				}
 				if call, ok := c.proc.Syscall(pid, tid); ok {
 					k := call.Kind()
 					loads = k == proc.FinitModule || k == proc.InitModule
