@@ -240,3 +240,27 @@ func TestWhoseWork(t *testing.T) {
 		})
 	}
 }
+
+// TestIdle: of who sleeps in epoll_wait and its like nothing else is read; a
+// wait of the kernel for a load is none of these.
+func TestIdle(t *testing.T) {
+	for wchan, want := range map[string]bool{
+		"ep_poll": false, "poll_schedule_timeout.constprop.0": false, "futex_wait_queue": false,
+		"": true, "do_init_module": true, fileWait: true, "schedule_timeout": true,
+	} {
+		s := newSystem(t)
+		s.coming("a")
+		s.load(100, 50, 500, "a", "do_wait")
+		s.task(100, 50, 'S', plain, 500, wchan, s.call(proc.FinitModule, 3))
+		s.task(200, 1, 'S', plain, 500, "do_wait", s.call(proc.WaitChild, 201))
+		s.thread(200, 201, s.call(proc.FinitModule, 3))
+		s.write("proc/200/task/201/wchan", wchan)
+		_, now := s.shoots(func() {})
+		for _, tid := range []int{100, 201} {
+			seen := now.tasks[tid] != nil && now.tasks[tid].kind == proc.FinitModule
+			if seen != want {
+				t.Errorf("%d, asleep in %q: its call was read %v, want %v", tid, wchan, seen, want)
+			}
+		}
+	}
+}

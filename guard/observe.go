@@ -82,6 +82,18 @@ func isFlush(wchan string) bool {
 	return false
 }
 
+// isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
+// sleep in. Who is in one of them neither loads nor asks nor waits for a child,
+// and there are hundreds of them for each that matters.
+func isIdle(wchan string) bool {
+	switch base(wchan) {
+	case "ep_poll", "do_epoll_wait", "do_poll", "do_sys_poll", "do_select", "poll_schedule_timeout",
+		"futex_wait_queue", "futex_wait_queue_me", "futex_do_wait", "do_sigtimedwait":
+		return true
+	}
+	return false
+}
+
 // base strips what the compiler appends to a clone: .isra.0, .constprop.0, .part.0.
 func base(wchan string) string {
 	for i := 1; i < len(wchan); i++ {
@@ -247,24 +259,45 @@ func (s *snapshot) process(pid int) {
 	if st.Gone() && st.Threads <= 1 {
 		return
 	}
-	s.inspect(t, pid)
+	p := &process{pid: pid, start: st.Start}
+	s.inspect(p, t, pid)
 	if st.Threads <= 1 {
 		return
 	}
 	_ = s.proc.Threads(pid, func(tid int) bool {
 		if tid != pid {
-			s.thread(pid, tid, st.Start)
+			s.thread(p, tid)
 		}
 		return true
 	})
 }
 
+// process is what the threads of one have in common.
+type process struct {
+	pid   int
+	start uint64
+
+	users, asked bool // of our user namespace; was that asked for
+}
+
+// mayLoad is [proc.FS.MayLoad] for one thread after another.
+func (p *process) mayLoad(f *proc.FS, tid int) bool {
+	if p.asked && !p.users || !f.Capable(p.pid, tid) {
+		return false
+	}
+	if !p.asked {
+		p.users, p.asked = f.OurUsers(p.pid), true
+	}
+	return p.users
+}
+
 // thread looks at one of several threads. Any of them may ask the kernel for a
 // module, by socket(2) or mount(2) say.
-func (s *snapshot) thread(pid, tid int, pstart uint64) {
-	t := &task{pid: pid, pstart: pstart}
+func (s *snapshot) thread(p *process, tid int) {
+	pid := p.pid
+	t := &task{pid: pid, pstart: p.start}
 	t.State = 'D' // asked below, for the few that matter
-	s.inspect(t, tid)
+	s.inspect(p, t, tid)
 	if t.kind == proc.Other && !isRequest(t.wchan) && base(t.wchan) != "__request_module" {
 		return
 	}
@@ -303,8 +336,17 @@ func (s *snapshot) above() {
 // call is not asked for: to read it waits until an execve(2) of that task is
 // done (lock_trace in fs/proc/base.c), which its user can put off for ever, and
 // what it says is nothing to wait for.
-func (s *snapshot) inspect(t *task, tid int) {
-	if t.unasked = !s.proc.MayLoad(t.pid, tid); !t.unasked {
+//
+// Where it sleeps costs least to read, waits for nobody, and settles it for
+// most.
+func (s *snapshot) inspect(p *process, t *task, tid int) {
+	if t.Asleep() {
+		if w := s.proc.Wchan(t.pid, tid); isIdle(w) {
+			t.wchan = w
+			return
+		}
+	}
+	if t.unasked = !p.mayLoad(s.proc, tid); !t.unasked {
 		var ok bool
 		if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
 			t.kind = t.call.Kind()

@@ -460,7 +460,7 @@ func (s *snapshot) seen(t *task) Seen {
 	}
 	// Its arguments stand in its memory, which a user may have mapped from a file
 	// system of his own that never answers.
-	if !t.Kthread() && !t.unasked {
+	if !t.Kthread() && s.proc.MayLoad(t.pid, t.TID) {
 		v.Command = string(bytes.TrimRight(bytes.ReplaceAll(bytes.Clone(s.proc.Cmdline(t.pid)), []byte{0}, []byte{' '}), " "))
 	}
 	switch t.kind {

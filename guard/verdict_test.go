@@ -456,7 +456,11 @@ func TestOthersCalls(t *testing.T) {
 	if !got.tasks[310].requester() {
 		t.Error("a request of a user's is not seen")
 	}
-	for pid, want := range map[int]string{100: "modprobe a", 310: ""} {
+	// Nor for his arguments, not even of those shells, nor when he is idle.
+	s.task(320, 1, 'S', plain, 510, "ep_poll", s.call(proc.Other))
+	s.own(320, "status", none)
+	got = (&observer{proc: p, sys: sys}).look(nil, true)
+	for pid, want := range map[int]string{100: "modprobe a", 60: "", 310: "", 320: ""} {
 		s.own(pid, "cmdline", "modprobe\x00a\x00")
 		if c := got.seen(got.tasks[pid]).Command; c != want {
 			t.Errorf("task %d: arguments %q, want %q", pid, c, want)

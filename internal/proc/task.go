@@ -209,18 +209,25 @@ func parseSyscall(b []byte) (c Call, ok bool) {
 // only seems to be in finit_module has not: anybody can hold a task of his own
 // before the call, by seccomp(2) or ptrace(2). True where the kernel does not
 // say, false for a thread that is gone.
-func (f *FS) MayLoad(pid, tid int) bool {
+func (f *FS) MayLoad(pid, tid int) bool { return f.Capable(pid, tid) && f.OurUsers(pid) }
+
+// Capable is the part of [FS.MayLoad] that each thread has for itself: the
+// capability, in whatever user namespace.
+func (f *FS) Capable(pid, tid int) bool {
 	b, err := f.readShort(ownPath(pid, tid, "status"), false)
-	if err != nil || !parseMayLoad(b) {
-		return false
-	}
-	// A user namespace of one's own gives all capabilities, in it alone.
+	return err == nil && parseMayLoad(b)
+}
+
+// OurUsers is the part of [FS.MayLoad] that all threads of a process share
+// (userns_install in kernel/user_namespace.c and clone(2) see to that): a user
+// namespace of one's own gives all capabilities, in it alone.
+func (f *FS) OurUsers(pid int) bool {
 	if f.userns == "" {
 		if f.userns = f.link("self/ns/user"); f.userns == "" {
 			f.userns = "?" // CONFIG_USER_NS is not set
 		}
 	}
-	return f.userns == "?" || f.userns == f.link(ownPath(pid, tid, "ns/user"))
+	return f.userns == "?" || f.userns == f.link(Itoa(pid)+"/ns/user")
 }
 
 func parseMayLoad(status []byte) bool {
