@@ -83,6 +83,7 @@ func (x *explorer) algorithms(p place, typ uint32, keep func(string) bool) []alg
 	head := 4*im.word() + 24
 	var at []int64
 	for off := start + head; off+2*maxAlgName <= end; off += 4 {
+		im.spend(1)
 		if _, ok := algName(data[off:end]); !ok {
 			continue
 		}
@@ -114,6 +115,7 @@ func (x *explorer) algorithms(p place, typ uint32, keep func(string) bool) []alg
 			a.typ = a.flags & algTypeMask
 		}
 		last := min(first+stride, end)
+		im.spend(len(im.secs[p.sec].relocs))
 		for _, r := range im.secs[p.sec].relocs {
 			if int64(r.off) < first || int64(r.off) >= last {
 				continue

@@ -342,7 +342,7 @@ func TestSymbolOutside(t *testing.T) {
 				} else {
 					binary.LittleEndian.PutUint32(at[4:], uint32(value))
 				}
-				im, err := newImage(raw)
+				im, err := newImage(raw, budget{left: maxWork})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -358,7 +358,7 @@ func TestSymbolOutside(t *testing.T) {
 func FuzzStudy(f *testing.F) {
 	f.Add(selfRequester(1))
 	f.Add(selfRequester(0)[:300])
-	f.Fuzz(func(_ *testing.T, b []byte) { study("fuzz", "fuzz.ko", b) })
+	f.Fuzz(func(_ *testing.T, b []byte) { studyWithin(1<<22, "fuzz", "fuzz.ko", b) })
 }
 
 // FuzzInformation takes any bytes for .modinfo.

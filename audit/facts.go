@@ -13,6 +13,7 @@ import (
 // bytes, so that these can go.
 type facts struct {
 	name, file string
+	path       string // the file as it was opened
 	release    string
 	aliases    []string
 	depends    []string
@@ -22,6 +23,7 @@ type facts struct {
 	called     map[string][]event // by exported function
 	algs       []alg
 	imports    map[string]bool // those of the tables only
+	compared   budget          // for its aliases to be compared with names
 	err        error
 }
 
@@ -58,13 +60,27 @@ func information(f *facts, b []byte) {
 }
 
 // study takes the facts out of a module's bytes.
-func study(name, file string, raw []byte) *facts {
-	f := &facts{name: name, file: file}
-	im, err := newImage(raw)
+func study(name, file string, raw []byte) *facts { return studyWithin(maxWork, name, file, raw) }
+
+func studyWithin(work int64, name, file string, raw []byte) *facts {
+	f := &facts{name: name, file: file, compared: budget{left: work}}
+	b := budget{left: work}
+	if err := b.bounded(func() { f.study(raw, b) }); err != nil {
+		// What it can be asked for still counts, what it asks is not known.
+		f.err = err
+		f.init, f.called, f.algs, f.imports = nil, nil, nil, nil
+	}
+	return f
+}
+
+func (f *facts) study(raw []byte, b budget) {
+	im, err := newImage(raw, b)
 	if err != nil {
 		f.err = err
-		return f
+		return
 	}
+	// An alias is compared with each name that the tree's modules ask for.
+	im.spend(64 * len(im.modinfo))
 	information(f, im.modinfo)
 	for i := range im.syms {
 		if s := &im.syms[i]; s.sec != 0 {
@@ -79,7 +95,7 @@ func study(name, file string, raw []byte) *facts {
 		}
 	}
 	if im.arch == nil {
-		return f
+		return
 	}
 	// A call matters if it requests by itself, registers what requests, or is
 	// a function of another module, which only one with dependencies can call.
@@ -118,7 +134,6 @@ func study(name, file string, raw []byte) *facts {
 		}
 	}
 	f.own()
-	return f
 }
 
 // registered collects the algorithms that init registers.

@@ -81,57 +81,20 @@ type edge struct {
 	hop Hop
 }
 
-// find works out all findings.
-func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) []Finding {
-	var out []Finding
+// find works out all findings; not all rings if whole is false.
+func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []Finding, whole bool) {
 	edges := map[string][]edge{}
 	for _, f := range all {
 		if r.modules[f.name] != f || len(f.init) == 0 && len(f.algs) == 0 {
 			continue
 		}
 		mr := each(f)
-		live := r.depends(f.name)
-		keys := make([]string, 0, len(mr.out))
-		for k := range mr.out {
-			keys = append(keys, k)
+		best, self, params := map[string]edge{}, []Hop(nil), []Finding(nil)
+		if err := mr.bounded(func() { self, params = answers(f, r, mr, best) }); err != nil {
+			f.err = err
+			continue
 		}
-		sort.Strings(keys)
-		best := map[string]edge{}
-		var self []Hop
-		for _, k := range keys {
-			q := mr.out[k]
-			if q.param != "" {
-				if !mr.hasParam[q.param+q.name] {
-					mr.hasParam[q.param+q.name] = true
-					out = append(out, Finding{Module: f.name, File: f.file, Rank: ParameterDriven, Parameter: q.param,
-						Hops: []Hop{{Module: f.name, Request: q.name, Route: q.route, Weak: q.weak}}})
-				}
-				continue
-			}
-			matches := []match(nil)
-			if q.holes {
-				matches = r.candidates(q.name)
-			} else {
-				matches = r.lookup(q.name)
-			}
-			for _, m := range matches {
-				for _, p := range r.plan(m.module) {
-					loads := p.module
-					if live[loads] {
-						continue
-					}
-					h := hop(f, q, m, loads)
-					if weak := cmp.Or(m.weak, p.weak); weak != "" {
-						h.Weak = append(slices.Clone(h.Weak), weak)
-					}
-					if loads == f.name {
-						self = append(self, h)
-					} else if old, ok := best[loads]; !q.holes && (!ok || weigh(h.Weak) < weigh(old.hop.Weak)) {
-						best[loads] = edge{loads, h}
-					}
-				}
-			}
-		}
+		out = append(out, params...)
 		if len(self) > 0 {
 			// The surest first; one finding for each request that leads home.
 			sort.SliceStable(self, func(i, j int) bool { return weigh(self[i].Weak) < weigh(self[j].Weak) })
@@ -148,7 +111,8 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) []Findin
 		}
 		sort.Slice(edges[f.name], func(i, j int) bool { return edges[f.name][i].to < edges[f.name][j].to })
 	}
-	out = append(out, rings(edges, r)...)
+	found, whole := rings(edges, r)
+	out = append(out, found...)
 	sort.SliceStable(out, func(i, j int) bool {
 		a, b := out[i], out[j]
 		if a.Rank != b.Rank {
@@ -165,7 +129,56 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) []Findin
 		}
 		return a.Hops[0].Request < b.Hops[0].Request
 	})
-	return out
+	return out, whole
+}
+
+// answers finds what the requests of a module load: the module itself, or others,
+// of which best keeps the surest way to each. Names that a parameter gives are
+// findings of their own.
+func answers(f *facts, r *resolver, mr *moduleRequests, best map[string]edge) (self []Hop, params []Finding) {
+	live := r.depends(f.name)
+	keys := make([]string, 0, len(mr.out))
+	for k := range mr.out {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		q := mr.out[k]
+		if q.param != "" {
+			if !mr.hasParam[q.param+q.name] {
+				mr.hasParam[q.param+q.name] = true
+				params = append(params, Finding{Module: f.name, File: f.file, Rank: ParameterDriven, Parameter: q.param,
+					Hops: []Hop{{Module: f.name, Request: q.name, Route: q.route, Weak: q.weak}}})
+			}
+			continue
+		}
+		matches := []match(nil)
+		if q.holes {
+			matches = r.candidates(q.name)
+		} else {
+			matches = r.lookup(q.name)
+		}
+		for _, m := range matches {
+			plan := r.plan(m.module)
+			mr.spend(4 + len(plan))
+			for _, p := range plan {
+				loads := p.module
+				if live[loads] {
+					continue
+				}
+				h := hop(f, q, m, loads)
+				if weak := cmp.Or(m.weak, p.weak); weak != "" {
+					h.Weak = append(slices.Clone(h.Weak), weak)
+				}
+				if loads == f.name {
+					self = append(self, h)
+				} else if old, ok := best[loads]; !q.holes && (!ok || weigh(h.Weak) < weigh(old.hop.Weak)) {
+					best[loads] = edge{loads, h}
+				}
+			}
+		}
+	}
+	return self, params
 }
 
 func weakOf(f Finding) (n int) {
@@ -175,13 +188,15 @@ func weakOf(f Finding) (n int) {
 	return n
 }
 
-// maxRing is the longest ring that is looked for.
-const maxRing = 5
+// maxRing is the longest ring that is looked for, maxSteps how many edges are
+// looked at for all of them.
+const maxRing, maxSteps = 5, 5_000_000
 
 // rings finds rings of two modules and more: each one whose load waits for the
 // next one's. A module that another of the ring depends on is live before that
-// one's init, so the two are never both loading.
-func rings(edges map[string][]edge, r *resolver) (out []Finding) {
+// one's init, so the two are never both loading. whole is false if there were too
+// many ways to follow them all.
+func rings(edges map[string][]edge, r *resolver) (out []Finding, whole bool) {
 	starts := make([]string, 0, len(edges))
 	for m := range edges {
 		starts = append(starts, m)
@@ -202,10 +217,10 @@ func rings(edges map[string][]edge, r *resolver) (out []Finding) {
 		on := map[string]bool{start: true}
 		var walk func(at string)
 		walk = func(at string) {
-			if steps++; steps > 200000 {
-				return
-			}
 			for _, e := range edges[at] {
+				if steps++; steps > maxSteps {
+					return
+				}
 				if e.to == start && len(path) > 0 {
 					hops := make([]Hop, 0, len(path)+1)
 					for _, p := range path {
@@ -235,5 +250,5 @@ func rings(edges map[string][]edge, r *resolver) (out []Finding) {
 		}
 		walk(start)
 	}
-	return out
+	return out, steps <= maxSteps
 }

@@ -156,6 +156,7 @@ func (f *flow) decided(in isa.Inst, pos int64) (holds, known bool) {
 		return false, false
 	}
 	if holds, known = isa.Holds(in.CC, fl.a, fl.b, fl.size); known {
+		f.im.spend(4)
 		f.prunes = append(f.prunes, prune{pos, fl.reg, f.get(fl.reg)})
 	}
 	return holds, known
@@ -163,7 +164,7 @@ func (f *flow) decided(in isa.Inst, pos int64) (holds, known bool) {
 
 // mode returns whether ARM code at pos is T32, and the end of the literal pool
 // if pos is in one.
-func (s *section) mode(pos int64, thumb bool) (bool, int64) {
+func (im *image) mode(s *section, pos int64, thumb bool) (bool, int64) {
 	lo, hi := 0, len(s.marks)
 	for lo < hi {
 		m := (lo + hi) / 2
@@ -183,6 +184,7 @@ func (s *section) mode(pos int64, thumb bool) (bool, int64) {
 		return false, 0
 	case 'd':
 		for i := lo; i < len(s.marks); i++ {
+			im.spend(1)
 			if s.marks[i].kind != 'd' {
 				return thumb, int64(s.marks[i].off)
 			}
@@ -195,15 +197,18 @@ func (s *section) mode(pos int64, thumb bool) (bool, int64) {
 func (f *flow) run(start, end int64, thumb bool) {
 	entry := f.regs
 	f.first = start
+	f.im.spend(int(max(0, end-start) / 16))
 	f.visited = make([]bool, max(0, end-start))
 	f.pending[start] = &entry
 	for _, t := range f.im.entries(f.sec, start, end) {
 		if f.pending[t] == nil {
+			f.im.spend(64)
 			f.pending[t] = f.nothing()
 		}
 	}
 	for {
 		pos := end
+		f.im.spend(len(f.pending))
 		for p := range f.pending {
 			if f.gone(p) {
 				delete(f.pending, p)
@@ -218,6 +223,7 @@ func (f *flow) run(start, end int64, thumb bool) {
 	}
 	if f.table != nil { // its targets are all that is left
 		for pos := start; pos < end; {
+			f.im.spend(1)
 			if f.gone(pos) {
 				pos += f.step1(pos)
 				continue
@@ -237,6 +243,7 @@ func (f *flow) gone(pos int64) bool {
 }
 
 func (f *flow) went(from, to int64) {
+	f.im.spend(int(max(0, to-from) / 16))
 	for i := max(0, from-f.first); i < min(to-f.first, int64(len(f.visited))); i++ {
 		f.visited[i] = true
 	}
@@ -260,6 +267,7 @@ func (f *flow) inlineTable(pos, end int64) (ok bool) {
 		return false
 	}
 	for at := pos + 8; at < end; at += 4 {
+		f.im.spend(1)
 		p, is := f.im.pointer(f.sec, at)
 		if !is || p.sec != f.sec || p.off < f.first || p.off >= end {
 			break
@@ -301,12 +309,13 @@ func (f *flow) along(pos, end int64, thumb bool) {
 	start := pos
 	st := isa.State{Thumb: thumb}
 	for pos < end {
+		f.im.spend(1)
 		if f.gone(pos) {
 			f.again(start, pos)
 			return
 		}
 		if f.im.machine == elf.EM_ARM && len(f.s.marks) > 0 {
-			t, skip := f.s.mode(pos, st.Thumb)
+			t, skip := f.im.mode(f.s, pos, st.Thumb)
 			if skip > pos {
 				f.went(pos, skip)
 				return
@@ -315,7 +324,7 @@ func (f *flow) along(pos, end int64, thumb bool) {
 		}
 		if p := f.pending[pos]; p != nil {
 			f.meet(p)
-			f.when = both(f.when, f.whens[pos])
+			f.when = f.both(f.when, f.whens[pos])
 			f.flags, f.tested = flags{}, noCondition
 			delete(f.pending, pos)
 		}
@@ -339,6 +348,7 @@ func (f *flow) along(pos, end int64, thumb bool) {
 // function or in another state. A way left out on account of a register that
 // now holds something else may be taken after all.
 func (f *flow) again(at, to int64) {
+	f.im.spend(len(f.prunes))
 	for _, p := range f.prunes {
 		if p.pos >= to && p.pos <= max(at, to) && f.get(p.reg) != p.val {
 			f.undone = true
@@ -350,11 +360,13 @@ func (f *flow) again(at, to int64) {
 // relocations alone.
 func (f *flow) remaining(pos, end int64) {
 	for pos < end {
+		f.im.spend(1)
 		r, ok := f.s.relocAt(pos, end-pos)
 		if !ok {
 			return
 		}
 		if f.im.isBranch(r.typ) {
+			f.im.spend(16)
 			f.fn.calls = append(f.fn.calls, call{target: f.im.resolve(r.sym, f.im.branchAddend(r))})
 		}
 		pos = int64(r.off) + 1
@@ -404,7 +416,7 @@ func (f *flow) branchTo(target, pos int64) {
 		return
 	}
 	if p := f.pending[target]; p != nil {
-		f.whens[target] = both(f.whens[target], f.when)
+		f.whens[target] = f.both(f.whens[target], f.when)
 		for i := range p {
 			if p[i] != f.regs[i] {
 				p[i] = value{}
@@ -412,16 +424,23 @@ func (f *flow) branchTo(target, pos int64) {
 		}
 		return
 	}
+	if len(f.pending) > maxPending {
+		panic(ErrTooLarge)
+	}
 	c := f.regs
 	f.pending[target] = &c
 	f.whens[target] = f.when
 }
 
+// maxPending is how many ways may wait to be gone, each with its registers.
+const maxPending = 1 << 17
+
 // noCondition is no comparison with an argument.
 var noCondition = condition{arg: maxArgs}
 
 // both are the conditions that hold on two ways.
-func both(a, b []condition) (out []condition) {
+func (f *flow) both(a, b []condition) (out []condition) {
+	f.im.spend(len(a) * (len(b) + 1))
 	for _, c := range a {
 		if slices.Contains(b, c) {
 			out = append(out, c)
@@ -533,6 +552,7 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 			c = argumentTest(f.get(in.Src), 0, in.Size)
 		}
 		before := f.when
+		f.im.spend(2 * len(before))
 		if conditional := !known && c.arg < maxArgs && in.CC < 14; conditional {
 			c.cc = in.CC
 			f.when = append(before[:len(before):len(before)], c)
@@ -628,6 +648,7 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 					v = f.formed(target)
 				}
 			}
+			f.im.spend(4)
 			f.slots[[2]int64{int64(base.sec), base.off + in.Imm}] = v
 		}
 	}
@@ -706,6 +727,7 @@ func (f *flow) call(target place) {
 			return
 		}
 	}
+	f.im.spend(16)
 	c := call{target: target, when: f.when}
 	a := f.im.arch
 	for i := range c.args {

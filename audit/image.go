@@ -22,6 +22,7 @@ var errNotModule = errors.New("not a relocatable ELF file of a known machine")
 // into the file's bytes and nothing in the file is trusted: a section, symbol or
 // relocation that leads outside is left out.
 type image struct {
+	budget
 	arch    *isa.Arch
 	machine elf.Machine
 	order   binary.ByteOrder
@@ -90,7 +91,15 @@ const maxSections, maxSymbols = 1 << 16, 1 << 21
 // say any size), and keeps sums of offsets from running over.
 const maxSection = 1 << 40
 
-func newImage(file []byte) (*image, error) {
+// maxName is how much of a name is read: KSYM_NAME_LEN of the kernel is 512.
+const maxName = 1024
+
+// newImage reads a module's file. It may spend the image's budget and then
+// panics: see [budget.bounded].
+func newImage(file []byte, b budget) (*image, error) {
+	if !fewNames(file) {
+		return nil, ErrTooLarge
+	}
 	f, err := elf.NewFile(bytes.NewReader(file))
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func newImage(file []byte) (*image, error) {
 	if f.Type != elf.ET_REL || len(f.Sections) > maxSections {
 		return nil, errNotModule
 	}
-	im := &image{machine: f.Machine, order: f.ByteOrder, wide: f.Class == elf.ELFCLASS64}
+	im := &image{budget: b, machine: f.Machine, order: f.ByteOrder, wide: f.Class == elf.ELFCLASS64}
 	switch {
 	case f.Machine == elf.EM_ARM && !im.wide:
 		im.arch = isa.ARM
@@ -149,7 +158,7 @@ func cstring(b []byte, off uint64) string {
 	if off >= uint64(len(b)) {
 		return ""
 	}
-	b = b[off:]
+	b = b[off:min(off+maxName, uint64(len(b)))]
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return string(b[:i])
 	}
@@ -164,6 +173,7 @@ func (im *image) readSymbols(tab, str []byte) {
 	n := min(len(tab)/size, maxSymbols)
 	im.syms = make([]symbol, n)
 	for i := 1; i < n; i++ {
+		im.spend(1)
 		e := tab[i*size:]
 		var name, shndx uint32
 		var info byte
@@ -217,6 +227,7 @@ func (im *image) readRelocs(to *section, tab []byte, rela bool) {
 		size += size / 2
 	}
 	n := len(tab) / size
+	im.spend(4 * n)
 	if to.relocs == nil {
 		to.relocs = make([]reloc, 0, n)
 	}
@@ -340,8 +351,8 @@ func (im *image) bytesAt(p place) []byte {
 // text returns the string at a place, if it is a printable one.
 func (im *image) text(p place) (string, bool) {
 	b := im.bytesAt(p)
-	i := bytes.IndexByte(b, 0)
-	if i < 0 || i > 512 {
+	i := bytes.IndexByte(b[:min(len(b), 513)], 0)
+	if i < 0 {
 		return "", false
 	}
 	for _, c := range b[:i] {
@@ -363,6 +374,7 @@ func (im *image) function(p place) (int, bool) {
 		return 0, false
 	}
 	for i > 0 && im.syms[f[i-1]].value == im.syms[f[i]].value {
+		im.spend(1)
 		i-- // the first name of several
 	}
 	s := &im.syms[f[i]]
@@ -410,6 +422,7 @@ func (im *image) object(p place) (start, end int64, ok bool) {
 		return 0, 0, false
 	}
 	for i > 0 && im.syms[o[i-1]].value == im.syms[o[i]].value {
+		im.spend(1)
 		i--
 	}
 	s := &im.syms[o[i]]
@@ -434,6 +447,7 @@ func (im *image) entries(sec int32, start, end int64) (out []int64) {
 			}
 		}
 	}
+	im.spend(len(im.targets[sec]))
 	for _, t := range im.targets[sec] {
 		if t > start && t < end {
 			out = append(out, t)
@@ -473,6 +487,7 @@ func (im *image) readParams() {
 			continue
 		}
 		for off := int64(0); off+size <= int64(len(im.secs[i].data)); off += size {
+			im.spend(1)
 			nameAt, ok := im.pointer(int32(i), off)
 			arg, ok2 := im.pointer(int32(i), off+argOff)
 			if !ok || !ok2 || arg.sec == 0 {
@@ -499,6 +514,7 @@ func (im *image) readParams() {
 // param names the module parameter whose value lies at a place.
 func (im *image) param(sec int32, off int64) (string, bool) {
 	best := -1
+	im.spend(len(im.params))
 	for i, p := range im.params {
 		// Of two the nearer: a small number is taken to be as wide as a pointer.
 		if p.sec == sec && off >= p.off && off < p.off+p.size && (best < 0 || p.off > im.params[best].off) {
@@ -531,4 +547,49 @@ func readAllLimited(buf []byte, r io.Reader, limit int) ([]byte, error) {
 			return buf, err
 		}
 	}
+}
+
+// fewNames tells whether a file's names of sections are no longer than those of
+// a module. debug/elf makes a string of each, up to its end, which may be that
+// of the file for each of 65,000. What it takes for no file is its to judge.
+func fewNames(file []byte) bool {
+	num := func(at, n uint64) (v uint64) {
+		if at > uint64(len(file)) || n > uint64(len(file))-at {
+			return 0
+		}
+		for i := range n {
+			c := file[at+n-1-i]
+			if file[5] == byte(elf.ELFDATA2MSB) {
+				c = file[at+i]
+			}
+			v = v<<8 | uint64(c)
+		}
+		return v
+	}
+	if len(file) < 52 {
+		return true
+	}
+	var at, size uint64
+	if file[4] == byte(elf.ELFCLASS64) {
+		h := num(40, 8) + num(62, 2)*num(58, 2)
+		at, size = num(h+24, 8), num(h+32, 8)
+	} else {
+		h := num(32, 4) + num(50, 2)*num(46, 2)
+		at, size = num(h+16, 4), num(h+20, 4)
+	}
+	if at > uint64(len(file)) {
+		return true
+	}
+	names := file[at:min(at+min(size, uint64(len(file))), uint64(len(file)))]
+	for len(names) > 0 {
+		i := bytes.IndexByte(names, 0)
+		if i < 0 {
+			i = len(names)
+		}
+		if i > maxName {
+			return false
+		}
+		names = names[min(i+1, len(names)):]
+	}
+	return true
 }

@@ -28,6 +28,7 @@ func (q *request) less(o *request) bool {
 
 // requester's view of one module.
 type moduleRequests struct {
+	budget
 	f        *facts
 	m        model
 	r        *resolver
@@ -76,7 +77,16 @@ func weakness(h how) (w []string) {
 
 // requestsOf works out every name that a module's init can request.
 func requestsOf(f *facts, r *resolver) *moduleRequests {
-	mr := &moduleRequests{f: f, m: newModel(f.release), r: r, out: map[string]*request{}, hasParam: map[string]bool{}}
+	mr := &moduleRequests{budget: budget{left: maxWork}, f: f, m: newModel(f.release), r: r, out: map[string]*request{}, hasParam: map[string]bool{}}
+	if err := mr.bounded(mr.find); err != nil {
+		f.err, mr.out, mr.opaque = err, nil, 0
+	}
+	return mr
+}
+
+// find works out the requests. It may spend the budget and then panics.
+func (mr *moduleRequests) find() {
+	f := mr.f
 	mr.algs = mr.allAlgs()
 	registeredAt, familyAt := len(f.init), map[string]int{}
 	for i, e := range f.init {
@@ -110,7 +120,6 @@ func requestsOf(f *facts, r *resolver) *moduleRequests {
 			mr.event(e, ctx, route, append(slices.Clone(weak), weakness(e.how)...), 0)
 		}
 	}
-	return mr
 }
 
 // algViaSimd marks an algorithm that crypto/simd.c makes of an internal one.
@@ -154,6 +163,7 @@ type scene struct {
 func (mr *moduleRequests) there(ctx scene) satisfied {
 	return func(q algRequest) bool {
 		if ctx.own {
+			mr.spend(len(mr.algs))
 			for _, a := range mr.algs {
 				if a.name != q.name && a.driver != q.name {
 					continue
@@ -176,6 +186,7 @@ func (mr *moduleRequests) there(ctx scene) satisfied {
 
 // event adds what one call requests. route is what led to the event's root.
 func (mr *moduleRequests) event(e event, ctx scene, route, weak []string, depth int) {
+	mr.spend(16 + len(route) + len(e.route))
 	route = append(route[:len(route):len(route)], e.route...)
 	route = append(route, e.symbol)
 	q, ok := requesters[e.symbol]
@@ -239,6 +250,7 @@ func (mr *moduleRequests) event(e event, ctx scene, route, weak []string, depth 
 
 func (mr *moduleRequests) crypto(r algRequest, ctx scene, route, weak []string) {
 	for _, n := range mr.m.lookup(r, mr.there(ctx)) {
+		mr.spend(16)
 		w := weak
 		if n.unsure {
 			w = append(slices.Clone(weak), weakMask)
@@ -336,6 +348,7 @@ func (mr *moduleRequests) foreign(e event, ctx scene, route, weak []string, dept
 	route[len(route)-1] = owner.name + ":" + e.symbol
 next:
 	for _, sub := range owner.called[e.symbol] {
+		mr.spend(1 + len(sub.when))
 		for _, c := range sub.when {
 			if a := e.args[c.arg]; a.kind == argNumber && c.fails(a.n) {
 				continue next

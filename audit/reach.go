@@ -107,6 +107,7 @@ func (x *explorer) function(sym int, args *[maxArgs]value) *function {
 
 // from returns what can be called from a function whose arguments are given.
 func (x *explorer) from(sym int, args [maxArgs]value, by how, keep func(string) bool, route ...string) []event {
+	x.im.spend(1)
 	x.visited, x.seen, x.events, x.keep = map[visit]bool{}, map[eventKey]bool{}, nil, keep
 	x.walk(sym, args, by, route, nil)
 	return x.events
@@ -162,6 +163,7 @@ func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string, wh
 	x.visited[v] = true
 	route = append(route[:len(route):len(route)], x.im.syms[sym].name)
 	for _, c := range x.function(sym, &args).calls {
+		x.im.spend(1 + len(c.when))
 		now, possible := under(c.when, &args, when)
 		if !possible {
 			continue
@@ -267,6 +269,7 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 		if p, ok := at(0); ok {
 			_, end, _ := x.im.object(p)
 			for off := p.off; off < end; off += w {
+				x.im.spend(1)
 				if d, ok := x.im.pointer(p.sec, off); ok {
 					x.probes(d, func(p place) { follow(p, by|viaProbe) })
 				}
@@ -311,6 +314,7 @@ func (x *explorer) probes(p place, f func(place)) {
 	}
 	var first *place
 	found := false
+	x.im.spend(len(x.im.secs[p.sec].relocs))
 	for _, r := range x.im.secs[p.sec].relocs {
 		if int64(r.off) < p.off || int64(r.off) >= end {
 			continue

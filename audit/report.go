@@ -96,7 +96,10 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 	fmt.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
 		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)
 	for _, e := range r.Failed {
-		fmt.Fprintf(b, "not read: %s\n", clean(e.Error()))
+		if m := (*ModuleError)(nil); errors.As(e, &m) && !errors.Is(e, ErrTooLarge) {
+			b.WriteString("not read: ")
+		}
+		fmt.Fprintln(b, clean(e.Error()))
 	}
 	return b.Flush()
 }

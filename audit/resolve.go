@@ -28,7 +28,25 @@ type resolver struct {
 	depth  int // of install commands within install commands
 }
 
-type glob struct{ pattern, module string }
+type glob struct {
+	pattern, module string
+	by              *facts
+}
+
+// fits reports whether a pattern fits a name. A module whose patterns have cost
+// too much has none any more, and is told of as one that was not analysed.
+func (g *glob) fits(name string) bool {
+	if g.by.compared.left < 0 {
+		return false
+	}
+	if g.by.compared.left -= int64(len(g.pattern)) * int64(len(name)) / 4; g.by.compared.left < 0 {
+		if g.by.err == nil {
+			g.by.err = ErrTooLarge
+		}
+		return false
+	}
+	return kmod.Fnmatch(g.pattern, name)
+}
 
 func update(f *facts) bool { return strings.HasPrefix(f.file, "updates/") }
 
@@ -45,7 +63,7 @@ func newResolver(all []*facts, config *kmod.Config) *resolver {
 		}
 		for _, a := range f.aliases {
 			if i := special(a); i >= 0 {
-				r.globs[a[:i]] = append(r.globs[a[:i]], glob{a, f.name})
+				r.globs[a[:i]] = append(r.globs[a[:i]], glob{a, f.name, f})
 			} else if !slices.Contains(r.exact[a], f.name) {
 				r.exact[a] = append(r.exact[a], f.name)
 			}
@@ -115,8 +133,8 @@ func (r *resolver) lookup(name string) []match {
 		add(m, "its alias "+n, true)
 	}
 	for i := 0; i <= len(n); i++ {
-		for _, g := range r.globs[n[:i]] {
-			if kmod.Fnmatch(g.pattern, n) {
+		for j := range r.globs[n[:i]] {
+			if g := &r.globs[n[:i]][j]; g.fits(n) {
 				add(g.module, "its alias "+g.pattern, true)
 			}
 		}

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -48,7 +49,8 @@ type Result struct {
 	// nothing is known: they can't be judged.
 	Opaque   int
 	Findings []Finding
-	// Failed are the modules that could not be read, with the reason.
+	// Failed are the modules that could not be read or, with [ErrTooLarge],
+	// were not analysed; and what else is missing. Each with the reason.
 	Failed []error
 }
 
@@ -146,23 +148,32 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	res := &Result{Dir: o.Dir, Modules: len(files)}
 	for _, f := range all {
 		if f.err != nil {
-			res.Failed = append(res.Failed, &ModuleError{f.file, f.err})
 		} else if res.Release == "" {
 			res.Release = f.release
 		} else if f.release != res.Release {
 			res.Foreign++
 		}
 		if rel, err := filepath.Rel(o.Dir, f.file); err == nil {
-			f.file = rel
+			f.path, f.file = f.file, rel
 		}
 	}
 	r := newResolver(all, o.Config)
 	readBuiltin(o.Dir, r)
-	res.Findings = find(all, r, func(f *facts) *moduleRequests {
+	var whole bool
+	res.Findings, whole = find(all, r, func(f *facts) *moduleRequests {
 		mr := requestsOf(f, r)
 		res.Opaque += mr.opaque
 		return mr
 	})
+	// To resolve names may have cost too much, too.
+	for _, f := range all {
+		if f.err != nil {
+			res.Failed = append(res.Failed, &ModuleError{cmp.Or(f.path, f.file), f.err})
+		}
+	}
+	if !whole {
+		res.Failed = append(res.Failed, fmt.Errorf("%s: not all rings of modules were looked for: too many requests lead to modules", o.Dir))
+	}
 	return res, nil
 }
 

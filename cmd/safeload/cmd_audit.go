@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/audit"
+	"safeload/internal/kmsg"
 	"safeload/internal/version"
 	"safeload/kmod"
 )
@@ -132,6 +133,11 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 		if r.Foreign > 0 {
 			fmt.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
 				r.Foreign, r.Modules, tree, r.Release)
+		}
+		if o.sarif { // which has no place for it that its readers show
+			for _, err := range r.Failed {
+				fmt.Fprintf(stderr, "safeload: audit: %s\n", kmsg.AppendSafe(nil, err.Error()))
+			}
 		}
 		for _, f := range r.Findings {
 			if f.Rank <= threshold && !known[f.ID()] {
