@@ -42,10 +42,21 @@ var (
 	idleAMD64 = [...]int64{202, 7, 23, 232, 281, 441, 271, 270, 128}
 )
 
+// wide tells a thread of 64 bits from one of 32. Not known of some.
+func (c *Call) wide() (wide, known bool) {
+	if c.bits != 0 {
+		return c.bits == 64, c.bits == 64 || c.bits == 32
+	}
+	return c.SP > 1<<32-1, true
+}
+
 // Idle tells whether the thread waits for events in a call that cannot lead to
 // a module. False on architectures not listed here.
 func (c *Call) Idle() bool {
-	wide := c.SP > 1<<32-1
+	wide, known := c.wide()
+	if !known {
+		return false
+	}
 	switch runtime.GOARCH {
 	case "arm", "arm64":
 		if wide {
@@ -61,10 +72,14 @@ func (c *Call) Idle() bool {
 	return false
 }
 
-// Kind names the call. Other on architectures not listed here.
+// Kind names the call. Other on architectures not listed here, and where the
+// thread's is not known.
 func (c *Call) Kind() Kind {
 	var table []numbers
-	wide := c.SP > 1<<32-1
+	wide, known := c.wide()
+	if !known {
+		return Other
+	}
 	switch runtime.GOARCH {
 	case "arm", "arm64":
 		if table = callsARM[:]; wide {

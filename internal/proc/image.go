@@ -91,12 +91,7 @@ func elfName(read func(b []byte, off uint64) bool) (string, bool) {
 	if wide && !read(h[:], 0) {
 		return "", false
 	}
-	num := func(b []byte, n int) (v uint64) {
-		for i := n - 1; i >= 0; i-- {
-			v = v<<8 | uint64(b[i])
-		}
-		return v
-	}
+	num := func(b []byte, n int) uint64 { return little(b[:n]) }
 	var shoff, entsize, count, strndx uint64
 	if wide {
 		shoff, entsize, count, strndx = num(h[40:], 8), num(h[58:], 2), num(h[60:], 2), num(h[62:], 2)

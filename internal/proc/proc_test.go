@@ -3,10 +3,12 @@
 package proc
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -75,6 +77,65 @@ func TestParseSyscall(t *testing.T) {
 	}
 }
 
+// A thread of 64 bits may have its stack below 4 GiB.
+func TestBits(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("a 32-bit kernel has no others, and a 32-bit program goes by the stack")
+	}
+	p, err := OpenProc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if n := p.bits(os.Getpid()); n != 64 {
+		t.Errorf("this program has %d bits", n)
+	}
+	word := func(n int, v ...uint64) (b []byte) {
+		for _, w := range v {
+			b = append(b, binary.LittleEndian.AppendUint64(nil, w)[:n]...)
+		}
+		return b
+	}
+	dir := t.TempDir()
+	fake, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close()
+	if err := os.Mkdir(filepath.Join(dir, "7"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	finit := map[string][2]string{"amd64": {"313", "350"}, "arm64": {"273", "379"}}[runtime.GOARCH]
+	for name, tt := range map[string]struct {
+		auxv []byte
+		want [2]Kind // of the number of 64 bits, of that of 32
+	}{
+		"64 bits":  {word(8, 33, 1<<40, 16, 4, 3, 64, 4, 56, 5, 9, 0, 0), [2]Kind{FinitModule, Other}},
+		"32 bits":  {word(4, 33, 1<<20, 16, 4, 3, 52, 4, 32, 5, 9, 0, 0), [2]Kind{Other, FinitModule}},
+		"unknown":  {word(8, 0, 0), [2]Kind{Other, Other}},
+		"cut":      {word(8, 4), [2]Kind{Other, Other}},
+		"not read": {nil, [2]Kind{Other, Other}},
+	} {
+		_ = os.Remove(filepath.Join(dir, "7/auxv"))
+		if tt.auxv != nil {
+			if err := os.WriteFile(filepath.Join(dir, "7/auxv"), tt.auxv, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, nr := range finit {
+			for sp, want := range map[string]Kind{"0x80000000": tt.want[i], "0x7ffd00000000": [...]Kind{FinitModule, Other}[i]} {
+				line := nr + " 0x3 0x0 0x0 0x0 0x0 0x0 " + sp + " 0x1000\n"
+				if err := os.WriteFile(filepath.Join(dir, "7/syscall"), []byte(line), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if c, ok := fake.Syscall(7, 7); !ok || c.Kind() != want {
+					t.Errorf("%s, call %s with the stack at %s: %v %v, want %v", name, nr, sp, c.Kind(), ok, want)
+				}
+			}
+		}
+	}
+}
+
 func TestModuleName(t *testing.T) {
 	for path, want := range map[string]string{
 		"/lib/modules/6.1/kernel/crypto/aes-arm-bs.ko.xz": "aes_arm_bs",
@@ -101,6 +162,7 @@ func FuzzParsers(f *testing.F) {
 		parseSwitches(b)
 		parseExecStart(b)
 		parseState(b)
+		parseBits(b)
 		elfName(func(to []byte, off uint64) bool {
 			if off > uint64(len(b)) || uint64(len(to)) > uint64(len(b))-off {
 				return false
