@@ -134,11 +134,15 @@ func cgroupToken(p *proc.FS, pid int) (token string, depth int) {
 		return "", 0
 	}
 	proc.Lines(b, func(line []byte) bool {
-		i := bytes.Index(line, []byte(":/"+cgroupDir+"/"))
-		if i < 0 {
+		// ID:CONTROLLERS:PATH; only the path of a group may be a user's choice.
+		part := bytes.SplitN(line, []byte(":"), 3)
+		if len(part) != 3 {
 			return true
 		}
-		t := line[i+len(cgroupDir)+3:]
+		t, is := bytes.CutPrefix(part[2], []byte("/"+cgroupDir+"/"))
+		if !is {
+			return true
+		}
 		if j := bytes.IndexByte(t, '/'); j >= 0 {
 			t = t[:j]
 		}
