@@ -139,8 +139,20 @@ func (m *Maps) Requester(pid int) (tid int, ok bool) {
 	if !ok || int(r.child) != pid || !m.kept() {
 		return 0, false
 	}
-	m.seen = append(m.seen, r)
+	m.see(r)
 	return int(r.tid), true
+}
+
+// see keeps a request for StartedBy: of each thread the one it waits in, for a
+// look is followed by others as long as the load waits.
+func (m *Maps) see(r request) {
+	for i := range m.seen {
+		if m.seen[i].tid == r.tid {
+			m.seen[i] = r
+			return
+		}
+	}
+	m.seen = append(m.seen, r)
 }
 
 // StartedBy returns the thread whose module init started the kernel thread tid,

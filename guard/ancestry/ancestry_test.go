@@ -273,6 +273,11 @@ func TestRequester(t *testing.T) {
 	if tid, ok := k.StartedBy(150); !ok || tid != 100 {
 		t.Errorf("StartedBy(thread) = %d, %v", tid, ok)
 	}
+	for range 3 {
+		if _, ok := k.Requester(200); !ok || len(k.seen) != 1 {
+			t.Errorf("asked again: %v, keeps %d requests", ok, len(k.seen))
+		}
+	}
 	if tid, ok := k.Requester(201); ok {
 		t.Errorf("Requester(not a helper) = %d", tid)
 	}
