@@ -75,8 +75,14 @@ func openDevice() (int, error) {
 	}
 	// Before /init there may be no /dev: the root file system is then the
 	// initramfs, which takes nodes. mem_devs in drivers/char/mem.c: 1:11.
-	const node = "/.safeload-kmsg"
-	if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11))); err != nil {
+	// Several may speak at once, and one may be killed here.
+	node := string(appendUint([]byte("/.safeload-kmsg."), unix.Getpid()))
+	err = unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11)))
+	if err == unix.EEXIST { // of one with our pid, before
+		_ = unix.Unlink(node)
+		err = unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11)))
+	}
+	if err != nil {
 		return -1, err
 	}
 	fd, err = unix.Open(node, flags, 0)
