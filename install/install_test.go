@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -329,5 +331,27 @@ func TestOnlyRoot(t *testing.T) {
 	}
 	if onlyRoot("/usr/sbin/helper", root) == nil {
 		t.Error("the root is somebody else's, and was let pass")
+	}
+}
+
+// A modprobe that leaves somebody who holds its output is not waited for longer
+// than itself.
+func TestTrialLeavesSomebody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "modprobe")
+	pid := filepath.Join(t.TempDir(), "pid")
+	script := "#!/bin/sh\nsleep 1000 &\necho $! >" + pid + "\necho kmod version 34\n"
+	if err := os.WriteFile(file, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out, code, err := trial{root: "/", path: file}.run("-V")
+	if err != nil || code != 0 || string(out) != "kmod version 34\n" {
+		t.Errorf("%q, %d, %v", out, code, err)
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+		_ = syscall.Kill(n, syscall.SIGKILL)
 	}
 }

@@ -76,6 +76,7 @@ func (t trial) command(ctx context.Context, args ...string) *exec.Cmd {
 		c.Args[0] = "modprobe"
 	}
 	c.Env, c.Dir = kernelEnv, "/"
+	c.WaitDelay = time.Second // for who of its children has the output open
 	c.SysProcAttr = &syscall.SysProcAttr{}
 	if t.root != "/" {
 		c.SysProcAttr.Chroot = t.root
@@ -88,6 +89,9 @@ func (t trial) run(args ...string) (out []byte, code int, err error) {
 	defer cancel()
 	c := t.command(ctx, args...)
 	out, err = c.CombinedOutput()
+	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and left somebody
+		err = nil
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
 		return out, exit.ExitCode(), nil
