@@ -236,7 +236,10 @@ const checkSize = 8 << 20
 // for it. This works on one CPU as well, since the reading gives way to who
 // wakes up. The second one's delay grows until it is not too early.
 func meet(done func() bool) error {
-	fd, err := unix.MemfdCreate("safeload-selfcheck", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("safeload-selfcheck", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before 6.3; since then vm.memfd_noexec=2 wants it
+		fd, err = unix.MemfdCreate("safeload-selfcheck", unix.MFD_CLOEXEC)
+	}
 	if err != nil {
 		return err
 	}

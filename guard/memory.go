@@ -22,7 +22,12 @@ const (
 // announce writes e into the memfd, made at the first need.
 func (r *registry) announce(e entry) error {
 	if r.memory == 0 {
-		fd, err := unix.MemfdCreate(memoryName, unix.MFD_CLOEXEC)
+		// vm.memfd_noexec=2 refuses those that could be executed (6.3 and later;
+		// before, the flag is not known).
+		fd, err := unix.MemfdCreate(memoryName, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+		if err == unix.EINVAL {
+			fd, err = unix.MemfdCreate(memoryName, unix.MFD_CLOEXEC)
+		}
 		if err != nil {
 			return err
 		}
@@ -93,6 +98,11 @@ func (s *snapshot) listen(all bool) {
 	ask := func(pid int) {
 		t := s.tasks[pid]
 		if t == nil || s.entries[pid] != nil || t.Kthread() || t.Gone() || pid == unix.Getpid() {
+			return
+		}
+		// Only what our own user has made is believed, and what others have
+		// open, or run, may be a file that never answers.
+		if uid, ok := s.proc.EffectiveUser(pid); !ok || uid != unix.Geteuid() {
 			return
 		}
 		if e, ok := announced(s.proc, pid, self); ok && e.start == t.pstart {

@@ -85,7 +85,27 @@ func TestAnnounced(t *testing.T) {
 	if got := s.entries[pid]; got == nil || got.token != e.token {
 		t.Errorf("not among the entries: %+v", got)
 	}
-	if e, ok := announced(p, announcer(t, "SAFELOAD_TEST_NOBODY=1"), self); ok {
+	other := announcer(t, "SAFELOAD_TEST_NOBODY=1")
+	if e, ok := announced(p, other, self); ok {
 		t.Errorf("what another user says is believed: %+v", e)
+	}
+	if uid, ok := p.EffectiveUser(other); !ok || uid == unix.Geteuid() {
+		t.Errorf("another user is asked what he has open: %d, %v", uid, ok)
+	}
+}
+
+// A memfd that could be executed is refused by vm.memfd_noexec=2.
+func TestAnnounceSealed(t *testing.T) {
+	if _, err := os.Stat("/proc/sys/vm/memfd_noexec"); err != nil {
+		t.Skipf("a kernel before 6.3: %v", err)
+	}
+	r := registry{fd: -1}
+	if err := r.announce(entry{pid: 1, state: stateCommand, token: newToken()}); err != nil {
+		t.Fatal(err)
+	}
+	defer r.withdraw()
+	const sealExec = 0x20 // F_SEAL_EXEC
+	if seals, err := unix.FcntlInt(uintptr(r.memory), unix.F_GET_SEALS, 0); err != nil || seals&sealExec == 0 {
+		t.Errorf("seals %#x, %v: it may be executed", seals, err)
 	}
 }
