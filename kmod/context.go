@@ -3,8 +3,9 @@
 package kmod
 
 import (
-	"safeload/internal/strerror"
 	"strconv"
+
+	"safeload/internal/strerror"
 )
 
 // Options say which tree and configuration to use.
@@ -21,6 +22,8 @@ type Options struct {
 	// empty. For the tree of another machine it should be that machine's, or
 	// /dev/null.
 	Cmdline string
+	// Environ is the environment, of which $PWD counts: see [Cwd].
+	Environ []string
 	// Log receives what libkmod would print. May be nil.
 	Log LogFunc
 }
@@ -31,6 +34,7 @@ type Context struct {
 	Config *Config
 	Log    LogFunc
 
+	environ []string
 	indexes [indexKinds]*Index
 	tried   [indexKinds]bool
 	config  Config
@@ -67,7 +71,7 @@ func New(o Options) *Context {
 	if c.Config != nil {
 		c = new(Context)
 	}
-	c.Dir, c.Log, c.Config = o.Dir, o.Log, &c.config
+	c.Dir, c.Log, c.Config, c.environ = o.Dir, o.Log, &c.config, o.Environ
 	if c.Log == nil {
 		c.Log = func(int, string, string) {}
 	}

@@ -70,7 +70,7 @@ func (c *Context) byAlias(alias, target string) (*Module, error) {
 func (c *Context) ByPath(path string) (*Module, error) {
 	abs := path
 	if path == "" || path[0] != '/' {
-		cwd, err := unix.Getwd()
+		cwd, err := Cwd(c.environ)
 		if err != nil {
 			return nil, syscall.ENOMEM // as libkmod
 		}

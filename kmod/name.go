@@ -2,7 +2,11 @@
 
 package kmod
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // Longest name, alias or path that libkmod keeps (PATH_MAX without the NUL).
 const maxName = 4095
@@ -117,4 +121,23 @@ func ModuleExt(path string) bool {
 		}
 	}
 	return false
+}
+
+// Cwd is get_current_dir_name(3), by which libkmod's path_make_absolute_cwd
+// goes: the working directory by the name in $PWD, which may lead over links,
+// if that is it, else by the kernel's.
+func Cwd(environ []string) (string, error) {
+	const pwd = "PWD="
+	for _, kv := range environ {
+		if len(kv) < len(pwd) || kv[:len(pwd)] != pwd {
+			continue
+		}
+		var here, there unix.Stat_t
+		if unix.Stat(".", &here) == nil && unix.Stat(kv[len(pwd):], &there) == nil &&
+			here.Dev == there.Dev && here.Ino == there.Ino {
+			return kv[len(pwd):], nil
+		}
+		break
+	}
+	return unix.Getwd()
 }

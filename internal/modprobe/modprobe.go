@@ -307,7 +307,7 @@ func (p *program) modprobe() (ok bool) {
 	if level, set := p.vars.get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
-	p.ctx = kmod.New(kmod.Options{Dir: dir, ConfigPaths: configPaths, Log: p.log.lib})
+	p.ctx = kmod.New(kmod.Options{Dir: dir, ConfigPaths: configPaths, Environ: p.vars, Log: p.log.lib})
 	p.setLevel()
 	switch {
 	case config:
@@ -339,9 +339,13 @@ func (p *program) treeDir(root, version string, dirSet, versionSet bool) (dir st
 		return "", false
 	}
 	if dir[0] != '/' {
-		if cwd, err := unix.Getwd(); err == nil {
-			dir = cwd + "/" + dir
+		cwd, err := kmod.Cwd(p.vars)
+		if err != nil {
+			p.log.lib(kmod.LogErr, "kmod_new", "could not retrieve directory\n")
+			p.log.err("kmod_new() failed!\n")
+			return "", false
 		}
+		dir = cwd + "/" + dir
 	}
 	return dir, true
 }

@@ -117,6 +117,21 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 }
 
+// Where a relative path leads nowhere, kmod_new gives up.
+func TestNoDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if code := modprobe.Main(&modprobe.Env{Args: []string{"modprobe", "-d", "x", "-c"}}); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestHostileNames asks for names that any user can make the kernel ask for.
 func TestHostileNames(t *testing.T) {
 	dir := root(t)

@@ -77,6 +77,15 @@ func appletCases(trees []*tree) (cases []*testCase) {
 		add(0, "modprobe", path)
 		add(0, "modprobe", "-q", path)
 	}
+	// The directory by the name that the shell has for it, or by the kernel's.
+	for _, pwd := range []string{"/short", "/damaged/../short/.", "/etc", "/nonesuch", "short", ".", ""} {
+		for _, args := range [][]string{
+			{"modinfo", "-n", "whole.ko"}, {"modinfo", "-b", ".", "nonesuch"}, {"insmod", "-vvv", "whole.ko"}, {"modprobe", "-D", "./whole.ko"},
+			{"modprobe", "-d", ".", "nonesuch"}, {"modprobe", "-d", "x", "-S", "y", "nonesuch"}, {"rmmod", "whole.ko"},
+		} {
+			cases = append(cases, &testCase{root: "rich", dir: "/short", env: []string{"PWD=" + pwd}, args: args})
+		}
+	}
 	for _, args := range [][]string{{}, {"-h"}, {"-x"}, {"extra"}, {"-v"}, {"-s"}, {"-sx"}} {
 		add(0, append([]string{"lsmod"}, args...)...)
 		cases = append(cases, &testCase{root: "empty", args: append([]string{"lsmod"}, args...)})

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +23,8 @@ type testCase struct {
 	root string // key of the chroot
 	args []string
 	env  []string
+	// dir is where it runs; / if empty.
+	dir string
 	// closed is whether standard error is closed.
 	closedStderr bool
 	// syslog is whether what is sent to /dev/log counts, as part of what goes
@@ -32,7 +35,7 @@ type testCase struct {
 }
 
 func (c *testCase) String() string {
-	s := fmt.Sprintf("%s: %s", c.root, strings.Join(c.env, " "))
+	s := fmt.Sprintf("%s%s: %s", c.root, c.dir, strings.Join(c.env, " "))
 	for _, a := range c.args {
 		s += fmt.Sprintf(" %q", a)
 	}
@@ -56,7 +59,7 @@ func execute(root, dir string, c *testCase) outcome {
 		Path:   dir + "/" + c.args[0],
 		Args:   c.args,
 		Env:    append([]string{"PATH=/bin"}, c.env...),
-		Dir:    "/",
+		Dir:    cmp.Or(c.dir, "/"),
 		Stdout: &out,
 		Stderr: &errs,
 		SysProcAttr: &syscall.SysProcAttr{

@@ -122,6 +122,7 @@ remove lo* echo remove by pattern
 	files["sys/module/ext4/coresize"] = "933889\n"
 	files["sys/module/stp/coresize"] = "junk\n"
 	files["sys/module/a_very_long_module_name_indeed/refcnt"] = "17\n"
+	files["short"] = "-> damaged"
 	files["damaged/empty.ko"] = ""
 	files["damaged/short.ko"] = "\x7fELF"
 	files["damaged/text.ko"] = strings.Repeat("no module\n", 100)
