@@ -3,8 +3,10 @@
 package modprobe
 
 import (
-	"golang.org/x/sys/unix"
 	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"safeload/internal/strerror"
 	"safeload/kmod"
@@ -22,34 +24,26 @@ func (p *program) lsmod() bool {
 	p.load(moduleRoot + "/" + release())
 	p.setLevel()
 	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
-	modules, err := readFile("/proc/modules")
-	if err != nil {
+	modules, opened, err := readFile("/proc/modules")
+	if !opened {
 		text := strerror.Text(errnoOf(err))
 		p.log.lib(kmod.LogErr, "kmod_module_new_from_loaded", "could not open /proc/modules: "+text+"\n")
 		p.log.err("could not get list of modules: ", text, "\n")
 		return false
 	}
+	lines := moduleLines(string(modules))
 	p.out.print("Module                  Size  Used by\n")
-	for len(modules) > 0 {
-		line := modules
-		for i := range modules {
-			if modules[i] == '\n' {
-				line = modules[:i]
-				break
-			}
-		}
-		modules = modules[min(len(line)+1, len(modules)):]
-		name, rest := field(string(line))
+	for _, line := range lines {
+		name, _ := field(line)
 		if name == "" {
 			continue
 		}
 		m := p.ctx.ByName(name)
-		size, _ := field(rest)
 		used, errno := p.refcount(m)
 		if errno != 0 {
 			used = -int(errno)
 		}
-		p.out.print(pad(m.Name, 19, false), " ", pad(p.coreSize(m, size), 8, true), "  ", strconv.Itoa(used))
+		p.out.print(pad(m.Name, 19, false), " ", pad(strconv.Itoa(p.coreSize(m, lines)), 8, true), "  ", strconv.Itoa(used))
 		sep := " "
 		for _, h := range p.holders(m) {
 			p.out.print(sep, h.Name)
@@ -60,23 +54,54 @@ func (p *program) lsmod() bool {
 	return true
 }
 
-// coreSize is the size in sysfs (since Linux 3.3), or the one of /proc/modules.
-func (p *program) coreSize(m *kmod.Module, fallback string) string {
-	dir := sysModule + m.Name
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return strconv.Itoa(-int(errnoOf(err)))
+// moduleLines splits /proc/modules as kmod_module_new_from_loaded does with
+// fgets(3): each line with its end, but only what 4095 bytes hold of it.
+func moduleLines(s string) (lines []string) {
+	const most = 4095
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) && s[n] != '\n' {
+			n++
+		}
+		n = min(n+1, len(s))
+		lines = append(lines, s[:min(n, most)])
+		s = s[n:]
 	}
+	return lines
+}
+
+// coreSize is the size in sysfs (since Linux 3.3), or the one of /proc/modules.
+func (p *program) coreSize(m *kmod.Module, lines []string) int {
+	dir := sysModule + m.Name
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -int(errnoOf(err))
+	}
+	unix.Close(fd)
 	var buf [31]byte
 	n, opened, err := readSmall(dir+"/coresize", buf[:])
-	if !opened {
-		return fallback
+	if opened {
+		size, ok := parseLong(string(buf[:n]))
+		if err != nil || !ok {
+			p.log.lib(kmod.LogErr, "kmod_module_get_size", "failed to read coresize from "+dir+"\n")
+			return 0
+		}
+		return size
 	}
-	if size, ok := parseLong(string(buf[:n])); err == nil && ok {
-		return strconv.Itoa(size)
+	for i, line := range lines {
+		name, rest := field(line)
+		if name != m.Name {
+			continue
+		}
+		word, _ := field(rest)
+		// The newline after a number stands for the blank that ends one.
+		if size, ok := parseLong(word + "\n"); ok && size >= 0 && word[len(word)-1] != '\n' {
+			return size
+		}
+		p.log.lib(kmod.LogErr, "kmod_module_get_size", "invalid line format at /proc/modules:"+strconv.Itoa(i+1)+"\n")
+		break
 	}
-	p.log.lib(kmod.LogErr, "kmod_module_get_size", "failed to read coresize from "+dir+"\n")
-	return "0"
+	return -int(syscall.ENOENT)
 }
 
 // field takes the next word of s.
@@ -103,14 +128,15 @@ func pad(s string, width int, left bool) string {
 	return s
 }
 
-// readFile reads a file whose size is not known before.
-func readFile(path string) ([]byte, error) {
+// readFile reads a file whose size is not known before. With opened false, err
+// is that of open(2); what was read before another error is returned with it.
+func readFile(path string) (buf []byte, opened bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 0, 1<<16)
+	buf = make([]byte, 0, 1<<16)
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
@@ -120,10 +146,10 @@ func readFile(path string) ([]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return buf, true, err
 		}
 		if n == 0 {
-			return buf, nil
+			return buf, true, nil
 		}
 		buf = buf[:len(buf)+n]
 	}

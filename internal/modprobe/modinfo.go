@@ -84,6 +84,7 @@ func (p *program) modinfo() bool {
 		return false
 	}
 	p.load(dir)
+	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
 	return each(opts.operands, func(name string) error {
 		defer p.ctx.Forget()
 		switch {
@@ -193,8 +194,11 @@ func (i *modinfo) line(key, value string) {
 // info collects all that is known of a module.
 func (i *modinfo) info(m *kmod.Module) ([]modfile.Info, error) {
 	if m.Builtin() {
-		data, err := readFile(i.ctx.Dir + "/modules.builtin.modinfo")
+		data, opened, err := readFile(i.ctx.Dir + "/modules.builtin.modinfo")
 		if err != nil {
+			if opened {
+				i.log.lib(kmod.LogErr, "get_strings", "get_strings: "+strerror.Text(errnoOf(err))+"\n")
+			}
 			return nil, err
 		}
 		list, err := modfile.BuiltinInfo(data, m.Name)

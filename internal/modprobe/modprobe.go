@@ -391,7 +391,7 @@ func release() string {
 // parseUnsigned is strtoul(3) with base 0 of a whole word.
 func parseUnsigned(s string) (n uint64, ok bool) {
 	i := 0
-	for i < len(s) && (s[i] == ' ' || s[i] >= '\t' && s[i] <= '\r') {
+	for i < len(s) && isSpace(s[i]) {
 		i++
 	}
 	neg := false

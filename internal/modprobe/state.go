@@ -151,25 +151,34 @@ func readSmall(path string, buf []byte) (n int, opened bool, err error) {
 	return n, true, err
 }
 
-// parseLong reads a decimal number followed by a blank or newline.
+// parseLong reads a decimal number as libkmod's read_str_long does, by
+// strtol(3): blanks and a sign may come before it, and a blank must follow.
 func parseLong(s string) (n int, ok bool) {
 	i, neg := 0, false
-	if i < len(s) && s[i] == '-' {
-		neg = true
+	for i < len(s) && isSpace(s[i]) {
+		i++
+	}
+	if i < len(s) && (s[i] == '-' || s[i] == '+') {
+		neg = s[i] == '-'
 		i++
 	}
 	start := i
 	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
-		if n > (math.MaxInt-9)/10 {
+		// Downwards, where there is one number more.
+		d := int(s[i] - '0')
+		if n < (math.MinInt+d)/10 {
 			return 0, false
 		}
-		n = n*10 + int(s[i]-'0')
+		n = n*10 - d
 	}
-	if i == start || i == len(s) || s[i] != '\n' && s[i] != ' ' {
+	if i == start || i == len(s) || !isSpace(s[i]) || !neg && n == math.MinInt {
 		return 0, false
 	}
-	if neg {
+	if !neg {
 		n = -n
 	}
 	return n, true
 }
+
+// isSpace is isspace(3) of the C locale.
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

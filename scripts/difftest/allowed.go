@@ -214,6 +214,10 @@ func newer(peer string, c *testCase) bool {
 	if slices.Contains(c.env, "KMOD_LOG=debug") {
 		return true
 	}
+	// A negative size, and what cannot be read, in other words.
+	if c.root == "odd" && (c.args[0] == "lsmod" || c.args[0] == "modinfo") {
+		return true
+	}
 	for i, a := range c.args {
 		if len(a) > 3900 && i > 0 && (c.args[i-1] == "-S" || c.args[i-1] == "-k" || c.args[0] == "rmmod") {
 			return true

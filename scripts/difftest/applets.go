@@ -88,7 +88,18 @@ func appletCases(trees []*tree) (cases []*testCase) {
 	}
 	for _, args := range [][]string{{}, {"-h"}, {"-x"}, {"extra"}, {"-v"}, {"-s"}, {"-sx"}} {
 		add(0, append([]string{"lsmod"}, args...)...)
-		cases = append(cases, &testCase{root: "empty", args: append([]string{"lsmod"}, args...)})
+		for _, root := range []string{"empty", "odd"} {
+			cases = append(cases, &testCase{root: root, args: append([]string{"lsmod"}, args...)})
+		}
+	}
+	for _, args := range [][]string{{"modinfo", "nonesuch"}, {"modinfo", "-k", t.version, "-n", "loop"}, {"lsmod", "-x"}, {"modprobe", "-S", t.version, "-R", "loop"}} {
+		cases = append(cases, &testCase{root: "rich", env: []string{"KMOD_LOG=info"}, args: args})
+	}
+	for _, m := range []string{"plus", "tab", "space", "hex", "huge", "vertical"} {
+		cases = append(cases, &testCase{root: "odd", args: []string{"rmmod", m}}, &testCase{root: "odd", args: []string{"modprobe", "-r", m}})
+	}
+	for _, name := range sample(t.builtins, 2) {
+		cases = append(cases, &testCase{root: "odd", args: []string{"modinfo", "-k", oddVersion, name}})
 	}
 	return cases
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -13,6 +15,40 @@ var richNames = []string{
 	"rich-remove", "rich-masked", "rich-only-usr", "rich-escape", "rich-cont", "rich-nul", "rich-opt-alias", "rich-x86-y", "rich[3]", "rich3",
 	"dm-mod", "loop", "ext4", "nbd", "cdrom", "jbd2", "crc16", "mbcache", "fat", "vfat", "dummy", "ifb", "veth", "bridge", "stp", "llc",
 	"coming-mod", "state-live", "softglobA", "odd", "rich-noeol", "rich-loopcmd",
+}
+
+// oddVersion is a tree whose modules.builtin.modinfo is a directory.
+const oddVersion = "0.0-odd"
+
+// oddState is what no kernel says: numbers in other forms, lines of
+// /proc/modules that are short, long, double or without a size.
+func oddState(t *tree) (map[string]string, error) {
+	files := map[string]string{
+		"proc/modules": "plus 0x10 0 - Live 0x0\ntab\nspace \n\na-dash 55 2 -\ndouble 1 0\ndouble 2 0\nhex -5 0 -\n" +
+			"huge 99999999999999999999 0\n  vertical\t+77\t0\nlong 12 1 " + strings.Repeat("a,", 3000) + "\n" +
+			strings.Repeat("n", 200) + " 7 3\nnotinsys 8 0\nlast",
+		"lib/modules/" + oddVersion + "/modules.builtin.modinfo/x": "",
+	}
+	for name, number := range map[string]string{
+		"plus": "+1\n", "tab": "1\t\n", "space": " -1\n", "hex": "0x1\n", "huge": "99999999999999999999\n", "vertical": "7\v",
+		"a_dash": "2\n", "double": "-9223372036854775808\n", "long": "2147483648\n", "last": "1",
+	} {
+		dir := "sys/module/" + name
+		files[dir+"/initstate"], files[dir+"/refcnt"] = "live\n", number
+		files[dir+"/holders/x"] = ""
+		if name == "plus" || name == "vertical" {
+			files[dir+"x/coresize"], files[dir+"x/refcnt"] = number, number
+			files["proc/modules"] = name + "x 1 1\n" + files["proc/modules"]
+		}
+	}
+	for _, index := range [...]string{"dep", "alias", "symbols", "builtin", "builtin.alias"} {
+		b, err := os.ReadFile(filepath.Join(t.dir, "modules."+index+".bin"))
+		if err != nil {
+			return nil, err
+		}
+		files["lib/modules/"+oddVersion+"/modules."+index+".bin"] = string(b)
+	}
+	return files, nil
 }
 
 // richConfig is a configuration with everything in it, and states of modules.

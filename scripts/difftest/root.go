@@ -29,7 +29,7 @@ func prepare(kmod, ours, work string, trees []string) (roots map[string]string, 
 		all = append(all, t)
 	}
 	roots = map[string]string{}
-	for _, name := range [...]string{"empty", "rich"} {
+	for _, name := range [...]string{"empty", "rich", "odd"} {
 		root := filepath.Join(work, name)
 		roots[name] = root
 		if err := makeRoot(root, kmod, ours, all); err != nil {
@@ -37,6 +37,13 @@ func prepare(kmod, ours, work string, trees []string) (roots map[string]string, 
 		}
 	}
 	if err := writeFiles(roots["rich"], richConfig(all)); err != nil {
+		return nil, nil, err
+	}
+	odd, err := oddState(all[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := writeFiles(roots["odd"], odd); err != nil {
 		return nil, nil, err
 	}
 	for i, t := range all {
