@@ -155,6 +155,7 @@ func unread(err error) bool {
 // guarded returns the guard, made at the first need.
 func (p *program) guarded() Guard {
 	if p.guard == nil {
+		endBySignals()
 		if p.env.Guard != nil {
 			p.guard = p.env.Guard(p.request)
 		}

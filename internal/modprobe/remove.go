@@ -115,6 +115,9 @@ func (p *program) removeOne(m *kmod.Module) error {
 	if p.dryRun {
 		return nil
 	}
+	if p.waitMsec != 0 {
+		endBySignals()
+	}
 	var end, interval uint64
 	var errno syscall.Errno
 	for {

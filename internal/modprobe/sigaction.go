@@ -29,3 +29,19 @@ const (
 func setHandler(sig syscall.Signal, handler uintptr) {
 	rtSigaction(int(sig), &sigaction{handler: handler}, nil)
 }
+
+// Signals that end a C program, but of which the Go runtime prints where all
+// its goroutines are, to exit with 2, or which it passes over. SIGPIPE stays as
+// it is: whether it was inherited as ignored cannot be told any more.
+var endingSignals = [...]syscall.Signal{
+	syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGSTKFLT, syscall.SIGXCPU,
+	syscall.SIGXFSZ, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR,
+}
+
+// endBySignals lets them end the program. It is called before what may take
+// long, and not at the start, which a name that is not found would pay for.
+func endBySignals() {
+	for _, sig := range endingSignals {
+		setHandler(sig, sigDfl)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -17,29 +18,51 @@ import (
 
 // A process of its own meets the signal.
 func TestMain(m *testing.M) {
-	dir := os.Getenv("SAFELOAD_TEST_ALARM")
+	dir := os.Getenv("SAFELOAD_TEST_SIGNAL_DIR")
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Value: unix.Timeval{Usec: 50_000}}); err != nil {
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	sig, err := strconv.Atoi(os.Getenv("SAFELOAD_TEST_SIGNAL"))
+	if err != nil {
 		os.Exit(9)
 	}
+	if syscall.Signal(sig) == syscall.SIGALRM {
+		if _, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Value: unix.Timeval{Usec: 50_000}}); err != nil {
+			os.Exit(9)
+		}
+		sig = 0
+	}
 	os.Exit(modprobe.Main(&modprobe.Env{
-		Args:   []string{"modprobe", "-d", dir, "-S", "V", "-C", filepath.Join(dir, "conf"), "x2"},
-		Insert: func(string, string, string, uint) error { time.Sleep(time.Minute); return nil },
+		Args: []string{"modprobe", "-d", dir, "-S", "V", "-C", filepath.Join(dir, "conf"), "x2"},
+		Insert: func(string, string, string, uint) error {
+			_ = unix.Kill(os.Getpid(), syscall.Signal(sig))
+			time.Sleep(3 * time.Second)
+			return nil
+		},
 	}))
 }
 
-// An alarm that was set before execve(2) ends modprobe, as it does kmod's.
-func TestAlarm(t *testing.T) {
+// What ends kmod's modprobe while a load lasts ends this one, an alarm that was
+// set before execve(2) too.
+func TestSignals(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "SAFELOAD_TEST_ALARM="+root(t))
-	out, _ := cmd.CombinedOutput()
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGALRM {
-		t.Errorf("%v\n%.300s", cmd.ProcessState, out)
+	dir := root(t)
+	for _, sig := range []syscall.Signal{
+		syscall.SIGALRM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGUSR1,
+		syscall.SIGUSR2, syscall.SIGSTKFLT, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR,
+	} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(exe)
+			cmd.Env = append(os.Environ(), "SAFELOAD_TEST_SIGNAL_DIR="+dir, "SAFELOAD_TEST_SIGNAL="+strconv.Itoa(int(sig)))
+			out, _ := cmd.CombinedOutput()
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig || len(out) > 0 {
+				t.Errorf("%v\n%.300s", cmd.ProcessState, out)
+			}
+		})
 	}
 }
