@@ -9,7 +9,8 @@ import (
 )
 
 // output is standard output as stdio buffers it: written when the buffer is
-// full, at the end, and at each line if it is a terminal.
+// full and there is more, at the end, and at each line if it is a terminal. So
+// messages come between the same bytes where both go to one file.
 type output struct {
 	fd    int
 	buf   []byte
@@ -29,16 +30,22 @@ func (o *output) print(parts ...string) {
 			o.tty = 1
 		}
 	}
-	if n := len(o.buf); n >= outputSize || o.tty == 1 && n > 0 && o.buf[n-1] == '\n' {
+	switch n := len(o.buf); {
+	case o.tty == 1 && n > 0 && o.buf[n-1] == '\n':
 		o.flush()
+	case n > outputSize:
+		o.write((n - 1) / outputSize * outputSize)
 	}
 }
 
-func (o *output) flush() {
-	if err := writeAll(o.fd, o.buf, &o.stuck); err == unix.EPIPE {
+func (o *output) flush() { o.write(len(o.buf)) }
+
+// write writes the first n bytes of the buffer.
+func (o *output) write(n int) {
+	if err := writeAll(o.fd, o.buf[:n], &o.stuck); err == unix.EPIPE {
 		dieOfPipe()
 	}
-	o.buf = o.buf[:0]
+	o.buf = o.buf[:copy(o.buf, o.buf[n:])]
 }
 
 // dieOfPipe ends the program as a C program ends that nobody reads from any

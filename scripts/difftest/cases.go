@@ -60,6 +60,11 @@ func treeCases(t *tree, root string, first bool) (cases []*testCase) {
 		add(1, "-D", "--", s)
 	}
 	add(0, "-c")
+	// Messages come where the buffer of standard output ends.
+	for i := 5; root == "empty" && i < 200; i *= 2 {
+		names := append(append(append([]string{"modprobe", "-S", t.version, "-aD"}, sample(t.modules, i)...), "nonesuch"), sample(t.modules, 9)...)
+		cases = append(cases, &testCase{root: root, merged: true, names: len(names), args: append(names, "nonesuch", "loop")})
+	}
 	if !first {
 		return cases
 	}

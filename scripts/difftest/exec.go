@@ -30,6 +30,8 @@ type testCase struct {
 	// syslog is whether what is sent to /dev/log counts, as part of what goes
 	// to standard error.
 	syslog bool
+	// merged is whether both outputs go to one pipe.
+	merged bool
 	// names that the run asks for.
 	names int
 }
@@ -66,6 +68,9 @@ func execute(root, dir string, c *testCase) outcome {
 			Chroot:     root,
 			Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
 		},
+	}
+	if c.merged {
+		cmd.Stderr = &out
 	}
 	if c.closedStderr {
 		cmd.Args = append([]string{"sh", "-c", `exec "$0" "$@" 2>&-`, cmd.Path}, c.args[1:]...)
