@@ -217,35 +217,46 @@ func magnitude(n []byte) []byte {
 	return n
 }
 
-// hashName is an algorithm's long name in OpenSSL, or its number.
+// hashName is an algorithm's long name in OpenSSL (OBJ_obj2txt(3)), or its
+// number.
 func hashName(oid []byte) string {
+	const nist = "\x60\x86\x48\x01\x65\x03\x04\x02"
+	if n := len(oid) - 1; n == len(nist) && string(oid[:n]) == nist && int(oid[n]) < len(nistHashes) && nistHashes[oid[n]] != "" {
+		return nistHashes[oid[n]]
+	}
 	switch string(oid) {
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x01":
-		return "sha256"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x02":
-		return "sha384"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x03":
-		return "sha512"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x04":
-		return "sha224"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x08":
-		return "sha3-256"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x09":
-		return "sha3-384"
-	case "\x60\x86\x48\x01\x65\x03\x04\x02\x0a":
-		return "sha3-512"
 	case "\x2b\x0e\x03\x02\x1a":
 		return "sha1"
+	case "\x2a\x86\x48\x86\xf7\x0d\x02\x02":
+		return "md2"
 	case "\x2a\x86\x48\x86\xf7\x0d\x02\x04":
 		return "md4"
 	case "\x2a\x86\x48\x86\xf7\x0d\x02\x05":
 		return "md5"
 	case "\x2b\x24\x03\x02\x01":
 		return "ripemd160"
+	case "\x28\xcf\x06\x03\x00\x37":
+		return "whirlpool"
 	case "\x2a\x81\x1c\xcf\x55\x01\x83\x11":
 		return "sm3"
+	case "\x2b\x06\x01\x04\x01\x8d\x3a\x0c\x02\x01\x10":
+		return "blake2b512"
+	case "\x2b\x06\x01\x04\x01\x8d\x3a\x0c\x02\x02\x08":
+		return "blake2s256"
+	case "\x2a\x85\x03\x07\x01\x01\x02\x02":
+		return "GOST R 34.11-2012 with 256 bit hash"
+	case "\x2a\x85\x03\x07\x01\x01\x02\x03":
+		return "GOST R 34.11-2012 with 512 bit hash"
+	case "\x2a\x85\x03\x02\x02\x09":
+		return "GOST R 34.11-94"
 	}
 	return dotted(oid)
+}
+
+// nistHashes are those below 2.16.840.1.101.3.4.2.
+var nistHashes = [...]string{
+	1: "sha256", 2: "sha384", 3: "sha512", 4: "sha224", 5: "sha512-224", 6: "sha512-256",
+	7: "sha3-224", 8: "sha3-256", 9: "sha3-384", 10: "sha3-512", 11: "shake128", 12: "shake256",
 }
 
 func dotted(oid []byte) string {
