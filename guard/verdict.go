@@ -82,12 +82,7 @@ type contest struct {
 	suspect standstill    // of what is likely
 	needs   time.Duration // how long the suspicion must hold; not positive: for ever
 	took    time.Duration // the last look
-
-	poll     string // the picture of all but a command that polls
-	pollAt   time.Time
-	pollSeen int
-	pollBusy int
-	pollMiss int
+	polls   polling       // of a command that asks again and again
 }
 
 func (c *contest) close() {
@@ -327,48 +322,6 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		}
 	}
 	return Wait, nil, waiting
-}
-
-// Of a command that polls, the tasks change all the time. That it does nothing
-// else must have been seen over the patience and half as much again, in so many
-// looks, of which so many in ten found it doing nothing.
-const (
-	pollLooks = 5
-	pollIdle  = 4
-)
-
-// polled tells whether the patient reading has held for long.
-func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
-	st := s.system(patient, before).Stuck(graph.Likely)
-	if len(s.polls) == 0 {
-		return false
-	}
-	if before == nil || len(st.Knot(self)) == 0 {
-		// One look may fall on a moment between two sleeps; a second in a
-		// row that does not hold is an end.
-		if c.pollMiss++; c.pollMiss > 1 {
-			c.poll = ""
-		}
-		return false
-	}
-	c.pollMiss = 0
-	var rest []graph.ID
-	for _, id := range st.Reach(self) {
-		if !s.polls[int(id)] {
-			rest = append(rest, id)
-		}
-	}
-	now := s.picture(rest)
-	if now == "" || now != c.poll {
-		c.poll, c.pollAt, c.pollSeen, c.pollBusy = now, time.Now(), 0, 0
-		return false
-	}
-	c.pollSeen++
-	if s.busy {
-		c.pollBusy++
-	}
-	p := c.g.o.Patience
-	return p > 0 && time.Since(c.pollAt) >= p+p/2 && c.pollSeen >= pollLooks && (c.pollSeen-c.pollBusy)*10 >= c.pollSeen*pollIdle
 }
 
 // probedPatience is enough where the probe saw that the kernel thread which
