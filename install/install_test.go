@@ -334,6 +334,21 @@ func TestOnlyRoot(t *testing.T) {
 	}
 }
 
+// A root's name is no pattern.
+func TestRootWithBrackets(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "image[1]*")
+	if err := os.MkdirAll(filepath.Join(root, "etc/sysctl.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/sysctl.d/99-last.conf"), []byte("kernel.modprobe=/x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := SysctlSettings(root)
+	if err != nil || len(got) != 1 || got[0] != (Setting{"/etc/sysctl.d/99-last.conf", "/x"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // A modprobe that leaves somebody who holds its output is not waited for longer
 // than itself.
 func TestTrialLeavesSomebody(t *testing.T) {

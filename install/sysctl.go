@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 func sysctlText(helper string) []byte {
@@ -121,13 +121,13 @@ type Setting struct{ File, Value string }
 func SysctlSettings(root string) ([]Setting, error) {
 	byName := map[string]string{}
 	for _, dir := range []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"} {
-		names, err := filepath.Glob(filepath.Join(inRoot(root, dir+"/"), "*.conf"))
-		if err != nil {
+		entries, err := os.ReadDir(inRoot(root, dir+"/"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return nil, err
 		}
-		for _, n := range names {
-			if base := filepath.Base(n); byName[base] == "" {
-				byName[base] = dir + "/" + base
+		for _, e := range entries {
+			if n := e.Name(); strings.HasSuffix(n, ".conf") && byName[n] == "" {
+				byName[n] = dir + "/" + n
 			}
 		}
 	}

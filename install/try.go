@@ -8,6 +8,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,10 +138,14 @@ func (t trial) compare() error {
 		return nil
 	}
 	old := trial{root: t.root, path: t.like, old: true}
-	trees, _ := filepath.Glob(filepath.Join(inRoot(t.root, "/lib/modules/"), "*", "modules.dep"))
-	for _, dep := range trees {
-		version := filepath.Base(filepath.Dir(dep))
-		text, err := os.ReadFile(dep)
+	all := inRoot(t.root, "/lib/modules/")
+	trees, _ := os.ReadDir(all)
+	for _, tree := range trees {
+		version := tree.Name()
+		text, err := os.ReadFile(filepath.Join(all, version, "modules.dep"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
