@@ -11,7 +11,7 @@ var ErrTooLarge = errors.New("not analysed: too large")
 
 // budget is the work that one module may cost, in steps: an instruction, a
 // condition, a relocation that is looked at. What takes memory costs more, so
-// that some gigabytes are the most. Time would give other results on another
+// that a gigabyte or so is the most. Time would give other results on another
 // machine.
 //
 // Files that nobody trusts are read here, and much of the study is more than

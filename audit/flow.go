@@ -366,7 +366,7 @@ func (f *flow) remaining(pos, end int64) {
 			return
 		}
 		if f.im.isBranch(r.typ) {
-			f.im.spend(16)
+			f.im.spend(48)
 			f.fn.calls = append(f.fn.calls, call{target: f.im.resolve(r.sym, f.im.branchAddend(r))})
 		}
 		pos = int64(r.off) + 1
@@ -552,7 +552,7 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 			c = argumentTest(f.get(in.Src), 0, in.Size)
 		}
 		before := f.when
-		f.im.spend(2 * len(before))
+		f.im.spend(8 * len(before))
 		if conditional := !known && c.arg < maxArgs && in.CC < 14; conditional {
 			c.cc = in.CC
 			f.when = append(before[:len(before):len(before)], c)
@@ -727,7 +727,7 @@ func (f *flow) call(target place) {
 			return
 		}
 	}
-	f.im.spend(16)
+	f.im.spend(48)
 	c := call{target: target, when: f.when}
 	a := f.im.arch
 	for i := range c.args {
