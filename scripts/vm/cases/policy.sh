@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: safeload.conf: the policies observe, proven and off, patience, exempt; each does what it says, and no more
 # kernels: all
+# matrix: arm-* arm64-6.* amd64-* *-own
 # boot: settings
 # limit: 200
 # copies: j0 j1
