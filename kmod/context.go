@@ -37,6 +37,7 @@ type Context struct {
 	environ []string
 	indexes [indexKinds]*Index
 	tried   [indexKinds]bool
+	asked   [indexKinds]int // for names that it lacked, while it was not mapped
 	config  Config
 	// Modules known so far. One name is one *Module, an alias of it another.
 	pool []*Module
@@ -103,6 +104,11 @@ func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	}
 	if len(c.Dir)+len("/")+len(indexFiles[kind]) > maxName {
 		return nil
+	}
+	// Who asks often is better off with the mapping.
+	const seldom = 4
+	if c.asked[kind]++; c.asked[kind] > seldom {
+		r = nil
 	}
 	ix, err := openIndex(c.Dir, indexFiles[kind], r)
 	if ix == nil && err == nil {

@@ -4,6 +4,8 @@ package kmod
 
 import (
 	"encoding/binary"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,6 +96,27 @@ func TestAbsent(t *testing.T) {
 	defer unix.Close(long)
 	if (&request{key: strings.Repeat("x", 2*absentNode)}).absent(long) {
 		t.Error("a long key that is there is absent")
+	}
+}
+
+// An index that is asked for several names is mapped at last, and answers the
+// same before and after.
+func TestAbsentThenMapped(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, indexFiles[indexDep]), smallIndex(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := New(Options{Dir: dir, NoConfig: true, Cmdline: os.DevNull})
+	for i := range 10 {
+		if c.indexes[indexDep] != nil != (i > 4) {
+			t.Errorf("after %d names: mapped %v", i, c.indexes[indexDep] != nil)
+		}
+		if v, ok := c.search(indexDep, "axc"); ok {
+			t.Errorf("found %q", v)
+		}
+	}
+	if v, ok := c.search(indexDep, "abc"); !ok || v != "two" {
+		t.Errorf("abc is %q, %v", v, ok)
 	}
 }
 
