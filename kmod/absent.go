@@ -27,13 +27,14 @@ var nodeBuffer [absentNode]byte
 func (r *request) absent(fd int) bool {
 	buf := &nodeBuffer
 	n, err := unix.Pread(fd, buf[:headerSize], 0)
-	if err != nil || n != headerSize {
+	if err != nil {
 		return false
 	}
-	if be32(buf[:]) != indexMagic || be32(buf[4:])>>16 != indexMajor {
+	offset, err := header("", buf[:n])
+	if err != nil {
 		return false
 	}
-	key, offset := r.key, be32(buf[8:])
+	key := r.key
 	for range absentDepth {
 		at := offset & nodeMask
 		if at == 0 {

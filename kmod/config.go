@@ -68,6 +68,13 @@ func (f *confFile) path() string {
 	return f.dir + "/" + f.name
 }
 
+func (f *confFile) open() (fd int, err error) {
+	if f.single {
+		return open(f.dir, 0)
+	}
+	return openIn(f.dir, f.name, 0)
+}
+
 // read reads the tree's own dependency lists and all of paths, ordered
 // by file name; of several files with the same name the first counts.
 func (c *Config) read(tree string, paths []string, log LogFunc) {
@@ -92,14 +99,11 @@ func (c *Config) read(tree string, paths []string, log LogFunc) {
 	c.Aliases, c.Options, c.Softdeps = c.aliases[:0], c.options[:0], c.softdeps[:0]
 	for i := range files {
 		f := &files[i]
-		dir, name := f.dir, f.name
-		if f.single {
-			dir, name = "", f.dir
-		} else if len(dir)+len("/")+len(name) > maxName {
+		if !f.single && len(f.dir)+len("/")+len(f.name) > maxName {
 			log(LogErr, "kmod_config_new", "Error parsing "+f.path()+": path too long\n")
 			continue
 		}
-		fd, err := openIn(dir, name, 0)
+		fd, err := f.open()
 		if err != nil {
 			continue
 		}

@@ -69,10 +69,7 @@ func openIndex(dir, name string, r *request) (*Index, error) {
 	if r != nil && r.absent(fd) {
 		return nil, nil
 	}
-	path := name
-	if dir != "" {
-		path = dir + "/" + name
-	}
+	path := join(dir, name)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
@@ -95,16 +92,25 @@ func openIndex(dir, name string, r *request) (*Index, error) {
 }
 
 func newIndex(path string, data []byte) (*Index, error) {
+	root, err := header(path, data)
+	if err != nil {
+		return nil, err
+	}
+	return &Index{data: data, root: root}, nil
+}
+
+// header checks what an index begins with, and gives the root's offset.
+func header(path string, data []byte) (root uint32, err error) {
 	if len(data) < headerSize {
-		return nil, &BadIndexError{Path: path}
+		return 0, &BadIndexError{Path: path}
 	}
 	if m := be32(data); m != indexMagic {
-		return nil, &BadIndexError{Path: path, What: "magic", Got: m, Want: indexMagic}
+		return 0, &BadIndexError{Path: path, What: "magic", Got: m, Want: indexMagic}
 	}
 	if v := be32(data[4:]) >> 16; v != indexMajor {
-		return nil, &BadIndexError{Path: path, What: "version", Got: v, Want: indexMajor}
+		return 0, &BadIndexError{Path: path, What: "version", Got: v, Want: indexMajor}
 	}
-	return &Index{data: data, root: be32(data[8:])}, nil
+	return be32(data[8:]), nil
 }
 
 func be32(b []byte) uint32 {

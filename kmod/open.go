@@ -28,10 +28,7 @@ func openIn(dir, name string, flags int) (fd int, err error) {
 		}
 	}
 	if len(dir)+len("/")+len(name) >= len(path) {
-		if dir != "" {
-			name = dir + "/" + name
-		}
-		return unix.Open(name, flags|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return unix.Open(join(dir, name), flags|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	n += copy(path[n:], name)
 	path[n] = 0
@@ -45,4 +42,12 @@ func openIn(dir, name string, flags int) (fd int, err error) {
 		return -1, errno
 	}
 	return int(r), nil
+}
+
+// join gives the path of what openIn opens.
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
 }
