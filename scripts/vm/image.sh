@@ -3,7 +3,7 @@
 # What a guest consists of: busybox, the real kmod, safeload, modules, cases, packed as an initramfs.
 
 # modules that the kernels ask for by themselves, besides those that cases name
-base_modules=(tcrypt crypto_user af_alg algif_skcipher algif_hash ecb cbc ctr hmac sha256_generic aes_generic dummy)
+base_modules=(virtio_pci virtio_console tcrypt crypto_user af_alg algif_skcipher algif_hash ecb cbc ctr hmac sha256_generic aes_generic dummy)
 
 # userland_get: busybox and kmod with its libraries for $deb_arch, in $udir.
 userland_get() {
@@ -66,7 +66,7 @@ with_deps() {
 # header FIELD CASE-FILE: a line "# FIELD: value" of a case.
 header() { sed -n "s/^# $1: *//p" "$2" | head -1; }
 
-# image_make DIR CASE-FILE...: makes the guest's root in DIR/root and DIR/initrd.
+# image_make DIR CASE-FILE...: with $mode stock, safe or shell, or base, for all that no change of ours changes: makes the guest's root in DIR/root.
 image_make() {
 	local dir=$1 root=$1/root m c n helper=yes; shift
 	rm -rf "$root"; mkdir -p "$root"/{bin,sbin,usr/bin,lib,etc/modprobe.d,stock,safe,t/cases,t/files,"lib/modules/$kver"}
@@ -79,11 +79,13 @@ image_make() {
 	if [ -d "$udir/usr/lib" ]; then mkdir -p "$root/usr/lib"; cp -a "$udir"/usr/lib/*-linux-* "$root/usr/lib/"; fi
 	rm -rf "$root"/usr/lib/*/{gconv,engines-3,ossl-modules,perl*} "$root"/lib/*/{gconv,libnss*}
 	for n in modprobe insmod rmmod lsmod modinfo depmod; do ln -s /usr/bin/kmod "$root/stock/$n"; done
-	cp "$bdir/safeload-modprobe" "$root/safe/modprobe"
-	cp "$bdir/safeload" "$root/safe/safeload"
-	cp "$bdir/vmtool" "$root/t/vmtool"
 	install -m 0755 "$vm_dir/guest/init" "$root/init"
-	cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
+	if [ "$mode" != base ]; then
+		cp "$bdir/safeload-modprobe" "$root/safe/modprobe"
+		cp "$bdir/safeload" "$root/safe/safeload"
+		cp "$bdir/vmtool" "$root/t/vmtool"
+		cp "$vm_dir/guest/lib.sh" "$root/t/lib.sh"
+	fi
 	[ ! -e "$dir/input" ] || cp "$dir/input" "$root/t/input"
 
 	local wanted=("${base_modules[@]}") copies=() extras=()
@@ -96,7 +98,7 @@ image_make() {
 		read -ra n <<<"$(header extra "$c")"; extras+=("${n[@]}")
 	done
 	if [ $helper = yes ]; then
-		if [ "$mode" = stock ]; then ln -s /usr/bin/kmod "$root/sbin/modprobe"; else cp "$bdir/safeload-modprobe" "$root/sbin/modprobe"; fi
+		if [ "$mode" = stock ] || [ "$mode" = base ]; then ln -s /usr/bin/kmod "$root/sbin/modprobe"; else cp "$bdir/safeload-modprobe" "$root/sbin/modprobe"; fi
 	fi
 
 	local tree=$root/lib/modules/$kver
@@ -107,7 +109,7 @@ image_make() {
 	} | sort -u | xargs -r bash -c "$(declare -f with_deps); pdir=$pdir kver=$kver; with_deps \"\$@\"" _ |
 		(cd "$pdir/lib/modules/$kver" && cpio -pdmL "$tree") 2>/dev/null
 	mkdir -p "$tree/updates"
-	[ -z "$tdir" ] || {
+	[ "$mode" = base ] || [ -z "$tdir" ] || {
 		cp "$tdir"/slprov.ko "$tdir"/sluse.ko "$tdir"/slwait.ko "$tree/updates/"
 		for m in $(printf '%s\n' "${copies[@]}" | sort -u); do
 			[ ${#m} = 2 ] || die "copies: $m: names of two characters are needed, the binary is patched in place"
@@ -116,15 +118,39 @@ image_make() {
 	}
 	find "$tree/updates" -name '*.ko' -exec "${cross}strip" -d {} +
 	for n in $(printf '%s\n' "${extras[@]}" | sort -u); do "extra_$n" "$root" || return 1; done
-	depmod -b "$root" "$kver" || return 1
-	(cd "$root" && find . -mindepth 1 | cpio -o -H newc -R 0:0 2>/dev/null) >"$dir/initrd"
-	rm -rf "$root"
+	depmod -b "$root" "$kver"
 }
 
 # test_binary PACKAGE DIR: a Go test of ./PACKAGE, built with the tag vmtest, as NAME.test.
 test_binary() {
 	local name=${1//\//_}
-	[ -s "$bdir/$name.test" ] || go_cross test -c -tags vmtest -o "$bdir/$name.test" "./$1" || die "the tests of ./$1 do not build for $go_arch"
+	locked "test-$(basename "$work")-$go_arch" test_build "$1" "$bdir/$name.test" || return 1
 	[ -s "$bdir/$name.test" ] || die "./$1 has no tests for the tag vmtest"
 	cp "$bdir/$name.test" "$2/"
 }
+
+# prepare KEY: everything that a boot of this kernel needs.
+prepare() {
+	key=$1
+	if [ -n "$own_image" ]; then own_kernel || return 1; else kernel_get "$key" && testmods_get || return 1; fi
+	"cross_$go_arch"
+	plain_tree && userland_get && locked "bin-$(basename "$work")-$go_arch" binaries_get || return 1
+	binaries_get
+	[ -e "$work/said-$key" ] || { say "$key: kernel $kver"; : >"$work/said-$key"; }
+}
+
+# own_kernel: a kernel developer's image and modules in place of Debian's.
+own_kernel() {
+	local trees=("$own_modules"/lib/modules/*)
+	[ -d "${trees[0]}" ] && [ ${#trees[@]} -eq 1 ] || die "--modules $own_modules: exactly one lib/modules/VERSION is expected in it (make modules_install INSTALL_MOD_PATH=...)"
+	kernel_fields "$(kernels_table | awk -v a="$arch" '$3 == a {print $1; exit}')"
+	key=$arch-own kver=$(basename "${trees[0]}") kimage=$own_image kdir=$work/own tdir=''
+	# Once: boots that run beside each other read the copy.
+	if [ ! -e "$kdir/lib/modules/$kver" ]; then
+		mkdir -p "$kdir/lib/modules"
+		cp -aL "${trees[0]}" "$kdir/lib/modules/$kver" 2>/dev/null
+		kernel_uncompress "$kdir/lib/modules/$kver"
+	fi
+	[ -z "$own_headers" ] || testmods_own
+}
+test_build() { [ -s "$2" ] || go_cross test -c -tags vmtest -o "$2" "./$1" || die "the tests of ./$1 do not build for $go_arch"; }

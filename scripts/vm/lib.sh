@@ -22,7 +22,7 @@ locked() {
 
 # The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour, and for one
 # that the machine's own suites do not carry, the suite of the same mirrors that does. The series "newest" is
-# whatever is newest there. To add one, add a line; machine_ARCH below says how QEMU runs that architecture.
+# whatever is newest there. To add one, add a line; internal/rig/machine.go says how QEMU runs an architecture.
 kernels_table() {
 	cat <<-'TABLE'
 		arm-6.12      armhf  arm    6.12    armmp
@@ -42,18 +42,6 @@ kernel_fields() {
 		[ "$key" = "$1" ] && return 0
 	done < <(kernels_table)
 	die "no kernel $1 (known: $(kernels_table | awk '{printf "%s ", $1}'))"
-}
-
-# machine_ARCH: the QEMU command for a Go architecture, and its console.
-# One TCG thread: several were seen to stall arm64 and amd64 guests.
-machine_arm() {
-	qemu=(qemu-system-arm -M virt -cpu cortex-a15 -accel "tcg,thread=single") console=ttyAMA0
-}
-machine_arm64() {
-	qemu=(qemu-system-aarch64 -M virt -cpu cortex-a57 -accel "tcg,thread=single") console=ttyAMA0
-}
-machine_amd64() {
-	qemu=(qemu-system-x86_64 -M q35 -cpu max -accel "tcg,thread=single") console=ttyS0
 }
 
 # cross_ARCH: the C compiler prefix and the kernel's name for a Go architecture.

@@ -4,6 +4,7 @@
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
+# cpus: 2
 # limit: 150
 # limit-full: 900
 # copies: y0 y1

@@ -2,7 +2,8 @@
 # shellcheck shell=dash
 # what: the kernel's requests before /init, with no /proc, /sys, /dev/null, /run: the same modules as with kmod
 # kernels: *-6.* *-own
-# boot: main
+# boot: early
+# fresh: yes
 # limit: 10
 # quick: yes
 #

@@ -4,6 +4,7 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: diagnose
+# cpus: 2
 # limit: 700
 # limit-full: 5000
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2

@@ -4,6 +4,7 @@
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
+# cpus: 2
 # limit: 180
 # limit-full: 1200
 # copies: v0 v1

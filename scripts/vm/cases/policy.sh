@@ -4,6 +4,7 @@
 # kernels: all
 # matrix: arm-* arm64-6.* amd64-* *-own
 # boot: settings
+# cpus: 2
 # limit: 200
 # copies: j0 j1
 #

@@ -4,6 +4,7 @@
 # kernels: all
 # matrix: arm-6.12
 # boot: probe
+# cpus: 2
 # limit: 300
 # limit-full: 600
 # copies: q0 q1 q2 q3 q4

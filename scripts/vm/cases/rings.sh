@@ -3,6 +3,7 @@
 # what: rings: A's init asks for B, B's for A; a ring of 5; a ring of 20
 # kernels: all
 # boot: main
+# cpus: 2
 # limit: 90
 # copies: a0 a1 b0 b1 b2 b3 b4 d0 d1 d2 d3 d4 d5 d6 d7 d8 d9 k0 k1 k2 k3 k4 k5 k6 k7 k8 k9
 # shellcheck disable=SC2086 # a list

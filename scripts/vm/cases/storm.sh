@@ -4,6 +4,7 @@
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
+# cpus: 2
 # limit: 240
 # limit-full: 2200
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r0 r1 r2

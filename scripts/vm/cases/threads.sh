@@ -3,6 +3,7 @@
 # what: the request comes from a kernel thread that init waits for, and from a work item that it flushes
 # kernels: all
 # boot: main
+# cpus: 2
 # limit: 75
 # copies: t0 w0
 #

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// A Machine is a computer as QEMU has it.
+type Machine struct {
+	Name    string
+	Arch    string // Go's
+	QEMU    string
+	Args    []string
+	Console string
+	Memory  int // MB
+	CPUs    int
+	Icount  string // how many ns an instruction takes, as a power of 2, if the guest's time counts these
+	Board   bool   // a board's machine: it boots with the device tree DTB of the kernel's package
+	DTB     string // file name
+	Halts   bool   // cannot power itself off: the guest ends when its console says so
+}
+
+// machines are those that a kernel can be run on; the first of an architecture is what it is run on unless said
+// otherwise.
+var machines = []Machine{
+	{Name: "virt", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "virt,highmem=off", "-cpu", "cortex-a15"},
+		Console: "ttyAMA0", Memory: 768, CPUs: 1, Icount: "1"},
+	{Name: "virt64", Arch: "arm64", QEMU: "qemu-system-aarch64", Args: []string{"-M", "virt", "-cpu", "cortex-a57"},
+		Console: "ttyAMA0", Memory: 768, CPUs: 1},
+	{Name: "q35", Arch: "amd64", QEMU: "qemu-system-x86_64", Args: []string{"-M", "q35", "-cpu", "max"},
+		Console: "ttyS0", Memory: 768, CPUs: 1},
+	{Name: "orangepi-pc", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "orangepi-pc"},
+		Console: "ttyS0,115200", Memory: 1024, CPUs: 4, Board: true, DTB: "sun8i-h3-orangepi-pc.dtb"},
+	{Name: "raspi2b", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "raspi2b"},
+		Console: "ttyAMA0", Memory: 1024, CPUs: 4, Board: true, DTB: "bcm2836-rpi-2-b.dtb", Halts: true},
+	{Name: "vexpress-a9", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "vexpress-a9"},
+		Console: "ttyAMA0", Memory: 1024, CPUs: 1, Board: true, DTB: "vexpress-v2p-ca9.dtb"},
+}
+
+// machineFor is the machine of that name, or the usual one of the architecture if name is empty.
+func machineFor(name, arch string) (Machine, error) {
+	for _, m := range machines {
+		if (name == "" || m.Name == name) && m.Arch == arch {
+			return m, nil
+		}
+	}
+	return Machine{}, fmt.Errorf("no machine %s for %s; see --list", name, arch)
+}
+
+// A size is what one guest gets of its machine.
+type size struct {
+	memory, cpus int
+	icount       string // 2^N ns for each instruction, or empty for the real clock
+}
+
+// command is QEMU's, but for what is booted.
+func (m Machine) command(s size) []string {
+	// Several TCG threads were seen to stall arm64 and amd64 guests; counted instructions have one by nature.
+	thread := "single"
+	if m.Arch == "arm" && s.cpus > 1 && s.icount == "" {
+		thread = "multi"
+	}
+	args := append([]string{m.QEMU}, m.Args...)
+	args = append(args, "-accel", "tcg,thread="+thread, "-m", strconv.Itoa(s.memory), "-smp", strconv.Itoa(s.cpus),
+		"-no-reboot", "-nodefaults", "-display", "none")
+	if s.icount != "" {
+		args = append(args, "-icount", "shift="+s.icount+",sleep=off")
+	}
+	return args
+}

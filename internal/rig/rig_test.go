@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"safeload/internal/rig/report"
+)
+
+func TestParseCase(t *testing.T) {
+	text := `# shellcheck shell=dash
+# what: a module
+# kernels: arm-* amd64-6.12
+# matrix: arm-6.12
+# boot: stress
+# limit: 240
+# limit-full: 2200
+# cpus: 2
+# quick: yes
+#
+# limit: 1 is not read twice
+setup() { :; }
+control() {
+	check() { :; }
+}
+check() { :; }
+`
+	c, err := ParseCase("x", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.What != "a module" || c.Group != "stress" || c.Limit != 240 || c.limit(true) != 2200 || c.CPUs != 2 || !c.Quick {
+		t.Errorf("%+v", c)
+	}
+	if diff := cmp.Diff([]string{"control"}, c.Phases(Stock)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"check"}, c.Phases(Safe)); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"# limit: x", "# cpus: 0", "# memory: -1"} {
+		if _, err := ParseCase("x", []byte(bad)); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestApplies(t *testing.T) {
+	c, err := ParseCase("x", []byte("# kernels: arm-* *-own\n# matrix: arm-6.12\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		kernel       string
+		matrix, wide bool
+	}{{"arm-6.12", true, true}, {"arm-6.1", false, true}, {"amd64-own", false, true}, {"amd64-6.12", false, false}} {
+		if c.Applies(tt.kernel, false) != tt.matrix || c.Applies(tt.kernel, true) != tt.wide {
+			t.Errorf("%s: matrix %v, wide %v", tt.kernel, c.Applies(tt.kernel, false), c.Applies(tt.kernel, true))
+		}
+	}
+}
+
+// Every case that there is can be read, and owes a verdict.
+func TestLoadCases(t *testing.T) {
+	cases, err := LoadCases(filepath.Join("..", "..", "scripts", "vm", "cases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, c := range cases {
+		if len(c.Phases(Stock))+len(c.Phases(Safe)) == 0 {
+			t.Errorf("%s owes no verdict", c.Name)
+		}
+		if c.What == "" {
+			t.Errorf("%s does not say what it is", c.Name)
+		}
+	}
+}
+
+func TestConsole(t *testing.T) {
+	c := ReadConsole([]byte("[    8.5] slreq_h0: init\r\n#E# dummy aes \r\n[ 9.1] #R# self|check|pass|1.20|4 checks\r\n" +
+		"#R# self|control|hang|3|text | with a bar\r\n#N# states|absent|0 x|y\r\n#L# self: ok: fine\r\n#L# self: NOT SO: bad\r\n" +
+		"#R# early|check|pass|0.1|1 checks\r\n#R# self|stock|pass\r\n#END#\r\n"))
+	if got := c.Verdicts("self", "check"); len(got) != 1 || got[0].Outcome != report.Pass || got[0].Seconds != "1.20" || got[0].Text != "4 checks" {
+		t.Errorf("check: %+v", got)
+	}
+	// A word that is no verdict is a failure.
+	if got := c.Verdicts("self", "control"); len(got) != 1 || got[0].Outcome != report.Fail || got[0].Text != "text | with a bar" {
+		t.Errorf("control: %+v", got)
+	}
+	if got := c.Verdicts("self", "stock"); len(got) != 0 {
+		t.Errorf("a line that was cut off gave %+v", got)
+	}
+	if diff := cmp.Diff([]Note{{"states", "absent", "0 x|y"}, {"early", "modules", "dummy aes "}}, c.Notes()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"self: NOT SO: bad"}, c.Said("self", 25)); diff != "" {
+		t.Error(diff)
+	}
+	if !c.Ended() || !c.Reached() {
+		t.Error("the end or /init was not seen")
+	}
+	if at, ok := ReadConsole([]byte("[   12.345678] slreq_h0: init")).InitBegan(); !ok || at != 12 {
+		t.Errorf("init began at %d, %v", at, ok)
+	}
+}
+
+func FuzzConsole(f *testing.F) {
+	f.Add([]byte("#R# a|check|pass|1|x\n#N# a|b|c\n#E# m\n#R# early|check|pass|1|\n[ 1.2] slreq_h0: init\n#END#"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c := ReadConsole(text)
+		for _, v := range c.Verdicts("a", "check") {
+			if v.Outcome != report.Pass && v.Outcome != report.Fail && v.Outcome != report.Skip {
+				t.Errorf("outcome %q", v.Outcome)
+			}
+		}
+		c.Notes()
+		c.Said("a", 3)
+		c.InitBegan()
+		c.Ended()
+	})
+}
+
+func FuzzParseCase(f *testing.F) {
+	f.Add([]byte("# boot: x\n# limit: 3\ncheck() {\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if c, err := ParseCase("x", text); err == nil && (c.Limit <= 0 || c.Group == "" || c.CPUs < 0) {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// What is owed and was not said has failed.
+func TestJudge(t *testing.T) {
+	c, err := ParseCase("a", []byte("check() {\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, console string
+		fail          int
+	}{
+		{"passed", "#R# a|check|pass|1|x\n#END#\n", 0},
+		{"no verdict", "#END#\n", 1},
+		{"neither verdict nor end", "", 2},
+		{"verdict, then an oops", "#R# a|check|pass|1|x\nOops\n", 1},
+	} {
+		g := &Guest{Group: "main", Mode: Safe, Cases: []*Case{c}}
+		g.judge(ReadConsole([]byte(tt.console)), "the guest ended")
+		if _, fail, _ := report.Count(g.verdicts); fail != tt.fail {
+			t.Errorf("%s: %d failed, not %d: %+v", tt.name, fail, tt.fail, g.verdicts)
+		}
+	}
+}
+
+// A guest that is to stand still passes only if it was seen to, and was ended for it.
+func TestJudgeStill(t *testing.T) {
+	c, err := ParseCase("a", []byte("# stands-still: stock\ncontrol() {\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const began = "[   12.3] slreq_h0: init\n"
+	for _, tt := range []struct {
+		name, console string
+		ending        ending
+		want          report.Outcome
+	}{
+		{"stood still", began, asIntended, report.Pass},
+		{"went on", began + "#E# \n", asIntended, report.Fail},
+		{"QEMU died", began, byItself, report.Fail},
+		{"never began", "", timedOut, report.Fail},
+		{"began late", "[  120.3] slreq_h0: init\n", timedOut, report.Fail},
+	} {
+		g := &Guest{Group: "earlyrec", Mode: Stock, Cases: []*Case{c}, ending: tt.ending}
+		g.judge(ReadConsole([]byte(tt.console)), "the guest ended")
+		if len(g.verdicts) != 1 || g.verdicts[0].Outcome != tt.want {
+			t.Errorf("%s: %+v", tt.name, g.verdicts)
+		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	var cases []*Case
+	for name, text := range map[string]string{"a": "control() {\ncheck() {\n", "b": "# cpus: 2\ncheck() {\n", "c": "# kernels: amd64-*\ncheck() {\n"} {
+		c, err := ParseCase(name, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, c)
+	}
+	got := map[string]int{}
+	for _, g := range groups(cases, "arm-6.12", false, func(c *Case) int { return max(c.CPUs, 1) }) {
+		got[g.Group+" "+string(g.Mode)] = len(g.Cases)
+	}
+	if diff := cmp.Diff(map[string]int{"main stock": 1, "main safe": 1, "main-smp2 safe": 1}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	stock, safe := &Guest{dir: t.TempDir()}, &Guest{dir: t.TempDir()}
+	for g, text := range map[*Guest]string{stock: "#N# s|same|1\n#N# s|other|1\n", safe: "#N# s|same|1\n#N# s|other|2\n"} {
+		if err := os.WriteFile(g.log(), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[string]report.Outcome{}
+	for _, v := range compare(stock, safe) {
+		key, _, _ := strings.Cut(v.Text, ":")
+		got[key] = v.Outcome
+	}
+	if diff := cmp.Diff(map[string]report.Outcome{"same": report.Pass, "other": report.Fail}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPack(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{"a": "one", "b": "two"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("a", filepath.Join(root, "l")); err != nil {
+		t.Fatal(err)
+	}
+	var whole bytes.Buffer
+	base, err := Pack(&whole, root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole.Len()%4 != 0 || !bytes.HasPrefix(whole.Bytes(), []byte("070701")) || !bytes.Contains(whole.Bytes(), []byte("TRAILER!!!")) {
+		t.Errorf("%q", whole.Bytes())
+	}
+	if err := os.WriteFile(filepath.Join(root, "b"), []byte("2"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var part bytes.Buffer
+	now, err := Pack(&part, root, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(part.Bytes(), []byte("one")) || !bytes.Contains(part.Bytes(), []byte("b\x002")) {
+		t.Errorf("%q", part.Bytes())
+	}
+	if now.Sum() == base.Sum() {
+		t.Error("another content has the same sum")
+	}
+}
+
+func TestParseKernels(t *testing.T) {
+	got, err := parseKernels("arm-6.12  armhf  arm  6.12  armmp\narm64-newest arm64 arm64 newest arm64 trixie-backports\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Kernel{{"arm-6.12", "armhf", "arm", "6.12", "armmp", ""}, {"arm64-newest", "arm64", "arm64", "newest", "arm64", "trixie-backports"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := parseKernels("arm-6.12 armhf\n"); err == nil {
+		t.Error("a short line gave no error")
+	}
+}

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"safeload/internal/rig/report"
+)
+
+// Options are what scripts/vm-test.sh takes.
+type Options struct {
+	Repo, Cache                string
+	Arch, Series               string
+	Machine                    string
+	Cases                      []string
+	Image, Modules, Headers    string // a kernel of one's own
+	SeedKernel                 bool
+	Shell, Demo                bool
+	Dist, JSON, JUnit, Keep    string
+	Quick, Full, Boot, Verbose bool // Boot: boot each guest, resume none
+}
+
+// A UsageError is a wrong request; nothing was run.
+type UsageError struct{ why string }
+
+func (e *UsageError) Error() string { return e.why }
+
+func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// run is one run of the rig.
+type run struct {
+	Options
+	cache   string
+	work    string
+	kitchen *kitchen
+	say     *progress
+	saves   bool
+	all     []*Case
+	cases   []*Case // selected
+	kernels []Kernel
+	skipped []report.Verdict
+
+	saving  sync.Mutex
+	savedBy map[string]saved
+}
+
+// Run runs what the options ask for. It returns the verdicts; an error says why there are none.
+func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
+	r, err := newRun(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.clean()
+	if err := r.selectCases(); err != nil {
+		return nil, err
+	}
+	guests, err := r.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o.Shell {
+		return nil, r.shell(ctx, guests)
+	}
+	r.say.total(guests)
+	r.runAll(ctx, guests)
+	verdicts := r.collect(guests)
+	if err := r.write(verdicts, guests); err != nil {
+		return verdicts, err
+	}
+	r.print(verdicts)
+	if o.Demo {
+		r.story(guests)
+	}
+	return verdicts, ctx.Err()
+}
+
+func newRun(ctx context.Context, o Options) (*run, error) {
+	r := &run{Options: o, cache: o.Cache, savedBy: map[string]saved{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
+	// A release's run boots each guest by itself.
+	r.saves = !o.Full && !o.Boot
+	var err error
+	if r.work, err = os.MkdirTemp("", "safeload-vm."); err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"locks", "log"} {
+		if err := os.MkdirAll(filepath.Join(o.Cache, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	r.kitchen = &kitchen{script: filepath.Join(o.Repo, "scripts/vm/make.sh"), cache: o.Cache, work: r.work}
+	for name, value := range map[string]string{"arch": o.Arch, "own_image": o.Image, "own_modules": o.Modules, "own_headers": o.Headers, "dist": o.Dist} {
+		r.kitchen.env = append(r.kitchen.env, name+"="+value)
+	}
+	if o.SeedKernel {
+		r.kitchen.env = append(r.kitchen.env, "seed_kernel=yes")
+	}
+	if r.all, err = LoadCases(filepath.Join(o.Repo, "scripts/vm/cases")); err != nil {
+		return nil, err
+	}
+	if r.kernels, err = r.kitchen.kernels(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.selectKernels()
+}
+
+func (r *run) clean() { _ = os.RemoveAll(r.work) }
+
+func (r *run) scale() string {
+	if r.Full {
+		return "full"
+	}
+	return "ci"
+}
+
+func (r *run) selectKernels() error {
+	if r.SeedKernel {
+		r.kernels = []Kernel{{Key: "arm-own", Arch: "arm"}}
+		return nil
+	}
+	if r.Image != "" {
+		if _, err := machineFor("", r.Arch); err != nil {
+			return usagef("--kernel-image needs --arch arm, arm64 or amd64")
+		}
+		if r.Modules == "" {
+			return usagef("--kernel-image needs --modules")
+		}
+		r.kernels = []Kernel{{Key: r.Arch + "-own", Arch: r.Arch}}
+		return nil
+	}
+	arch, series := r.Arch, r.Series
+	if r.Demo || r.Machine != "" {
+		// Both are of one kernel, 32-bit ARM's unless said otherwise.
+		if arch == "" {
+			arch = "arm"
+		}
+		if series == "" {
+			series = "6.12"
+		}
+	}
+	var chosen []Kernel
+	for _, k := range r.kernels {
+		if (arch == "" || arch == k.Arch) && (series == "" || series == k.Series) {
+			chosen = append(chosen, k)
+		}
+	}
+	if len(chosen) == 0 {
+		return usagef("no kernel for --arch %s --kernel %s; see --list", orAny(arch), orAny(series))
+	}
+	if r.Demo {
+		chosen = chosen[:1]
+	}
+	r.kernels = chosen
+	return nil
+}
+
+func orAny(s string) string {
+	if s == "" {
+		return "any"
+	}
+	return s
+}
+
+func (r *run) selectCases() error {
+	names := r.Cases
+	switch {
+	case r.Demo:
+		names = []string{"tcrypt"}
+	case r.SeedKernel && len(names) == 0:
+		names = []string{"probe-hard"}
+	}
+	if len(names) > 0 {
+		byName := map[string]*Case{}
+		for _, c := range r.all {
+			byName[c.Name] = c
+		}
+		for _, n := range names {
+			if byName[n] == nil {
+				return usagef("no case %s; see --list", n)
+			}
+			r.cases = append(r.cases, byName[n])
+		}
+		return nil
+	}
+	for _, c := range r.all {
+		if r.Quick && !c.Quick {
+			continue
+		}
+		if c.KnownRed != "" {
+			r.skipped = append(r.skipped, report.Verdict{Kernel: "*", Case: c.Name, Phase: "check", Outcome: report.Skip, Seconds: "0", Text: "known red: " + c.KnownRed})
+			continue
+		}
+		r.cases = append(r.cases, c)
+	}
+	return nil
+}
+
+// wide says whether cases run on all their kernels.
+func (r *run) wide() bool { return r.Full || len(r.Cases) > 0 || r.Demo || r.SeedKernel }
+
+// plan prepares the kernels and says which guests there are, the longest first.
+func (r *run) plan(ctx context.Context) ([]*Guest, error) {
+	var guests []*Guest
+	for _, k := range r.kernels {
+		if k.Suite != "" && r.Series != k.Series && r.Image == "" && !r.kitchen.offered(ctx, k.Key) {
+			r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
+				Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
+			continue
+		}
+		prepared, err := r.kitchen.prepare(ctx, k.Key)
+		if err != nil {
+			return nil, err
+		}
+		m, err := machineFor(r.Machine, k.Arch)
+		if err != nil {
+			return nil, &UsageError{err.Error()}
+		}
+		for _, g := range groups(r.cases, k.Key, r.wide(), func(c *Case) int { return r.cpus(c, m) }) {
+			g.Kernel, g.kernel, g.Machine = k, prepared, m
+			r.measure(g)
+			g.dir = filepath.Join(r.work, g.name())
+			guests = append(guests, g)
+		}
+	}
+	sort.SliceStable(guests, func(i, j int) bool { return r.say.expected(guests[i]) > r.say.expected(guests[j]) })
+	return guests, nil
+}
+
+// groups are the guests of one kernel, without what they run on. Cases that need more CPUs than others of their group
+// get a guest of their own.
+func groups(cases []*Case, kernel string, wide bool, cpus func(*Case) int) []*Guest {
+	byName := map[string]*Guest{}
+	var guests []*Guest
+	for _, c := range cases {
+		if !c.Applies(kernel, wide) {
+			continue
+		}
+		for _, mode := range []Mode{Stock, Safe} {
+			if len(c.Phases(mode)) == 0 {
+				continue
+			}
+			group := c.Group
+			if n := cpus(c); n > 1 {
+				group += fmt.Sprintf("-smp%d", n)
+			}
+			key := group + " " + string(mode)
+			if byName[key] == nil {
+				byName[key] = &Guest{Group: group, Mode: mode}
+				guests = append(guests, byName[key])
+			}
+			byName[key].Cases = append(byName[key].Cases, c)
+		}
+	}
+	return guests
+}
+
+// measure sets what a guest gets of its machine, and how long it may take, by its cases.
+func (r *run) measure(g *Guest) {
+	g.size = size{memory: g.Machine.Memory, cpus: g.Machine.CPUs}
+	seconds, appended, memory := 90, map[string]bool{}, 0
+	for _, c := range g.Cases {
+		seconds += c.limit(r.Full)
+		if c.Append != "" {
+			appended[c.Append] = true
+		}
+		memory = max(memory, c.Memory)
+		g.size.cpus = max(g.size.cpus, r.cpus(c, g.Machine))
+		if g.size.icount == "" {
+			g.size.icount = c.Icount
+		}
+	}
+	if memory > 0 && !g.Machine.Board {
+		g.size.memory = memory
+	}
+	if n, err := strconv.Atoi(os.Getenv("VM_MEMORY")); err == nil {
+		g.size.memory = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("VM_CPUS")); err == nil {
+		g.size.cpus = n
+	}
+	if g.size.icount == "" && r.counts(g) {
+		g.size.icount = g.Machine.Icount
+	}
+	if g.size.icount != "" || g.Machine.Board {
+		seconds *= 2 // such a guest's seconds can be longer than the host's
+	}
+	if n, ok := os.LookupEnv("VM_ICOUNT"); ok {
+		g.size.icount = n
+	}
+	for a := range appended {
+		g.append += a + " "
+	}
+	words := strings.Fields(g.append)
+	sort.Strings(words)
+	g.append = strings.Join(words, " ")
+	g.limit = time.Duration(seconds) * time.Second
+	if g.standsStill() {
+		g.limit = 150 * time.Second
+	}
+	if g.Mode == Shell {
+		g.limit = 4 * time.Hour
+		if n, err := strconv.Atoi(os.Getenv("SHELL_LIMIT")); err == nil {
+			g.limit = time.Duration(n) * time.Second
+		}
+	}
+}
+
+// cpus are those that a case is to have: a race between CPUs needs two, and gets four in a run of the full scale. The
+// 64-bit guests have one: with several TCG threads they were seen to stall.
+func (r *run) cpus(c *Case, m Machine) int {
+	switch {
+	case m.Board:
+		return 1 // has what it has
+	case c.CPUs == 0 || m.Arch != "arm":
+		return 1
+	case r.Full:
+		return max(c.CPUs, 4)
+	}
+	return c.CPUs
+}
+
+// counts says whether a guest's time is to count its instructions, and to skip what it is idle: kmod's hang of 31 s is
+// then over in six. Nobody at a console can wait in such a time, several CPUs would run one after the other, and a guest
+// that stands still is looked at by the host's clock.
+func (r *run) counts(g *Guest) bool {
+	return g.Mode != Shell && !r.Demo && g.size.cpus == 1 && !g.standsStill()
+}
+
+// runAll runs the guests: images are made while guests run, and as many of these run as there are slots.
+func (r *run) runAll(ctx context.Context, guests []*Guest) {
+	queue := make(chan *Guest)
+	var workers sync.WaitGroup
+	for range runtime.NumCPU() + 1 {
+		workers.Go(func() {
+			for g := range queue {
+				r.guest(ctx, g)
+				r.say.ended(g)
+			}
+		})
+	}
+	for _, g := range guests {
+		select {
+		case queue <- g:
+		case <-ctx.Done():
+			g.failAll("the run was ended")
+		}
+	}
+	close(queue)
+	workers.Wait()
+}
+
+// collect gives all verdicts, by kernel and case.
+func (r *run) collect(guests []*Guest) []report.Verdict {
+	var verdicts []report.Verdict
+	for _, g := range guests {
+		verdicts = append(verdicts, g.verdicts...)
+	}
+	sort.SliceStable(verdicts, func(i, j int) bool {
+		a, b := verdicts[i], verdicts[j]
+		return a.Kernel+"|"+a.Case+"|"+a.Phase < b.Kernel+"|"+b.Case+"|"+b.Phase
+	})
+	for _, stock := range guests {
+		for _, safe := range guests {
+			if stock.Mode == Stock && safe.Mode == Safe && stock.Kernel.Key == safe.Kernel.Key && stock.Group == safe.Group {
+				verdicts = append(verdicts, compare(stock, safe)...)
+			}
+		}
+	}
+	return append(verdicts, r.skipped...)
+}
+
+// compare says whether what was noted in both boots is the same.
+func compare(stock, safe *Guest) []report.Verdict {
+	a, errA := os.ReadFile(stock.log())
+	b, errB := os.ReadFile(safe.log())
+	if errA != nil || errB != nil {
+		return nil // that a guest said nothing is a failure already
+	}
+	var verdicts []report.Verdict
+	theirs, ours := byKey(ReadConsole(a).Notes()), byKey(ReadConsole(b).Notes())
+	for _, n := range sortedKeys(theirs) {
+		kmod, safeload := theirs[n], ours[n]
+		v := stock.verdict(n.Case, "compare", report.Pass, "0", n.Key+": as kmod: "+cut(strings.ReplaceAll(kmod[0], "|", "/"), 120))
+		v.Log = ""
+		if strings.Join(kmod, "\n") != strings.Join(safeload, "\n") {
+			v.Outcome = report.Fail
+			v.Text = fmt.Sprintf("%s: kmod: %s safeload: %s", n.Key, strings.Join(kmod, " "), strings.Join(safeload, " "))
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return s[:most]
+	}
+	return s
+}
+
+func byKey(notes []Note) map[Note][]string {
+	m := map[Note][]string{}
+	for _, n := range notes {
+		k := Note{Case: n.Case, Key: n.Key}
+		m[k] = append(m[k], n.Value)
+		sort.Strings(m[k])
+	}
+	return m
+}
+
+func sortedKeys(m map[Note][]string) []Note {
+	keys := make([]Note, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool { return keys[i].Case+"|"+keys[i].Key < keys[j].Case+"|"+keys[j].Key })
+	return keys
+}
+
+// write leaves the reports and the logs where they were asked for.
+func (r *run) write(verdicts []report.Verdict, guests []*Guest) error {
+	var errs []error
+	to := func(file string, f func(*os.File) error) {
+		if file == "" {
+			return
+		}
+		out, err := os.Create(file)
+		if err == nil {
+			err = errors.Join(f(out), out.Close())
+		}
+		errs = append(errs, err)
+	}
+	to(r.JSON, func(f *os.File) error { return report.WriteJSON(f, verdicts) })
+	to(r.JUnit, func(f *os.File) error { return report.WriteJUnit(f, "vm", verdicts) })
+	if _, failed, _ := report.Count(verdicts); failed > 0 && r.Keep == "" {
+		r.Keep = filepath.Join(r.cache, "log/failed")
+	}
+	if r.Keep == "" {
+		return errors.Join(errs...)
+	}
+	errs = append(errs, os.MkdirAll(r.Keep, 0o755))
+	for _, g := range guests {
+		if text, err := os.ReadFile(g.log()); err == nil {
+			errs = append(errs, os.WriteFile(filepath.Join(r.Keep, g.name()+".log"), text, 0o644))
+		}
+	}
+	to(filepath.Join(r.Keep, "results"), func(f *os.File) error {
+		for _, v := range verdicts {
+			fmt.Fprintf(f, "%s|%s|%s|%s|%s|%s|%s\n", v.Kernel, v.Case, v.Phase, v.Outcome, v.Seconds, v.Text, v.Log)
+		}
+		return nil
+	})
+	r.say.line("guests' logs: %s", r.Keep)
+	return errors.Join(errs...)
+}
+
+// shell gives a prompt in the first kernel's guest, with all that the selected cases have.
+func (r *run) shell(ctx context.Context, guests []*Guest) error {
+	if len(guests) == 0 {
+		return usagef("no kernel for a prompt")
+	}
+	g := *guests[0]
+	g.Mode, g.Group, g.Cases, g.size, g.append = Shell, "shell", r.cases, size{}, ""
+	r.measure(&g)
+	g.dir = filepath.Join(r.work, "shell")
+	if err := os.MkdirAll(g.dir, 0o755); err != nil {
+		return err
+	}
+	if err := r.input(g.dir); err != nil {
+		return err
+	}
+	if err := r.kitchen.root(ctx, g.Kernel.Key, g.dir, g.Mode, g.Cases); err != nil {
+		return err
+	}
+	slot, err := takeSlot(ctx, r.cache)
+	if err != nil {
+		return err
+	}
+	defer slot.Close()
+	if r.saves && !g.fresh() {
+		_, err = r.resume(ctx, &g, slot)
+		return err
+	}
+	return r.bootShell(ctx, &g, slot)
+}
+
+// Times are how long guests took, from run to run.
+type times map[string]float64
+
+func readTimes(file string) times {
+	t := times{}
+	if b, err := os.ReadFile(file); err == nil {
+		_ = json.Unmarshal(b, &t) // without them the order is worse, and nothing else
+	}
+	return t
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A saved guest is one that has booted and waits for what it is to do: QEMU's migration stream in the cache. What it
+// needs then comes through a port of a virtio console: one line, and an archive with all that differs from its root.
+
+// saved is a saved guest in the cache.
+type saved struct {
+	dir  string
+	base Packed // what its root has
+}
+
+func (s saved) state() string { return filepath.Join(s.dir, "state") }
+
+// channel are QEMU's arguments for the port; its other end is the socket.
+func channel(socket string) []string {
+	return []string{"-device", "virtio-serial-pci", "-chardev", "socket,id=rig,path=" + socket + ",server=on,wait=off",
+		"-device", "virtserialport,chardev=rig,name=rig"}
+}
+
+// save gives the saved guest for g's kernel, machine and size, made if the cache has none.
+func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) {
+	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size}
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
+	if s, ok := r.savedBy[key]; ok {
+		return s, nil
+	}
+	sum := sha256.Sum256([]byte(key))
+	base.dir = filepath.Join(r.work, "saved-"+hex.EncodeToString(sum[:])[:12])
+	if err := os.MkdirAll(base.dir, 0o755); err != nil {
+		return saved{}, err
+	}
+	if err := r.kitchen.root(ctx, g.Kernel.Key, base.dir, "base", nil); err != nil {
+		return saved{}, err
+	}
+	initrd := filepath.Join(base.dir, "initrd")
+	f, err := os.Create(initrd)
+	if err != nil {
+		return saved{}, err
+	}
+	packed, err := Pack(f, filepath.Join(base.dir, "root"), nil)
+	if err = errors.Join(err, f.Close(), os.RemoveAll(filepath.Join(base.dir, "root"))); err != nil {
+		return saved{}, err
+	}
+	defer os.Remove(initrd)
+	boot, err := base.bootArgs(initrd, "saved")
+	if err != nil {
+		return saved{}, err
+	}
+	id, err := r.savedID(base, packed)
+	if err != nil {
+		return saved{}, err
+	}
+	s := saved{filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), packed}
+	err = r.locked("saved-"+g.Kernel.Key+"-"+id, func() error {
+		if _, err := os.Stat(s.state()); err == nil {
+			return nil
+		}
+		r.say.line("%s: booting the guest that the cases start from", g.Kernel.Key)
+		return r.saveNow(ctx, base, boot, s, slot)
+	})
+	if err == nil {
+		r.savedBy[key] = s
+	}
+	return s, err
+}
+
+// savedID is a sum of all that a saved guest depends on.
+func (r *run) savedID(g *Guest, packed Packed) (string, error) {
+	version, err := exec.Command(g.Machine.QEMU, "--version").Output()
+	if err != nil {
+		return "", err
+	}
+	image, err := os.ReadFile(g.kernel.Image)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%q\x00%s\x00", version, g.Machine.command(g.size), packed.Sum())
+	_, _ = h.Write(image)
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// saveNow boots it until it waits, and writes its state.
+func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slot *os.File) error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	console, control := filepath.Join(g.dir, "console"), filepath.Join(g.dir, "qmp")
+	args := append(g.Machine.command(g.size), "-serial", "file:"+console, "-qmp", "unix:"+control+",server=on,wait=off")
+	args = append(append(args, channel(filepath.Join(g.dir, "port"))...), boot...)
+	q, err := startQEMU(args, slot, false)
+	if err != nil {
+		return err
+	}
+	defer q.stop()
+	for until := time.Now().Add(10 * time.Minute); !tailHas(console, "#READY#"); time.Sleep(100 * time.Millisecond) {
+		if q.over() || ctx.Err() != nil || time.Now().After(until) {
+			said, _ := os.ReadFile(console)
+			return fmt.Errorf("the guest to be saved did not come to its end: %s %s", q.stderr.String(), tail(said, 400))
+		}
+	}
+	m, err := dialQMP(control)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	part := s.state() + ".part"
+	// QEMU stops the guest by itself; one that was stopped before would not go on when it is resumed.
+	for _, c := range []string{
+		`{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1099511627776}}`,
+		`{"execute":"migrate","arguments":{"uri":"exec:cat >` + part + `"}}`} {
+		if _, err := m.do(c); err != nil {
+			return err
+		}
+	}
+	for {
+		answer, err := m.do(`{"execute":"query-migrate"}`)
+		if err != nil {
+			return err
+		}
+		var status struct{ Status string }
+		if err := json.Unmarshal(answer, &status); err != nil {
+			return err
+		}
+		switch status.Status {
+		case "completed":
+			return os.Rename(part, s.state())
+		case "failed", "cancelled":
+			return fmt.Errorf("QEMU could not save the guest: %s", answer)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func tail(b []byte, most int) []byte {
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return b
+}
+
+// resume runs the guest from a saved one.
+func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, error) {
+	s, err := r.save(ctx, g, slot)
+	if err != nil {
+		return "", err
+	}
+	var archive bytes.Buffer
+	root := filepath.Join(g.dir, "root")
+	if _, err := Pack(&archive, root, s.base); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(root); err != nil {
+		return "", err
+	}
+	port := filepath.Join(g.dir, "port")
+	serial := "file:" + filepath.Join(g.dir, "console")
+	if g.Mode == Shell {
+		serial = "mon:stdio"
+	}
+	args := append(append(g.Machine.command(g.size), "-serial", serial), channel(port)...)
+	// QEMU wants the kernel's arguments again only for what it puts into memory, which the state has.
+	args = append(args, "-incoming", "exec:cat "+s.state())
+	q, err := startQEMU(args, slot, g.Mode == Shell)
+	if err != nil {
+		return "", err
+	}
+	if err := deliver(q, port, string(g.Mode)+" "+r.scale(), archive.Bytes()); err != nil {
+		q.stop()
+		return "", fmt.Errorf("%w: %s", err, q.stderr.String())
+	}
+	g.ending = q.wait(ctx, g.limit, nil)
+	return g.why(q), nil
+}
+
+// deliver gives the guest its work: how much follows, the time, something random, as each is saved with the same pool,
+// and init's arguments; then the archive.
+func deliver(q *qemu, port, init string, archive []byte) error {
+	var conn net.Conn
+	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		var err error
+		if conn, err = net.Dial("unix", port); err == nil {
+			break
+		}
+		if q.over() || time.Now().After(until) {
+			return fmt.Errorf("the resumed guest takes nothing: %w", err)
+		}
+	}
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
+	go func() {
+		// It stays open until QEMU ends.
+		_, _ = fmt.Fprintf(conn, "%d %d %x %s\n", len(archive), time.Now().Unix(), seed, init)
+		_, _ = conn.Write(archive)
+		<-q.ended
+		_ = conn.Close()
+	}()
+	return nil
+}
+
+// qmp is a connection to QEMU's monitor.
+type qmp struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dialQMP(socket string) (*qmp, error) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	m := &qmp{conn, bufio.NewReader(conn)}
+	if _, err := m.in.ReadString('\n'); err != nil {
+		return nil, err
+	}
+	_, err = m.do(`{"execute":"qmp_capabilities"}`)
+	return m, err
+}
+
+// do runs a command, and passes over the events that come in between.
+func (m *qmp) do(command string) (json.RawMessage, error) {
+	if _, err := io.WriteString(m, command+"\n"); err != nil {
+		return nil, err
+	}
+	for {
+		l, err := m.in.ReadBytes('\n')
+		if err != nil {
+			return nil, err
+		}
+		var answer struct{ Return, Error json.RawMessage }
+		if err := json.Unmarshal(l, &answer); err != nil {
+			return nil, err
+		}
+		if answer.Error != nil {
+			return nil, fmt.Errorf("QEMU: %s: %s", command, answer.Error)
+		}
+		if answer.Return != nil {
+			return answer.Return, nil
+		}
+	}
+}
+
+// locked is one at a time on this machine, as lib.sh's.
+func (r *run) locked(name string, f func() error) error {
+	lock, err := os.OpenFile(filepath.Join(r.cache, "locks", strings.ReplaceAll(name, "/", "_")), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	return f()
+}

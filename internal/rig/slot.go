@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// takeSlot waits until this machine has room for one guest more: as many run at once as it has cores, whoever starts
+// them. The slot is held by whoever has the file open, so a guest inherits it.
+func takeSlot(ctx context.Context, cache string) (*os.File, error) {
+	dir := os.Getenv("SAFELOAD_SLOTS")
+	if dir == "" {
+		dir = "/var/lock/safeload-vm"
+	}
+	_ = os.MkdirAll(dir, 0o755)
+	if unix.Access(dir, unix.W_OK) != nil {
+		dir = filepath.Join(cache, "locks")
+	}
+	for {
+		for i := range runtime.NumCPU() {
+			f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("slot%d", i)), os.O_RDWR|os.O_CREATE, 0o644)
+			if err != nil {
+				return nil, err
+			}
+			if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+				return f, nil
+			}
+			_ = f.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Vmrig runs safeload in virtual machines with real kernels, beside the stock kmod: what scripts/vm-test.sh starts.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+
+	"safeload/internal/rig"
+	"safeload/internal/rig/report"
+)
+
+const usage = `usage: vm-test.sh [OPTION...]          run every case on every kernel
+       vm-test.sh demo                 the story in two boots of one 32-bit ARM machine
+       vm-test.sh --list               the cases, the kernels and the machines
+
+  --arch ARCH            only kernels of this architecture (arm, arm64, amd64)
+  --kernel SERIES        only kernels of this series (6.12, 6.1, newest)
+  --machine MACHINE      on this machine of --list, such as a board; arm 6.12 unless --arch and --kernel say otherwise
+  --case NAME[,NAME...]  only these cases
+  --kernel-image FILE    a kernel of your own (needs --arch) ...
+  --modules DIR          ... and its modules: the directory that holds lib/modules/VERSION
+  --headers DIR          its build tree, for cases that need our test modules
+  --seed-kernel          instead of all this: a 32-bit ARM kernel with the wait of 6.5 to 6.10, which
+                         no signal ends, built from Debian's linux-source and kept in the cache
+  --shell                a prompt in the guest instead of the cases, or what is piped in
+  --dist DIR             take the binaries from there instead of building them
+  --json FILE            also write the report there, one JSON object a line
+  --junit FILE           also write it there, as JUnit's XML
+  --keep DIR             keep the guests' logs there
+  --boot                 boot each guest, instead of resuming one that was saved when it had booted
+  --quick                only the cases marked quick
+  --full                 all cases on all kernels; storms, kills and crossing tasks at full scale (much longer)
+  -h, --help             this text
+
+Exit status: 0 all passed, 1 something failed, 2 usage. The last line reads "N passed, N failed".
+Environment: SAFELOAD_CACHE (where downloads are kept; default .cache in the repository).
+`
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	o, list, code := parse(args)
+	if code >= 0 {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if list {
+		if err := rig.List(ctx, os.Stdout, o); err != nil {
+			return complain(err)
+		}
+		return 0
+	}
+	if missing := missingTools(); len(missing) > 0 {
+		return complain(fmt.Errorf("these packages are needed: %s", strings.Join(missing, " ")))
+	}
+	verdicts, err := rig.Run(ctx, o)
+	if ctx.Err() != nil {
+		return 130
+	}
+	if err != nil {
+		return complain(err)
+	}
+	if o.Shell {
+		return 0
+	}
+	pass, fail, skip := report.Count(verdicts)
+	if pass+fail+skip == 0 {
+		fmt.Fprintln(os.Stderr, "vm-test: nothing was run")
+		fail = 1
+	}
+	if skip > 0 {
+		fmt.Printf("%d passed, %d failed, %d skipped\n", pass, fail, skip)
+	} else {
+		fmt.Printf("%d passed, %d failed\n", pass, fail)
+	}
+	if fail > 0 {
+		return 1
+	}
+	return 0
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "vm-test:", err)
+	var wrong *rig.UsageError
+	if errors.As(err, &wrong) {
+		return 2
+	}
+	return 1
+}
+
+// parse reads the arguments; code is the exit status if there is nothing more to do, or -1.
+func parse(args []string) (o rig.Options, list bool, code int) {
+	o.Repo = os.Getenv("SAFELOAD_REPO")
+	if o.Repo == "" {
+		o.Repo, _ = os.Getwd()
+	}
+	if o.Cache = os.Getenv("SAFELOAD_CACHE"); o.Cache == "" {
+		o.Cache = filepath.Join(o.Repo, ".cache")
+	}
+	var cases string
+	values := map[string]*string{"--arch": &o.Arch, "--kernel": &o.Series, "--machine": &o.Machine, "--case": &cases, "--json": &o.JSON,
+		"--junit": &o.JUnit, "--keep": &o.Keep}
+	paths := map[string]*string{"--kernel-image": &o.Image, "--modules": &o.Modules, "--headers": &o.Headers, "--dist": &o.Dist}
+	flags := map[string]*bool{"--shell": &o.Shell, "--quick": &o.Quick, "--full": &o.Full, "--list": &list, "--seed-kernel": &o.SeedKernel,
+		"--boot": &o.Boot, "demo": &o.Demo}
+	for i := 0; i < len(args); i++ {
+		name := args[i]
+		if name == "-h" || name == "--help" {
+			fmt.Print(usage)
+			return o, false, 0
+		}
+		if f := flags[name]; f != nil {
+			*f = true
+			continue
+		}
+		into, path := values[name], paths[name]
+		if into == nil && path == nil {
+			fmt.Fprintf(os.Stderr, "vm-test: %s: unknown argument\n%s", name, usage)
+			return o, false, 2
+		}
+		if i++; i == len(args) {
+			fmt.Fprint(os.Stderr, usage)
+			return o, false, 2
+		}
+		if into != nil {
+			*into = args[i]
+			continue
+		}
+		full, err := filepath.Abs(args[i])
+		if err == nil {
+			full, err = filepath.EvalSymlinks(full)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "vm-test:", err)
+			return o, false, 2
+		}
+		*path = full
+	}
+	for _, c := range strings.FieldsFunc(cases, func(r rune) bool { return r == ',' || r == ' ' }) {
+		o.Cases = append(o.Cases, c)
+	}
+	return o, list, -1
+}
+
+// missingTools are the packages of programs that are not there.
+func missingTools() []string {
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	missing := map[string]bool{}
+	for tool, pkg := range map[string]string{"qemu-system-arm": "qemu-system-arm", "qemu-system-aarch64": "qemu-system-arm",
+		"qemu-system-x86_64": "qemu-system-x86", "cpio": "cpio", "depmod": "kmod", "busybox": "busybox-static", "make": "make",
+		"arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+		"x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu", "dpkg-deb": "dpkg", "patch": "patch", "flock": "util-linux", "xz": "xz-utils"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing[pkg] = true
+		}
+	}
+	var packages []string
+	for p := range missing {
+		packages = append(packages, p)
+	}
+	sort.Strings(packages)
+	return packages
+}
