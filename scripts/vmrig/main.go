@@ -147,9 +147,7 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 		}
 		*path = full
 	}
-	for _, c := range strings.FieldsFunc(cases, func(r rune) bool { return r == ',' || r == ' ' }) {
-		o.Cases = append(o.Cases, c)
-	}
+	o.Cases = strings.FieldsFunc(cases, func(r rune) bool { return r == ',' || r == ' ' })
 	return o, list, -1
 }
 
