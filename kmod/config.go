@@ -3,6 +3,9 @@
 package kmod
 
 import (
+	"slices"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/strerror"
@@ -79,26 +82,19 @@ func (f *confFile) open() (fd int, err error) {
 // by file name; of several files with the same name the first counts.
 func (c *Config) read(tree string, paths []string, log LogFunc) {
 	files := make([]confFile, 0, 16)
-	insert := func(f confFile) {
-		i := 0
-		for i < len(files) && files[i].name < f.name {
-			i++
-		}
-		if i < len(files) && files[i].name == f.name {
-			return
-		}
-		files = append(files, confFile{})
-		copy(files[i+1:], files[i:])
-		files[i] = f
-	}
+	insert := func(f confFile) { files = append(files, f) }
 	insert(confFile{dir: tree, name: "modules.softdep"})
 	insert(confFile{dir: tree, name: "modules.weakdep"})
 	for _, path := range paths {
 		listConfig(path, insert, log)
 	}
+	slices.SortStableFunc(files, func(a, b confFile) int { return strings.Compare(a.name, b.name) })
 	c.Aliases, c.Options, c.Softdeps = c.aliases[:0], c.options[:0], c.softdeps[:0]
 	for i := range files {
 		f := &files[i]
+		if i > 0 && files[i-1].name == f.name {
+			continue // masked
+		}
 		if !f.single && len(f.dir)+len("/")+len(f.name) > maxName {
 			log(LogErr, "kmod_config_new", "Error parsing "+f.path()+": path too long\n")
 			continue

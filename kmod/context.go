@@ -39,8 +39,11 @@ type Context struct {
 	tried   [indexKinds]bool
 	asked   [indexKinds]int // for names that it lacked, while it was not mapped
 	config  Config
-	// Modules known so far. One name is one *Module, an alias of it another.
-	pool []*Module
+	// Modules known so far: in pool if they are few, else in byKey. One name is
+	// one *Module, an alias of it another.
+	pool  []*Module
+	byKey map[poolKey]*Module
+	plan  int // the number of the last plan
 }
 
 type indexKind int
@@ -91,7 +94,7 @@ func New(o Options) *Context {
 
 // Forget drops what is known of single modules, so that the next request
 // looks at everything anew.
-func (c *Context) Forget() { c.pool = nil }
+func (c *Context) Forget() { c.pool, c.byKey = nil, nil }
 
 // index maps an index at its first use; nil if it cannot be used.
 func (c *Context) index(kind indexKind) *Index { return c.indexWith(kind, nil) }

@@ -28,8 +28,8 @@ type Module struct {
 	optionsRead  bool
 	install      command
 	remove       command
-	visited      bool
-	required     bool
+	visited      int // the last plan that came by
+	required     int // the last plan that requires it
 	ignoreOwnCmd bool
 }
 
@@ -39,15 +39,43 @@ type command struct {
 	read  bool
 }
 
+// poolKey is what makes two modules of the pool the same.
+type poolKey struct {
+	name, alias string
+	fromAlias   bool
+}
+
+func (m *Module) key() poolKey { return poolKey{m.Name, m.Alias, m.fromAlias} }
+
+// fewModules is up to how many are looked through one by one: a request rarely
+// knows more, and a map costs what is small its first use.
+const fewModules = 32
+
 // get returns the module with this name and alias, creating it if need be.
 func (c *Context) get(name, alias string, fromAlias bool) *Module {
-	for _, m := range c.pool {
-		if m.Name == name && m.fromAlias == fromAlias && m.Alias == alias {
+	if c.byKey != nil {
+		if m := c.byKey[poolKey{name, alias, fromAlias}]; m != nil {
 			return m
+		}
+	} else {
+		for _, m := range c.pool {
+			if m.Name == name && m.fromAlias == fromAlias && m.Alias == alias {
+				return m
+			}
 		}
 	}
 	m := &Module{Name: name, Alias: alias, fromAlias: fromAlias, ctx: c}
-	c.pool = append(c.pool, m)
+	switch {
+	case c.byKey != nil:
+		c.byKey[m.key()] = m
+	case len(c.pool) < fewModules:
+		c.pool = append(c.pool, m)
+	default:
+		c.byKey = make(map[poolKey]*Module, 4*fewModules)
+		for _, o := range append(c.pool, m) {
+			c.byKey[o.key()] = o
+		}
+	}
 	return m
 }
 
@@ -215,14 +243,21 @@ func (m *Module) Options() string {
 		return m.options
 	}
 	m.optionsRead = true
+	var all []byte // of more than one line
 	for _, o := range m.ctx.Config.Options {
-		if o.Value == "" || o.Name != m.Name && !(m.fromAlias && o.Name == m.Alias) {
-			continue
+		switch {
+		case o.Value == "" || o.Name != m.Name && !(m.fromAlias && o.Name == m.Alias):
+		case m.options == "":
+			m.options = o.Value
+		default:
+			if all == nil {
+				all = append(make([]byte, 0, 256), m.options...)
+			}
+			all = append(append(all, ' '), o.Value...)
 		}
-		if m.options != "" {
-			m.options += " "
-		}
-		m.options += o.Value
+	}
+	if all != nil {
+		m.options = bstr(all)
 	}
 	return m.options
 }

@@ -20,14 +20,12 @@ type Step struct {
 // With ignoreCommand neither m's install command nor its own soft dependencies
 // count; those of its dependencies do.
 func (m *Module) Plan(ignoreCommand bool, extra string) []Step {
-	for _, o := range m.ctx.pool {
-		o.visited, o.required = false, false
-	}
+	m.ctx.plan++
 	list := m.probe(nil, true, ignoreCommand)
 	steps := make([]Step, len(list))
 	for i, o := range list {
 		s := &steps[i]
-		s.Module, s.Options, s.Required = o, o.Options(), o.required
+		s.Module, s.Options, s.Required = o, o.Options(), o.required == m.ctx.plan
 		if s.Options != "" {
 			s.Options += " " // with or without more to come, as libkmod
 		}
@@ -43,15 +41,15 @@ func (m *Module) Plan(ignoreCommand bool, extra string) []Step {
 
 // probe appends m with everything that goes before and after it.
 func (m *Module) probe(list []*Module, required, ignoreCommand bool) []*Module {
-	if m.visited {
+	if m.visited == m.ctx.plan {
 		return list
 	}
-	m.visited = true
+	m.visited = m.ctx.plan
 	deps := m.Deps()
 	if required {
-		m.required = true
+		m.required = m.ctx.plan
 		for _, d := range deps {
-			d.required = true
+			d.required = m.ctx.plan
 		}
 	}
 	for _, d := range deps {

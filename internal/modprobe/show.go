@@ -98,14 +98,15 @@ func (p *program) directives(kind string, list []kmod.Directive) {
 	}
 }
 
-func join(words []string) (s string) {
+func join(words []string) string {
+	var b []byte
 	for i, w := range words {
 		if i > 0 {
-			s += " "
+			b = append(b, ' ')
 		}
-		s += w
+		b = append(b, w...)
 	}
-	return s
+	return string(b)
 }
 
 // showSymbols prints something of the modules of a name.
