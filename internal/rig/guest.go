@@ -38,8 +38,17 @@ type Guest struct {
 	verdicts []report.Verdict
 }
 
-func (g *Guest) name() string { return g.Kernel.Key + "-" + g.Group + "-" + string(g.Mode) }
-func (g *Guest) log() string  { return filepath.Join(g.dir, "log.txt") }
+func (g *Guest) name() string { return g.label() + "-" + g.Group + "-" + string(g.Mode) }
+
+// label names the kernel in reports, and the board that it runs on.
+func (g *Guest) label() string {
+	if g.Machine.Board {
+		return g.Kernel.Key + "@" + g.Machine.Name
+	}
+	return g.Kernel.Key
+}
+
+func (g *Guest) log() string { return filepath.Join(g.dir, "log.txt") }
 
 // standsStill says whether the guest must not come to /init.
 func (g *Guest) standsStill() bool {
@@ -266,7 +275,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 }
 
 func (g *Guest) verdict(name, phase string, o report.Outcome, seconds, text string) report.Verdict {
-	return report.Verdict{Kernel: g.Kernel.Key, Version: g.kernel.Release, Case: name, Phase: phase, Outcome: o,
+	return report.Verdict{Kernel: g.label(), Version: g.kernel.Release, Case: name, Phase: phase, Outcome: o,
 		Seconds: seconds, Text: text, Log: g.log()}
 }
 
@@ -292,7 +301,7 @@ func (g *Guest) judge(console Console, end string) {
 				g.verdicts = append(g.verdicts, g.verdict(c.Name, p, report.Fail, took, end))
 			}
 			for _, v := range found {
-				v.Kernel, v.Version, v.Log = g.Kernel.Key, g.kernel.Release, g.log()
+				v.Kernel, v.Version, v.Log = g.label(), g.kernel.Release, g.log()
 				g.verdicts = append(g.verdicts, v)
 			}
 		}

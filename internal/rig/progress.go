@@ -101,7 +101,7 @@ func (p *progress) ended(g *Guest) {
 	if _, fail, _ := report.Count(g.verdicts); fail > 0 {
 		how += fmt.Sprintf(": %d failed", fail)
 	}
-	p.print(fmt.Sprintf("%-11s %-10s %-6s %3.0f s%s", g.Kernel.Key, g.Group, g.Mode, g.took.Seconds(), how))
+	p.print(fmt.Sprintf("%-11s %-10s %-6s %3.0f s%s", g.label(), g.Group, g.Mode, g.took.Seconds(), how))
 	// Times of single cases are not those of the group.
 	p.times[g.name()] = max(g.took.Seconds(), p.times[g.name()]*0.9)
 	if b, err := json.Marshal(p.times); err == nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -226,15 +227,41 @@ func (r *run) plan(ctx context.Context) ([]*Guest, error) {
 		if err != nil {
 			return nil, &UsageError{err.Error()}
 		}
-		for _, g := range groups(r.cases, k.Key, r.wide(), func(c *Case) int { return r.cpus(c, m) }) {
-			g.Kernel, g.kernel, g.Machine = k, prepared, m
-			r.measure(g)
-			g.dir = filepath.Join(r.work, g.name())
-			guests = append(guests, g)
+		guests = append(guests, r.guestsOn(k, prepared, m, r.cases)...)
+		if r.Machine != "" || r.Quick || r.wide() || k.Key != boardKernel {
+			continue
+		}
+		for _, m := range machines {
+			if cases := onBoard(r.cases, m); len(cases) > 0 {
+				guests = append(guests, r.guestsOn(k, prepared, m, cases)...)
+			}
 		}
 	}
 	sort.SliceStable(guests, func(i, j int) bool { return r.say.expected(guests[i]) > r.say.expected(guests[j]) })
 	return guests, nil
+}
+
+// boardKernel is what boards are booted with in a run of the whole matrix.
+const boardKernel = "arm-6.12"
+
+func onBoard(cases []*Case, m Machine) []*Case {
+	var on []*Case
+	for _, c := range cases {
+		if m.Board && slices.Contains(c.Boards, m.Name) {
+			on = append(on, c)
+		}
+	}
+	return on
+}
+
+func (r *run) guestsOn(k Kernel, prepared Prepared, m Machine, cases []*Case) []*Guest {
+	guests := groups(cases, k.Key, r.wide(), func(c *Case) int { return r.cpus(c, m) })
+	for _, g := range guests {
+		g.Kernel, g.kernel, g.Machine = k, prepared, m
+		r.measure(g)
+		g.dir = filepath.Join(r.work, g.name())
+	}
+	return guests
 }
 
 // groups are the guests of one kernel, without what they run on. Cases that need more CPUs than others of their group
@@ -372,7 +399,7 @@ func (r *run) collect(guests []*Guest) []report.Verdict {
 	})
 	for _, stock := range guests {
 		for _, safe := range guests {
-			if stock.Mode == Stock && safe.Mode == Safe && stock.Kernel.Key == safe.Kernel.Key && stock.Group == safe.Group {
+			if stock.Mode == Stock && safe.Mode == Safe && stock.label() == safe.label() && stock.Group == safe.Group {
 				verdicts = append(verdicts, compare(stock, safe)...)
 			}
 		}

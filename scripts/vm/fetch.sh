@@ -102,7 +102,7 @@ newest_kernel() {
 	local arch=$1 series=$2 flavour=$3 pattern v
 	locked "apt-$arch" apt_update "$arch" || return 1
 	pattern=${series//./\\.}
-	[ "$series" != newest ] || pattern='[0-9]+'
+	case $series in newest | trixie) pattern='[0-9]+' ;; esac
 	v=$(
 		apt_env "$arch"
 		apt-cache search --names-only "^linux-image-$pattern\\.[0-9.]+([+-][a-z0-9]+)?-$flavour\$" |

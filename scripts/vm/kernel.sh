@@ -29,6 +29,8 @@ kernel_get_locked() {
 				for f in vmlinuz config; do ln -s "../usr/lib/modules/$v/$f" "$d/boot/$f-$v"; done
 				ln -s ../usr/lib/modules "$d/lib/modules"
 			fi
+			# trixie's packages have them below usr alone.
+			[ -e "$d/lib/modules" ] || { mkdir -p "$d/lib" && ln -s ../usr/lib/modules "$d/lib/modules"; } || return 1
 			kernel_uncompress "$d/lib/modules/$v" || return 1
 			: >"$d/.complete"
 		fi

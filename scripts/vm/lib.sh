@@ -22,15 +22,18 @@ locked() {
 
 # The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour, and for one
 # that the machine's own suites do not carry, the suite of the same mirrors that does. The series "newest" is
-# whatever is newest there. To add one, add a line; internal/rig/machine.go says how QEMU runs an architecture.
+# whatever is newest there, and so is "trixie" in trixie itself; on the latter a run of the whole matrix has the cases
+# marked quick. To add one, add a line; internal/rig/machine.go says how QEMU runs an architecture.
 kernels_table() {
 	cat <<-'TABLE'
 		arm-6.12      armhf  arm    6.12    armmp
 		arm-6.1       armhf  arm    6.1     armmp
 		arm64-6.12    arm64  arm64  6.12    arm64
 		amd64-6.12    amd64  amd64  6.12    amd64
+		arm-newest    armhf  arm    newest  armmp  trixie-backports
 		arm64-newest  arm64  arm64  newest  arm64  trixie-backports
 		amd64-newest  amd64  amd64  newest  amd64  trixie-backports
+		arm-trixie    armhf  arm    trixie  armmp  trixie
 	TABLE
 }
 

@@ -3,6 +3,7 @@
 # what: a module whose init asks for itself, loaded by safeload
 # kernels: all
 # boot: main
+# boards: orangepi-pc
 # limit: 45
 # copies: s0
 setup() { echo "options slreq_s0 req=slreq_s0" | conf self; }

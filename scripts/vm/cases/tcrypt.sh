@@ -3,6 +3,7 @@
 # what: Debian's own tcrypt, whose init asks for an alias of itself (alg=recurse)
 # kernels: all
 # boot: main
+# boards: orangepi-pc
 # limit: 45
 # quick: yes
 # modules: tcrypt
