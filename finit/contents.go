@@ -13,6 +13,11 @@ func Contents(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	return ContentsOf(fd)
+}
+
+// ContentsOf is [Contents] of an open file, whose offset it may move.
+func ContentsOf(fd int) ([]byte, error) {
 	format, err := Sniff(fd)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ package guard
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,8 +49,11 @@ type Options struct {
 
 // Load is one module about to be given to the kernel.
 type Load struct {
-	Module string // the kernel's spelling, with '_'
+	Module string // by the file's name, in the kernel's spelling, with '_'
 	Path   string // the file to be submitted
+
+	file  inode // what Path led to
+	named bool  // Module is what stands in the file, not the file's own name
 }
 
 // Ancestry is what a probe knows of the hops that /proc does not show. A task
@@ -99,13 +103,23 @@ func (g *Guard) Close() {
 //   - a *Refused when the load would wait for itself, after saying so in one
 //     line on standard error or, with none, in the kernel's log.
 func (g *Guard) Submit(l Load, submit func() error) error {
-	for {
+	asked := l.Module
+	g.guarded(func() { l = identified(l) })
+	for first := true; ; first = false {
 		state := proc.State(l.Module)
 		verdict := Go
 		if state == proc.Unknown {
 			state = g.detachedState(l.Module)
 		}
-		if state == proc.Coming && g.watches(l.Module) {
+		if first && state != proc.Coming && !l.named {
+			g.guarded(func() {
+				var coming bool
+				if l, coming = g.unpacked(l); coming {
+					state = proc.Coming
+				}
+			})
+		}
+		if state == proc.Coming && g.watches(l.Module, asked) {
 			var refused *Refused
 			g.guarded(func() { verdict, refused = g.contend(l) })
 			switch verdict {
@@ -127,7 +141,7 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 				continue
 			}
 		}
-		g.guarded(func() { g.publish(entry{state: stateLoad, module: l.Module, path: l.Path}) })
+		g.guarded(func() { g.publish(l.entry(stateLoad)) })
 		err := submit()
 		if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && g.reg.holds() {
 			// The descriptors that kmod would have had for it are ours.
@@ -144,8 +158,8 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 }
 
 // watches reads the settings and tells whether they want the guard to look at
-// this load.
-func (g *Guard) watches(module string) bool {
+// this load. Its module has two names if the file is called otherwise.
+func (g *Guard) watches(names ...string) bool {
 	if g.conf == nil {
 		s := conf.Default()
 		if g.o.Settings != nil {
@@ -159,7 +173,7 @@ func (g *Guard) watches(module string) bool {
 		}
 		g.conf = &s
 	}
-	return g.conf.Policy != conf.Off && !g.conf.Exempts(module)
+	return g.conf.Policy != conf.Off && !slices.ContainsFunc(names, g.conf.Exempts)
 }
 
 // Command runs an install or remove command with this invocation's token in

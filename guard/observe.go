@@ -3,8 +3,6 @@
 package guard
 
 import (
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/proc"
 )
 
@@ -21,6 +19,8 @@ type task struct {
 	module string // it is inside the system call for this one
 	file   proc.File
 	waiter bool // not the one whose init runs
+
+	guessed bool // module is the name of a file that could not be read
 
 	unasked bool // may not load, so its call was not asked for
 
@@ -156,8 +156,6 @@ type observer struct {
 	names     map[inode]string // of modules whose file was read before
 }
 
-type inode struct{ dev, ino uint64 }
-
 // look reads every task. What has ended meanwhile is left out. registered says
 // that the entries come from a registry that works.
 func (o *observer) look(entries []entry, registered bool) *snapshot {
@@ -195,6 +193,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		}
 	}
 	s.listen(!registered)
+	s.share()
 	// Who is coming is read last: a module seen coming now was coming, or not
 	// yet, at all of the reads above; one that has gone live waits for nobody.
 	isComing := func(name string) {
@@ -212,6 +211,10 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 	}
 	for _, e := range s.entries {
 		isComing(e.module)
+	}
+	s.unpack()
+	for _, t := range s.tasks {
+		isComing(t.module)
 	}
 	if o.probe != nil {
 		s.ask(o.probe)
@@ -364,30 +367,6 @@ func (s *snapshot) inspect(p *process, t *task, tid int) {
 	}
 }
 
-// identify finds which module a thread loads. A file's name is what modprobe
-// goes by, but nothing binds it to the module inside.
-func (s *snapshot) identify(t *task) {
-	if t.kind == proc.InitModule {
-		t.module, _ = s.proc.ImageName(t.pid, t.call.Args[0], t.call.Args[1])
-		return
-	}
-	fd := int(int32(t.call.Args[0]))
-	f, err := s.proc.File(t.pid, fd)
-	if err != nil {
-		return
-	}
-	t.file = f
-	id := inode{f.Dev, f.Ino}
-	name, known := s.names[id]
-	if !known {
-		if name, known = s.proc.FileName(t.pid, fd); !known {
-			name = proc.ModuleName(f.Path)
-		}
-		s.names[id] = name
-	}
-	t.module = name
-}
-
 // owners are the threads whose init of a coming module may be running: one,
 // unless somebody was caught on the way into the wait.
 func (s *snapshot) owners(module string) []*task {
@@ -434,13 +413,4 @@ func (s *snapshot) descends(pid, ancestor int) bool {
 		pid = t.PPID
 	}
 	return false
-}
-
-// userFile is the device and inode of a path, as finit_module will see it.
-func userFile(path string) (dev, ino uint64, ok bool) {
-	var st unix.Stat_t
-	if path == "" || unix.Stat(path, &st) != nil {
-		return 0, 0, false
-	}
-	return uint64(st.Dev), uint64(st.Ino), true
 }

@@ -32,8 +32,18 @@ type entry struct {
 	depth   int    // invocations above it; 0 with no parent
 	module  string
 	path    string
+	file    inode // that module stands in; zero: module is but the file's name
 	request string
 	since   int64 // ns, CLOCK_BOOTTIME
+}
+
+// entry is what an invocation says of a load.
+func (l *Load) entry(state string) entry {
+	e := entry{state: state, module: l.Module, path: l.Path}
+	if l.named {
+		e.file = l.file
+	}
+	return e
 }
 
 // registry is the directory of entries. Everything in it is believed only when
@@ -289,6 +299,9 @@ func (e *entry) format() []byte {
 	add("since", proc.Utoa(uint64(e.since)))
 	add("module", e.module)
 	add("path", e.path)
+	if e.file != (inode{}) {
+		add("file", proc.Utoa(e.file.dev)+":"+proc.Utoa(e.file.ino))
+	}
 	add("request", e.request)
 	return b
 }
@@ -335,6 +348,12 @@ func parseEntry(b []byte) (e entry, ok bool) {
 			e.module = v
 		case "path":
 			e.path = v
+		case "file":
+			dev, ino, _ := bytes.Cut([]byte(v), []byte{':'})
+			var good [2]bool
+			e.file.dev, good[0] = proc.Uint(dev)
+			e.file.ino, good[1] = proc.Uint(ino)
+			ok = ok && good[0] && good[1]
 		case "request":
 			e.request = v
 		}

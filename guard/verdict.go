@@ -44,7 +44,7 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if unix.Geteuid() != 0 {
 		return Go, nil // the kernel refuses it at once, and says why
 	}
-	g.publish(entry{state: stateWait, module: l.Module, path: l.Path})
+	g.publish(l.entry(stateWait))
 	sweepAll()
 	c := &contest{g: g, l: l}
 	defer c.close()
@@ -381,20 +381,6 @@ func (s *snapshot) pictureOf(st *graph.Stuck, id graph.ID) string {
 		return ""
 	}
 	return s.picture(st.Reach(id))
-}
-
-// alias names our own module to those who load the same file under another
-// name.
-func (s *snapshot) alias(l Load) {
-	dev, ino, ok := userFile(l.Path)
-	if !ok {
-		return
-	}
-	for _, t := range s.tasks {
-		if t.module != "" && t.file.Ino == ino && t.file.Dev == dev {
-			t.module = l.Module
-		}
-	}
 }
 
 // victim tells whether it is self that must fail, of all the waits whose

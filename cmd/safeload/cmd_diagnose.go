@@ -312,7 +312,11 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	// What the descriptor holds must be the process that was looked at, and
 	// must still wait: to print the report may have taken any time.
 	was, err := p.ProcessStat(f.Waiter)
-	if t := waiterIn(sv, f); err != nil || t == nil || was.Start != t.Start {
+	if err != nil && err != unix.ENOENT && err != unix.ESRCH {
+		fmt.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
+		return
+	}
+	if t := taskOf(sv, f.Waiter); err != nil || was.Gone() || t != nil && was.Start != t.Start {
 		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
@@ -321,8 +325,15 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 		fmt.Fprintf(w, "free: cannot look again: %v\n", err)
 		return
 	}
-	if len(now.Findings) == 0 || waiterIn(now, f) == nil {
+	switch t := taskOf(now, f.Waiter); {
+	case t == nil || t.Start != was.Start:
 		fmt.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
+		return
+	case t.Role != guard.RoleWait:
+		fmt.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
+		return
+	case !slices.ContainsFunc(now.Findings, func(n guard.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
+		fmt.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", f.Waiter, doing(t))
 		return
 	}
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
@@ -342,14 +353,16 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	fmt.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
 }
 
-// waiterIn returns a finding's waiter as a survey has it, if it waits there.
-func waiterIn(sv *guard.Survey, f guard.Finding) *guard.Seen {
+// taskOf returns what a survey shows of a process: where it waits for a load, if
+// it does. Which module that is may have been learned only since.
+func taskOf(sv *guard.Survey, pid int) *guard.Seen {
+	var found *guard.Seen
 	for i := range sv.Tasks {
-		if t := &sv.Tasks[i]; t.PID == f.Waiter && t.Role == guard.RoleWait && t.Module == f.Module {
-			return t
+		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == guard.RoleWait) {
+			found = t
 		}
 	}
-	return nil
+	return found
 }
 
 // printDot writes a graph: tasks are boxes, waits are arrows, dashed when only

@@ -53,16 +53,18 @@ func (f *FS) Params(pid int, c *Call) (string, bool) {
 	return string(text), true
 }
 
-// FileName finds the module's name in the file open as a task's descriptor. A
-// compressed file has none to read.
-func (f *FS) FileName(pid, fd int) (string, bool) {
-	h, _, err := f.OpenFile(pid, fd)
-	if err != nil {
-		return "", false
-	}
-	defer unix.Close(h)
+// NameIn finds the module's name in an open file. A compressed file has none to
+// read.
+func NameIn(fd int) (string, bool) {
 	return elfName(func(b []byte, off uint64) bool {
-		return off < 1<<62 && preadFull(h, b, int64(off))
+		return off < 1<<62 && preadFull(fd, b, int64(off))
+	})
+}
+
+// NameOf finds the module's name in an image in memory.
+func NameOf(image []byte) (string, bool) {
+	return elfName(func(b []byte, off uint64) bool {
+		return off <= uint64(len(image)) && copy(b, image[off:]) == len(b)
 	})
 }
 
@@ -80,73 +82,143 @@ func preadFull(fd int, b []byte, off int64) bool {
 	return true
 }
 
-// elfName reads "name=" of the section .modinfo, which modpost puts into every
-// module since Linux 4.12 (3e2e857f9c3a).
+// elfName reads the name by which the kernel will know the module of an image:
+// that of the struct module in section .gnu.linkonce.this_module, which
+// load_module goes by, whatever the file is called. Nothing in it is believed:
+// sizes are bounded, and a name that is none is not taken. Where the structure
+// is laid out otherwise (CONFIG_RANDSTRUCT), "name=" of the section .modinfo
+// says the same; modpost writes it since Linux 4.12 (3e2e857f9c3a).
 func elfName(read func(b []byte, off uint64) bool) (string, bool) {
+	var e elf
+	if !e.open(read) {
+		return "", false
+	}
+	if name, ok := e.thisModule(); ok {
+		return name, true
+	}
+	return e.modinfo()
+}
+
+// elf is the table of sections of an image.
+type elf struct {
+	read  func(b []byte, off uint64) bool
+	wide  bool
+	entry uint64 // size of one
+	table []byte
+	names []byte
+}
+
+func (e *elf) open(read func(b []byte, off uint64) bool) bool {
+	e.read = read
 	var h [64]byte
 	if !read(h[:52], 0) || string(h[:4]) != "\x7fELF" || h[5] != 1 {
-		return "", false // all of the architectures here are little-endian
+		return false // all of the architectures here are little-endian
 	}
-	wide := h[4] == 2
-	if wide && !read(h[:], 0) {
-		return "", false
+	if e.wide = h[4] == 2; e.wide && !read(h[52:], 52) {
+		return false
 	}
-	num := func(b []byte, n int) uint64 { return little(b[:n]) }
-	var shoff, entsize, count, strndx uint64
-	if wide {
-		shoff, entsize, count, strndx = num(h[40:], 8), num(h[58:], 2), num(h[60:], 2), num(h[62:], 2)
-	} else {
-		shoff, entsize, count, strndx = num(h[32:], 4), num(h[46:], 2), num(h[48:], 2), num(h[50:], 2)
-	}
+	var at, count, names uint64
 	least := uint64(40)
-	if wide {
+	if e.wide {
 		least = 64
+		at, e.entry, count, names = little(h[40:48]), little(h[58:60]), little(h[60:62]), little(h[62:64])
+	} else {
+		at, e.entry, count, names = little(h[32:36]), little(h[46:48]), little(h[48:50]), little(h[50:52])
 	}
-	if entsize < least || entsize > 256 || count == 0 || count > 2048 || strndx >= count || shoff > 1<<40 {
+	if e.entry < least || e.entry > 256 || count == 0 || count > 2048 || names >= count || at > 1<<40 {
+		return false
+	}
+	e.table = make([]byte, e.entry*count)
+	if !read(e.table, at) {
+		return false
+	}
+	e.names = e.load(names)
+	return e.names != nil
+}
+
+func (e *elf) section(i uint64) (name, off, size uint64) {
+	s := e.table[i*e.entry:]
+	if e.wide {
+		return little(s[:4]), little(s[24:32]), little(s[32:40])
+	}
+	return little(s[:4]), little(s[16:20]), little(s[20:24])
+}
+
+// find returns the first section of that name, as the kernel's find_sec does.
+func (e *elf) find(want string) (off, size uint64, ok bool) {
+	for i := uint64(1); (i+1)*e.entry <= uint64(len(e.table)); i++ {
+		name, off, size := e.section(i)
+		if name < uint64(len(e.names)) && bytes.HasPrefix(e.names[name:], []byte(want)) &&
+			name+uint64(len(want)) < uint64(len(e.names)) && e.names[name+uint64(len(want))] == 0 {
+			return off, size, off <= 1<<40
+		}
+	}
+	return 0, 0, false
+}
+
+func (e *elf) load(i uint64) []byte {
+	_, off, size := e.section(i)
+	return e.bytes(off, size)
+}
+
+func (e *elf) bytes(off, size uint64) []byte {
+	if size == 0 || size > 256<<10 || off > 1<<40 {
+		return nil
+	}
+	b := make([]byte, size)
+	if !e.read(b, off) {
+		return nil
+	}
+	return b
+}
+
+// thisModule reads the name behind the first two members of struct module, an
+// enum and a list_head, where it has been since 2.6: MODULE_NAME_LEN bytes, 64
+// less a long.
+func (e *elf) thisModule() (string, bool) {
+	at, length := uint64(4+8), uint64(64-4)
+	if e.wide {
+		at, length = 8+16, 64-8
+	}
+	off, size, ok := e.find(".gnu.linkonce.this_module")
+	if !ok || size < at+length {
 		return "", false
 	}
-	table := make([]byte, entsize*count)
-	if !read(table, shoff) {
+	b := e.bytes(off+at, length)
+	n := indexByte(b, 0)
+	if n <= 0 || !validModule(string(b[:n])) || !printable(b[:n]) {
 		return "", false
 	}
-	section := func(i uint64) (name, off, size uint64) {
-		s := table[i*entsize:]
-		if wide {
-			return num(s, 4), num(s[24:], 8), num(s[32:], 8)
-		}
-		return num(s, 4), num(s[16:], 4), num(s[20:], 4)
+	return string(b[:n]), true
+}
+
+func (e *elf) modinfo() (string, bool) {
+	off, size, ok := e.find(".modinfo")
+	if !ok {
+		return "", false
 	}
-	load := func(i uint64) []byte {
-		_, off, size := section(i)
-		if size == 0 || size > 256<<10 || off > 1<<40 {
-			return nil
+	info := e.bytes(off, size)
+	for len(info) > 0 {
+		var item []byte
+		if n := indexByte(info, 0); n >= 0 {
+			item, info = info[:n], info[n+1:]
+		} else {
+			item, info = info, nil
 		}
-		b := make([]byte, size)
-		if !read(b, off) {
-			return nil
-		}
-		return b
-	}
-	names := load(strndx)
-	for i := range count {
-		at, _, _ := section(i)
-		if at >= uint64(len(names)) || !bytes.HasPrefix(names[at:], []byte(".modinfo\x00")) {
-			continue
-		}
-		info := load(i)
-		for len(info) > 0 {
-			var item []byte
-			if n := indexByte(info, 0); n >= 0 {
-				item, info = info[:n], info[n+1:]
-			} else {
-				item, info = info, nil
-			}
-			if v, ok := bytes.CutPrefix(item, []byte("name=")); ok && validModule(string(v)) {
-				return ModuleName(string(v)), true
-			}
+		if v, ok := bytes.CutPrefix(item, []byte("name=")); ok && validModule(string(v)) && printable(v) {
+			return string(v), true
 		}
 	}
 	return "", false
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // ModuleName makes the kernel's spelling of a module's name from a file's

@@ -49,6 +49,27 @@ func (f *FS) State(name string) ModuleState {
 	return s
 }
 
+// Loading are the modules whose init runs, by /proc/modules (m_show in
+// kernel/module/procfs.c): one read for all of them.
+func (f *FS) Loading() []string {
+	b, err := f.Read("modules")
+	if err != nil {
+		return nil
+	}
+	var all []string
+	Lines(b, func(line []byte) bool {
+		name, rest := field(line)
+		for range 3 { // size, count of users, users
+			_, rest = field(rest)
+		}
+		if state, _ := field(rest); string(state) == "Loading" {
+			all = append(all, string(name))
+		}
+		return true
+	})
+	return all
+}
+
 func missing(err error) bool { return err == unix.ENOENT || err == unix.ENOTDIR }
 
 func stateAt(dir int, path string) (ModuleState, error) {
