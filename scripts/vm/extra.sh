@@ -67,3 +67,12 @@ extra_bench() {
 	printf 'package main\n\nfunc main() {}\n' >"$bdir/empty/main.go"
 	go_cross build -ldflags '-s -w' -o "$1/t/empty" "$bdir/empty/main.go" && go_cross build -o "$1/t/bench" ./scripts/bench
 }
+
+# extra_identity: modules in files that are called otherwise: slreq_xN in slreq-xN-current.ko, one of them compressed.
+extra_identity() {
+	local tree=$1/lib/modules/$kver/updates m
+	mkdir -p "$tree"
+	for m in x5 x6 x7; do LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/slreq-$m-current.ko"; done
+	"${cross}strip" -d "$tree"/slreq-x?-current.ko
+	xz --check=crc32 --lzma2=dict=1MiB "$tree/slreq-x6-current.ko"
+}

@@ -6,11 +6,13 @@
 # boot: probe
 # limit: 300
 # copies: y0 y1
+# extra: identity
 setup() {
 	{
 		echo "alias crypto-recurse tcrypt"
 		echo "options slreq_y0 req=slreq_y0"
 		echo "options slreq_y1 req=probe-twice"
+		echo "options slreq_x5_current req=slreq-x5-current"
 		# Nobody signals the shell, which waits for both, one after the other.
 		echo "install probe-twice /stock/modprobe slreq_y1; /stock/modprobe slreq_y1; true"
 	} | conf probe-watch
@@ -61,6 +63,13 @@ check() {
 	want "both of one command are freed" [ "$rc" = 0 ]
 	want "both were found" [ "$(seen finding slreq_y1)" -ge 2 ]
 	unload slreq_y1
+	helper /stock/modprobe
+	start current /stock/modprobe slreq-x5-current
+	finish current 60
+	want "a module whose file is called otherwise is freed" [ "$rc" = 0 ]
+	want "and found by its own name" [ "$(seen finding '"slreq_x5"')" -ge 1 ]
+	unload slreq_x5
+	helper /safe/modprobe
 	kmsg_mark
 	_t0=$(now) _i=0
 	# As often as there must be findings that the log does not get: ten a minute.
