@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -203,6 +204,29 @@ func TestGroups(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"main stock": 1, "main safe": 1, "main-smp2 safe": 1}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a guest gets is the most that one of its cases needs; a case's words for the kernel stay in their order.
+func TestMeasure(t *testing.T) {
+	m, err := machineFor("", "arm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Guest{Machine: m, Mode: Safe}
+	for _, text := range []string{"# append: z=1 a=2\n# memory: 256\n# limit: 30\n", "# append: z=1 a=2\n# limit: 40\n", "# append: b\n"} {
+		c, err := ParseCase("x", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Cases = append(g.Cases, c)
+	}
+	(&run{}).measure(g)
+	if g.append != "b z=1 a=2" || g.size != (size{256, 1, "1"}) || g.limit != 2*(90+30+40+60)*time.Second {
+		t.Errorf("append %q, size %+v, limit %v", g.append, g.size, g.limit)
+	}
+	if !g.fresh() {
+		t.Error("a guest with words of its own for the kernel would be resumed")
 	}
 }
 

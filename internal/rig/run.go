@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -325,12 +326,7 @@ func (r *run) measure(g *Guest) {
 	if n, ok := os.LookupEnv("VM_ICOUNT"); ok {
 		g.size.icount = n
 	}
-	for a := range appended {
-		g.append += a + " "
-	}
-	words := strings.Fields(g.append)
-	sort.Strings(words)
-	g.append = strings.Join(words, " ")
+	g.append = strings.Join(slices.Sorted(maps.Keys(appended)), " ")
 	g.limit = time.Duration(seconds) * time.Second
 	if g.standsStill() {
 		g.limit = 150 * time.Second
