@@ -110,7 +110,7 @@ image_make() {
 		(cd "$pdir/lib/modules/$kver" && cpio -pdmL "$tree") 2>/dev/null
 	mkdir -p "$tree/updates"
 	[ "$mode" = base ] || [ -z "$tdir" ] || {
-		cp "$tdir"/slprov.ko "$tdir"/sluse.ko "$tdir"/slwait.ko "$tree/updates/"
+		cp "$tdir"/{slprov,sluse,slwait,slhub,slneed,sldev,sldevb}.ko "$tree/updates/"
 		for m in $(printf '%s\n' "${copies[@]}" | sort -u); do
 			[ ${#m} = 2 ] || die "copies: $m: names of two characters are needed, the binary is patched in place"
 			LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"
