@@ -2,7 +2,11 @@
 
 package kmod
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/syntax"
+)
 
 // request is what an index is asked for: by Search, or if wild by SearchWild.
 type request struct {
@@ -10,14 +14,7 @@ type request struct {
 	wild bool
 }
 
-const (
-	// A node with all children that it can have takes 512 bytes and its prefix.
-	absentNode = 768
-	// In a real tree most names part from the keys within a few nodes.
-	absentDepth = 16
-)
-
-var nodeBuffer [absentNode]byte
+var nodeBuffer [syntax.NodeSize]byte
 
 // absent tells whether the index that is open at fd certainly has nothing for
 // r. It reads only the nodes on the way: for most of the names that the
@@ -26,48 +23,18 @@ var nodeBuffer [absentNode]byte
 // Where it cannot tell, it says no.
 func (r *request) absent(fd int) bool {
 	buf := &nodeBuffer
-	n, err := unix.Pread(fd, buf[:headerSize], 0)
+	n, err := unix.Pread(fd, buf[:syntax.HeaderSize], 0)
 	if err != nil {
 		return false
 	}
-	offset, err := header("", buf[:n])
-	if err != nil {
-		return false
-	}
-	key := r.key
-	for range absentDepth {
-		at := offset & nodeMask
-		if at == 0 {
-			return true
-		}
-		n, err := unix.Pread(fd, buf[:], int64(at))
+	w := syntax.Walk{Key: r.key, Wild: r.wild}
+	step := w.Begin(buf[:n])
+	for step == syntax.Deeper {
+		n, err := unix.Pread(fd, buf[:], int64(w.At()))
 		if err != nil {
 			return false
 		}
-		node, ok := decode(offset, buf[:n])
-		if !ok {
-			return n == 0
-		}
-		for i := 0; i < len(node.prefix); i++ {
-			c := node.prefix[i]
-			if r.wild && isWild(c) {
-				return false
-			}
-			if key == "" || c != key[0] {
-				return true
-			}
-			key = key[1:]
-		}
-		if r.wild && (node.child('*') != 0 || node.child('?') != 0 || node.child('[') != 0) {
-			return false
-		}
-		if key == "" {
-			return node.count == 0
-		}
-		offset = node.child(key[0])
-		key = key[1:]
+		step = w.Node(buf[:n])
 	}
-	return false
+	return step == syntax.Absent
 }
-
-func isWild(c byte) bool { return c == '*' || c == '?' || c == '[' }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/strerror"
+	"safeload/internal/syntax"
 )
 
 // maxCmdline is how much of /proc/cmdline libkmod reads.
@@ -52,7 +53,7 @@ func (c *Config) parseCmdline(line string, log LogFunc) {
 	state, quoted, quotedWord := inName, false, false
 	name, param, value := 0, 0, 0
 	for p := 0; p <= len(line); p++ {
-		ch := at(line, p)
+		ch := syntax.At(line, p)
 		switch {
 		case ch == '"':
 			quoted = !quoted
@@ -61,7 +62,7 @@ func (c *Config) parseCmdline(line string, log LogFunc) {
 			} else if state != inValue {
 				state = ignored
 			}
-		case ch == 0 || isSpace(ch):
+		case ch == 0 || syntax.IsSpace(ch):
 			if quoted {
 				// Blanks are allowed in the value only.
 				if state != inValue {

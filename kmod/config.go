@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/strerror"
+	"safeload/internal/syntax"
 )
 
 // ConfigDirs are the directories that modprobe.d(5) names, the first of them
@@ -144,7 +145,7 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 			if size < direntName || size > len(b) {
 				return
 			}
-			name := untilNUL(b[direntName:size])
+			name := bstr(syntax.UntilNUL(b[direntName:size]))
 			if len(name) >= 6 && name[0] != '.' && name[len(name)-5:] == ".conf" &&
 				isConfFile(fd, path, name, b[direntType], log) {
 				// The name lives in buf, which is used again.
@@ -249,7 +250,7 @@ func readAll(fd int) []byte {
 // the beginning of a level's name, as libkmod does.
 func LogLevel(value string) int {
 	i, neg := 0, false
-	for i < len(value) && isSpace(value[i]) {
+	for i < len(value) && syntax.IsSpace(value[i]) {
 		i++
 	}
 	if i < len(value) && (value[i] == '-' || value[i] == '+') {
@@ -263,7 +264,7 @@ func LogLevel(value string) int {
 		}
 		digits++
 	}
-	if digits > 0 && (i == len(value) || isSpace(value[i])) || value == "" {
+	if digits > 0 && (i == len(value) || syntax.IsSpace(value[i])) || value == "" {
 		if neg {
 			n = -n
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/syntax"
 )
 
 // smallIndex is a sound index: "a*c" -> one, "abc" -> two, "a[0-9]" -> three.
@@ -17,18 +19,18 @@ func smallIndex() []byte {
 	var b []byte
 	u32 := func(n uint32) { b = binary.BigEndian.AppendUint32(b, n) }
 	leaf := func(prefix, value string) uint32 {
-		at := uint32(len(b)) | nodePrefix | nodeValues
+		at := uint32(len(b)) | syntax.NodePrefix | syntax.NodeValues
 		b = append(append(b, prefix...), 0)
 		u32(1)
 		u32(7)
 		b = append(append(b, value...), 0)
 		return at
 	}
-	u32(indexMagic)
+	u32(syntax.IndexMagic)
 	u32(2<<16 | 1)
 	u32(0)
 	star, bc, class := leaf("c", "one"), leaf("c", "two"), leaf("0-9]", "three")
-	root := uint32(len(b)) | nodePrefix | nodeChildren
+	root := uint32(len(b)) | syntax.NodePrefix | syntax.NodeChildren
 	b = append(b, 'a', 0, '*', 'b')
 	for c := byte('*'); c <= 'b'; c++ {
 		switch c {
@@ -88,13 +90,13 @@ func TestAbsent(t *testing.T) {
 		}
 	}
 	// A node longer than what is read of it is left to the mapped index.
-	b := binary.BigEndian.AppendUint32(nil, indexMagic)
+	b := binary.BigEndian.AppendUint32(nil, syntax.IndexMagic)
 	b = binary.BigEndian.AppendUint32(b, 2<<16|1)
-	b = binary.BigEndian.AppendUint32(b, headerSize|nodePrefix|nodeValues)
-	b = append(b, strings.Repeat("x", 2*absentNode)+"\x00\x00\x00\x00\x01\x00\x00\x00\x00value\x00"...)
+	b = binary.BigEndian.AppendUint32(b, syntax.HeaderSize|syntax.NodePrefix|syntax.NodeValues)
+	b = append(b, strings.Repeat("x", 2*syntax.NodeSize)+"\x00\x00\x00\x00\x01\x00\x00\x00\x00value\x00"...)
 	long := inMemory(t, b)
 	defer unix.Close(long)
-	if (&request{key: strings.Repeat("x", 2*absentNode)}).absent(long) {
+	if (&request{key: strings.Repeat("x", 2*syntax.NodeSize)}).absent(long) {
 		t.Error("a long key that is there is absent")
 	}
 }
@@ -149,14 +151,14 @@ func TestIndex(t *testing.T) {
 // tree may be deep.
 func TestIndexLoopOfALongPrefix(t *testing.T) {
 	long := strings.Repeat("x", 32<<10)
-	at := uint32(headerSize + 1)
+	at := uint32(syntax.HeaderSize + 1)
 	for what, prefix := range map[string]string{"searched": "*" + long, "dumped": long} {
-		b := binary.BigEndian.AppendUint32(nil, indexMagic)
+		b := binary.BigEndian.AppendUint32(nil, syntax.IndexMagic)
 		b = binary.BigEndian.AppendUint32(b, 2<<16|1)
-		b = binary.BigEndian.AppendUint32(b, at|nodePrefix|nodeChildren|nodeValues)
+		b = binary.BigEndian.AppendUint32(b, at|syntax.NodePrefix|syntax.NodeChildren|syntax.NodeValues)
 		b = append(append(b, 0), prefix...)
 		b = append(b, 0, 'a', 'a')
-		b = binary.BigEndian.AppendUint32(b, at|nodePrefix|nodeChildren|nodeValues)
+		b = binary.BigEndian.AppendUint32(b, at|syntax.NodePrefix|syntax.NodeChildren|syntax.NodeValues)
 		b = append(b, 0, 0, 0, 1, 0, 0, 0, 1, 'v', 0)
 		ix, err := newIndex("", b)
 		if err != nil {

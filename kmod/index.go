@@ -7,26 +7,13 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/syntax"
 )
 
-// The layout of an index file as depmod(8) writes it (kmod,
-// libkmod/libkmod-index.c): big-endian words, a header of magic, version and
-// the root's offset, then the nodes of a radix tree. The high bits of a node's
-// offset say which of its parts are present.
-const (
-	indexMagic   = 0xB007F457
-	indexMajor   = 2
-	headerSize   = 12
-	nodePrefix   = 0x80000000
-	nodeValues   = 0x40000000
-	nodeChildren = 0x20000000
-	nodeMask     = 0x0FFFFFFF
-	childMax     = 128
-
-	// depmod never writes a key longer than a line of modules.alias; a
-	// deeper tree is a damaged file that points back into itself.
-	maxDepth = 4096
-)
+// depmod never writes a key longer than a line of modules.alias; a deeper tree
+// is a damaged file that points back into itself.
+const maxDepth = 4096
 
 // Index is one of the binary files beside modules.dep: a map from keys, which
 // may be patterns, to values with a priority.
@@ -74,11 +61,11 @@ func openIndex(dir, name string, r *request) (*Index, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	if st.Size < headerSize {
+	if st.Size < syntax.HeaderSize {
 		return nil, &BadIndexError{Path: path}
 	}
 	// Offsets have 28 bits: nothing beyond can be addressed.
-	size := uintptr(min(st.Size, nodeMask+1))
+	size := uintptr(min(st.Size, syntax.NodeMask+1))
 	p, err := unix.MmapPtr(fd, 0, nil, size, unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, err
@@ -101,20 +88,17 @@ func newIndex(path string, data []byte) (*Index, error) {
 
 // header checks what an index begins with, and gives the root's offset.
 func header(path string, data []byte) (root uint32, err error) {
-	if len(data) < headerSize {
+	if len(data) < syntax.HeaderSize {
 		return 0, &BadIndexError{Path: path}
 	}
-	if m := be32(data); m != indexMagic {
-		return 0, &BadIndexError{Path: path, What: "magic", Got: m, Want: indexMagic}
+	h := syntax.ReadHeader(data)
+	if h.Magic != syntax.IndexMagic {
+		return 0, &BadIndexError{Path: path, What: "magic", Got: h.Magic, Want: syntax.IndexMagic}
 	}
-	if v := be32(data[4:]) >> 16; v != indexMajor {
-		return 0, &BadIndexError{Path: path, What: "version", Got: v, Want: indexMajor}
+	if h.Major != syntax.IndexMajor {
+		return 0, &BadIndexError{Path: path, What: "version", Got: h.Major, Want: syntax.IndexMajor}
 	}
-	return be32(data[8:]), nil
-}
-
-func be32(b []byte) uint32 {
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	return h.Root, nil
 }
 
 // bstr views b as a string. Used only on mapped files, which are never
@@ -123,79 +107,25 @@ func bstr(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-type node struct {
-	prefix   string
-	first    int
-	children []byte // 4 bytes a child
-	values   []byte // from the first value to the end of the file
-	count    uint32
-}
-
 // node decodes the node at offset; ok is false for a missing or damaged one.
-func (ix *Index) node(offset uint32) (n node, ok bool) {
-	at := offset & nodeMask
+func (ix *Index) node(offset uint32) (n syntax.Node, ok bool) {
+	at := offset & syntax.NodeMask
 	if at == 0 || int64(at) >= int64(len(ix.data)) {
 		return n, false
 	}
-	return decode(offset, ix.data[at:])
-}
-
-// decode decodes the node at offset, which p begins with; ok is false if it is
-// damaged or p ends before it.
-func decode(offset uint32, p []byte) (n node, ok bool) {
-	if offset&nodePrefix != 0 {
-		if n.prefix, p, ok = cstring(p); !ok {
-			return n, false
-		}
-	}
-	if offset&nodeChildren != 0 {
-		if len(p) < 2 {
-			return n, false
-		}
-		first, last := int(p[0]), int(p[1])
-		size := 4 * (last - first + 1)
-		if first > last || last >= childMax || len(p)-2 < size {
-			return n, false
-		}
-		n.first, n.children, p = first, p[2:2+size], p[2+size:]
-	}
-	if offset&nodeValues != 0 {
-		if len(p) < 4 {
-			return n, false
-		}
-		n.count, n.values = be32(p), p[4:]
-	}
-	return n, true
-}
-
-// cstring takes a string ended by NUL from p.
-func cstring(p []byte) (s string, rest []byte, ok bool) {
-	for i, c := range p {
-		if c == 0 {
-			return bstr(p[:i]), p[i+1:], true
-		}
-	}
-	return "", nil, false
-}
-
-func (n *node) child(c byte) uint32 {
-	i := (int(c) - n.first) * 4
-	if i < 0 || i >= len(n.children) {
-		return 0
-	}
-	return be32(n.children[i:])
+	return syntax.Decode(offset, ix.data[at:])
 }
 
 // each calls f for the values of n in the file's order, until f returns false
 // or the file ends.
-func (n *node) each(f func(priority uint32, value string) bool) {
-	p := n.values
-	for range n.count {
+func each(n *syntax.Node, f func(priority uint32, value string) bool) {
+	p := n.Values
+	for range n.Count {
 		if len(p) < 4 {
 			return
 		}
-		priority := be32(p)
-		value, rest, ok := cstring(p[4:])
+		priority := syntax.BE32(p)
+		value, rest, ok := syntax.CString(p[4:])
 		if !ok || !f(priority, value) {
 			return
 		}
@@ -208,18 +138,18 @@ func (ix *Index) Search(key string) (value string, ok bool) {
 	offset := ix.root
 	for {
 		n, valid := ix.node(offset)
-		if !valid || len(key) < len(n.prefix) || key[:len(n.prefix)] != n.prefix {
+		if !valid || len(key) < len(n.Prefix) || key[:len(n.Prefix)] != n.Prefix {
 			return "", false
 		}
-		key = key[len(n.prefix):]
+		key = key[len(n.Prefix):]
 		if key == "" {
-			n.each(func(_ uint32, v string) bool {
+			each(&n, func(_ uint32, v string) bool {
 				value, ok = v, true
 				return false
 			})
 			return value, ok
 		}
-		offset = n.child(key[0])
+		offset = n.Child(key[0])
 		key = key[1:]
 	}
 }
@@ -269,10 +199,10 @@ func (s *wildSearch) descend(name string) {
 		if !ok {
 			return
 		}
-		for j := 0; j < len(n.prefix); j++ {
-			c := n.prefix[j]
-			if isWild(c) {
-				s.all(&n, n.prefix[j:], name, 0)
+		for j := 0; j < len(n.Prefix); j++ {
+			c := n.Prefix[j]
+			if syntax.IsWild(c) {
+				s.all(&n, n.Prefix[j:], name, 0)
 				return
 			}
 			if name == "" || c != name[0] {
@@ -281,10 +211,10 @@ func (s *wildSearch) descend(name string) {
 			name = name[1:]
 		}
 		for _, c := range [...]byte{'*', '?', '['} {
-			child, ok := s.ix.node(n.child(c))
+			child, ok := s.ix.node(n.Child(c))
 			if ok {
 				s.pattern = append(s.pattern[:0], c)
-				s.all(&child, child.prefix, name, 0)
+				s.all(&child, child.Prefix, name, 0)
 				s.pattern = s.pattern[:0]
 			}
 		}
@@ -292,35 +222,35 @@ func (s *wildSearch) descend(name string) {
 			s.take(&n)
 			return
 		}
-		offset = n.child(name[0])
+		offset = n.Child(name[0])
 		name = name[1:]
 	}
 }
 
 // all visits everything below n, whose key so far is s.pattern+prefix and
 // contains a wildcard.
-func (s *wildSearch) all(n *node, prefix, name string, depth int) {
+func (s *wildSearch) all(n *syntax.Node, prefix, name string, depth int) {
 	if s.budget -= 1 + len(prefix); s.budget < 0 || depth > maxDepth {
 		return
 	}
 	mark := len(s.pattern)
 	s.pattern = append(s.pattern, prefix...)
-	for i := 0; i < len(n.children); i += 4 {
-		child, ok := s.ix.node(be32(n.children[i:]))
+	for i := 0; i < len(n.Children); i += 4 {
+		child, ok := s.ix.node(syntax.BE32(n.Children[i:]))
 		if ok {
-			s.pattern = append(s.pattern, byte(n.first+i/4))
-			s.all(&child, child.prefix, name, depth+1)
+			s.pattern = append(s.pattern, byte(n.First+i/4))
+			s.all(&child, child.Prefix, name, depth+1)
 			s.pattern = s.pattern[:len(s.pattern)-1]
 		}
 	}
-	if n.count > 0 && Fnmatch(bstr(s.pattern), name) {
+	if n.Count > 0 && Fnmatch(bstr(s.pattern), name) {
 		s.take(n)
 	}
 	s.pattern = s.pattern[:mark]
 }
 
-func (s *wildSearch) take(n *node) {
-	n.each(func(priority uint32, value string) bool {
+func (s *wildSearch) take(n *syntax.Node) {
+	each(n, func(priority uint32, value string) bool {
 		s.budget -= 1 + len(value)
 		s.out.add(priority, value)
 		return s.budget > 0
@@ -334,19 +264,19 @@ func (ix *Index) Dump(f func(key []byte, value string)) {
 	var walk func(offset uint32, depth int)
 	walk = func(offset uint32, depth int) {
 		n, ok := ix.node(offset)
-		if budget -= 1 + len(n.prefix); !ok || budget < 0 || depth > maxDepth {
+		if budget -= 1 + len(n.Prefix); !ok || budget < 0 || depth > maxDepth {
 			return
 		}
 		mark := len(key)
-		key = append(key, n.prefix...)
-		n.each(func(_ uint32, value string) bool {
+		key = append(key, n.Prefix...)
+		each(&n, func(_ uint32, value string) bool {
 			f(key, value)
 			budget -= 1 + len(value)
 			return budget > 0
 		})
-		for i := 0; i < len(n.children); i += 4 {
-			key = append(key, byte(n.first+i/4))
-			walk(be32(n.children[i:]), depth+1)
+		for i := 0; i < len(n.Children); i += 4 {
+			key = append(key, byte(n.First+i/4))
+			walk(syntax.BE32(n.Children[i:]), depth+1)
 			key = key[:len(key)-1]
 		}
 		key = key[:mark]

@@ -3,9 +3,13 @@
 package kmod
 
 import (
+	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/syntax"
 )
 
 // Longest name, alias or path that libkmod keeps (PATH_MAX without the NUL).
@@ -67,39 +71,15 @@ func NormalizeAlias(alias string) (string, error) {
 	return alias, nil
 }
 
-// underscores is NormalizeAlias for words of the configuration: of any
-// length. ok is false if the brackets do not pair; what comes back is then as
-// far changed as libkmod's is, whose messages show it.
+// underscores is [syntax.Underscores] of a string, which stays as it is.
 func underscores(s string) (_ string, ok bool) {
-	var b []byte
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '-':
-			if b == nil {
-				b = buffer(len(s))
-				copy(b, s)
-			}
-			b[i] = '_'
-		case ']':
-			return changed(s, b), false
-		case '[':
-			for i < len(s) && s[i] != ']' {
-				i++
-			}
-			if i == len(s) {
-				return changed(s, b), false
-			}
-		}
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	if strings.IndexByte(s, '-') >= 0 {
+		b = buffer(len(s))
+		copy(b, s)
 	}
-	return changed(s, b), true
-}
-
-// changed is b if s had to be changed.
-func changed(s string, b []byte) string {
-	if b != nil {
-		return bstr(b)
-	}
-	return s
+	ok = syntax.Underscores(b)
+	return bstr(b), ok
 }
 
 // base is basename(3) of glibc: what follows the last slash, empty for a path
@@ -141,3 +121,12 @@ func Cwd(environ []string) (string, error) {
 	}
 	return unix.Getwd()
 }
+
+// Fnmatch reports whether name matches pattern as fnmatch(3) of glibc does
+// with no flags in the C locale: '*', '?', bracket expressions with ranges,
+// classes and negation by '!' or '^', and a backslash that takes the next
+// character literally. A bracket without an end stands for itself.
+//
+// It needs time proportional to the product of both lengths at most, whatever
+// the pattern.
+func Fnmatch(pattern, name string) bool { return syntax.Fnmatch(pattern, name) }

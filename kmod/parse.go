@@ -2,117 +2,32 @@
 
 package kmod
 
-import "strconv"
+import (
+	"strconv"
+	"unsafe"
 
-// lineReader splits a file of modprobe.d into logical lines as libkmod's
-// freadline_wrapped does: a backslash before the end of the line joins it with
-// the next one, and before anything else it is dropped.
-type lineReader struct {
-	rest []byte
-	// Physical lines read so far.
-	lines int
-}
+	"safeload/internal/syntax"
+)
 
-// next returns a logical line without its end, up to the first NUL. It is
-// valid as long as the buffer that it was read from.
-func (r *lineReader) next() (line string, ok bool) {
-	if len(r.rest) == 0 {
-		return "", false
-	}
-	// Most lines hold neither a backslash nor a NUL and are used in place.
-	end := len(r.rest)
-	for i, c := range r.rest {
-		if c > '\\' {
-			continue
-		}
-		switch c {
-		case '\n':
-			r.lines++
-			line, r.rest = bstr(r.rest[:min(i, end)]), r.rest[i+1:]
-			return line, true
-		case '\\':
-			return r.wrapped(i)
-		case 0:
-			end = min(i, end)
-		}
-	}
-	r.lines++
-	line, r.rest = bstr(r.rest[:end]), nil
-	return line, true
-}
-
-// wrapped continues next at the first backslash, in place: what is written is
-// never ahead of what is read.
-func (r *lineReader) wrapped(i int) (line string, ok bool) {
-	b := r.rest
-	out := b[:i]
-	for ; i < len(b); i++ {
-		c := b[i]
-		if c == '\n' {
-			r.lines++
-			r.rest = b[i+1:]
-			return untilNUL(out), true
-		}
-		if c == '\\' {
-			if i++; i == len(b) {
-				break
-			}
-			if b[i] == '\n' {
-				r.lines++
-				continue
-			}
-			c = b[i]
-		}
-		out = append(out, c)
-	}
-	r.rest = nil
-	if len(out) == 0 {
-		return "", false
-	}
-	r.lines++
-	return untilNUL(out), true
-}
-
-func untilNUL(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			b = b[:i]
-			break
-		}
-	}
-	return bstr(b)
-}
-
-// word takes the next word of s. Exactly one blank after it is dropped, so
-// that rest is what strtok_r(3) leaves.
+// word is [syntax.Word] of a string.
 func word(s string) (w, rest string) {
-	i := 0
-	for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
-		i++
-	}
-	j := i
-	for j < len(s) && s[j] != ' ' && s[j] != '\t' {
-		j++
-	}
-	if j == len(s) {
-		return s[i:], ""
-	}
-	return s[i:j], s[j+1:]
+	a, b := syntax.Word(unsafe.Slice(unsafe.StringData(s), len(s)))
+	return bstr(a), bstr(b)
 }
 
 // parse adds the directives of one file to the configuration. data is kept
 // and changed.
 func (c *Config) parse(f *confFile, data []byte, log LogFunc) {
-	r := lineReader{rest: data}
+	r := syntax.Lines{Data: data}
 	for {
-		line, ok := r.next()
+		line, ok := r.Next()
 		if !ok {
 			return
 		}
-		if line == "" || line[0] == '#' {
+		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		cmd, rest := word(line)
+		cmd, rest := word(bstr(line))
 		if cmd == "" {
 			continue
 		}
@@ -124,7 +39,7 @@ func (c *Config) parse(f *confFile, data []byte, log LogFunc) {
 		}
 		if !c.directive(cmd, rest) {
 			log(LogErr, "kmod_config_parse",
-				f.path()+" line "+strconv.Itoa(r.lines)+": ignoring bad line starting with '"+cmd+"'\n")
+				f.path()+" line "+strconv.Itoa(r.Count)+": ignoring bad line starting with '"+cmd+"'\n")
 		}
 	}
 }
@@ -228,7 +143,7 @@ func ParseWeakdep(text string) (names []string) {
 func depWords(text string, f func(string)) {
 	p, wasSpace := 0, false
 	for s := 0; s < len(text); s++ {
-		if !isSpace(text[s]) {
+		if !syntax.IsSpace(text[s]) {
 			wasSpace = false
 			continue
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kmod
+package syntax
 
 // Fnmatch reports whether name matches pattern as fnmatch(3) of glibc does
 // with no flags in the C locale: '*', '?', bracket expressions with ranges,
@@ -90,8 +90,8 @@ const (
 	bracketOpen // no closing bracket
 )
 
-// at reads pattern like a C string: NUL at the end and beyond.
-func at(pattern string, i int) byte {
+// At reads pattern like a C string: NUL at the end and beyond.
+func At(pattern string, i int) byte {
 	if i < len(pattern) {
 		return pattern[i]
 	}
@@ -101,7 +101,7 @@ func at(pattern string, i int) byte {
 // matchBracket matches c against the bracket expression whose inside begins at
 // pattern[i], and returns the index after the closing bracket.
 func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
-	not := at(pattern, i) == '!' || at(pattern, i) == '^'
+	not := At(pattern, i) == '!' || At(pattern, i) == '^'
 	if not {
 		i++
 	}
@@ -112,13 +112,13 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 		return end, bracketOther
 	}
 	for first := true; ; first = false {
-		b := at(pattern, i)
+		b := At(pattern, i)
 		switch {
 		case b == 0:
 			return 0, bracketOpen
 		case b == ']' && !first:
 			return verdict(i+1, false)
-		case b == '[' && at(pattern, i+1) == ':':
+		case b == '[' && At(pattern, i+1) == ':':
 			name, next, ok := className(pattern, i+2)
 			if ok {
 				in, known := inClass(name, c)
@@ -135,9 +135,9 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 				i = next
 				continue
 			}
-		case b == '[' && at(pattern, i+1) == '=':
-			if at(pattern, i+2) != 0 && at(pattern, i+3) == '=' && at(pattern, i+4) == ']' {
-				if at(pattern, i+2) == c {
+		case b == '[' && At(pattern, i+1) == '=':
+			if At(pattern, i+2) != 0 && At(pattern, i+3) == '=' && At(pattern, i+4) == ']' {
+				if At(pattern, i+2) == c {
 					end, r := skipBracket(pattern, i+5)
 					if r != bracketMatch {
 						return 0, r
@@ -152,7 +152,7 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 		if !ok {
 			return 0, bracketOther
 		}
-		if at(pattern, next) == '-' && at(pattern, next+1) != 0 && at(pattern, next+1) != ']' {
+		if At(pattern, next) == '-' && At(pattern, next+1) != 0 && At(pattern, next+1) != ']' {
 			hi, after, ok := bracketChar(pattern, next+1)
 			if !ok {
 				return 0, bracketOther
@@ -181,14 +181,14 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 // bracketChar reads one end of a range: a character, an escaped one or a
 // collating symbol such as [.-.].
 func bracketChar(pattern string, i int) (c byte, next int, ok bool) {
-	switch b := at(pattern, i); {
+	switch b := At(pattern, i); {
 	case b == '\\':
-		if at(pattern, i+1) == 0 {
+		if At(pattern, i+1) == 0 {
 			return 0, 0, false
 		}
 		return pattern[i+1], i + 2, true
-	case b == '[' && at(pattern, i+1) == '.':
-		if at(pattern, i+2) == 0 || at(pattern, i+3) != '.' || at(pattern, i+4) != ']' {
+	case b == '[' && At(pattern, i+1) == '.':
+		if At(pattern, i+2) == 0 || At(pattern, i+3) != '.' || At(pattern, i+4) != ']' {
 			return 0, 0, false
 		}
 		return pattern[i+2], i + 5, true
@@ -201,33 +201,33 @@ func bracketChar(pattern string, i int) (c byte, next int, ok bool) {
 // has matched.
 func skipBracket(pattern string, i int) (end int, r bracketResult) {
 	for {
-		switch b := at(pattern, i); {
+		switch b := At(pattern, i); {
 		case b == 0:
 			return 0, bracketOpen
 		case b == ']':
 			return i + 1, bracketMatch
 		case b == '\\':
-			if at(pattern, i+1) == 0 {
+			if At(pattern, i+1) == 0 {
 				return 0, bracketOther
 			}
 			i += 2
-		case b == '[' && at(pattern, i+1) == ':':
+		case b == '[' && At(pattern, i+1) == ':':
 			if _, next, ok := className(pattern, i+2); ok {
 				i = next
 			} else {
 				i++
 			}
-		case b == '[' && at(pattern, i+1) == '=':
-			if at(pattern, i+2) == 0 || at(pattern, i+3) != '=' || at(pattern, i+4) != ']' {
+		case b == '[' && At(pattern, i+1) == '=':
+			if At(pattern, i+2) == 0 || At(pattern, i+3) != '=' || At(pattern, i+4) != ']' {
 				return 0, bracketOther
 			}
 			i += 5
-		case b == '[' && at(pattern, i+1) == '.':
+		case b == '[' && At(pattern, i+1) == '.':
 			j := i + 2
-			for at(pattern, j) != 0 && (pattern[j] != '.' || at(pattern, j+1) != ']') {
+			for At(pattern, j) != 0 && (pattern[j] != '.' || At(pattern, j+1) != ']') {
 				j++
 			}
-			if at(pattern, j) == 0 {
+			if At(pattern, j) == 0 {
 				return 0, bracketOther
 			}
 			i = j + 2
@@ -240,8 +240,8 @@ func skipBracket(pattern string, i int) (end int, r bracketResult) {
 // className reads "alpha:]"; ok is false if it cannot be a class's name.
 func className(pattern string, i int) (name string, next int, ok bool) {
 	for j := i; ; j++ {
-		c := at(pattern, j)
-		if c == ':' && at(pattern, j+1) == ']' {
+		c := At(pattern, j)
+		if c == ':' && At(pattern, j+1) == ']' {
 			return pattern[i:j], j + 2, true
 		}
 		if c < 'a' || c >= 'z' {
@@ -268,7 +268,7 @@ func inClass(name string, c byte) (in, known bool) {
 	case "xdigit":
 		return digit || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F', true
 	case "space":
-		return isSpace(c), true
+		return IsSpace(c), true
 	case "blank":
 		return c == ' ' || c == '\t', true
 	case "punct":
@@ -283,7 +283,7 @@ func inClass(name string, c byte) (in, known bool) {
 	return false, false
 }
 
-// isSpace is isspace(3) of the C locale.
-func isSpace(c byte) bool {
+// IsSpace is isspace(3) of the C locale.
+func IsSpace(c byte) bool {
 	return c == ' ' || c >= '\t' && c <= '\r'
 }
