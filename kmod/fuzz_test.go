@@ -12,41 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/syntax"
+	"safeload/internal/syntax/syntaxtest"
 )
-
-// smallIndex is a sound index: "a*c" -> one, "abc" -> two, "a[0-9]" -> three.
-func smallIndex() []byte {
-	var b []byte
-	u32 := func(n uint32) { b = binary.BigEndian.AppendUint32(b, n) }
-	leaf := func(prefix, value string) uint32 {
-		at := uint32(len(b)) | syntax.NodePrefix | syntax.NodeValues
-		b = append(append(b, prefix...), 0)
-		u32(1)
-		u32(7)
-		b = append(append(b, value...), 0)
-		return at
-	}
-	u32(syntax.IndexMagic)
-	u32(2<<16 | 1)
-	u32(0)
-	star, bc, class := leaf("c", "one"), leaf("c", "two"), leaf("0-9]", "three")
-	root := uint32(len(b)) | syntax.NodePrefix | syntax.NodeChildren
-	b = append(b, 'a', 0, '*', 'b')
-	for c := byte('*'); c <= 'b'; c++ {
-		switch c {
-		case '*':
-			u32(star)
-		case '[':
-			u32(class)
-		case 'b':
-			u32(bc)
-		default:
-			u32(0)
-		}
-	}
-	binary.BigEndian.PutUint32(b[8:], root)
-	return b
-}
 
 func inMemory(t *testing.T, data []byte) (fd int) {
 	t.Helper()
@@ -62,7 +29,7 @@ func inMemory(t *testing.T, data []byte) (fd int) {
 
 // What an index lacks is found without mapping it, and nothing that it has.
 func TestAbsent(t *testing.T) {
-	fd := inMemory(t, smallIndex())
+	fd := inMemory(t, syntaxtest.Index())
 	defer unix.Close(fd)
 	for _, c := range []struct {
 		name           string
@@ -82,7 +49,7 @@ func TestAbsent(t *testing.T) {
 			t.Errorf("what %q matches is absent: %v, want %v", c.name, got, c.asWild)
 		}
 	}
-	for what, data := range map[string][]byte{"magic": append([]byte("x"), smallIndex()[1:]...), "short": smallIndex()[:8]} {
+	for what, data := range map[string][]byte{"magic": append([]byte("x"), syntaxtest.Index()[1:]...), "short": syntaxtest.Index()[:8]} {
 		bad := inMemory(t, data)
 		defer unix.Close(bad)
 		if (&request{key: "xbc"}).absent(bad) {
@@ -105,7 +72,7 @@ func TestAbsent(t *testing.T) {
 // same before and after.
 func TestAbsentThenMapped(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, indexFiles[indexDep]), smallIndex(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, indexFiles[indexDep]), syntaxtest.Index(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := New(Options{Dir: dir, NoConfig: true, Cmdline: os.DevNull})
@@ -123,7 +90,7 @@ func TestAbsentThenMapped(t *testing.T) {
 }
 
 func TestIndex(t *testing.T) {
-	ix, err := newIndex("", smallIndex())
+	ix, err := newIndex("", syntaxtest.Index())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +145,7 @@ func TestIndexLoopOfALongPrefix(t *testing.T) {
 }
 
 func FuzzIndex(f *testing.F) {
-	good := smallIndex()
+	good := syntaxtest.Index()
 	f.Add(good, "abc")
 	f.Add(good[:20], "abc")
 	loop := append([]byte(nil), good...)

@@ -8,7 +8,8 @@ usage() {
 		usage: build.sh [--deb] [arm|arm64|amd64]...     all three if none is named
 		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH;
 		with --deb also Debian packages (arm: for armhf, from ARMv6 with VFP on).
-		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe).
+		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe),
+		SAFELOAD_ENTRY=entry.startHelper (a helper that always starts Go's runtime; see internal/nowhere).
 	USAGE
 }
 
@@ -39,7 +40,7 @@ export GOOS=linux CGO_ENABLED=0 GOARM=6 GOFLAGS='-trimpath -buildvcs=false'
 build() { # package, output, entry, more flags...
 	local package=$1 output=$2 entry=$3
 	shift 3
-	go build -ldflags "-s -w -buildid= -E safeload/internal/entry.$entry -X safeload/internal/version.Version=$version" \
+	go build -ldflags "-s -w -buildid= -E safeload/internal/$entry -X safeload/internal/version.Version=$version" \
 		-o "$output" "$@" "./cmd/$package"
 }
 constant() { # file: Go source with what is in it
@@ -53,12 +54,12 @@ experiment=
 if GOEXPERIMENT=nogreenteagc go version >/dev/null 2>&1; then experiment=nogreenteagc; fi
 for arch in "${archs[@]}"; do
 	export GOARCH=$arch
-	build safeload-unpack "$work/safeload-unpack-$arch" start
+	build safeload-unpack "$work/safeload-unpack-$arch" entry.start
 	constant "$work/safeload-unpack-$arch" >"$work/program-$arch.go"
 	overlay=$work/overlay-$arch.json
 	printf '{"Replace": {"%s/cmd/safeload-modprobe/program.go": "%s"}}\n' "$PWD" "$work/program-$arch.go" >"$overlay"
-	GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" startHelper -tags safeload_embed -overlay "$overlay"
-	build safeload "$dist/safeload-linux-$arch" start
+	GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags safeload_embed -overlay "$overlay"
+	build safeload "$dist/safeload-linux-$arch" entry.start
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")
 done
 if [ -n "$deb" ]; then

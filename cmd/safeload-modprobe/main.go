@@ -16,6 +16,7 @@ import (
 	"safeload/internal/entry" // the entry point, if linked by scripts/build.sh
 	_ "safeload/internal/entry/early"
 	"safeload/internal/modprobe"
+	_ "safeload/internal/nowhere" // the entry point before that one
 )
 
 func main() {

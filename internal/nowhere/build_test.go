@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nowhere
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+var architectures = []string{"amd64", "arm", "arm64"}
+
+// build links the helper as scripts/build.sh does, but with its symbols.
+func build(t *testing.T, arch, tags string) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "modprobe-"+arch)
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-ldflags", "-E safeload/internal/nowhere.start",
+		"-o", program, "safeload/cmd/safeload-modprobe")
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "GOARM=6", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build for %s: %v\n%s", arch, err, out)
+	}
+	return program
+}
+
+// harmless are the functions outside that may be called, with why. None of them
+// looks at g, unless it says otherwise.
+var harmless = []struct{ name, why string }{
+	{`safeload/internal/entry\.startHelper`, "the normal start: not ours any more"},
+	{`runtime\.(memequal|memmove|cmpstring|memclrNoHeapPointers)`, "plain assembly; the features of the processor still read as none"},
+	{`runtime\.(duffzero|duffcopy)`, "plain assembly"},
+	{`runtime\.morestack(_noctxt)?`, "never: the limit of the stack reads 0"},
+	{`runtime\.panic(Bounds|Index|Slice[A-Z3]\w*|Slice\w*|IndexU|unsafestringlen|unsafestringnilptr|unsafeslicelen|unsafeslicenilptr|divide|shift)`,
+		"a bug: faults on g.m, which is nil, and is caught"},
+	{`runtime\.(unsafestring\w*|unsafeslice\w*)`, "a bug: as these"},
+}
+
+// outside returns the calls that the contract does not allow, of all that can
+// be reached from start.
+func outside(t *testing.T, program string) (bad []string, seen map[string]bool) {
+	t.Helper()
+	out, err := exec.Command("go", "tool", "objdump", "-s", `^safeload/internal/(nowhere|syntax)\.`, program).Output()
+	if err != nil {
+		t.Fatalf("go tool objdump: %v", err)
+	}
+	var (
+		calls    = map[string][]string{}
+		function string
+		call     = regexp.MustCompile(`\s([A-Z][A-Z0-9.]*)\s+(?:\S+,\s+)*(\S+)\(SB\)\s*$`)
+		indirect = regexp.MustCompile(`\s(CALL|JMP|BLX?|BX|B|CALL\*|BLR|BR)\s+(\*|[A-Z]|[-0-9a-fx]*\(|\()[^<]*$`)
+		local    = regexp.MustCompile(`\s(J[A-Z]+|B[A-Z.]*|CBN?ZW?|TBN?Z)\s+(\S+,\s+)*(0x[0-9a-f]+|-?\d+\(PC\))\s*$`)
+	)
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimRight(line, "\n")
+		if name, ok := strings.CutPrefix(line, "TEXT "); ok {
+			function, _, _ = strings.Cut(name, "(SB)")
+			function = strings.TrimSuffix(function, ".abi0")
+			// A function and what adapts its calling convention are one.
+			if calls[function] == nil {
+				calls[function] = []string{}
+			}
+			continue
+		}
+		switch m := call.FindStringSubmatch(line); {
+		case m != nil && (strings.HasPrefix(m[1], "J") || strings.HasPrefix(m[1], "B") || m[1] == "CALL" ||
+			strings.HasPrefix(m[1], "CB") || strings.HasPrefix(m[1], "TB")):
+			target, _, _ := strings.Cut(m[2], "+")
+			calls[function] = append(calls[function], strings.TrimSuffix(target, ".abi0"))
+		case m == nil && !local.MatchString(line) && indirect.MatchString(line) && !strings.Contains(line, "(R14)") &&
+			!strings.Contains(line, "(R30)"):
+			calls[function] = append(calls[function], "indirect: "+strings.Join(strings.Fields(line)[3:], " "))
+		}
+	}
+	seen = map[string]bool{}
+	var walk func(name string)
+	walk = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, c := range calls[name] {
+			if _, ours := calls[c]; ours {
+				walk(c)
+				continue
+			}
+			ok := false
+			for _, h := range harmless {
+				ok = ok || regexp.MustCompile("^"+h.name+"$").MatchString(c)
+			}
+			if !ok {
+				bad = append(bad, name+" -> "+c)
+			}
+		}
+	}
+	const start = "safeload/internal/nowhere.start"
+	if _, ok := calls[start]; !ok {
+		t.Fatalf("%s: start is not in it", program)
+	}
+	walk(start)
+	return bad, seen
+}
+
+// TestCallGraph: see the package's contract.
+func TestCallGraph(t *testing.T) {
+	for _, arch := range architectures {
+		t.Run(arch, func(t *testing.T) {
+			bad, seen := outside(t, build(t, arch, "safeload_embed_none"))
+			for _, b := range bad {
+				t.Error(b)
+			}
+			for _, f := range []string{"nowhere.answer", "nowhere.(*question).nowhere", "nowhere.sys", "syntax.Fnmatch", "syntax.(*Walk).Node"} {
+				if !seen["safeload/internal/"+f] && !inlined(f, seen) {
+					t.Errorf("the walk has not come to %s, so it does not see what is called", f)
+				}
+			}
+			// The check itself: the planted bugs call what may not be called.
+			bad, _ = outside(t, build(t, arch, "safeload_plant"))
+			all := strings.Join(bad, "\n")
+			for _, want := range []string{"growslice", "gopanic", "indirect: "} {
+				if !strings.Contains(all, want) {
+					t.Errorf("of the planted bugs the check does not find %s; it finds\n%s", want, all)
+				}
+			}
+		})
+	}
+}
+
+// inlined allows for a function that the compiler has put into its caller.
+func inlined(f string, seen map[string]bool) bool {
+	return strings.HasPrefix(f, "nowhere.(*question)") && seen["safeload/internal/nowhere.answer"]
+}
+
+// TestFaults: a bug costs time, not a module. The other architectures' programs
+// run by qemu-user.
+func TestFaults(t *testing.T) {
+	root := t.TempDir()
+	tree := filepath.Join(root, "lib/modules/v")
+	config := filepath.Join(root, "config")
+	for _, dir := range []string{tree, config} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Names that the normal start finds: it says so with 0.
+	if err := os.WriteFile(filepath.Join(config, "a.conf"), []byte("install plant_* /bin/true\nalias plant_* found\ninstall found /bin/true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range architectures {
+		emulator := map[string]string{"amd64": "qemu-x86_64-static", "arm": "qemu-arm-static", "arm64": "qemu-aarch64-static"}[arch]
+		if arch == runtime.GOARCH {
+			emulator = ""
+		} else if _, err := exec.LookPath(emulator); err != nil {
+			t.Fatalf("%v: the package qemu-user-static is needed", err)
+		}
+		program := build(t, arch, "safeload_plant")
+		run := func(name string, limit string) (code int, output string) {
+			args := []string{program, "-q", "-n", "-d", root, "-S", "v", "-C", config, "--", name}
+			if emulator != "" {
+				args = append([]string{emulator}, args...)
+			}
+			cmd := exec.Command("sh", append([]string{"-c", "ulimit -s " + limit + `; exec "$@"`, "sh"}, args...)...)
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			return cmd.ProcessState.ExitCode(), out.String()
+		}
+		if code, out := run("plant_control", "8192"); code != 42 {
+			t.Errorf("%s: nothing is planted: %d %s", arch, code, out)
+		}
+		for _, bug := range []string{"nil", "bounds", "slice", "division", "stack", "allocation", "panic", "call", "write"} {
+			limit := "8192"
+			if bug == "stack" {
+				limit = "256"
+			}
+			if code, out := run("plant_"+bug, limit); code != 0 || !strings.Contains(out, "install /bin/true") {
+				t.Errorf("%s: a planted bug (%s) ends with %d: %s", arch, bug, code, out)
+			}
+		}
+	}
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nowhere
+
+import "syscall"
+
+const sysFstat = syscall.SYS_FSTAT
