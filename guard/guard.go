@@ -176,30 +176,6 @@ func (g *Guard) watches(names ...string) bool {
 	return g.conf.Policy != conf.Off && !slices.ContainsFunc(names, g.conf.Exempts)
 }
 
-// Command runs an install or remove command with this invocation's token in
-// its environment and, where that is possible, in a cgroup of its own, so that
-// the loads it leads to are known as ours whatever it does to its environment
-// and its parents.
-func (g *Guard) Command(env []string, run func(env []string) error) error {
-	var leave func()
-	g.guarded(func() {
-		g.publish(entry{state: stateCommand})
-		if g.token != "" {
-			name := carried(g.token, g.self.depth+1)
-			env = withToken(env, name)
-			leave = enterCgroup(name)
-		}
-	})
-	err := run(env)
-	g.guarded(func() {
-		if leave != nil {
-			leave()
-		}
-		g.reg.retract()
-	})
-	return err
-}
-
 // guarded runs a part of the guard itself, whose faults end with it.
 func (g *Guard) guarded(f func()) {
 	defer func() {

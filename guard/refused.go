@@ -17,6 +17,10 @@ type Refused struct {
 	Owner     int  // the process whose load of Module waits for it
 	Suspected bool // on evidence and patience, not on proof
 	Chain     []Hop
+
+	// Command is "install" or "remove" when it is not a load that was refused,
+	// but a command of Module that leads back to itself.
+	Command string
 }
 
 // Hop is one wait of the chain, in order; the last one waits for the first.
@@ -35,12 +39,22 @@ func (r *Refused) Error() string {
 	b = append(b, " (request "...)
 	b = kmsg.AppendSafe(b, r.Request)
 	b = append(b, "): "...)
+	if r.Command != "" {
+		b = append(append(b, "its "...), r.Command...)
+		b = append(b, " command leads back to itself: pid "...)
+		b = append(append(b, proc.Itoa(r.Owner)...), " runs it already and waits for this request: "...)
+		return string(r.appendChain(b))
+	}
 	if r.Suspected {
 		b = append(b, "suspected, nothing has moved: "...)
 	}
 	b = append(append(b, "pid "...), proc.Itoa(r.PID)...)
 	b = append(b, " would wait for pid "...)
 	b = append(append(b, proc.Itoa(r.Owner)...), ", which loads it and waits for this request: "...)
+	return string(r.appendChain(b))
+}
+
+func (r *Refused) appendChain(b []byte) []byte {
 	for _, h := range r.Chain {
 		b = append(b, proc.Itoa(h.PID)...)
 		if h.TID != h.PID {
@@ -54,8 +68,7 @@ func (r *Refused) Error() string {
 		}
 		b = append(b, ") -> "...)
 	}
-	b = append(b, proc.Itoa(r.PID)...)
-	return string(b)
+	return append(b, proc.Itoa(r.PID)...)
 }
 
 func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {

@@ -35,6 +35,9 @@ type entry struct {
 	file    inode // that module stands in; zero: module is but the file's name
 	request string
 	since   int64 // ns, CLOCK_BOOTTIME
+
+	command string // of stateCommand: whether it is an install or a remove command of module
+	plain   bool   // and whether it calls modprobe and does nothing else
 }
 
 // entry is what an invocation says of a load.
@@ -303,6 +306,10 @@ func (e *entry) format() []byte {
 		add("file", proc.Utoa(e.file.dev)+":"+proc.Utoa(e.file.ino))
 	}
 	add("request", e.request)
+	add("command", e.command)
+	if e.plain {
+		add("plain", "1")
+	}
 	return b
 }
 
@@ -356,6 +363,10 @@ func parseEntry(b []byte) (e entry, ok bool) {
 			ok = ok && good[0] && good[1]
 		case "request":
 			e.request = v
+		case "command":
+			e.command = v
+		case "plain":
+			e.plain = v == "1"
 		}
 		return ok
 	})

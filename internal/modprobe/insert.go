@@ -169,20 +169,20 @@ func (p *program) guarded() Guard {
 type noGuard struct{}
 
 func (noGuard) Submit(_, _ string, submit func() error) error { return submit() }
-func (noGuard) Command(env []string, run func([]string) error) error {
+func (noGuard) Command(_, _, _ string, env []string, run func([]string) error) error {
 	return run(env)
 }
 func (noGuard) Close() {}
 
 // run runs a command of the configuration by the shell, with the module's name
 // in MODPROBE_MODULE.
-func (p *program) run(module, command string) (status int, err error) {
+func (p *program) run(kind, module, command string) (status int, err error) {
 	for _, o := range p.passOn {
 		p.vars.appendOptions(o)
 	}
 	p.passOn = nil
 	p.vars.set("MODPROBE_MODULE", module)
-	err = p.guarded().Command(p.vars, func(env []string) error {
+	err = p.guarded().Command(kind, module, command, p.vars, func(env []string) error {
 		status, err = system(command, env)
 		return err
 	})
@@ -192,7 +192,7 @@ func (p *program) run(module, command string) (status int, err error) {
 
 // installCommand is command_do of libkmod.
 func (p *program) installCommand(m *kmod.Module, command string) error {
-	status, err := p.run(m.Name, command)
+	status, err := p.run("install", m.Name, command)
 	if err != nil {
 		if p.env.Reported != nil && p.env.Reported(err) {
 			return err

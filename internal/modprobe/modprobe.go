@@ -30,9 +30,9 @@ type Guard interface {
 	// Submit calls submit, or refuses to: then its error is one that
 	// [Env.Reported] knows.
 	Submit(module, path string, submit func() error) error
-	// Command calls run with the environment for an install or remove
-	// command.
-	Command(env []string, run func(env []string) error) error
+	// Command calls run with the environment for an install or remove command
+	// of a module, kind being the one word or the other; or refuses to.
+	Command(kind, module, text string, env []string, run func(env []string) error) error
 	Close()
 }
 

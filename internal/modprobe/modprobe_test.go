@@ -29,7 +29,7 @@ func (f *fake) Submit(module, _ string, submit func() error) error {
 	return submit()
 }
 
-func (f *fake) Command(env []string, run func([]string) error) error {
+func (f *fake) Command(_, _, _ string, env []string, run func([]string) error) error {
 	return run(append(env, "TOKEN=t"))
 }
 

@@ -196,7 +196,7 @@ func (p *program) removeCommand(m *kmod.Module, command string) error {
 	if p.dryRun {
 		return nil
 	}
-	status, err := p.run(m.Name, command)
+	status, err := p.run("remove", m.Name, command)
 	if err != nil && p.env.Reported != nil && p.env.Reported(err) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"safeload/internal/conf"
 	"safeload/internal/kmsg"
 	"safeload/internal/version"
+	"safeload/kmod"
 )
 
 // process is what there is once: in the program's zeroed pages, where it costs
@@ -69,6 +70,10 @@ func sayHindered(path string, err error) {
 }
 
 type systemGuard struct{ *guard.Guard }
+
+func (g systemGuard) Command(kind, module, text string, env []string, run func([]string) error) error {
+	return g.Guard.Command(guard.Command{Kind: kind, Module: module, Plain: kmod.PlainCommand(text)}, env, run)
+}
 
 func (g systemGuard) Submit(module, path string, submit func() error) error {
 	return g.Guard.Submit(guard.Load{Module: module, Path: path}, submit)

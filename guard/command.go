@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
+	"safeload/internal/conf"
+	"safeload/internal/proc"
+)
+
+// Command is an install or remove command of the configuration.
+type Command struct {
+	Kind   string // "install" or "remove"
+	Module string // in place of whose loading or removing it runs
+	Plain  bool   // it calls modprobe and does nothing else, so that it does the same each time
+}
+
+// Command runs an install or remove command with this invocation's token in
+// its environment and, where that is possible, in a cgroup of its own, so that
+// the loads it leads to are known as ours whatever it does to its environment
+// and its parents.
+//
+// A command that leads back to itself is not run: see leadsBack. The error is
+// then a *Refused that has been reported.
+func (g *Guard) Command(c Command, env []string, run func(env []string) error) error {
+	var refused *Refused
+	g.guarded(func() { refused = g.leadsBack(c) })
+	if refused != nil {
+		g.say(refused.Error())
+		return refused
+	}
+	var leave func()
+	g.guarded(func() {
+		// A token for each: what was started by one command of this invocation
+		// and lives on is no part of the next.
+		g.token = ""
+		g.publish(entry{state: stateCommand, module: c.Module, command: c.Kind, plain: c.Plain})
+		if g.token != "" {
+			name := carried(g.token, g.self.depth+1)
+			env = withToken(env, name)
+			leave = enterCgroup(name)
+		}
+	})
+	err := run(env)
+	g.guarded(func() {
+		if leave != nil {
+			leave()
+		}
+		g.reg.retract()
+	})
+	return err
+}
+
+// nestedMost is how many times a command may stand above itself when it is not
+// plain. Such a one may look at a file, a variable or the time, and so come to
+// an end by itself: the second or third time, not the ninth.
+const nestedMost = 8
+
+// leadsBack tells whether to run a command now would be to run it for ever:
+// the same command of the same module runs above us and has come to this again.
+// The kernel sees nothing of that: no module is coming, and kmod goes on until
+// there is no memory left.
+//
+// Proven it is when the commands from there to here are all plain, and nothing
+// but the shells that run them stands between: then nothing can come out
+// differently the next time. Otherwise only the number counts, once: a command
+// that tries again when it fails would else come to each depth many times.
+func (g *Guard) leadsBack(c Command) *Refused {
+	if unix.Geteuid() != 0 || c.Module == "" || c.Kind == "" {
+		return nil // publishes nothing either
+	}
+	p, err := proc.OpenProc()
+	if err != nil {
+		return nil
+	}
+	defer p.Close()
+	g.identify()
+	if p.Self() != g.self.pid {
+		return nil // the pids that it shows are not ours
+	}
+	above, direct := g.commandsAbove(p, c)
+	found, first, nested, plain := 0, 0, 0, c.Plain
+	proven := false
+	for i, e := range above {
+		plain = plain && e.plain && i < direct
+		if e.module != c.Module || e.command != c.Kind {
+			continue
+		}
+		first = i
+		if nested++; nested == 1 {
+			proven, found = plain, i
+		}
+	}
+	if nested == 0 {
+		return nil
+	}
+	loop, of := "loop-"+c.Kind[:1]+"-"+c.Module, above[first].token
+	if !proven && nested < nestedMost && !g.reg.noted(loop, of) || !g.watches(c.Module) {
+		return nil
+	}
+	r := &Refused{Module: c.Module, Request: g.o.Request, PID: g.self.pid, Owner: above[found].pid, Command: c.Kind}
+	if r.Request == "" {
+		r.Request = c.Module
+	}
+	for i := found; i >= 0; i-- {
+		e := &above[i]
+		h := Hop{PID: e.pid, TID: e.pid, Module: e.module, Why: "waits for its command", Certainty: graph.Certain}
+		if s, err := p.ProcessStat(e.pid); err == nil {
+			h.Comm = s.Comm
+		}
+		r.Chain = append(r.Chain, h)
+	}
+	if g.conf.Policy == conf.Observe {
+		g.say("safeload: policy observe, running it all the same: " + r.Error())
+		return nil
+	}
+	if !proven {
+		g.reg.note(loop, of)
+	}
+	g.reg.count(Refuse, r)
+	return r
+}
+
+// note writes a token down under a name, in place of another.
+func (r *registry) note(name, token string) {
+	if r.open() == nil && plainName(name) {
+		_ = unix.Unlinkat(r.fd, name, 0)
+		appendTo(r.fd, name, []byte(token), maxEntry)
+	}
+}
+
+// noted tells whether it is the one that was noted.
+func (r *registry) noted(name, token string) bool {
+	if r.open() != nil || !plainName(name) {
+		return false
+	}
+	fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var b [64]byte
+	n, err := unix.Read(fd, b[:])
+	return err == nil && token != "" && string(b[:max(n, 0)]) == token
+}
+
+// commandsAbove are the invocations above us that run a command now, the
+// nearest first. Of these the first direct ones are our ancestors with at most
+// one process, the shell, between one and the next; the others may also be
+// known by their token alone. Nobody, where none of them runs c: then more need
+// not be known.
+func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []entry, direct int) {
+	g.reg.foreign = p.Nested()
+	entries, err := g.reg.read(p)
+	pids, tokens := make(map[int]*entry), make(map[string]*entry)
+	// Without a registry each says what it does in a memfd.
+	silent := err != nil && !g.reg.foreign
+	again := silent
+	for i := range entries {
+		e := &entries[i]
+		if e.state != stateCommand || e.pid == g.self.pid {
+			continue
+		}
+		pids[e.pid], tokens[e.token] = e, e
+		again = again || e.module == c.Module && e.command == c.Kind
+	}
+	if !again {
+		return nil, 0
+	}
+	self, _ := p.Exe(g.self.pid)
+	seen := make(map[int]bool)
+	envs, _ := envToken()
+	groups, _ := cgroupToken(p, g.self.pid)
+	carry := []string{envs, groups}
+	climb := func(pid int, straight bool) {
+		for between := 0; pid > 1 && !seen[pid]; {
+			seen[pid] = true
+			s, err := p.ProcessStat(pid)
+			if err != nil || s.Kthread() {
+				return
+			}
+			e := pids[pid]
+			if e == nil && silent && pid != g.self.pid {
+				if a, ok := announced(p, pid, self); ok && a.state == stateCommand {
+					e = &a
+				}
+			}
+			switch {
+			case e != nil:
+				above = append(above, *e)
+				if straight = straight && between <= 1; straight {
+					direct = len(above)
+				}
+				between = 0
+				carry = append(carry, e.parent)
+			case pid != g.self.pid:
+				between++
+			}
+			pid = s.PPID
+		}
+	}
+	climb(g.self.pid, true)
+	for i := 0; i < len(carry); i++ {
+		if e := tokens[carry[i]]; e != nil {
+			climb(e.pid, false)
+		}
+	}
+	return above, direct
+}
