@@ -4,6 +4,7 @@ package audit
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,17 +13,23 @@ type commanded struct {
 	name string
 	// direct: whatever install command the name itself has is passed over.
 	direct bool
+	remove bool // it is to be removed
 }
 
-// commandLoads finds, in the text of an install command, what it has modprobe
-// or insmod load. It reads words, as a shell would split them, not the shell's
+// commandLoads finds what a command has modprobe or insmod load.
+func commandLoads(command string) []commanded {
+	return slices.DeleteFunc(commandCalls(command), func(c commanded) bool { return c.remove })
+}
+
+// commandCalls finds, in the text of an install or remove command, what it has
+// modprobe or insmod load, or modprobe remove. It reads words, as a shell would split them, not the shell's
 // language: of two branches it sees both, of a script's file nothing.
-func commandLoads(command string) (out []commanded) {
+func commandCalls(command string) (out []commanded) {
 	loader := "" // of the simple command at hand: modprobe, insmod, or none yet
-	all, ignore, done, skip := false, false, false, false
+	all, ignore, remove, done, skip := false, false, false, false, false
 	for _, w := range shellWords(command) {
 		if strings.Trim(w, ";&|(){}\n") == "" {
-			loader, all, ignore, done, skip = "", false, false, false, false
+			loader, all, ignore, remove, done, skip = "", false, false, false, false, false
 			continue
 		}
 		switch base := path.Base(w); {
@@ -35,11 +42,13 @@ func commandLoads(command string) (out []commanded) {
 			skip = false
 		case strings.HasPrefix(w, "-"):
 			switch {
-			case w == "--ignore-install" || w == "-i":
+			case w == "--ignore-install" || w == "--ignore-remove" || w == "-i":
 				ignore = true
+			case w == "-r" || w == "--remove":
+				remove = true
 			case w == "-a" || w == "--all":
 				all = true
-			case w == "-r" || w == "--remove" || w == "-R" || w == "--resolve-alias" || w == "-n" || w == "--dry-run" || w == "--show":
+			case w == "-R" || w == "--resolve-alias" || w == "-n" || w == "--dry-run" || w == "--show":
 				done = true
 			case w == "-C" || w == "-d" || w == "-S":
 				skip = true
@@ -47,11 +56,11 @@ func commandLoads(command string) (out []commanded) {
 		case done || strings.ContainsAny(w, "$`<>"):
 		case loader == "insmod":
 			name, _, _ := strings.Cut(base, ".")
-			out = append(out, commanded{name, true})
+			out = append(out, commanded{name: name, direct: true})
 			done = true
 		default:
-			out = append(out, commanded{w, ignore})
-			done = !all
+			out = append(out, commanded{w, ignore, remove})
+			done = !all && !remove
 		}
 	}
 	return out

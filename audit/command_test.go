@@ -13,12 +13,12 @@ import (
 func TestCommandLoads(t *testing.T) {
 	for command, want := range map[string][]commanded{
 		"/bin/true": nil,
-		"/sbin/modprobe --ignore-install snd && { /sbin/modprobe -q snd-ioctl32; : ; }": {{"snd", true}, {"snd-ioctl32", false}},
-		"/bin/sh -c 'env -i /sbin/modprobe -q b'":                                       {{"b", false}},
-		"modprobe -a one two; insmod /lib/modules/x/three.ko.xz a=1":                    {{"one", false}, {"two", false}, {"three", true}},
-		"modprobe -r gone; modprobe $CMDLINE_OPTS kept opt=1":                           {{"kept", false}},
-		"modprobe -C /etc/other other":                                                  {{"other", false}},
-		"safeload-modprobe x":                                                           {{"x", false}},
+		"/sbin/modprobe --ignore-install snd && { /sbin/modprobe -q snd-ioctl32; : ; }": {{name: "snd", direct: true}, {name: "snd-ioctl32"}},
+		"/bin/sh -c 'env -i /sbin/modprobe -q b'":                                       {{name: "b"}},
+		"modprobe -a one two; insmod /lib/modules/x/three.ko.xz a=1":                    {{name: "one"}, {name: "two"}, {name: "three", direct: true}},
+		"modprobe -r gone; modprobe $CMDLINE_OPTS kept opt=1":                           {{name: "kept"}},
+		"modprobe -C /etc/other other":                                                  {{name: "other"}},
+		"safeload-modprobe x":                                                           {{name: "x"}},
 		"/usr/local/bin/setup.sh modprobe":                                              nil,
 	} {
 		if diff := cmp.Diff(want, commandLoads(command), cmp.AllowUnexported(commanded{})); diff != "" {

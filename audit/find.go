@@ -39,6 +39,9 @@ type Finding struct {
 	Hops []Hop `json:"hops"`
 	// Parameter that gives the name.
 	Parameter string `json:"parameter,omitempty"`
+	// Command is "install" or "remove" if it is no init that leads back to
+	// itself but a command of the configuration.
+	Command string `json:"command,omitempty"`
 }
 
 // Hop says what one module requests and what that loads.
@@ -113,6 +116,7 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []F
 	}
 	found, whole := rings(edges, r)
 	out = append(out, found...)
+	out = append(out, commandLoops(r)...)
 	sort.SliceStable(out, func(i, j int) bool {
 		a, b := out[i], out[j]
 		if a.Rank != b.Rank {

@@ -26,6 +26,9 @@ func (f *Finding) ID() string {
 	for _, h := range f.Hops {
 		parts = append(parts, h.Module+" "+h.Request)
 	}
+	if f.Command != "" {
+		parts = append(parts, f.Command)
+	}
 	sort.Strings(parts)
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n") + "\n" + f.Parameter))
 	return hex.EncodeToString(sum[:8])
@@ -46,6 +49,18 @@ func (f *Finding) Title() string { return clean(f.title()) }
 
 func (f *Finding) title() string {
 	h := f.Hops[0]
+	if f.Command != "" {
+		var b strings.Builder
+		fmt.Fprintf(&b, "the %s command of %s leads back to itself: ", f.Command, f.Module)
+		for i, h := range f.Hops {
+			if i == 8 {
+				fmt.Fprintf(&b, "%d more -> ", len(f.Hops)-i)
+				break
+			}
+			fmt.Fprintf(&b, "%s runs modprobe for %s -> ", h.Module, h.Request)
+		}
+		return b.String() + f.Module
+	}
 	if f.Rank == ParameterDriven {
 		return fmt.Sprintf("%s requests what its parameter %s says (%s)", f.Module, f.Parameter, h.Request)
 	}

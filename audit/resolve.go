@@ -25,7 +25,8 @@ type resolver struct {
 	// inside has the exact aliases of what is in the kernel.
 	inside map[string]bool
 	plans  map[string][]planned
-	depth  int // of install commands within install commands
+
+	alias, install, remove, softdep *patterns // of the configuration
 }
 
 type glob struct {
@@ -55,7 +56,9 @@ func special(s string) int { return strings.IndexAny(s, "*?[\\") }
 func newResolver(all []*facts, config *kmod.Config) *resolver {
 	r := &resolver{modules: map[string]*facts{}, exact: map[string][]string{}, globs: map[string][]glob{},
 		symbols: map[string]string{}, config: config, black: map[string]bool{},
-		inside: map[string]bool{}, plans: map[string][]planned{}}
+		inside: map[string]bool{}, plans: map[string][]planned{},
+		alias: newPatterns(config.Aliases), install: newPatterns(config.Install),
+		remove: newPatterns(config.Remove), softdep: newPatterns(config.Softdeps)}
 	for _, f := range all {
 		// depmod.d(5): of two with the same name that in updates/ counts.
 		if old := r.modules[f.name]; old == nil || update(f) && !update(old) {
@@ -87,6 +90,11 @@ type match struct {
 
 // lookup gives the modules that a name stands for.
 func (r *resolver) lookup(name string) []match {
+	return r.through(name, map[*kmod.Directive]bool{})
+}
+
+// through is lookup, passing over the install commands that it comes from.
+func (r *resolver) through(name string, been map[*kmod.Directive]bool) []match {
 	n, err := kmod.NormalizeAlias(name)
 	if err != nil {
 		return nil
@@ -104,14 +112,11 @@ func (r *resolver) lookup(name string) []match {
 		}
 		out = append(out, match{module: module, why: why})
 	}
-	known := false
-	for _, a := range r.config.Aliases {
-		if kmod.Fnmatch(a.Name, n) {
-			known = true
-			add(a.Value, "alias "+a.Name+" in the configuration", true)
-		}
+	aliases := r.alias.all(n)
+	for _, a := range aliases {
+		add(a.Value, "alias "+a.Name+" in the configuration", true)
 	}
-	if known {
+	if len(aliases) > 0 {
 		return out
 	}
 	if r.modules[n] != nil {
@@ -124,10 +129,8 @@ func (r *resolver) lookup(name string) []match {
 		}
 		return out
 	}
-	for _, d := range r.config.Install {
-		if kmod.Fnmatch(d.Name, n) {
-			return r.commanded(d)
-		}
+	if d := r.install.first(n); d != nil {
+		return r.commanded(d, been)
 	}
 	for _, m := range r.exact[n] {
 		add(m, "its alias "+n, true)
@@ -145,15 +148,14 @@ func (r *resolver) lookup(name string) []match {
 // byCommand is the weak step that an install command is.
 const byCommand = "an install command is only read for what it has modprobe load"
 
-// commanded gives the modules that an install command loads.
-func (r *resolver) commanded(d kmod.Directive) (out []match) {
-	if r.depth > 8 {
-		return nil // a command that leads back to itself
+// commanded gives the modules that an install command loads, each command once.
+func (r *resolver) commanded(d *kmod.Directive, been map[*kmod.Directive]bool) (out []match) {
+	if been[d] {
+		return nil
 	}
-	r.depth++
-	defer func() { r.depth-- }()
+	been[d] = true
 	for _, c := range commandLoads(d.Value) {
-		for _, m := range r.lookup(c.name) {
+		for _, m := range r.through(c.name, been) {
 			out = append(out, match{m.module, "install " + d.Name + " in the configuration loads " + c.name + ": " + m.why, byCommand})
 		}
 	}
@@ -197,11 +199,9 @@ func (r *resolver) candidates(pattern string) (out []match) {
 // softdeps of a module: of the configuration if it has a line for it, else its
 // own.
 func (r *resolver) softdeps(module string) (pre, post []string) {
-	for _, d := range r.config.Softdeps {
-		if kmod.NormalizeName(d.Name) == module {
-			s := kmod.ParseSoftdep(d.Value)
-			return s.Pre, s.Post
-		}
+	if d := r.softdep.first(module); d != nil {
+		s := kmod.ParseSoftdep(d.Value)
+		return s.Pre, s.Post
 	}
 	if f := r.modules[module]; f != nil {
 		for _, t := range f.softdeps {
@@ -253,10 +253,7 @@ func (r *resolver) plan(module string) []planned {
 			return
 		}
 		seen[m] = true
-		for _, d := range r.config.Install {
-			if !kmod.Fnmatch(d.Name, m) {
-				continue
-			}
+		if d := r.install.first(m); d != nil {
 			itself := false
 			var others []match
 			for _, c := range commandLoads(d.Value) {
