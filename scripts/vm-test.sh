@@ -1,18 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs safeload in virtual machines with real kernels, beside the stock kmod: builds the rig (scripts/vmrig) and starts
-# it. See --help and scripts/vm/README.md.
+# Runs safeload in virtual machines with real kernels, beside the stock kmod: sees that the machine has what this needs
+# (scripts/setup.sh), builds the rig (scripts/vmrig) and starts it. See --help and scripts/vm/README.md.
 set -u
 caller=$PWD
 SAFELOAD_REPO=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 export SAFELOAD_REPO
-PATH=$PATH:/usr/local/go/bin
-command -v go >/dev/null || { echo "vm-test: these packages are needed: golang" >&2; exit 1; }
 cd "$SAFELOAD_REPO" || exit 1
+. scripts/setup.sh
+install=yes groups=(vm) args=()
+for arg; do
+	case $arg in
+	--no-install) install=no; continue ;;
+	demo) groups=(demo) ;;
+	--seed-kernel) groups=(vm seed) ;;
+	-h | --help | --list) groups=() ;;
+	esac
+	args+=("$arg")
+done
+setup vm-test "$install" "${groups[@]}" || exit 1
 rig=$(mktemp "${TMPDIR:-/tmp}/safeload-rig.XXXXXX") || exit 1
 go build -o "$rig" ./scripts/vmrig || { rm -f "$rig"; exit 1; }
 cd "$caller" || exit 1
 # The program is open, and needs no name any more.
 exec 9<"$rig"
 rm -f "$rig"
-exec -a vmrig /proc/self/fd/9 "$@"
+exec -a vmrig /proc/self/fd/9 "${args[@]}"

@@ -113,6 +113,9 @@ func newRun(ctx context.Context, o Options) (_ *run, err error) {
 	if o.SeedKernel {
 		r.kitchen.env = append(r.kitchen.env, "seed_kernel=yes")
 	}
+	if o.Demo {
+		r.kitchen.env = append(r.kitchen.env, "without_testmods=yes")
+	}
 	if r.all, err = LoadCases(filepath.Join(o.Repo, "scripts/vm/cases")); err != nil {
 		return nil, err
 	}

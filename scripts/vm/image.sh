@@ -14,8 +14,28 @@ userland_get() {
 userland_get_locked() {
 	[ -e "$udir/.complete" ] && return 0
 	rm -rf "$udir"
-	deb_unpack "$udir" "$deb_arch" busybox-static kmod libkmod2 libc6 liblzma5 libzstd1 libssl3 zlib1g || return 1
+	local libraries
+	libraries=$(libraries_of "$deb_arch" kmod) && [ -n "$libraries" ] || return 1
+	# shellcheck disable=SC2086 # names
+	deb_unpack "$udir" "$deb_arch" busybox-static kmod $libraries || return 1
 	: >"$udir/.complete"
+}
+
+# libraries_of ARCH PACKAGE: those that it depends on, whatever this Debian calls them (libssl3, libssl3t64), one a line.
+libraries_of() {
+	local arch=$1 todo=("$2") f p name found=' '
+	while [ ${#todo[@]} -gt 0 ]; do
+		p=${todo[0]} todo=("${todo[@]:1}")
+		f=$(deb_get "$arch" "$p") || return 1
+		while read -r name; do
+			case $found in *" $name "*) continue ;; esac
+			found+="$name "
+			echo "$name"
+			# What libc6 asks for beyond itself no modprobe uses.
+			[ "$name" = libc6 ] || todo+=("$name")
+		done < <(dpkg-deb -f "$f" Pre-Depends Depends | sed 's/^[A-Za-z-]*: //' | tr ',' '
+' | grep -oE '^ *(lib[a-z0-9.+-]+|zlib1g)' | tr -d ' ')
+	done
 }
 
 # binaries_get: safeload-modprobe and safeload for $go_arch, and the tools and tests of the rig, in $bdir.
@@ -132,7 +152,12 @@ test_binary() {
 # prepare KEY: everything that a boot of this kernel needs.
 prepare() {
 	key=$1
-	if [ -n "$own_image" ]; then own_kernel || return 1; else kernel_get "$key" && testmods_get || return 1; fi
+	if [ -n "$own_image" ]; then
+		own_kernel || return 1
+	else
+		kernel_get "$key" || return 1
+		if [ -n "$without_testmods" ]; then tdir=''; else testmods_get || return 1; fi
+	fi
 	"cross_$go_arch"
 	plain_tree && userland_get && locked "bin-$(basename "$work")-$go_arch" binaries_get || return 1
 	binaries_get

@@ -6,7 +6,7 @@
 #   make.sh prepare KEY                      everything that a boot needs; prints release, image, directory of the packages
 #   make.sh root KEY DIR MODE CASE-FILE...   a root in DIR/root
 # In the environment: work, a directory of one run; dist, own_image, own_modules, own_headers, arch as vm-test.sh has them;
-# seed_kernel, if it is to be that one.
+# seed_kernel, if it is to be that one; without_testmods, if no case asks for our test modules, which take a compiler.
 # shellcheck source-path=SCRIPTDIR disable=SC1091,SC2034,SC2154,SC2015
 set -u
 
@@ -17,7 +17,7 @@ set -u
 . "$vm_dir/extra.sh"
 . "$vm_dir/seed.sh"
 
-: "${arch:=}" "${own_image:=}" "${own_modules:=}" "${own_headers:=}" "${dist:=}" "${work:=}"
+: "${arch:=}" "${own_image:=}" "${own_modules:=}" "${own_headers:=}" "${dist:=}" "${work:=}" "${without_testmods:=}"
 [ -z "${seed_kernel:-}" ] || seed_get || exit 1
 
 case $1 in
