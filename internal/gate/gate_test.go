@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"safeload/internal/rig/report"
+)
+
+// A real `go test -json` of Go 1.26, shortened: a pass, a failure, a skip, an output line with quotes, a package without
+// tests.
+const events = `{"Time":"2026-01-01T00:00:00Z","Action":"start","Package":"a"}
+{"Action":"run","Package":"a","Test":"TestGood"}
+{"Action":"output","Package":"a","Test":"TestGood","Output":"=== RUN   TestGood\n"}
+{"Action":"output","Package":"a","Test":"TestGood","Output":"--- PASS: TestGood (0.00s)\n"}
+{"Action":"pass","Package":"a","Test":"TestGood","Elapsed":0.25}
+{"Action":"run","Package":"a","Test":"TestBad"}
+{"Action":"output","Package":"a","Test":"TestBad","Output":"    a_test.go:5: got \"x\", want {\"Action\":\"pass\",\"Test\":\"no\"}\n"}
+{"Action":"fail","Package":"a","Test":"TestBad","Elapsed":0}
+{"Action":"run","Package":"a","Test":"TestSkipped"}
+{"Action":"output","Package":"a","Test":"TestSkipped","Output":"=== RUN   TestSkipped\n"}
+{"Action":"output","Package":"a","Test":"TestSkipped","Output":"    a_test.go:9: needs root\n"}
+{"Action":"output","Package":"a","Test":"TestSkipped","Output":"--- SKIP: TestSkipped (0.00s)\n"}
+{"Action":"skip","Package":"a","Test":"TestSkipped","Elapsed":0}
+{"Action":"fail","Package":"a","Elapsed":0.01}
+go: downloading example.org/x v1.0.0
+{"Action":"output","Package":"b","Output":"?   \tb\t[no test files]\n"}
+{"Action":"skip","Package":"b","Elapsed":0}
+`
+
+func verdict(pkg, test string, o report.Outcome, seconds, text string) report.Verdict {
+	return report.Verdict{Kernel: "unit", Case: pkg, Phase: test, Outcome: o, Seconds: seconds, Text: text}
+}
+
+func TestReadGoTest(t *testing.T) {
+	for _, c := range []struct {
+		name, in string
+		want     []report.Verdict
+		noise    []string
+	}{
+		{"all kinds", events, []report.Verdict{
+			verdict("a", "TestGood", report.Pass, "0.25", ""),
+			verdict("a", "TestBad", report.Fail, "0.00", `a_test.go:5: got "x", want {"Action":"pass","Test":"no"}`),
+			verdict("a", "TestSkipped", report.Skip, "0.00", "a_test.go:9: needs root"),
+		}, []string{"go: downloading example.org/x v1.0.0"}},
+		{"a package that does not build", `{"ImportPath":"a [a.test]","Action":"build-output","Output":"./a.go:3:1: syntax error\n"}
+{"ImportPath":"a [a.test]","Action":"build-fail"}
+{"Action":"start","Package":"a"}
+{"Action":"output","Package":"a","Output":"FAIL\ta [build failed]\n"}
+{"Action":"fail","Package":"a","Elapsed":0,"FailedBuild":"a [a.test]"}
+`, []report.Verdict{verdict("a", "", report.Fail, "0.00", "./a.go:3:1: syntax error\nFAIL\ta [build failed]")}, nil},
+		{"a test that ends its program", `{"Action":"run","Package":"a","Test":"TestExits"}
+{"Action":"output","Package":"a","Test":"TestExits","Output":"=== RUN   TestExits\n"}
+{"Action":"fail","Package":"a","Elapsed":0}
+`, []report.Verdict{verdict("a", "TestExits", report.Fail, "0.00", "it never ended\n=== RUN   TestExits")}, nil},
+		{"a stream that is cut off", `{"Action":"run","Package":"a","Test":"TestLong"}
+{"Action":"output","Pack`, []report.Verdict{verdict("a", "TestLong", report.Fail, "0.00", "it never ended")}, []string{`{"Action":"output","Pack`}},
+		{"a skip without a reason", `{"Action":"run","Package":"a","Test":"T"}
+{"Action":"skip","Package":"a","Test":"T","Elapsed":0}
+`, []report.Verdict{verdict("a", "T", report.Skip, "0.00", "it does not say why")}, nil},
+		{"nothing", "", nil, nil},
+	} {
+		got, err := readGoTest(strings.NewReader(c.in))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if d := cmp.Diff(c.want, got.verdicts); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+		if d := cmp.Diff(c.noise, got.noise); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+	}
+}
+
+func TestReadClosing(t *testing.T) {
+	for line, want := range map[string]Result{
+		"3 passed, 0 failed":            {Passed: 3},
+		"3 passed, 2 failed, 7 skipped": {Passed: 3, Failed: 2, Skipped: 7},
+	} {
+		if got, ok := readClosing(line); !ok || !cmp.Equal(got, want) {
+			t.Errorf("%q: %v %v", line, got, ok)
+		}
+	}
+	for _, line := range []string{"", "passed", "3 passed, 0 failed and more", " 3 passed, 0 failed", "99999999999999999999 passed, 0 failed"} {
+		if got, ok := readClosing(line); ok {
+			t.Errorf("%q is read as %v", line, got)
+		}
+	}
+}
+
+func testJob(t *testing.T, limit time.Duration) (*job, *text) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, errors.New("TIMEOUT"))
+	t.Cleanup(cancel)
+	out := &text{}
+	return &job{ctx: ctx, repo: t.TempDir(), work: t.TempDir(), out: out}, out
+}
+
+func TestCounted(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		want   Result
+		fails  bool
+	}{
+		{"echo x; echo 2 passed, 0 failed", Result{Passed: 2}, false},
+		{"echo x; echo 2 passed, 1 failed; exit 1", Result{Passed: 2, Failed: 1}, true},
+		{"echo 2 passed, 0 failed; exit 3", Result{Passed: 2}, true},
+		{"echo 2 passed, 0 failed; echo done", Result{}, true},
+		{"printf '2 passed, 0 failed'", Result{Passed: 2}, false},
+		{"true", Result{}, true},
+	} {
+		j, _ := testJob(t, time.Minute)
+		got, err := j.counted("sh", "-c", c.script)
+		if !cmp.Equal(got, c.want) || (err != nil) != c.fails {
+			t.Errorf("%s: %v, %v", c.script, got, err)
+		}
+	}
+}
+
+// A command whose time is up ends, and so does what it started in the background.
+func TestTimeout(t *testing.T) {
+	j, _ := testJob(t, time.Second)
+	held := filepath.Join(t.TempDir(), "fifo")
+	begin := time.Now()
+	// The reader sees the end of the fifo when the last writer, the background process, is gone.
+	err := j.run("sh", "-c", `mkfifo "$0"; sleep 1000 >"$0" & exec cat "$0" >/dev/null`, held)
+	if err == nil || err.Error() != "TIMEOUT" {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(begin); took > time.Minute {
+		t.Errorf("it took %s", took)
+	}
+	f, err := os.OpenFile(held, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	children, err := filepath.Glob("/proc/[0-9]*/fd/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range children {
+		if to, err := os.Readlink(fd); err == nil && to == held {
+			t.Errorf("%s still writes there", fd)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	if _, err := choose(Steps(false), []string{"vet", "nothing"}); !errors.Is(err, ErrUsage) {
+		t.Errorf("%v", err)
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out), ended: make(chan done)}
+	all := r.steps(context.Background(), []Step{
+		{Name: "last", Limit: time.Minute, alone: true, run: script("sh", "-c", "echo 1 passed, 1 failed")},
+		{Name: "one", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
+		{Name: "two", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("false") }},
+		{Name: "three", Limit: time.Minute, run: script("sh", "-c", "echo 5 passed, 0 failed; exit 1")},
+	})
+	got := map[string]Result{}
+	for _, d := range all {
+		got[d.step.Name] = d.result
+	}
+	want := map[string]Result{"one": {Passed: 1}, "two": {Failed: 1}, "three": {Passed: 5, Failed: 1}, "last": {Passed: 1, Failed: 1}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if all[3].step.Name != "last" {
+		t.Errorf("%s ran last", all[3].step.Name)
+	}
+
+	var b bytes.Buffer
+	if err := writeJSON(&b, all); err != nil || !json.Valid(bytes.SplitN(b.Bytes(), []byte("\n"), 2)[0]) {
+		t.Errorf("%v: %s", err, b.Bytes())
+	}
+	b.Reset()
+	if err := writeJUnit(&b, all); err != nil || !strings.Contains(b.String(), `tests="4" failures="3"`) {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}
+
+// The door names the steps too, to know what to install.
+func TestDoorKnowsSteps(t *testing.T) {
+	door, err := os.ReadFile("../../scripts/test.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range Steps(false) {
+		if !strings.Contains(string(door), " "+s.Name+" ") && !strings.Contains(string(door), "("+s.Name+" ") && !strings.Contains(string(door), " "+s.Name+")") {
+			t.Errorf("scripts/test.sh does not know %s", s.Name)
+		}
+	}
+}

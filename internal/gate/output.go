@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/rig/report"
+)
+
+// writeJSON writes one object a line: each test whose name is known, and each step.
+func writeJSON(w io.Writer, all []done) error {
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	for _, d := range all {
+		for _, v := range d.result.Verdicts {
+			if err := out.Encode(struct {
+				Schema  int            `json:"schema"`
+				Type    string         `json:"type"`
+				Step    string         `json:"step"`
+				Group   string         `json:"group"`
+				Name    string         `json:"name"`
+				Verdict report.Outcome `json:"verdict"`
+				Text    string         `json:"text,omitempty"`
+			}{1, "test", d.step.Name, group(d, v), name(v), v.Outcome, v.Text}); err != nil {
+				return err
+			}
+		}
+		if err := out.Encode(struct {
+			Schema  int     `json:"schema"`
+			Type    string  `json:"type"`
+			Step    string  `json:"step"`
+			Passed  int     `json:"passed"`
+			Failed  int     `json:"failed"`
+			Skipped int     `json:"skipped"`
+			Seconds float64 `json:"seconds"`
+			CPU     float64 `json:"cpu_seconds"`
+			Text    string  `json:"text,omitempty"`
+		}{1, "step", d.step.Name, d.result.Passed, d.result.Failed, d.result.Skipped, d.took.Seconds(), d.cpu.Seconds(), message(d)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// group is the package of a unit test, or the kernel of a case.
+func group(d done, v report.Verdict) string {
+	if v.Kernel == d.step.Name {
+		return v.Case
+	}
+	return v.Kernel
+}
+
+func name(v report.Verdict) string {
+	if v.Kernel == "unit" {
+		return v.Phase
+	}
+	return v.Case + "/" + v.Phase
+}
+
+func message(d done) string {
+	if d.err == nil {
+		return ""
+	}
+	return d.err.Error()
+}
+
+// writeJUnit writes the single tests, and the steps that have none as one test each.
+func writeJUnit(w io.Writer, all []done) error {
+	var verdicts []report.Verdict
+	for _, d := range all {
+		failed := d.result.Failed
+		for _, v := range d.result.Verdicts {
+			if v.Outcome == report.Fail {
+				failed--
+			}
+			verdicts = append(verdicts, v)
+		}
+		// What no single test tells: the counts of a step that names none, or a failure of the step itself.
+		if len(d.result.Verdicts) > 0 && failed <= 0 {
+			continue
+		}
+		v := report.Verdict{Kernel: "gate", Case: d.step.Name, Phase: "step", Outcome: report.Pass, Seconds: fmt.Sprintf("%.2f", d.took.Seconds())}
+		if d.result.Failed > 0 {
+			v.Outcome, v.Text = report.Fail, fmt.Sprintf("%d passed, %d failed %s", d.result.Passed, d.result.Failed, message(d))
+		}
+		verdicts = append(verdicts, v)
+	}
+	return report.WriteJUnit(w, "test.sh", verdicts)
+}
+
+// progress is, on a terminal, a last line that says what runs.
+type progress struct {
+	mu       sync.Mutex
+	out      *os.File
+	terminal bool
+	begin    time.Time
+	running  map[string]time.Time
+}
+
+func newProgress(out *os.File) *progress {
+	_, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
+	return &progress{out: out, terminal: err == nil, begin: time.Now(), running: map[string]time.Time{}}
+}
+
+func (p *progress) started(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running[name] = time.Now()
+	p.status()
+}
+
+func (p *progress) ended(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.running, name)
+}
+
+// line prints above the line that changes.
+func (p *progress) line(s string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+	fmt.Fprintln(p.out, s)
+	p.status()
+}
+
+func (p *progress) status() {
+	if !p.terminal || len(p.running) == 0 {
+		return
+	}
+	var names []string
+	for n := range p.running {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	fmt.Fprintf(p.out, "\r\x1b[K%s: running %s ", time.Since(p.begin).Round(time.Second), strings.Join(names, ", "))
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"safeload/internal/rig/report"
+)
+
+// Steps are the gate's steps in the order in which they start: long ones first, so that both cores are busy to the end. A
+// limit is no measure. quick has an answer in five minutes.
+func Steps(quick bool) []Step {
+	if quick {
+		return []Step{
+			{Name: "unit", Limit: 5 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-short", "./...") }},
+			{Name: "diff", Limit: 5 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5")},
+			{Name: "vm", Limit: 15 * time.Minute, alone: true,
+				run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
+		}
+	}
+	return []Step{
+		{Name: "package", Limit: 25 * time.Minute, run: script("scripts/pkg-test.sh", "--boot")},
+		{Name: "unit", Limit: 20 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-race", "./...") }},
+		{Name: "diff", Limit: 20 * time.Minute, run: script("scripts/diff-test.sh")},
+		{Name: "lint", Limit: 15 * time.Minute, run: lint},
+		{Name: "build", Limit: 15 * time.Minute, run: script("scripts/build-test.sh")},
+		{Name: "audit", Limit: 15 * time.Minute, run: script("scripts/audit-test.sh")},
+		{Name: "vet", Limit: 15 * time.Minute, run: vet},
+		{Name: "generate", Limit: 5 * time.Minute, run: generate},
+		{Name: "modules", Limit: 5 * time.Minute, run: modules},
+		{Name: "shell", Limit: 5 * time.Minute, run: shell},
+		{Name: "format", Limit: 5 * time.Minute, run: format},
+		{Name: "man", Limit: 5 * time.Minute, run: man},
+		{Name: "vm", Limit: 75 * time.Minute, alone: true, run: vmTest()},
+	}
+}
+
+// script is a step that is a test program of its own.
+func script(name string, args ...string) func(*job) (Result, error) {
+	return func(j *job) (Result, error) { return j.counted(name, args...) }
+}
+
+// vmTest is the step of the guests; their verdicts are in the rig's own report.
+func vmTest(args ...string) func(*job) (Result, error) {
+	return func(j *job) (Result, error) {
+		file := filepath.Join(j.work, "vm.json")
+		r, err := j.counted("scripts/vm-test.sh", append([]string{"--no-install", "--json", file}, args...)...)
+		if b, e := os.ReadFile(file); e == nil {
+			r.Verdicts, e = readVM(b)
+			err = errors.Join(err, e)
+		}
+		return r, err
+	}
+}
+
+// readVM reads the JSON that vm-test.sh writes.
+func readVM(b []byte) ([]report.Verdict, error) {
+	var verdicts []report.Verdict
+	for in := json.NewDecoder(bytes.NewReader(b)); ; {
+		var v struct {
+			Kernel, Version, Case, Phase string
+			Verdict                      report.Outcome
+			Seconds                      float64
+			Text                         string
+		}
+		if err := in.Decode(&v); err == io.EOF {
+			return verdicts, nil
+		} else if err != nil {
+			return verdicts, fmt.Errorf("the report of vm-test.sh: %w", err)
+		}
+		verdicts = append(verdicts, report.Verdict{Kernel: v.Kernel, Version: v.Version, Case: v.Case, Phase: v.Phase, Outcome: v.Verdict,
+			Seconds: fmt.Sprintf("%.2f", v.Seconds), Text: v.Text})
+	}
+}
+
+// goTest runs unit tests. A skipped test is named with its reason: it has not passed.
+func goTest(j *job, args ...string) (Result, error) {
+	var events bytes.Buffer
+	err := j.command(&events, nil, "go", append([]string{"test", "-json"}, args...)...)
+	t, e := readGoTest(&events)
+	for _, line := range t.noise {
+		fmt.Fprintln(j.out, line)
+	}
+	for _, v := range t.verdicts {
+		switch v.Outcome {
+		case report.Fail:
+			fmt.Fprintf(j.out, "FAIL %s %s\n%s\n", v.Case, v.Phase, indent(v.Text))
+		case report.Skip:
+			fmt.Fprintf(j.out, "skipped: %s %s: %s\n", v.Case, v.Phase, v.Text)
+		}
+	}
+	r := Result{Verdicts: t.verdicts}
+	r.Passed, r.Failed, r.Skipped = report.Count(t.verdicts)
+	if err == nil && e == nil && r.Passed == 0 {
+		err = errors.New("no test ran")
+	}
+	return r, errors.Join(err, e)
+}
+
+func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
+
+// files are those that git knows and that are there; a link to nowhere is not.
+func files(j *job, patterns ...string) ([]string, error) {
+	out, err := j.output("git", append([]string{"ls-files", "-z", "--"}, patterns...)...)
+	var list []string
+	for f := range strings.SplitSeq(string(out), "\x00") {
+		if info, e := os.Stat(filepath.Join(j.repo, f)); e == nil && info.Mode().IsRegular() {
+			list = append(list, f)
+		}
+	}
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("git knows no file %s", patterns)
+	}
+	return list, err
+}
+
+// onFiles runs a program on the files of some patterns.
+func onFiles(j *job, patterns []string, name string, args ...string) error {
+	list, err := files(j, patterns...)
+	if err != nil {
+		return err
+	}
+	return j.run(name, append(args, list...)...)
+}
+
+func format(j *job) (Result, error) {
+	list, err := files(j, "*.go")
+	if err != nil {
+		return Result{}, err
+	}
+	bad, err := j.output("gofmt", append([]string{"-l"}, list...)...)
+	if err == nil && len(bad) > 0 {
+		err = fmt.Errorf("gofmt: %s", bad)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	list, err = files(j, "*.go", "*.s", "*.sh", "*.c", "*.h", ":!*_bpfel.go")
+	for _, f := range list {
+		b, e := os.ReadFile(filepath.Join(j.repo, f))
+		if e == nil && len(b) > 0 && !bytes.Contains(b, []byte("SPDX-License-Identifier:")) {
+			e = fmt.Errorf("%s: no SPDX line", f)
+		}
+		err = errors.Join(err, e)
+	}
+	return Result{}, err
+}
+
+func modules(j *job) (Result, error) {
+	return Result{}, errors.Join(j.run("go", "mod", "verify"), j.run("go", "mod", "tidy", "-diff"))
+}
+
+// architectures beside the machine's own; GOARM is for arm.
+var architectures = [][]string{{"GOARCH=arm", "GOARM=6"}, {"GOARCH=arm64"}}
+
+func vet(j *job) (Result, error) {
+	err := j.run("go", "vet", "./...")
+	for _, env := range architectures {
+		err = errors.Join(err, j.command(j.out, env, "go", "vet", "./..."))
+	}
+	return Result{}, err
+}
+
+// lint: go tool would build the linter itself for arm.
+func lint(j *job) (Result, error) {
+	program := filepath.Join(j.work, "staticcheck")
+	if err := j.run("go", "build", "-o", program, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
+		return Result{}, err
+	}
+	return Result{}, errors.Join(j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
+}
+
+func shell(j *job) (Result, error) {
+	return Result{}, onFiles(j, []string{"*.sh", ".ci/run"}, "shellcheck", "-x")
+}
+
+func man(j *job) (Result, error) {
+	return Result{}, onFiles(j, []string{"man/*.[1-8]"}, "mandoc", "-Tlint", "-W", "warning")
+}
+
+// generate compares what is generated and committed with what its sources give, in a copy of the tree.
+func generate(j *job) (Result, error) {
+	list, err := files(j)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, f := range list {
+		b, err := os.ReadFile(filepath.Join(j.repo, f))
+		if err == nil {
+			to := filepath.Join(j.work, f)
+			err = errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, b, 0o644))
+		}
+		if err != nil {
+			return Result{}, err
+		}
+	}
+	if err := j.run("go", "-C", j.work, "generate", "./..."); err != nil {
+		return Result{}, err
+	}
+	if list, err = files(j, "*_bpfel.*"); err != nil {
+		return Result{}, err
+	}
+	for _, f := range list {
+		committed, e1 := os.ReadFile(filepath.Join(j.repo, f))
+		made, e2 := os.ReadFile(filepath.Join(j.work, f))
+		if e1 == nil && e2 == nil && !bytes.Equal(committed, made) {
+			e1 = fmt.Errorf("%s: run 'go generate ./...' and commit the result", f)
+		}
+		err = errors.Join(err, e1, e2)
+	}
+	return Result{}, err
+}
