@@ -14,10 +14,14 @@ userland_get() {
 userland_get_locked() {
 	[ -e "$udir/.complete" ] && return 0
 	rm -rf "$udir"
-	local libraries
+	local libraries name
 	libraries=$(libraries_of "$deb_arch" kmod) && [ -n "$libraries" ] || return 1
 	# shellcheck disable=SC2086 # names
 	deb_unpack "$udir" "$deb_arch" busybox-static kmod $libraries || return 1
+	# trixie's packages have all of it below usr alone.
+	for name in bin lib lib64; do
+		[ -e "$udir/$name" ] || [ ! -e "$udir/usr/$name" ] || mv "$udir/usr/$name" "$udir/" || return 1
+	done
 	: >"$udir/.complete"
 }
 
@@ -97,7 +101,7 @@ image_make() {
 	cp -a "$udir"/lib/. "$root/lib/" 2>/dev/null
 	[ ! -d "$udir/lib64" ] || cp -a "$udir/lib64" "$root/"
 	if [ -d "$udir/usr/lib" ]; then mkdir -p "$root/usr/lib"; cp -a "$udir"/usr/lib/*-linux-* "$root/usr/lib/"; fi
-	rm -rf "$root"/usr/lib/*/{gconv,engines-3,ossl-modules,perl*} "$root"/lib/*/{gconv,libnss*}
+	rm -rf "$root"/{usr/lib,lib}/*/{gconv,engines-3,ossl-modules,perl*,libnss*}
 	for n in modprobe insmod rmmod lsmod modinfo depmod; do ln -s /usr/bin/kmod "$root/stock/$n"; done
 	install -m 0755 "$vm_dir/guest/init" "$root/init"
 	if [ "$mode" != base ]; then
