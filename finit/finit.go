@@ -14,6 +14,9 @@
 // still receive them, and a default-fatal one takes the whole process, waiting
 // thread included, as it does with kmod.
 //
+// An init that makes the kernel oops ends the thread that submitted it; the
+// process is then ended as well, by SIGSEGV, as kmod is: see watched.
+//
 // The package is linked into the kernel's module helper, which runs hundreds
 // of times during boot, mostly to find nothing. It imports no decompressor:
 // see [SetUnpacker].

@@ -35,11 +35,13 @@ func submit(call func() error) error {
 	}
 	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 
-	var err error
-	for range maxAgain {
-		if err = call(); err != unix.EINTR {
-			break
+	return watched(func() error {
+		var err error
+		for range maxAgain {
+			if err = call(); err != unix.EINTR {
+				break
+			}
 		}
-	}
-	return err
+		return err
+	})
 }

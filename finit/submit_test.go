@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("FINIT_TEST_WAITER") != "" {
 		waiter()
 	}
+	if os.Getenv("FINIT_TEST_DIES") != "" {
+		dying()
+	}
 	os.Exit(m.Run())
 }
 

@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bug.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/init.h>
@@ -38,6 +39,10 @@ MODULE_PARM_DESC(still_ms, "before the requests, wait so long for what never com
 static int fail;
 module_param(fail, int, 0444);
 MODULE_PARM_DESC(fail, "errno with which init fails after all that");
+
+static bool oops;
+module_param(oops, bool, 0444);
+MODULE_PARM_DESC(oops, "init ends in BUG() after all that: its thread dies, and the module stays coming");
 
 /* request_module()'s results: how many came back, and the last one that was not 0. */
 static int done;
@@ -109,6 +114,8 @@ static int __init slreq_init(void)
 
 	if (hold_ms)
 		msleep(hold_ms);
+	if (oops)
+		BUG();
 	pr_info("init: done, returns %d\n", -fail);
 	return -fail;
 }
