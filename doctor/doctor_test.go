@@ -43,7 +43,7 @@ func healthy() map[string]string {
 		"boot/config-" + release:                   "CONFIG_MODULES=y\nCONFIG_KPROBE_EVENTS=y\nCONFIG_BPF_SYSCALL=y\n",
 		"usr/bin/kmod":                             "#!/bin/sh\n",
 		tree + "modules.dep":                       "kernel/a.ko.xz:\n",
-		tree + "kernel/a.ko.xz":                    "x",
+		tree + "kernel/a.ko.xz":                    "\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01\x10\x00\x00\x00\xa8\x70\x8e\x86",
 		tree + "modules.dep.bin":                   leaf(),
 		tree + "modules.alias.bin":                 leaf(),
 		tree + "modules.symbols.bin":               leaf(),

@@ -5,7 +5,6 @@ package doctor
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +59,7 @@ func (e *examination) modules() {
 		e.index(tree, ix.name, ix.needed, ix.lost, depmod)
 	}
 	e.stale(tree, files, newest, depmod)
-	e.compression(files)
+	e.compression(tree, files)
 }
 
 func (e *examination) index(tree, name string, needed bool, lost, depmod string) {
@@ -176,33 +175,4 @@ func some(list []string) string {
 		s += fmt.Sprintf(" and %d more", n)
 	}
 	return s
-}
-
-func (e *examination) compression(files []moduleFile) {
-	kinds := map[string]int{}
-	for _, f := range files {
-		if f.format != "none" {
-			kinds[f.format]++
-		}
-	}
-	kernel, err := e.sys.line("/sys/module/compression")
-	if err != nil {
-		kernel = ""
-	}
-	if len(kinds) == 0 {
-		value := "modules are not compressed"
-		if kernel != "" {
-			value += "; the kernel could decompress " + kernel
-		}
-		e.add(OK, "compression", value, "", "")
-		return
-	}
-	for _, k := range slices.Sorted(maps.Keys(kinds)) {
-		value := fmt.Sprintf("%d modules in %s", kinds[k], k)
-		if k == kernel {
-			e.add(OK, "compression", value+", decompressed by the kernel", "/sys/module/compression", "")
-		} else {
-			e.add(Note, "compression", value+", decompressed by safeload", "the kernel's own is \""+kernel+"\": loads take the wait by name, not by file", "")
-		}
-	}
 }

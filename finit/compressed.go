@@ -131,6 +131,28 @@ func kernelFormat() Format {
 	return Plain
 }
 
+// kernelCannotUnpack tells, of a compressed file that the kernel has answered
+// with err, whether that is because it cannot decompress it: a check, a window,
+// a filter or a header that only a whole xz, zstd or zlib knows
+// (kernel/module/decompress.c). Such a module's init has not run.
+//
+// The same errno may come from init, which must not run twice. So the kernel is
+// asked again with an address that is none for the parameters: load_module reads
+// them when it has the image and before it runs anything of it, and fails with
+// EFAULT.
+func kernelCannotUnpack(fd int, flags Flags, err error) bool {
+	if err != unix.EINVAL && err != unix.ENOMEM {
+		return false
+	}
+	return submit(func() error {
+		_, _, errno := unix.Syscall(unix.SYS_FINIT_MODULE, uintptr(fd), ^uintptr(0), uintptr(flags))
+		if errno == 0 {
+			return nil
+		}
+		return errno
+	}) == err
+}
+
 // readSys reads a file of sysfs into b and returns how many bytes it has, 0 if
 // it cannot be read. Before /init runs there is no /sys; a detached mount
 // (fsmount(2), Linux 5.2, CAP_SYS_ADMIN) then stands in for it.

@@ -62,8 +62,8 @@ const (
 // function has. name is used in errors only.
 //
 // A compressed file (gzip, xz, zstd, told by its magic bytes) is decompressed
-// by the kernel if /sys/module/compression says that it can, otherwise by the
-// unpacker set with [SetUnpacker]. Without finit_module (ENOSYS) the file is
+// by the kernel if /sys/module/compression says that it can, otherwise, or if
+// the kernel fails to, by the unpacker set with [SetUnpacker]. Without finit_module (ENOSYS) the file is
 // handed over with init_module.
 //
 // Load needs CAP_SYS_MODULE. Every error is an [*Error].
@@ -90,7 +90,7 @@ func Load(path, name, params string, flags Flags) error {
 		if err == nil {
 			return nil
 		}
-		if err != unix.ENOSYS {
+		if err != unix.ENOSYS && (format == Plain || unpacker == nil || !kernelCannotUnpack(fd, flags, err)) {
 			return fail("finit_module", err)
 		}
 	}

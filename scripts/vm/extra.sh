@@ -7,11 +7,14 @@ extra_xz() {
 	local tree=$1/xz/lib/modules/$kver m
 	mkdir -p "$tree/updates"
 	cp "$pdir/lib/modules/$kver"/modules.{builtin,builtin.modinfo,order} "$tree/"
-	for m in x0 x1 x2; do LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"; done
+	for m in x0 x1 x2 x3 x4 x5; do LC_ALL=C sed "s/slreq_00/slreq_$m/g" "$tdir/slreq_00.ko" >"$tree/updates/slreq_$m.ko"; done
 	"${cross}strip" -d "$tree"/updates/*.ko
 	# The kernel's own decompressor takes no larger dictionary and no CRC64 (scripts/Makefile.modinst).
 	xz --check=crc32 --lzma2=dict=1MiB "$tree/updates/slreq_x0.ko" "$tree/updates/slreq_x1.ko"
 	gzip -9 "$tree/updates/slreq_x2.ko"
+	xz --check=crc64 --lzma2=dict=1MiB "$tree/updates/slreq_x3.ko"
+	xz --check=crc32 --arm --lzma2=dict=96MiB "$tree/updates/slreq_x4.ko"
+	xz --check=sha256 --lzma2=dict=1MiB "$tree/updates/slreq_x5.ko"
 	depmod -b "$1/xz" "$kver"
 }
 

@@ -53,12 +53,12 @@ innocent() {
 stock() {
 	m=/stock/modprobe
 	start commands "$m" slreq_c0
-	wait_for 25 deep 40 "modprobe slreq_c0"
-	want "kmod: forty processes run the command of one module, and no end" deep 40 "modprobe slreq_c0"
+	wait_for 25 deep 20 "modprobe slreq_c0"
+	want "kmod: twenty processes run the command of one module, and no end" deep 20 "modprobe slreq_c0"
 	ends_group commands
 	start commands "$m" slreq_c1
-	wait_for 25 deep 40 "modprobe slreq_c2"
-	want "kmod: two modules, each the other's command: no end either" deep 40 "modprobe slreq_c2"
+	wait_for 25 deep 20 "modprobe slreq_c2"
+	want "kmod: two modules, each the other's command: no end either" deep 20 "modprobe slreq_c2"
 	ends_group commands
 	innocent
 }

@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: xz and gzip modules, decompressed by the kernel (6.12) and in user space, also under vm.memfd_noexec=2
+# what: xz and gzip modules, decompressed by the kernel (6.12) and in user space, also what the kernel fails to decompress
 # kernels: all
 # boot: main
 # limit: 90
 # extra: xz
 setup() { :; }
+inits() { dmesg | grep -c "$1: init: done"; }
+# stock: kmod 30 decompresses itself. What later ones do, which leave it to the kernel, vmtool load does.
+stock() {
+	for m in x3 x4 x5; do
+		_file=$(find "/xz/lib/modules/$kver" -name "slreq_$m.ko.xz")
+		/stock/modprobe -d /xz "slreq_$m" 2>/dev/null && unload "slreq_$m"
+		if [ -e /sys/module/compression ]; then
+			run 30 /t/vmtool load "$_file"
+			log "xz: $m: the kernel alone: $(head -n 1 "$out")"
+			case $m in x3 | x5) want "$m: the kernel alone does not take it" [ "$rc" != 0 ] ;; esac
+			unload "slreq_$m"
+		fi
+	done
+}
 check() {
 	if [ -e /sys/module/compression ]; then log "xz: the kernel decompresses $(cat /sys/module/compression)"; else log "xz: the kernel does not decompress"; fi
 	case $kver in 6.1.*) ;; *) want "this kernel is one that decompresses xz" grep -q xz /sys/module/compression ;; esac
@@ -13,6 +27,20 @@ check() {
 	want "the kernel's way, or ours where it has none: ends with 0" [ "$rc" = 0 ]
 	want "the module is live" is slreq_x0 live
 	unload slreq_x0
+	# A check that the kernel has not, a filter and a dictionary that it may not have.
+	for m in x3 x4 x5; do
+		run 30 /safe/modprobe -d /xz "slreq_$m"
+		want "$m: what the kernel may not decompress: ends with 0, live after one init" [ "$rc $(state "slreq_$m") $(inits "slreq_$m")" = "0 live 1" ]
+		unload "slreq_$m"
+	done
+	# What looks like it, and is init's answer.
+	for _errno in 22 12; do
+		_before=$(inits slreq_x0)
+		run 30 /safe/modprobe -d /xz slreq_x0 fail=$_errno
+		want "init fails with $_errno: so does the load, after one init" [ "$rc $(($(inits slreq_x0) - _before))" = "1 1" ]
+	done
+	run 30 /safe/modprobe -d /xz slreq_x0 no_such=1 delay_ms=x
+	want "a parameter that does not fit: EINVAL, as the kernel has it" has "$out" "Invalid argument"
 	# Without /sys nobody can say that the kernel would do it.
 	run 30 unshare -m sh -c 'mount -t tmpfs none /sys/module; exec /safe/modprobe -d /xz slreq_x1'
 	want "in user space, xz: ends with 0" [ "$rc" = 0 ]

@@ -33,7 +33,11 @@ func load(args []string) int {
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, nil); err != nil {
 		return fatal("load: %v", err)
 	}
-	if err := unix.FinitModule(int(f.Fd()), strings.Join(args[1:], " "), 0); err != nil {
+	flags := 0
+	if strings.HasSuffix(args[0], ".xz") {
+		flags = 4 // MODULE_INIT_COMPRESSED_FILE
+	}
+	if err := unix.FinitModule(int(f.Fd()), strings.Join(args[1:], " "), flags); err != nil {
 		return fatal("load: finit_module %s: %v", args[0], err)
 	}
 	fmt.Println("loaded", args[0])
