@@ -34,11 +34,11 @@ list() {
 		linux-libc-dev              generate,unit
 		llvm                        generate          # llvm-strip
 		make                        vm,audit,seed
-		mandoc                      man
+		mandoc                      man,unit
 		patch                       vm,audit          # the incident's module
 		qemu-system-arm             vm,demo
 		qemu-system-x86             vm,package
-		qemu-user-static            build             # arm and arm64 binaries
+		qemu-user-static            build,unit        # arm and arm64 binaries
 		shellcheck                  shell
 		util-linux                  all               # flock, unshare
 		xz-utils                    all
