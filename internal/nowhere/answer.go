@@ -36,6 +36,8 @@ type question struct {
 // answer ends the process with 1 if it was asked, by arguments as the kernel
 // gives them, to load quietly a module that exists nowhere. Otherwise it
 // returns and nothing has happened. sp points to argc, as at a process's start.
+//
+//lint:ignore U1000 start, in assembly, calls it
 func answer(sp unsafe.Pointer) {
 	q, ok := asked(sp)
 	if !ok {
