@@ -47,6 +47,7 @@ const (
 	HopTask               // the loading task itself waits in the request
 	HopKthread            // a kernel thread that its init started
 	HopWork               // a work item that its init queued
+	HopUnsure             // a work item that an interrupt queued: for whom is not known
 )
 
 func (h Hop) String() string {
@@ -59,6 +60,8 @@ func (h Hop) String() string {
 		return "kthread"
 	case HopWork:
 		return "work"
+	case HopUnsure:
+		return "unsure"
 	}
 	return "hop-" + strconv.Itoa(int(h))
 }

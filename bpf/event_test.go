@@ -49,7 +49,7 @@ func TestLayout(t *testing.T) {
 		size int
 	}{
 		{"scratch", eventSize}, {"loads", loadSize}, {"config", 24}, {"owner", 32},
-		{"flags", 16}, {"tasks", 24}, {"requests", requestSize},
+		{"flags", 24}, {"tasks", 24}, {"requests", requestSize},
 		{"selfcheck", (32+32+8)*8 + 16},
 	} {
 		if got := int(spec.Maps[c.m].ValueSize); got != c.size {

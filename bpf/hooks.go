@@ -90,9 +90,13 @@ var hooks = []hook{
 		offsets: map[string]string{probeVarOffStartWork: "work"}, without: "requests by work items of an init"},
 	{prog: probeProgWorkEnded, group: "workqueue", symbols: []string{"workqueue_execute_end"},
 		without: "requests by work items of an init"},
-	{prog: probeProgWorkDelayed, at: kprobe, symbols: []string{"queue_delayed_work_on"},
+	{prog: probeProgWorkDelayed, at: kprobe, symbols: []string{"queue_delayed_work_on", "mod_delayed_work_on"}, all: true,
 		without: "requests by delayed work of an init"},
 }
+
+// spawnHooks see what an init starts: all of them, or it is not known that an
+// init has not started something.
+var spawnHooks = []string{probeProgKthreadCreated, probeProgWorkQueued, probeProgWorkStarted, probeProgWorkEnded, probeProgWorkDelayed}
 
 // openHooks act before a wait that no signal ends. They run at every open, so
 // they are only loaded on a kernel that was seen to have such waits. The first

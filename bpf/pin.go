@@ -23,7 +23,7 @@ import (
 const PinDir = "/sys/fs/bpf/safeload"
 
 // ancestryABI is ANCESTRY_ABI of src/state.h.
-const ancestryABI = 1
+const ancestryABI = 2
 
 func (p *Probe) pinTo(dir string) error {
 	if err := ownDir(dir); err != nil {
@@ -125,7 +125,11 @@ func (p *Probe) Beat() error {
 		complete = 1
 	}
 	b = le.AppendUint32(b, complete)
-	b = le.AppendUint32(b, 0)
+	spawns := uint32(0)
+	if p.spawns {
+		spawns = 1
+	}
+	b = le.AppendUint32(b, spawns)
 	if err := p.maps.Owner.Put(uint32(0), b); err != nil {
 		return fmt.Errorf("renew the ancestry maps: %w", err)
 	}
@@ -138,9 +142,11 @@ func (p *Probe) Beat() error {
 func (p *Probe) rest() error {
 	const active = 1
 	put := func(on uint32) error {
-		b := make([]byte, 16)
+		p.rests++
+		b := make([]byte, 24)
 		binary.LittleEndian.PutUint32(b, on)
 		binary.LittleEndian.PutUint32(b[4:], on)
+		binary.LittleEndian.PutUint32(b[12:], p.rests)
 		return p.maps.Flags.Put(uint32(0), b)
 	}
 	if !p.idle() {

@@ -64,6 +64,8 @@ type Probe struct {
 	config  config
 	pin     string
 	whole   bool
+	spawns  bool   // all that inits start is recorded
+	rests   uint32 // how often the flags were written
 }
 
 // config is struct config of src/state.h.
@@ -250,9 +252,13 @@ func allSymbols() []string {
 }
 
 func (p *Probe) attach(use []hook, symbols map[string]string) error {
+	seen := 0
 	for _, h := range use {
 		links, err := h.attachTo(p.coll.Programs[h.prog], symbols)
 		p.links = append(p.links, links...)
+		if len(links) > 0 && slices.Contains(spawnHooks, h.prog) {
+			seen++
+		}
 		switch {
 		case len(links) > 0:
 		case h.need == required:
@@ -261,6 +267,7 @@ func (p *Probe) attach(use []hook, symbols map[string]string) error {
 			p.missing = append(p.missing, fmt.Sprintf("%s (%s: %v)", h.without, h.String(), err))
 		}
 	}
+	p.spawns = seen == len(spawnHooks) && currentTaskSafe()
 	return nil
 }
 
@@ -380,7 +387,7 @@ func (p *Probe) Asleep(load uint64) bool {
 }
 
 const (
-	loadSize    = 8*8 + 6*4 + 64
+	loadSize    = 8*8 + 6*4 + 64 + 2*4
 	requestSize = 5*8 + 6*4 + 64 + 16
 )
 

@@ -33,6 +33,7 @@ const (
 	probeMapRequests        = "requests"
 	probeMapScratch         = "scratch"
 	probeMapSelfcheck       = "selfcheck"
+	probeMapStrays          = "strays"
 	probeMapSubs            = "subs"
 	probeMapTasks           = "tasks"
 	probeMapWalks           = "walks"
@@ -166,6 +167,7 @@ type probeMapSpecs struct {
 	Requests  *ebpf.MapSpec `ebpf:"requests"`
 	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
 	Selfcheck *ebpf.MapSpec `ebpf:"selfcheck"`
+	Strays    *ebpf.MapSpec `ebpf:"strays"`
 	Subs      *ebpf.MapSpec `ebpf:"subs"`
 	Tasks     *ebpf.MapSpec `ebpf:"tasks"`
 	Walks     *ebpf.MapSpec `ebpf:"walks"`
@@ -227,6 +229,7 @@ type probeMaps struct {
 	Requests  *ebpf.Map `ebpf:"requests"`
 	Scratch   *ebpf.Map `ebpf:"scratch"`
 	Selfcheck *ebpf.Map `ebpf:"selfcheck"`
+	Strays    *ebpf.Map `ebpf:"strays"`
 	Subs      *ebpf.Map `ebpf:"subs"`
 	Tasks     *ebpf.Map `ebpf:"tasks"`
 	Walks     *ebpf.Map `ebpf:"walks"`
@@ -253,6 +256,7 @@ func (m *probeMaps) Close() error {
 		m.Requests,
 		m.Scratch,
 		m.Selfcheck,
+		m.Strays,
 		m.Subs,
 		m.Tasks,
 		m.Walks,

@@ -151,6 +151,11 @@ int module_load(void *ctx)
 		request_next(l->ctx, waited ? waited : id, id);
 	}
 	l->flags |= LOAD_INIT;
+	struct flags *f = flag();
+	if (f) {
+		l->rests = f->rests;
+		l->spawns = f->spawns;
+	}
 	keep(&names, &n, &id);
 
 	struct event *e = event_new(EV_INIT, id, 0);

@@ -30,14 +30,14 @@ INLINE u64 acts_for(u32 tid, struct request *r)
 		return 0;
 	id = map_lookup(&working, &tid);
 	if (id) {
-		r->hop = HOP_WORK;
+		r->hop = *id == UNSURE ? HOP_UNSURE : HOP_WORK;
 		return *id;
 	}
 	if (use_current_task) {
 		u64 self = this_task();
 		id = map_lookup(&kthreads, &self);
 		if (id) {
-			r->hop = HOP_KTHREAD;
+			r->hop = *id == UNSURE ? HOP_UNSURE : HOP_KTHREAD;
 			return *id;
 		}
 	}
@@ -77,7 +77,7 @@ int request_begin(struct pt_regs *regs)
 			l->kreq = r.id;
 			r.parent = l->ctx;
 		}
-	} else {
+	} else if (r.hop != HOP_UNSURE) {
 		r.hop = HOP_NONE;
 	}
 	keep(&requests, &r.id, &r);

@@ -38,6 +38,11 @@ INLINE void spawned(void *map, u64 key)
 	if (!f || !f->active)
 		return;
 	u64 id = on_behalf_of();
+	if (id == UNSURE) {
+		f->works = 1;
+		map_update(map, &key, &id, BPF_ANY);
+		return;
+	}
 	if (!id || !map_lookup(&loads, &id)) {
 		/* The memory may have been a thread or work item of an init's. */
 		if (f->works)
@@ -45,6 +50,7 @@ INLINE void spawned(void *map, u64 key)
 		return;
 	}
 	f->works = 1;
+	f->spawns++;
 	map_update(map, &key, &id, BPF_ANY);
 }
 
@@ -67,7 +73,17 @@ int work_queued(void *ctx)
 	struct flags *f = flag();
 	if (!f || !f->active)
 		return 0;
-	spawned(&works, word_at((u64)ctx + off_queue_work));
+	u64 work = word_at((u64)ctx + off_queue_work);
+	if (!tid_now()) {
+		/* An interrupt of an idle CPU: a timer, a device. For whom it does
+		 * this is known of the timers of delayed work alone. */
+		u64 unsure = UNSURE;
+		f->works = 1;
+		map_update(&strays, &work, &unsure, BPF_ANY);
+		return 0;
+	}
+	map_delete(&strays, &work);
+	spawned(&works, work);
 	return 0;
 }
 
@@ -90,11 +106,14 @@ int work_started(void *ctx)
 	if (!id)
 		id = map_lookup(&delays, &work);
 	if (!id)
+		id = map_lookup(&strays, &work);
+	if (!id)
 		return 0;
 	u64 load = *id;
 	map_delete(&works, &work);
 	map_delete(&delays, &work);
-	if (map_lookup(&loads, &load))
+	map_delete(&strays, &work);
+	if (load == UNSURE || map_lookup(&loads, &load))
 		map_update(&working, &tid, &load, BPF_ANY);
 	return 0;
 }

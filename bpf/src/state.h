@@ -14,9 +14,12 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 1
+#define ANCESTRY_ABI 2
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
+
+/* In the place of a load: it is not known for which one. */
+#define UNSURE (~0ull)
 
 /* How a request came to be, seen from the load that is waiting for it. */
 enum hop {
@@ -24,6 +27,7 @@ enum hop {
 	HOP_TASK = 1,    /* the loading task itself waits in the request */
 	HOP_KTHREAD = 2, /* a kernel thread that the load's init started */
 	HOP_WORK = 3,    /* a work item that the load's init queued */
+	HOP_UNSURE = 4,  /* what an interrupt queued: for whom is not known */
 };
 
 enum certainty { CERT_LIKELY = 1, CERT_PROVEN = 2 };
@@ -58,6 +62,7 @@ struct load {
 	s32 fd;
 	u64 want; /* inode that it waits for, whoever owns it */
 	char name[NAME_LEN];
+	u32 rests, spawns; /* of struct flags, when its init was about to run */
 };
 
 /* PINNED. One call_usermodehelper_exec that waits for its child. */
@@ -133,6 +138,8 @@ struct flags {
 	u32 active; /* loads may be in flight; cleared by user space */
 	u32 works;  /* works or threads of loads may be about */
 	u32 lossy;  /* a map was full: something is missing in it */
+	u32 rests;  /* how often user space wrote this: meanwhile nothing was recorded */
+	u32 spawns; /* threads and work items of loads that were recorded */
 	u32 pad;
 };
 
@@ -143,7 +150,7 @@ struct owner {
 	u32 abi;      /* ANCESTRY_ABI */
 	u32 pid;
 	u32 complete; /* nothing in flight began before the probe */
-	u32 pad;
+	u32 spawns;   /* all that inits start is recorded: the hooks for that are there */
 };
 
 #define MAP(name_, type_, key_, value_, n_)                                    \
@@ -162,9 +169,12 @@ MAP(requests, MAP_HASH, u64, struct request, 1024);
 MAP(names, MAP_HASH, struct name_key, u64, 2048);
 MAP(inodes, MAP_HASH, u64, u64, 2048);
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
-MAP(kthreads, MAP_LRU_HASH, u64, u64, 512); /* task_struct -> load */
-MAP(works, MAP_LRU_HASH, u64, u64, 1024);  /* work_struct -> load */
-MAP(delays, MAP_LRU_HASH, u64, u64, 512);  /* the same, queued by a timer that the init set */
+/* Those of spawnsKept (guard/ancestry) are in them, with the batches that an
+ * LRU map keeps for each CPU. */
+MAP(kthreads, MAP_LRU_HASH, u64, u64, 1024); /* task_struct -> load */
+MAP(works, MAP_LRU_HASH, u64, u64, 2048);  /* work_struct -> load */
+MAP(strays, MAP_LRU_HASH, u64, u64, 512);  /* work_struct that an interrupt queued -> UNSURE */
+MAP(delays, MAP_LRU_HASH, u64, u64, 1024);  /* the same, queued by a timer that the init set */
 MAP(calls, MAP_LRU_HASH, u32, u64, 512);   /* tid in call_usermodehelper_exec -> request */
 MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
 MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */

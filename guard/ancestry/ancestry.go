@@ -23,7 +23,7 @@ import (
 const Dir = "/sys/fs/bpf/safeload"
 
 // abi is ANCESTRY_ABI of bpf/src/state.h: the layout that this package reads.
-const abi = 1
+const abi = 2
 
 // ErrNone says that no probe is running that could be asked.
 var ErrNone = errors.New("no running probe")
@@ -174,4 +174,38 @@ func (m *Maps) StartedBy(tid int) (owner int, ok bool) {
 		return int(l.tid), true
 	}
 	return 0, false
+}
+
+// spawnsKept is how many threads and work items of inits the probe's maps hold
+// without forgetting one: less than their size, for an LRU map keeps some of it
+// apart for each CPU.
+const spawnsKept = 256
+
+// NotStartedBy tells whether what the kernel thread or worker tid does, which
+// Requester returned, was not started by the init that the thread owner runs.
+// That is known of an init that began after the probe: all that it started
+// since was recorded, and what began before it cannot be its.
+func (m *Maps) NotStartedBy(tid, owner int) bool {
+	t, ok := m.task(owner)
+	if !ok {
+		return false
+	}
+	l, ok := m.load(t.load)
+	if !ok || int(l.tid) != owner || l.flags&loadInit == 0 {
+		return false
+	}
+	i := len(m.seen) - 1
+	for i >= 0 && int(m.seen[i].tid) != tid {
+		i--
+	}
+	if i < 0 {
+		return false
+	}
+	r, ok := m.request(m.seen[i].id)
+	if !ok || r.load == t.load || r.hop == hopUnsure {
+		return false
+	}
+	f, ok := m.readFlags()
+	o, owned := m.readOwner()
+	return ok && owned && o.spawns && !f.lossy && f.rests == l.rests && f.spawns-l.spawns <= spawnsKept && m.kept()
 }

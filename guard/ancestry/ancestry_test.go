@@ -93,7 +93,7 @@ func (k *kernelMaps) own(pid int, start uint64, layout uint32, whole bool) {
 	if whole {
 		complete = 1
 	}
-	for _, w := range []uint32{layout, uint32(pid), complete, 0} {
+	for _, w := range []uint32{layout, uint32(pid), complete, 1} {
 		v = binary.LittleEndian.AppendUint32(v, w)
 	}
 	k.put(k.owner, uint32(0), v)
@@ -113,6 +113,8 @@ func (k *kernelMaps) load(id uint64, name string, l load) {
 	binary.LittleEndian.PutUint32(v[64:], l.tid)
 	binary.LittleEndian.PutUint32(v[72:], l.flags)
 	copy(v[88:], name)
+	binary.LittleEndian.PutUint32(v[152:], l.rests)
+	binary.LittleEndian.PutUint32(v[156:], l.spawns)
 	k.put(k.loads, id, v)
 	var key [nameLen]byte
 	copy(key[:], name)
@@ -154,7 +156,7 @@ func TestDecide(t *testing.T) {
 		}, "a", Unknown, 0, nil},
 		{"a map was full", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100})
-			k.put(k.flags, uint32(0), []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0})
+			k.put(k.flags, uint32(0), append([]byte{8: 1}, make([]byte, flagsSize-9)...))
 		}, "a", Unknown, 0, nil},
 		{"itself", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
@@ -416,5 +418,70 @@ func BenchmarkDecide(b *testing.B) {
 	k.task(500, 10)
 	for b.Loop() {
 		k.Decide("a", 500, nil)
+	}
+}
+
+func (k *kernelMaps) flag(f flags) {
+	v := make([]byte, flagsSize)
+	if f.lossy {
+		v[8] = 1
+	}
+	binary.LittleEndian.PutUint32(v[12:], f.rests)
+	binary.LittleEndian.PutUint32(v[16:], f.spawns)
+	k.put(k.flags, uint32(0), v)
+}
+
+// TestNotStartedBy: an init has not started what asks if the probe has recorded
+// all that it started, and this is not of it.
+func TestNotStartedBy(t *testing.T) {
+	const owner, asker, child = 100, 120, 500
+	for _, c := range []struct {
+		name string
+		set  func(k *kernelMaps, l *load, r *request, f *flags)
+		want bool
+	}{
+		{"a stranger's", func(*kernelMaps, *load, *request, *flags) {}, true},
+		{"another init's", func(_ *kernelMaps, _ *load, r *request, _ *flags) { r.load, r.hop = 2, hopWork }, true},
+		{"its own", func(_ *kernelMaps, _ *load, r *request, _ *flags) { r.load, r.hop = 1, hopWork }, false},
+		{"an interrupt's", func(_ *kernelMaps, _ *load, r *request, _ *flags) { r.hop = hopUnsure }, false},
+		{"its init has not begun", func(_ *kernelMaps, l *load, _ *request, _ *flags) { l.flags = 0 }, false},
+		{"another is in the load", func(_ *kernelMaps, l *load, _ *request, _ *flags) { l.tid = 101 }, false},
+		{"too many to remember", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + spawnsKept + 1 }, false},
+		{"as many as can be", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + spawnsKept }, true},
+		{"the count has begun anew", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.spawns = 0 }, false},
+		{"recording had stopped", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.rests++ }, false},
+		{"a map was full", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.lossy = true }, false},
+		{"not all that inits start is seen", func(k *kernelMaps, _ *load, _ *request, _ *flags) {
+			v := make([]byte, ownerSize)
+			if err := k.owner.Lookup(uint32(0), &v); err != nil {
+				k.t.Fatal(err)
+			}
+			v[28] = 0
+			k.put(k.owner, uint32(0), v)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newMaps(t)
+			l := load{tid: owner, flags: loadInit, rests: 3, spawns: 40}
+			r := request{id: 10, tid: asker, child: child}
+			f := flags{rests: 3, spawns: 45}
+			c.set(k, &l, &r, &f)
+			k.flag(f)
+			k.load(1, "a", l)
+			k.request(r)
+			k.task(child, 10)
+			v := make([]byte, taskSize)
+			binary.LittleEndian.PutUint64(v[8:], 1)
+			k.put(k.tasks, uint32(owner), v)
+			if k.NotStartedBy(asker, owner) {
+				t.Error("of a request that it was not asked about")
+			}
+			if tid, ok := k.Requester(child); !ok || tid != asker {
+				t.Fatalf("requester %d, %v", tid, ok)
+			}
+			if got := k.NotStartedBy(asker, owner); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
 	}
 }

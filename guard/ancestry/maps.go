@@ -15,15 +15,17 @@ import (
 const (
 	nameLen     = 64
 	taskSize    = 3 * 8
-	loadSize    = 8*8 + 6*4 + nameLen
+	loadSize    = 8*8 + 6*4 + nameLen + 2*4
 	requestSize = 5*8 + 6*4 + nameLen + 16
 	ownerSize   = 2*8 + 4*4
-	flagsSize   = 4 * 4
+	flagsSize   = 6 * 4
 
 	hopTask    = 1
 	hopKthread = 2
 	hopWork    = 3
+	hopUnsure  = 4
 
+	loadInit    = 4
 	loadBlocked = 8
 	loadWaits   = 16
 )
@@ -35,6 +37,7 @@ type load struct {
 	tid, tgid       uint32
 	flags           uint32
 	name            string
+	rests, spawns   uint32
 }
 
 type request struct {
@@ -48,6 +51,12 @@ type owner struct {
 	start    uint64
 	abi, pid uint32
 	complete bool
+	spawns   bool
+}
+
+type flags struct {
+	lossy         bool
+	rests, spawns uint32
 }
 
 func (m *Maps) task(pid int) (task, bool) {
@@ -64,7 +73,8 @@ func (m *Maps) load(id uint64) (load, bool) {
 		return load{}, false
 	}
 	return load{req: u64(v[24:]), kreq: u64(v[32:]), wait: u64(v[40:]),
-		tid: u32(v[64:]), tgid: u32(v[68:]), flags: u32(v[72:]), name: text(v[88:])}, true
+		tid: u32(v[64:]), tgid: u32(v[68:]), flags: u32(v[72:]), name: text(v[88:152]),
+		rests: u32(v[152:]), spawns: u32(v[156:])}, true
 }
 
 func (m *Maps) request(id uint64) (request, bool) {
@@ -94,13 +104,21 @@ func (m *Maps) readOwner() (owner, bool) {
 	if !ok {
 		return owner{}, false
 	}
-	return owner{start: u64(v[0:]), abi: u32(v[16:]), pid: u32(v[20:]), complete: u32(v[24:]) != 0}, true
+	return owner{start: u64(v[0:]), abi: u32(v[16:]), pid: u32(v[20:]), complete: u32(v[24:]) != 0, spawns: u32(v[28:]) != 0}, true
 }
 
 // lossy reports whether a map was full and something is missing in it.
 func (m *Maps) lossy() bool {
+	f, ok := m.readFlags()
+	return !ok || f.lossy
+}
+
+func (m *Maps) readFlags() (flags, bool) {
 	v, ok := m.lookup32(m.flags, 0, flagsSize)
-	return !ok || u32(v[8:]) != 0
+	if !ok {
+		return flags{}, false
+	}
+	return flags{lossy: u32(v[8:]) != 0, rests: u32(v[12:]), spawns: u32(v[16:])}, true
 }
 
 // encoding/binary would bring reflect into the start-up path.
