@@ -68,6 +68,14 @@ type Ancestry interface {
 	StartedBy(tid int) (owner int, ok bool)
 }
 
+// clearer is an Ancestry that knows of everything that was started since it
+// runs, and so of some that it was not for an init.
+type clearer interface {
+	// NotStartedBy tells whether what the kernel thread or worker tid does,
+	// which Requester returned, was not started by the init that owner runs.
+	NotStartedBy(tid, owner int) bool
+}
+
 // Guard is one invocation's. It is not safe for concurrent use.
 type Guard struct {
 	o       Options

@@ -265,26 +265,34 @@ func TestDepth(t *testing.T) {
 
 func TestRemembers(t *testing.T) {
 	g, _ := newGuard(t)
-	a, b := &task{}, &task{}
+	a, b, k, w := &task{}, &task{}, &task{}, &task{}
 	a.TID, a.Start, b.TID, b.Start = 7, 8, 7, 9
-	g.reg.remember("m", []*task{a})
+	k.TID, k.Start, k.Flags, w.TID, w.Flags = 20, 30, kernel, 21, worker
+	g.reg.remember("m", []*task{a}, k)
 	for name, tt := range map[string]struct {
 		module string
 		owners []*task
+		tie    *task
 		want   bool
 	}{
-		"the same load":      {"m", []*task{a}, true},
-		"the pid again":      {"m", []*task{b}, false},
-		"another module":     {"n", []*task{a}, false},
-		"nobody knows whose": {"m", []*task{a, b}, false},
-		"a path":             {"../m", []*task{a}, false},
+		"the same load":               {"m", []*task{a}, k, true},
+		"the pid again":               {"m", []*task{b}, k, false},
+		"another module":              {"n", []*task{a}, k, false},
+		"nobody knows whose":          {"m", []*task{a, b}, k, false},
+		"a path":                      {"../m", []*task{a}, k, false},
+		"a stranger's kernel thread":  {"m", []*task{a}, &task{Stat: proc.Stat{TID: 22, Start: 31, Flags: kernel}}, false},
+		"no kernel thread in between": {"m", []*task{a}, nil, false},
 	} {
-		if got := g.reg.remembers(tt.module, tt.owners); got != tt.want {
+		if got := g.reg.remembers(tt.module, tt.owners, tt.tie); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	g.reg.remember("m", []*task{b})
-	if !g.reg.remembers("m", []*task{b}) || g.reg.remembers("m", []*task{a}) {
+	g.reg.remember("m", []*task{b}, nil)
+	if !g.reg.remembers("m", []*task{b}, nil) || g.reg.remembers("m", []*task{a}, nil) {
 		t.Error("the later load is not the one remembered")
+	}
+	g.reg.remember("w", []*task{a}, w)
+	if g.reg.remembers("w", []*task{a}, w) {
+		t.Error("what a worker was at is taken for what it is at")
 	}
 }

@@ -152,9 +152,9 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestWhoseThread: of two inits that sleep, a kernel thread is of the one that
-// still ran when it was made. When nobody else could have made it, it is taken
-// for this one's all the same: a thread of its may have.
+// TestWhoseThread: of two inits that sleep, a kernel thread of any name is, when
+// the settings are bold, of the one that still ran when it was made. Without
+// times any may be.
 func TestWhoseThread(t *testing.T) {
 	const age = 5 * time.Second // of the kernel thread
 	for name, tt := range map[string]struct {
@@ -162,19 +162,20 @@ func TestWhoseThread(t *testing.T) {
 		other bool          // the second one is there
 		want  bool          // a's is taken to wait for the thread
 	}{
-		"a ran last":                      {a: 4 * time.Second, b: 4 * time.Second, other: true, want: true},
-		"a slept before, b ran":           {a: 20 * time.Second, b: 4 * time.Second, other: true, want: false},
-		"both slept before":               {a: 20 * time.Second, b: 20 * time.Second, other: true, want: true},
-		"a slept before, nobody else":     {a: 20 * time.Second, want: true},
-		"a slept just about then, b ran":  {a: age, b: 4 * time.Second, other: true, want: true},
-		"a is asleep since nobody knows":  {a: -1, b: 4 * time.Second, other: true, want: true},
-		"b has begun after the thread":    {a: 20 * time.Second, b: 2 * time.Second, other: false, want: true},
-		"a slept before, b waits for a's": {a: 20 * time.Second, b: -2, other: true, want: true},
+		"a ran last":                     {a: 4 * time.Second, b: 4 * time.Second, other: true, want: true},
+		"a slept before, b ran":          {a: 20 * time.Second, b: 4 * time.Second, other: true, want: false},
+		"both slept before":              {a: 20 * time.Second, b: 20 * time.Second, other: true, want: false},
+		"a slept before, nobody else":    {a: 20 * time.Second, want: false},
+		"a slept just about then, b ran": {a: age, b: 4 * time.Second, other: true, want: true},
+		"a is asleep since nobody knows": {a: -1, b: 4 * time.Second, other: true, want: true},
+		"b has begun after the thread":   {a: 4 * time.Second, b: 2 * time.Second, other: false, want: true},
+		"a ran last, b waits for a's":    {a: 4 * time.Second, b: -2, other: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runtime.LockOSThread() // the clock is that of our own thread
 			defer runtime.UnlockOSThread()
 			s := newSystem(t)
+			s.bold = true
 			now := boottime() / tick
 			s.coming("a")
 			start := int(now) - 3000

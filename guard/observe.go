@@ -3,6 +3,10 @@
 package guard
 
 import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
 	"safeload/internal/proc"
 )
 
@@ -94,6 +98,16 @@ func isIdle(wchan string) bool {
 	return false
 }
 
+// isItemFlush: those that wait for one item alone.
+func isItemFlush(wchan string) bool {
+	switch base(wchan) {
+	case "__flush_work", "flush_work", "start_flush_work", "flush_delayed_work", "__cancel_work_sync",
+		"__cancel_work_timer", "cancel_work_sync", "work_on_cpu", "work_on_cpu_key":
+		return true
+	}
+	return false
+}
+
 // base strips what the compiler appends to a clone: .isra.0, .constprop.0, .part.0.
 func base(wchan string) string {
 	for i := 1; i < len(wchan); i++ {
@@ -109,6 +123,7 @@ type snapshot struct {
 	proc    *proc.FS
 	tasks   map[int]*task // by thread id
 	workers map[int]bool  // workqueue workers
+	busy    map[int]*task // of these, those that are at an item
 	kids    map[int][]int // processes by parent
 	entries map[int]*entry
 	coming  map[string]bool
@@ -120,13 +135,61 @@ type snapshot struct {
 	asked  map[int]int  // helper's pid -> thread that waits for it
 	acts   map[int]int  // requesting kernel thread -> the thread whose init has it do so
 	sure   map[int]bool // owners whose wait for such a thread rests on the probe
+	// requesting kernel thread and owner -> the second's init has not started what the first does
+	cleared map[[2]int]bool
 
 	mayHelp map[int][]*task // candidates, by requester
 	slept   map[int]lastRun // by thread id, as far as asked for
 	pair    map[int]*task   // the likeliest helper of each requester; nil: not asked yet
 
-	polls map[int]bool // tasks of commands that may ask again and again
-	busy  bool         // one of them was found at work
+	polls  map[int]bool // tasks of commands that may ask again and again
+	worked bool         // one of them was found at work
+
+	bold   bool   // the settings want suspicion on less evidence
+	ahead  *int64 // of a made-up system, what offset returns
+	sys    *proc.FS
+	memory *memory
+	clocks struct {
+		read, ok bool
+		off      int64
+	}
+	bearings map[bearing]bool
+}
+
+// offset is by how much boot time is ahead of the scheduler's clock, from our
+// own last run, which a moment's sleep makes a new one.
+func (s *snapshot) offset() (int64, bool) {
+	if s.ahead != nil {
+		return *s.ahead, true
+	}
+	c := &s.clocks
+	if c.read {
+		return c.off, c.ok
+	}
+	c.read = true
+	pid, tid := unix.Getpid(), unix.Gettid()
+	best := int64(1 << 62)
+	for range 3 {
+		sleep(time.Microsecond)
+		from := boottime()
+		me, ok := s.proc.Slept(pid, tid)
+		took := boottime() - from
+		if !ok {
+			return 0, false
+		}
+		if took < best { // with no other run of ours in it
+			best, c.off, c.ok = took, from-int64(me), true
+		}
+	}
+	return c.off, c.ok
+}
+
+// stateOf is a module's state in the sysfs that is looked at.
+func (s *snapshot) stateOf(module string) proc.ModuleState {
+	if s.sys != nil {
+		return s.sys.State(module)
+	}
+	return proc.State(module)
 }
 
 // lastRun is when a thread last ran, where the kernel says so.
@@ -154,6 +217,9 @@ type observer struct {
 	proc, sys *proc.FS
 	probe     Ancestry
 	names     map[inode]string // of modules whose file was read before
+	memory    *memory
+	bold      bool   // see [conf.Bold]
+	ahead     *int64 // see snapshot
 }
 
 // look reads every task. What has ended meanwhile is left out. registered says
@@ -163,8 +229,16 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 	if o.names == nil {
 		o.names = make(map[inode]string)
 	}
+	if o.memory == nil {
+		o.memory = &memory{rivals: make(map[[3]uint64]bool), flushes: make(map[int]*flush)}
+	}
 	s := &snapshot{
 		proc:    p,
+		sys:     sys,
+		memory:  o.memory,
+		bold:    o.bold,
+		ahead:   o.ahead,
+		busy:    make(map[int]*task),
 		names:   o.names,
 		tasks:   make(map[int]*task, 256),
 		workers: make(map[int]bool, 64),
@@ -200,11 +274,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		if _, asked := s.coming[name]; name == "" || asked {
 			return
 		}
-		if sys != nil {
-			s.coming[name] = sys.State(name) == proc.Coming
-		} else {
-			s.coming[name] = proc.State(name) == proc.Coming
-		}
+		s.coming[name] = s.stateOf(name) == proc.Coming
 	}
 	for _, t := range s.tasks {
 		isComing(t.module)
@@ -226,6 +296,8 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 func (s *snapshot) ask(probe Ancestry) {
 	s.probed = true
 	s.asked, s.acts, s.sure = make(map[int]int), make(map[int]int), make(map[int]bool)
+	s.cleared = make(map[[2]int]bool)
+	clears, _ := probe.(clearer)
 	for _, h := range s.helpers() {
 		tid, ok := probe.Requester(h.pid)
 		if !ok {
@@ -237,6 +309,12 @@ func (s *snapshot) ask(probe Ancestry) {
 		s.asked[h.pid] = tid
 		if owner, ok := probe.StartedBy(tid); ok {
 			s.acts[tid] = owner
+		} else if clears != nil {
+			for _, o := range s.tasks {
+				if o.module != "" && !o.waiter && s.coming[o.module] && clears.NotStartedBy(tid, o.TID) {
+					s.cleared[[2]int{tid, o.TID}] = true
+				}
+			}
 		}
 	}
 }
@@ -254,6 +332,9 @@ func (s *snapshot) process(pid int) {
 		if st.State == 'D' {
 			t.wchan = s.proc.Wchan(pid, pid)
 			s.tasks[pid] = t
+		}
+		if st.Worker() && s.atWork(t) {
+			s.busy[pid], s.tasks[pid] = t, t
 		}
 		return
 	}

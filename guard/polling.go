@@ -70,6 +70,6 @@ func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
 		}
 	}
 	now := time.Now()
-	c.polls.see(s.picture(rest), s.busy, now)
+	c.polls.see(s.picture(rest), s.worked, now)
 	return c.polls.held(c.g.o.Patience, now)
 }

@@ -66,7 +66,8 @@ func (c *contest) direct(hops []ancestry.Hop) bool {
 }
 
 // trusts tells whether a look agrees with the probe that nothing waits for us.
-// The probe may have missed that a kernel thread asks for somebody's init.
+// It may have missed that a kernel thread asks for somebody's init, unless it
+// knows that none has started what that thread does.
 func (c *contest) trusts() bool {
 	if c.last == nil || c.proof.picture != "" || c.suspect.picture != "" {
 		return false
@@ -76,9 +77,24 @@ func (c *contest) trusts() bool {
 			continue
 		}
 		t := c.last.tasks[c.last.asked[h.pid]]
-		return t != nil && !t.Kthread()
+		return t != nil && (!t.Kthread() || c.last.strange(t))
 	}
 	return true
+}
+
+// strange tells whether the probe saw that no init which runs has started what
+// a kernel thread does.
+func (s *snapshot) strange(t *task) bool {
+	some := false
+	for _, o := range s.tasks {
+		if o.module == "" || o.waiter || !s.coming[o.module] {
+			continue
+		}
+		if some = s.cleared[[2]int{t.TID, o.TID}]; !some {
+			return false
+		}
+	}
+	return some
 }
 
 // others are the waits that the registry knows of and the kernel may not: in

@@ -404,19 +404,22 @@ func appendTo(dir int, name string, b []byte, limit int64) {
 }
 
 // remember notes that a request was refused on suspicion because of a load,
-// which goes on. A file a module, with the thread that loads.
-func (r *registry) remember(module string, owners []*task) {
-	if r.open() != nil || len(owners) != 1 || !plainName(module) {
+// which goes on, and of the thread that it is taken to wait for. A file a
+// module, with the thread that loads. A worker is at one item after another,
+// so what it was at says nothing of its next request.
+func (r *registry) remember(module string, owners []*task, tie *task) {
+	if r.open() != nil || len(owners) != 1 || !plainName(module) || tie != nil && tie.Worker() {
 		return
 	}
 	name := "suspect-" + module
 	_ = unix.Unlinkat(r.fd, name, 0)
-	appendTo(r.fd, name, loadID(owners[0]), maxEntry)
+	appendTo(r.fd, name, suspectID(owners[0], tie), maxEntry)
 }
 
-// remembers tells whether that same load was the reason before.
-func (r *registry) remembers(module string, owners []*task) bool {
-	if r.open() != nil || len(owners) != 1 || !plainName(module) {
+// remembers tells whether that same load was the reason before, and for the
+// same thread.
+func (r *registry) remembers(module string, owners []*task, tie *task) bool {
+	if r.open() != nil || len(owners) != 1 || !plainName(module) || tie != nil && tie.Worker() {
 		return false
 	}
 	fd, err := unix.Openat(r.fd, "suspect-"+module, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -424,9 +427,17 @@ func (r *registry) remembers(module string, owners []*task) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	var b [64]byte
+	var b [128]byte
 	n, err := unix.Read(fd, b[:])
-	return err == nil && n > 0 && bytes.Equal(b[:n], loadID(owners[0]))
+	return err == nil && n > 0 && bytes.Equal(b[:n], suspectID(owners[0], tie))
+}
+
+func suspectID(owner, tie *task) []byte {
+	id := loadID(owner)
+	if tie != nil {
+		id = append(append(id, ' '), loadID(tie)...)
+	}
+	return id
 }
 
 func loadID(t *task) []byte {

@@ -5,6 +5,7 @@ package guard
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"safeload/guard/graph"
 )
@@ -143,6 +144,104 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 		return all
 	}
 	return close
+}
+
+// sameMoment is how far apart the times of two requests must be that are not
+// to be taken for each other.
+const sameMoment = 30 * int64(time.Millisecond)
+
+// owed tells whether the helper that pid is, or descends from, was asked for by
+// one of a circle. All of whom it may be must be of it: anybody may ask for a
+// module at any time, and whose helper is whose only their times tell.
+func (s *snapshot) owed(pid int, knot []graph.ID) bool {
+	h := s.helperAbove(pid)
+	if h == nil {
+		return true // nobody's request is on the way to it
+	}
+	in := func(tid int) bool { return slices.Contains(knot, graph.ID(tid)) }
+	if tid, ok := s.asked[h.pid]; ok {
+		return in(tid)
+	}
+	helpers := s.helpers()
+	askers := s.askersOf(h, helpers)
+	if len(askers) == 0 {
+		return false
+	}
+	for _, r := range askers {
+		if !in(r.TID) {
+			return false
+		}
+	}
+	// Some requests are not seen, of threads that may not be asked what they
+	// do. If these askers have fewer helpers of their own than are at hand, one
+	// is of such a request.
+	n := 0
+	for _, o := range helpers {
+		all := s.askersOf(o, helpers)
+		if slices.ContainsFunc(all, func(r *task) bool { return slices.Contains(askers, r) }) {
+			n++
+		}
+	}
+	return n <= len(askers)
+}
+
+// helperAbove is the helper of the kernel that a process is or descends from.
+func (s *snapshot) helperAbove(pid int) *task {
+	for range 64 {
+		t := s.tasks[pid]
+		if t == nil || t.PPID <= 1 {
+			return nil
+		}
+		if s.workers[t.PPID] {
+			return t
+		}
+		pid = t.PPID
+	}
+	return nil
+}
+
+// askersOf are the requesters whose helper h may be, by the moments at which
+// they and its worker went to sleep; where the kernel does not tell these, all
+// whose candidate it is.
+func (s *snapshot) askersOf(h *task, helpers []*task) []*task {
+	var all []*task
+	var apart []int64
+	least := int64(1 << 62)
+	timed := true
+	for _, r := range s.tasks {
+		if !r.requester() || s.known(r.TID) || !slices.Contains(s.candidates(r, helpers), h) {
+			continue
+		}
+		d, ok := s.apart(r, h)
+		timed = timed && ok
+		all, apart = append(all, r), append(apart, d)
+		least = min(least, d)
+	}
+	if !timed {
+		return all
+	}
+	i := -1
+	return slices.DeleteFunc(all, func(r *task) bool {
+		i++
+		if apart[i] > near || apart[i] > least+sameMoment {
+			return true
+		}
+		// Another helper may fit it better.
+		for _, o := range s.candidates(r, helpers) {
+			if d, ok := s.apart(r, o); ok && d+sameMoment < apart[i] {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// apart is the time between a request and the start of a helper.
+func (s *snapshot) apart(r, h *task) (int64, bool) {
+	asked, ok1 := s.lastRan(r.pid, r.TID)
+	started, ok2 := s.lastRan(h.PPID, h.PPID)
+	d := int64(started - asked)
+	return max(d, -d), ok1 && ok2
 }
 
 // pairs gives each requester one helper, and each helper one requester: in the

@@ -12,6 +12,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
 
@@ -124,7 +125,8 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 	} else {
 		r.err = unix.ENOENT
 	}
-	eyes := &observer{proc: p, sys: sys, probe: probe}
+	eyes := &observer{proc: p, sys: sys, probe: probe,
+		bold: conf.Read(func(string) {}).Policy == conf.Bold}
 	take := func() *snapshot {
 		entries, err := r.read(p)
 		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {

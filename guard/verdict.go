@@ -9,6 +9,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
 
@@ -275,6 +276,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		entries = append(entries, c.g.own)
 	}
 	c.eyes.proc, c.eyes.sys, c.eyes.probe = c.proc, c.sys, c.probe()
+	c.eyes.bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
 	s := c.eyes.look(entries, err == nil)
 	if s.tasks[c.g.self.pid] == nil { // not even ourselves
 		v, _ := c.blind("/proc")
@@ -292,7 +294,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	guess := maybe.Stuck(graph.Likely)
 	c.proof.see(s.pictureOf(proof, self), time.Now())
 	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
-	if c.proof.held(confirmAfter, time.Now()) && s.victim(proof, guess, self) {
+	if c.proof.held(confirmAfter, time.Now()) && s.victim(proof, guess, self, false) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
 	c.suspect.see(s.pictureOf(guess, self), time.Now())
@@ -309,15 +311,15 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		}
 	}
 	c.took = time.Since(began)
-	if c.suspect.held(c.needs, time.Now()) && s.victim(guess, guess, self) {
+	if c.suspect.held(c.needs, time.Now()) && s.victim(guess, guess, self, true) {
 		if !probed {
-			c.g.reg.remember(c.l.Module, s.owners(c.l.Module))
+			c.g.reg.remember(c.l.Module, s.owners(c.l.Module), s.tie(guess.Cycle(self)))
 		}
 		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
 	}
 	if len(s.entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
 		last := s.system(patient, before).Stuck(graph.Likely)
-		if s.victim(last, last, self) {
+		if s.victim(last, last, self, true) {
 			return Refuse, c.refusal(s, last, last, self, true), waiting
 		}
 	}
@@ -330,15 +332,29 @@ func (c *contest) look() (Verdict, *Refused, int) {
 const probedPatience = 500 * time.Millisecond
 
 // repeatPatience is enough for a load by which a request was refused on
-// suspicion before, and which asks again: the crypto manager asks for several
-// names of one algorithm, and gives up after 60 s.
+// suspicion before, and whose same thread asks again: the crypto manager asks
+// for several names of one algorithm, and gives up after 60 s.
 const repeatPatience = time.Second
+
+// tie is the kernel thread or worker of a circle that an init is taken to wait
+// for; nil if there is none, or the probe has seen it.
+func (s *snapshot) tie(cycle []graph.Step) *task {
+	for i, step := range cycle {
+		o := s.tasks[int(step.Task)]
+		t := s.tasks[int(cycle[(i+1)%len(cycle)].Task)]
+		if o != nil && t != nil && step.Wait.Certainty == graph.Likely && !o.Kthread() && t.Kthread() && !s.sure[o.TID] {
+			return t
+		}
+	}
+	return nil
+}
 
 // patience is how long a suspicion must have held, and whether it rests on
 // nothing but what the probe saw.
 func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p time.Duration, probed bool) {
 	c.quick = false
-	for _, step := range guess.Cycle(self) {
+	cycle := guess.Cycle(self)
+	for _, step := range cycle {
 		if step.Wait.Certainty != graph.Likely {
 			continue
 		}
@@ -351,7 +367,7 @@ func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p ti
 		return probedPatience, true
 	}
 	p = c.g.o.Patience
-	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module)) {
+	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module), s.tie(cycle)) {
 		c.quick = true
 		p = repeatPatience
 	}
@@ -385,13 +401,20 @@ func (s *snapshot) pictureOf(st *graph.Stuck, id graph.ID) string {
 
 // victim tells whether it is self that must fail, of all the waits whose
 // failing would free the others: the one who came last closed the cycle. All
-// of those who see the same deadlock come to the same answer.
-func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID) bool {
+// of those who see the same deadlock come to the same answer. Where it is only
+// suspected that an init waits for what asks, only the helper of that may fail.
+func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool) bool {
 	var waits []*entry
-	for _, id := range st.Knot(self) {
-		if e := s.entries[int(id)]; e != nil && e.state == stateWait {
-			waits = append(waits, e)
+	knot := st.Knot(self)
+	for _, id := range knot {
+		e := s.entries[int(id)]
+		if e == nil || e.state != stateWait {
+			continue
 		}
+		if suspected && s.tie(st.Cycle(id)) != nil && !s.owed(e.pid, knot) {
+			continue
+		}
+		waits = append(waits, e)
 	}
 	// When it is not certain whose helper is whose, some of them may only be
 	// waiting for the others. The likelier reading tells them apart.

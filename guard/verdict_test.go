@@ -19,6 +19,8 @@ type system struct {
 	t       testing.TB
 	dir     string
 	entries []entry
+	bold    bool // the settings are
+	ahead   *int64
 }
 
 func newSystem(t testing.TB) *system {
@@ -98,6 +100,19 @@ func (s *system) kthread(pid, flags int, wchan string, start int) {
 	s.task(pid, 2, state, kernel|flags, start, wchan, "-1 0x0 0x0\n")
 }
 
+// comm gives a task another name than t and its number.
+func (s *system) comm(pid int, name string) {
+	s.t.Helper()
+	for _, d := range []string{fmt.Sprintf("proc/%d/", pid), fmt.Sprintf("proc/%d/task/%d/", pid, pid)} {
+		b, err := os.ReadFile(filepath.Join(s.dir, d, "stat"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text := string(b)
+		s.write(d+"stat", text[:strings.IndexByte(text, '(')+1]+name+text[strings.LastIndexByte(text, ')'):])
+	}
+}
+
 // finit is a call of finit_module on this architecture.
 func (s *system) call(kind proc.Kind, args ...int) string {
 	nr := map[string]map[proc.Kind]int{
@@ -166,7 +181,7 @@ func (s *system) shoots(f func()) (before, now *snapshot) {
 	p, sys := s.open()
 	s.t.Cleanup(p.Close)
 	s.t.Cleanup(sys.Close)
-	eyes := &observer{proc: p, sys: sys}
+	eyes := &observer{proc: p, sys: sys, bold: s.bold, ahead: s.ahead}
 	before = eyes.look(s.entries, true)
 	before.system(patient, nil)
 	f()
@@ -217,16 +232,16 @@ func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observer{proc: p, sys: sys, probe: probe}
+	eyes := &observer{proc: p, sys: sys, probe: probe, bold: s.bold, ahead: s.ahead}
 	before := eyes.look(s.entries, true)
 	now := eyes.look(s.entries, true)
 	proof := now.system(exact, before).Stuck(graph.Certain)
 	guess := now.system(best, before).Stuck(graph.Likely)
 	id := graph.ID(self)
-	holds := func(st *graph.Stuck) bool {
-		return len(st.Knot(id)) > 0 && now.picture(st.Reach(id)) != "" && now.victim(st, guess, id)
+	holds := func(st *graph.Stuck, suspected bool) bool {
+		return len(st.Knot(id)) > 0 && now.picture(st.Reach(id)) != "" && now.victim(st, guess, id, suspected)
 	}
-	return holds(proof), holds(guess)
+	return holds(proof, false), holds(guess, true)
 }
 
 type verdict struct{ proven, suspected bool }
@@ -321,18 +336,21 @@ func TestVerdicts(t *testing.T) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", "a_init")
 			s.kthread(120, 0, request, 505)
+			s.comm(120, "a")
 			s.waits(200, s.helperOf(200), 510, "a")
 		}, want: map[int]verdict{200: {false, true}}},
 		"a kernel thread older than the load": {make: func(s *system) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", "a_init")
 			s.kthread(120, 0, request, 400)
+			s.comm(120, "a")
 			s.waits(200, s.helperOf(200), 510, "a")
 		}, want: map[int]verdict{200: {}}},
 		"a kernel thread, but init sleeps for a time": {make: func(s *system) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", "msleep")
 			s.kthread(120, 0, request, 505)
+			s.comm(120, "a")
 			s.waits(200, s.helperOf(200), 510, "a")
 		}, want: map[int]verdict{200: {}}},
 		"through a work item": {make: func(s *system) {
@@ -402,6 +420,7 @@ func TestVerdicts(t *testing.T) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", "a_init")
 			s.kthread(120, 0, request, 505)
+			s.comm(120, "a")
 			s.waits(200, s.helperOf(200), 510, "a")
 		}, want: map[int]verdict{200: {}}, probe: fakeProbe{asked: map[int]int{200: 120}, acts: map[int]int{120: 999}}},
 	} {
@@ -476,6 +495,7 @@ func TestLoadOfOursMoves(t *testing.T) {
 		s.load(100, 50, 500, "a", "a_init")
 		s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 500 * tick, token: newToken()})
 		s.kthread(120, 0, request, 505)
+		s.comm(120, "a")
 		s.waits(200, s.helperOf(200), 510, "a")
 		id := graph.ID(200)
 		picture := func(s *snapshot, before *snapshot) string {

@@ -3,8 +3,6 @@
 package guard
 
 import (
-	"time"
-
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
@@ -175,7 +173,7 @@ func (s *snapshot) polling(g *graph.System, t *task, w graph.Wait, before *snaps
 	}
 	leaf := len(s.kids[t.pid]) == 0
 	if t.State != 'S' {
-		s.busy = true
+		s.worked = true
 	}
 	if leaf && t.Asleep() && s.sleepsForTime(t) {
 		n, ok := s.proc.Switches(t.pid, t.TID)
@@ -223,71 +221,4 @@ func (s *snapshot) childWait(g *graph.System, t *task, how reading) {
 		w.Certainty = graph.Likely
 	}
 	g.Add(graph.ID(t.TID), w)
-}
-
-// inits: a module's init that sleeps, and neither asks nor loads, waits for
-// something that nobody can name. That it is a kernel thread it has started,
-// or a work item it flushes, is likely when such a one waits for a helper.
-func (s *snapshot) inits(g *graph.System, o *task) {
-	if !o.Asleep() || !s.coming[o.module] || isTimed(o.wchan) {
-		return
-	}
-	w := graph.Wait{Certainty: graph.Likely, Why: "its init waits for what it has a kernel thread do"}
-	var known []graph.ID // by the probe
-	flush := isFlush(o.wchan)
-	for _, t := range s.tasks {
-		if !t.Kthread() || !t.requester() {
-			continue
-		}
-		if owner, ok := s.acts[t.TID]; ok {
-			if owner == o.TID {
-				known = append(known, graph.ID(t.TID))
-			}
-			continue
-		}
-		if t.Worker() && flush && !s.anotherFlush(t, o) || !t.Worker() && t.Start >= o.pstart && !s.another(t, o) {
-			w.For = append(w.For, graph.ID(t.TID))
-		}
-	}
-	if len(known) > 0 {
-		w.For = known
-		s.sure[o.TID] = true
-	}
-	g.Add(graph.ID(o.TID), w)
-}
-
-// another tells whether it is another load whose init has likelier started a
-// kernel thread: this one's has slept since before there was that thread, and
-// the other's has not. Only who runs starts threads.
-func (s *snapshot) another(k, o *task) bool {
-	// Not s.now: a look may take a second, and asleep tells of this moment.
-	age := time.Duration(boottime() - int64(k.Start)*tick)
-	since := age + age/1000 + near // the two clocks differ
-	if s.asleep(o) <= since {
-		return false
-	}
-	for _, t := range s.tasks {
-		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.pstart <= k.Start && s.asleep(t) <= since {
-			return true
-		}
-	}
-	return false
-}
-
-// anotherFlush tells whether it is another load whose init has likelier queued
-// the work that a worker is at: the worker asked when that one went to sleep,
-// and this one had long been asleep.
-func (s *snapshot) anotherFlush(worker, o *task) bool {
-	asked := s.asleep(worker)
-	if s.asleep(o) <= asked+near {
-		return false
-	}
-	for _, t := range s.tasks {
-		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.Asleep() && isFlush(t.wchan) {
-			if d := s.asleep(t) - asked; d > -near && d < near {
-				return true
-			}
-		}
-	}
-	return false
 }

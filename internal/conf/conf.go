@@ -25,9 +25,12 @@ const (
 	Observe
 	// Off does not look at all.
 	Off
+	// Bold is Refuse, and suspects what nothing tells apart from a stranger's
+	// request, too.
+	Bold
 )
 
-var policies = [...]string{Refuse: "refuse", Proven: "proven", Observe: "observe", Off: "off"}
+var policies = [...]string{Refuse: "refuse", Proven: "proven", Observe: "observe", Off: "off", Bold: "bold"}
 
 func (p Policy) String() string { return policies[p] }
 

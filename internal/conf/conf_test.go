@@ -24,7 +24,7 @@ func TestParse(t *testing.T) {
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
-	wantWarnings := warnings{"f:7: patience: one value wanted", `f:8: policy: refuse, proven, observe or off wanted, not "nope"`,
+	wantWarnings := warnings{"f:7: patience: one value wanted", `f:8: policy: refuse, bold, proven, observe or off wanted, not "nope"`,
 		`f:9: patience: a time such as 10s, 500ms or 2m up to 60m wanted (0 never refuses on suspicion), not "61m"`,
 		`f:10: unknown directive "frob"`}
 	if !reflect.DeepEqual(w, wantWarnings) {

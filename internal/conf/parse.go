@@ -78,7 +78,7 @@ func (s *Settings) set(key string, values []string) string {
 				return ""
 			}
 		}
-		return "policy: refuse, proven, observe or off wanted, not " + show(values[0])
+		return "policy: refuse, bold, proven, observe or off wanted, not " + show(values[0])
 	}
 	d, ok := duration(values[0])
 	if !ok {

@@ -361,6 +361,30 @@ func parseSwitches(b []byte) (uint64, bool) {
 	return sum, found
 }
 
+// ThreadState is the state of a thread, 0 if it cannot be read. Unlike Stat it
+// waits for nobody: status takes no lock that an execve(2) holds.
+func (f *FS) ThreadState(pid, tid int) byte {
+	b, err := f.Read(taskPath(pid, tid, "status"))
+	if err != nil {
+		return 0
+	}
+	return parseThreadState(b)
+}
+
+func parseThreadState(status []byte) (state byte) {
+	Lines(status, func(line []byte) bool {
+		rest, found := bytes.CutPrefix(line, []byte("State:"))
+		if !found {
+			return true
+		}
+		if rest = bytes.TrimLeft(rest, " \t"); len(rest) > 0 {
+			state = rest[0]
+		}
+		return false
+	})
+	return state
+}
+
 // Slept is when the thread last ran, in nanoseconds of the scheduler's clock,
 // from se.exec_start in /proc/PID/task/TID/sched (CONFIG_SCHED_DEBUG). The
 // clock is per processor and loses interrupt time: good for an order between

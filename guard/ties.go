@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// What an init that sleeps waits for is written nowhere. A kernel thread or a
+// work item that asks for its module may be what it waits for, or a stranger's.
+// Only what the evidence ties to the init counts; docs/refusals.md lists it.
+
+const (
+	// clockSlack is how far two times may be apart that are the same: a start
+	// in /proc is of a tick, and the clocks of the two differ.
+	clockSlack = 15 * time.Millisecond
+	// managedMost is how long an init may run on after the crypto core has
+	// started what it then sleeps for: the self-tests of other algorithms that
+	// it registers come before.
+	managedMost = 2 * time.Second
+)
+
+// inits: a module's init that sleeps, and neither asks nor loads, waits for
+// something that nobody can name. That it is for a kernel thread it has
+// started, or a work item, is likely where the probe saw that, or something
+// else ties the two.
+func (s *snapshot) inits(g *graph.System, o *task) {
+	if !o.Asleep() || !s.coming[o.module] || isTimed(o.wchan) {
+		return
+	}
+	var known []graph.ID // by the probe
+	for _, t := range s.tasks {
+		if owner, ok := s.acts[t.TID]; ok && owner == o.TID && t.Kthread() && t.requester() {
+			known = append(known, graph.ID(t.TID))
+		}
+	}
+	if len(known) > 0 {
+		s.sure[o.TID] = true
+		g.Add(graph.ID(o.TID), graph.Wait{For: known, Certainty: graph.Likely, Why: whyInit})
+		return
+	}
+	// What it waits for may itself wait for what it started.
+	why := whyInit
+	seen := map[int]bool{o.TID: true}
+	for queue := []*task{o}; len(queue) > 0; queue = queue[1:] {
+		p := queue[0]
+		if p.requester() || p != o && len(g.Waits(graph.ID(p.TID))) > 0 {
+			continue
+		}
+		var next []*task
+		if isFlush(p.wchan) {
+			next = s.flushed(g, p, o)
+		} else {
+			next = s.started(p, o)
+		}
+		w := graph.Wait{Certainty: graph.Likely, Why: why}
+		for _, t := range next {
+			w.For = append(w.For, graph.ID(t.TID))
+			if !seen[t.TID] && t.Kthread() && t.State == 'D' {
+				seen[t.TID] = true
+				queue = append(queue, t)
+			}
+		}
+		g.Add(graph.ID(p.TID), w)
+		why = "waits for what it has a kernel thread do"
+	}
+}
+
+const whyInit = "its init waits for what it has a kernel thread do"
+
+// independent tells whether the probe saw that an init has not started what a
+// kernel thread that asks does. That holds for good.
+func (s *snapshot) independent(t, o *task) bool {
+	if owner, ok := s.acts[t.TID]; ok {
+		return owner != o.TID
+	}
+	return s.cleared[[2]int{t.TID, o.TID}]
+}
+
+// started are the kernel threads that p, an init or a thread of one, seems to
+// have started and may be asleep for. Order in time is evidence: what somebody
+// who sleeps has started began before he fell asleep. It is not enough, for
+// others start threads at any time. So a thread must also bear the name of the
+// module or run its code, or be one of the crypto manager's, which are started
+// for one who then sleeps.
+func (s *snapshot) started(p, o *task) []*task {
+	fell, timed := s.fell(p)
+	since := p.Start
+	if p == o {
+		since = p.pstart
+	}
+	var all []*task
+	for _, k := range s.tasks {
+		if !k.Kthread() || k.Worker() || k.TID == p.TID || k.State != 'D' || k.Start < since || s.independent(k, o) {
+			continue
+		}
+		if timed && s.bootOf(k.Start) > fell+s.slack(fell) {
+			continue
+		}
+		switch {
+		case s.bears(k, o.module):
+		case isManager(k) && s.managed(k, p, o):
+		case s.bold && p == o && !s.another(k, o):
+		default:
+			continue
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+// isManager: the threads of crypto/algboss.c. cryptomgr_probe makes an
+// instance of a template for one who waits for it, cryptomgr_test tests an
+// algorithm for those who wait for that.
+func isManager(t *task) bool {
+	return t.Kthread() && (t.Comm == "cryptomgr_probe" || t.Comm == "cryptomgr_test")
+}
+
+// managed tells whether it is for p that a thread of the crypto manager was
+// started. Users have it start threads, too (AF_ALG): of all who could have
+// been waiting since it began, there must be none but p.
+func (s *snapshot) managed(k, p, o *task) bool {
+	fell, timed := s.fell(p)
+	began := s.bootOf(k.Start)
+	if p == o {
+		if timed && fell-began > int64(managedMost) {
+			return false
+		}
+		for _, t := range s.tasks {
+			if timed && t != k && isManager(t) && !t.requester() && t.State == 'D' && t.Start <= k.Start && t.Start >= o.pstart && s.fellAt(t, began) {
+				return false // it is for that one
+			}
+		}
+	} else if timed && !s.fellAt(p, began) {
+		return false
+	}
+	return !s.othersAsleep(k, p, o)
+}
+
+// fellAt tells whether a task fell asleep at, or just after, a moment.
+func (s *snapshot) fellAt(t *task, at int64) bool {
+	fell, ok := s.fell(t)
+	return ok && fell >= at-s.slack(at) && fell <= at+near
+}
+
+// othersAsleep tells whether anybody else has slept, in state D, since a
+// kernel thread began. Where the kernel does not say since when somebody
+// sleeps, all who do count.
+func (s *snapshot) othersAsleep(k, p, o *task) bool {
+	key := [3]uint64{uint64(k.TID), k.Start, uint64(o.TID)}
+	if found, had := s.memory.rivals[key]; had {
+		return found
+	}
+	began := s.bootOf(k.Start)
+	suspect := func(t *task) bool {
+		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.requester() || isManager(t) && t.Start > k.Start {
+			return false
+		}
+		if _, ok := s.fell(t); !ok {
+			return true
+		}
+		return s.fellAt(t, began)
+	}
+	found := false
+	for _, t := range s.tasks {
+		if t.TID == k.TID || isManager(t) && s.forInit(t, o) {
+			continue
+		}
+		if suspect(t) {
+			found = true
+			break
+		}
+		if t.process() && !t.Kthread() && t.Threads > 1 && !found {
+			_ = s.proc.Threads(t.pid, func(tid int) bool {
+				if tid == t.pid || s.tasks[tid] != nil {
+					return true
+				}
+				at, ok := s.proc.Slept(t.pid, tid)
+				if ok && !s.within(at, began) || s.proc.ThreadState(t.pid, tid) != 'D' {
+					return true
+				}
+				found = true
+				return false
+			})
+		}
+		if found {
+			break
+		}
+	}
+	s.memory.rivals[key] = found
+	return found
+}
+
+// forInit tells whether a thread of the crypto manager that waits is one that
+// an init may be waiting for, by the order of their times.
+func (s *snapshot) forInit(t, o *task) bool {
+	fell, timed := s.fell(o)
+	return t.Start >= o.pstart && (!timed || s.bootOf(t.Start) <= fell+s.slack(fell))
+}
+
+// flushed are the workers of which one is at the work that o, or what o waits
+// for, flushes: it cannot end before that. Those that run the module's code or
+// its queue are at it. Else it may be any worker that is at work; what an init
+// has long been flushing is in the hands of one that was busy each time.
+func (s *snapshot) flushed(g *graph.System, p, o *task) []*task {
+	// An item alone is flushed by who has it, and nobody has those of the
+	// kernel's helpers (kernel/umh.c).
+	item := isItemFlush(p.wchan)
+	var own, all []*task
+	others := false
+	for _, w := range s.busy {
+		runs := len(s.kids[w.pid]) > 0
+		switch {
+		case runs && item:
+			continue
+		case w.requester() && s.independent(w, o):
+			continue
+		case s.bears(w, o.module):
+			own = append(own, w)
+		}
+		if s.bold && !w.requester() {
+			continue
+		}
+		all = append(all, w)
+		others = others || !runs && !w.requester()
+		if runs && len(g.Waits(graph.ID(w.TID))) == 0 {
+			kids := graph.Wait{Certainty: graph.Certain, Why: "runs a helper of the kernel"}
+			for _, kid := range s.kids[w.pid] {
+				kids.For = append(kids.For, graph.ID(kid))
+			}
+			g.Add(graph.ID(w.TID), kids)
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	all = s.memory.alone(s, p, all, others)
+	return slices.DeleteFunc(all, func(w *task) bool { return w.requester() && s.anotherFlush(w, p) })
+}
+
+// memory is what looks of one observer leave for the next.
+type memory struct {
+	rivals  map[[3]uint64]bool // of a kernel thread: had somebody else slept since it began
+	flushes map[int]*flush     // by the thread that flushes
+}
+
+// flush is an init's wait for work: at some looks no other workers were busy
+// than these, which asked. Since none of them has moved.
+type flush struct {
+	start, switches uint64
+	workers         map[int]uint64 // switches, by thread id
+	looks           int
+	last            *snapshot
+}
+
+// alone narrows the workers that may be at the work that o flushes. In a look
+// that finds only such that ask at work, it is one of these, and stays so until
+// one of them moves: then what others are busy with, for the moment of a look
+// or for longer, is not it. As a look takes its time, two must have found it.
+func (m *memory) alone(s *snapshot, o *task, busy []*task, others bool) []*task {
+	n, ok := s.proc.Switches(o.pid, o.TID)
+	if !ok {
+		return busy
+	}
+	f := m.flushes[o.TID]
+	if f != nil && (f.start != o.Start || f.switches != n || !f.holds(s)) {
+		delete(m.flushes, o.TID)
+		f = nil
+	}
+	if !others && len(busy) > 0 {
+		if f == nil {
+			f = &flush{start: o.Start, switches: n, workers: make(map[int]uint64)}
+			for _, w := range busy {
+				if f.workers[w.TID], ok = s.proc.Switches(w.pid, w.TID); !ok {
+					return busy
+				}
+			}
+			m.flushes[o.TID] = f
+		}
+		if f.last != s {
+			f.looks++
+			f.last = s
+		}
+	}
+	if f == nil || others && f.looks < 2 {
+		return busy
+	}
+	return slices.DeleteFunc(busy, func(w *task) bool { _, was := f.workers[w.TID]; return !was })
+}
+
+// holds tells whether none of the workers has moved.
+func (f *flush) holds(s *snapshot) bool {
+	for tid, n := range f.workers {
+		if s.busy[tid] == nil {
+			return false
+		}
+		if now, ok := s.proc.Switches(tid, tid); !ok || now != n {
+			return false
+		}
+	}
+	return true
+}
+
+// atWork tells whether a workqueue worker is at an item, by its name: with '+'
+// and the queue at work, with '-' and the queue of its last item when idle
+// (wq_worker_comm in kernel/workqueue.c, since 4.18).
+func (s *snapshot) atWork(t *task) bool {
+	if strings.IndexByte(t.Comm, '+') >= 0 {
+		return true
+	}
+	if strings.IndexByte(t.Comm, '-') >= 0 {
+		return false
+	}
+	// It has never been at work, or the kernel does not name queues.
+	switch t.State {
+	case 'D', 'R':
+		return true
+	}
+	if t.wchan == "" {
+		t.wchan = s.proc.Wchan(t.pid, t.TID)
+	}
+	switch base(t.wchan) {
+	case "", "worker_thread", "rescuer_thread":
+		return false
+	}
+	return true
+}
+
+// bears tells whether a kernel thread bears the name of a module, or a worker
+// that of its queue, or either runs its code, where the kernel shows that.
+func (s *snapshot) bears(t *task, module string) bool {
+	key := bearing{t.TID, module}
+	yes, had := s.bearings[key]
+	if !had {
+		name := t.Comm
+		if t.Worker() {
+			_, name, _ = strings.Cut(name, "+")
+		}
+		yes = s.named(name, module) || strings.Contains(s.proc.Stack(t.pid, t.TID), "["+module+"]")
+		if s.bearings == nil {
+			s.bearings = make(map[bearing]bool)
+		}
+		s.bearings[key] = yes
+	}
+	return yes
+}
+
+type bearing struct {
+	tid    int
+	module string
+}
+
+// nameLeast is how long a module's name must be for others that begin with it
+// to tell anything.
+const nameLeast = 3
+
+// named tells whether a name begins with a module's, and is not one of another
+// module that is there.
+func (s *snapshot) named(name, module string) bool {
+	const cut = 15 // TASK_COMM_LEN, before 5.17
+	if len(name) == cut && len(module) > cut {
+		module = module[:cut]
+	}
+	if len(name) < len(module) || len(module) < nameLeast && len(name) > len(module) {
+		return false
+	}
+	for i := range len(module) {
+		if plainByte(name[i]) != plainByte(module[i]) {
+			return false
+		}
+	}
+	if len(name) == len(module) || !wordByte(plainByte(name[len(module)])) {
+		return true
+	}
+	if c := plainByte(name[len(module)]); c != '_' {
+		return c >= '0' && c <= '9' // dm_mod is no name of dm's, sd0 is one of sd's
+	}
+	end := len(module)
+	for end < len(name) && wordByte(plainByte(name[end])) {
+		end++
+	}
+	other := strings.Map(func(r rune) rune {
+		if r == '-' {
+			return '_'
+		}
+		return r
+	}, name[:end])
+	return s.stateOf(other) == proc.Absent
+}
+
+func plainByte(c byte) byte {
+	if c == '-' {
+		return '_'
+	}
+	return c
+}
+
+func wordByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// fell is when a task fell asleep, in nanoseconds of boot time; false where the
+// kernel does not tell (no CONFIG_SCHED_DEBUG before 6.15).
+func (s *snapshot) fell(t *task) (int64, bool) {
+	at, ok := s.lastRan(t.pid, t.TID)
+	if !ok || !t.Asleep() {
+		return 0, false
+	}
+	off, ok := s.offset()
+	return int64(at) + off, ok
+}
+
+// within tells whether a time of the scheduler's clock is at, or just after, a
+// moment of boot time.
+func (s *snapshot) within(at uint64, moment int64) bool {
+	off, ok := s.offset()
+	d := int64(at) + off - moment
+	return ok && d >= -s.slack(moment) && d <= near
+}
+
+func (s *snapshot) bootOf(start uint64) int64 { return int64(start) * tick }
+
+// slack is how far two times may be apart, of clocks of which one is
+// disciplined and the other is not.
+func (s *snapshot) slack(at int64) int64 {
+	return int64(clockSlack) + max(0, s.now-at)/1000
+}
+
+// another tells whether it is another load whose init has likelier started a
+// kernel thread: this one's has slept since before there was that thread, and
+// the other's has not. Only who runs starts threads.
+func (s *snapshot) another(k, o *task) bool {
+	began := s.bootOf(k.Start)
+	before := func(t *task) bool {
+		fell, ok := s.fell(t)
+		return ok && fell < began-s.slack(began)-near
+	}
+	if !before(o) {
+		return false
+	}
+	for _, t := range s.tasks {
+		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.pstart <= k.Start && !before(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// anotherFlush tells whether it is another load whose init has likelier queued
+// the work that a worker is at: the worker asked when that one went to sleep,
+// and this one had long been asleep.
+func (s *snapshot) anotherFlush(worker, o *task) bool {
+	asked, ok := s.fell(worker)
+	if fell, known := s.fell(o); !ok || !known || fell >= asked-near {
+		return false
+	}
+	for _, t := range s.tasks {
+		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.Asleep() && isFlush(t.wchan) {
+			if fell, known := s.fell(t); known && fell-asked > -near && fell-asked < near {
+				return true
+			}
+		}
+	}
+	return false
+}

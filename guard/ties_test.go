@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"testing"
+	"time"
+
+	"safeload/guard/graph"
+	"safeload/internal/proc"
+)
+
+// story is a system whose times are told in the past: what began or fell asleep
+// so long ago.
+type story struct {
+	*system
+	now int64
+}
+
+func newStory(t *testing.T) *story {
+	s := &story{newSystem(t), boottime()}
+	s.coming("m")
+	ahead := s.now - int64(time.Hour) // of what ran writes
+	s.ahead = &ahead
+	return s
+}
+
+func (s *story) start(ago time.Duration) int { return int((s.now - int64(ago)) / tick) }
+
+// init is the load of m, by task 100, asleep in wchan since then.
+func (s *story) init(wchan string, fell time.Duration) {
+	s.load(100, 50, s.start(30*time.Second), "m", wchan)
+	s.asleep(100, fell)
+}
+
+func (s *story) asleep(pid int, since time.Duration) {
+	if since >= 0 {
+		s.system.ran(pid, pid, since)
+	}
+}
+
+// asks is a kernel thread that has asked for us, a helper that pid is.
+func (s *story) asks(tid int, name string, began, asked time.Duration, pid int) {
+	s.kthread(tid, 0, request, s.start(began))
+	s.comm(tid, name)
+	s.asleep(tid, asked)
+	s.helper(pid, asked)
+}
+
+// works is a worker at an item of a queue, since then; at its request for pid,
+// if there is one.
+func (s *story) works(tid int, queue, wchan string, since time.Duration, pid int) {
+	s.kthread(tid, worker&^kernel, wchan, 5)
+	s.comm(tid, "kworker/u4:1+"+queue)
+	s.asleep(tid, since)
+	if pid > 0 {
+		s.helper(pid, since)
+	}
+}
+
+func (s *story) helper(pid int, asked time.Duration) {
+	w := s.helperOf(pid)
+	s.kthread(w, worker&^kernel, "", 1)
+	s.comm(w, "kworker/u4:9+events_unbound")
+	s.asleep(w, asked)
+	s.waits(pid, w, s.start(asked), "m")
+}
+
+const sec, ms = time.Second, time.Millisecond
+
+// TestTies: which requests an init is taken to wait for, where no probe runs.
+func TestTies(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make func(s *story)
+		want bool
+		bold bool // wanted where the settings are bold
+	}{
+		"a thread with its name, from before it slept": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "m", 20*sec+10*ms, 20*sec, 200)
+		}, true, true},
+		"its name, from long before": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "m", 25*sec, 12*sec, 200)
+		}, true, true},
+		"its name, but begun while it slept": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "m", 19*sec, 19*sec, 200)
+		}, false, false},
+		"a stranger's, at the very moment": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "slhub", 20*sec, 20*sec, 200)
+		}, false, true},
+		"a stranger's, before": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "slhub", 22*sec, 22*sec, 200)
+		}, false, true},
+		"a stranger's, after": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "slhub", 18*sec, 18*sec, 200)
+		}, false, false},
+		"a stranger's that runs its code": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "kthread", 20*sec, 20*sec, 200)
+			s.own(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] m_thread+0x1/0x2 [m]\n")
+		}, true, true},
+		"one that runs another's code": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "kthread", 20*sec, 20*sec, 200)
+			s.own(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] ask+0x1/0x2 [mm]\n")
+		}, false, true},
+		"its name, and no times": {func(s *story) {
+			s.init("m_init", -1)
+			s.asks(120, "m", 20*sec, -1, 200)
+		}, true, true},
+		"the incident of 2020": {func(s *story) {
+			s.init("crypto_wait_for_test", 20*sec)
+			s.asks(120, "cryptomgr_test", 20*sec+20*ms, 20*sec-10*ms, 200)
+		}, true, true},
+		"the incident of 2024": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
+			s.comm(110, "cryptomgr_test")
+			s.asleep(110, 20*sec-12*ms)
+			s.asks(120, "cryptomgr_probe", 20*sec-10*ms, 20*sec-112*ms, 200)
+		}, true, true},
+		"the incident, the tests take their time": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.kthread(110, 0, "crypto_larval_wait", s.start(21*sec))
+			s.comm(110, "cryptomgr_test")
+			s.asleep(110, 17*sec)
+			s.asks(120, "cryptomgr_probe", 17*sec, 16*sec, 200)
+		}, true, true},
+		"the incident, with no times": {func(s *story) {
+			s.init("crypto_larval_wait", -1)
+			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec))
+			s.comm(110, "cryptomgr_test")
+			s.asks(120, "cryptomgr_probe", 20*sec, -1, 200)
+		}, true, true},
+		"no times, and a user asleep": {func(s *story) {
+			s.init("crypto_larval_wait", -1)
+			s.asks(120, "cryptomgr_probe", 20*sec, -1, 200)
+			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+		}, false, true},
+		"a user has the crypto manager probe": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
+			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.asleep(300, 18*sec)
+		}, false, false},
+		"he is gone": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
+		}, false, false},
+		"a user at the very moment": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.asleep(300, 20*sec-ms)
+		}, false, true},
+		"a user's thread at the very moment": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.task(300, 1, 'S', plain, s.start(25*sec), "futex_wait_queue", s.call(proc.Other))
+			s.asleep(300, sec)
+			s.thread(300, 301, s.call(proc.Other))
+			s.system.ran(300, 301, 20*sec-ms)
+			s.write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
+		}, false, true},
+		"a user who sleeps since another time": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.asleep(300, 18*sec)
+		}, true, true},
+		"a test that slept before the probe began": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
+			s.comm(110, "cryptomgr_test")
+			s.asleep(110, 20*sec)
+			s.asks(120, "cryptomgr_probe", 15*sec, 15*sec, 200)
+		}, false, false},
+		"work, and no other worker is busy": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "events_unbound", request, 12*sec, 200)
+		}, true, true},
+		"the flush of a queue": {func(s *story) {
+			s.init("__flush_workqueue", 20*sec)
+			s.works(120, "events_unbound", request, 12*sec, 200)
+		}, true, true},
+		"work, and one sleeps at the init's": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "slhub", request, 20*sec, 200)
+			s.works(121, "events_unbound", "slow", 20*sec, 0)
+		}, false, true},
+		"work, and a worker runs": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "slhub", request, 20*sec, 200)
+			s.task(121, 2, 'R', worker, 5, "", "running\n")
+			s.comm(121, "kworker/0:1H+kblockd")
+		}, false, true},
+		"work, and an idle worker": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "events_unbound", request, 20*sec, 200)
+			s.task(121, 2, 'I', worker, 5, "worker_thread", "-1 0x0 0x0\n")
+			s.comm(121, "kworker/u4:3-flush-8:0")
+			s.task(122, 2, 'I', worker, 5, "worker_thread", "-1 0x0 0x0\n")
+			s.comm(122, "kworker/1:0")
+		}, true, true},
+		"work, of a kernel that does not name queues": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "events_unbound", request, 20*sec, 200)
+			s.task(121, 2, 'S', worker, 5, "slow", "-1 0x0 0x0\n")
+			s.comm(121, "kworker/u4:3")
+		}, false, true},
+		"a queue of its name, though others are busy": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "m", request, 20*sec, 200)
+			s.works(121, "events_unbound", "slow", 20*sec, 0)
+		}, true, true},
+		"another at the queue of its name": {func(s *story) {
+			s.init("__flush_workqueue", 20*sec)
+			s.works(120, "events", request, 20*sec, 200)
+			s.works(121, "m", "slow", 20*sec, 0)
+		}, false, false},
+		"another runs its code": {func(s *story) {
+			s.init("__flush_work", 20*sec)
+			s.works(120, "events", request, 20*sec, 200)
+			s.works(121, "events", request, 20*sec, 201)
+			s.own(121, "stack", "[<0>] ask+0x1/0x2 [m]\n")
+		}, false, false},
+		"work, but init flushes nothing": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.works(120, "events", request, 20*sec, 200)
+		}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, bold := range []bool{false, true} {
+				s := newStory(t)
+				s.bold = bold
+				tt.make(s)
+				want := tt.want
+				if bold {
+					want = tt.bold
+				}
+				if proven, suspected := s.judge(200, nil); proven || suspected != want {
+					t.Errorf("bold %v: proven %v, suspected %v, want %v", bold, proven, suspected, want)
+				}
+			}
+		})
+	}
+}
+
+// TestBusyForAMoment: workers that are busy for a moment, look after look, do
+// not hide that an init flushes what asks, once two looks found them idle; one
+// that was always busy does.
+func TestBusyForAMoment(t *testing.T) {
+	s := newStory(t)
+	s.init("__flush_work", 20*sec)
+	s.works(120, "events_unbound", request, 20*sec, 200)
+	s.works(121, "events", "slow", 20*sec, 0)
+	s.works(122, "events", "slow", 20*sec, 0)
+	idle := func(tids ...int) {
+		for _, tid := range tids {
+			s.comm(tid, "kworker/0:1-events")
+		}
+	}
+	busy := func(tid int) { s.comm(tid, "kworker/0:1+events") }
+	p, sys := s.open()
+	defer p.Close()
+	defer sys.Close()
+	eyes := &observer{proc: p, sys: sys, ahead: s.ahead}
+	look := func(want bool, when string) {
+		t.Helper()
+		now := eyes.look(s.entries, true)
+		for range 2 { // readings of one look
+			if got := now.system(best, nil).Stuck(graph.Likely).Has(100); got != want {
+				t.Errorf("%s: stuck %v, want %v", when, got, want)
+			}
+		}
+	}
+	look(false, "both busy")
+	idle(121)
+	look(false, "one busy")
+	idle(122)
+	look(true, "none busy")
+	busy(121)
+	look(false, "busy again, after one look at none")
+	idle(121)
+	look(true, "none busy again")
+	busy(122)
+	look(true, "busy again, after two")
+	s.own(120, "status", "voluntary_ctxt_switches:\t9\nnonvoluntary_ctxt_switches:\t1\n")
+	look(false, "the one that asks has moved")
+}
+
+// TestOwed: the one who fails is the helper of the thread in question, never
+// another who waits for the same load, though he came later.
+func TestOwed(t *testing.T) {
+	type who struct{ own, stranger bool }
+	for name, tt := range map[string]struct {
+		asked, strangers time.Duration // how long ago
+		seen             bool          // the stranger's request
+		want             who
+	}{
+		"he asked later":                 {20 * sec, 15 * sec, true, who{own: true}},
+		"he asked before":                {15 * sec, 20 * sec, true, who{own: true}},
+		"at the same time":               {15 * sec, 15 * sec, true, who{}},
+		"later, and it cannot be seen":   {20 * sec, 15 * sec, false, who{own: true}},
+		"at once, and it cannot be seen": {15 * sec, 15 * sec, false, who{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			s.init("m_init", 21*sec)
+			s.asks(120, "m", 21*sec, tt.asked, 200)
+			s.helper(210, tt.strangers-ms)
+			if tt.seen {
+				s.task(300, 1, 'D', plain, s.start(25*sec), request, s.call(proc.Other))
+				s.asleep(300, tt.strangers)
+			}
+			var got who
+			_, got.own = s.judge(200, nil)
+			_, got.stranger = s.judge(210, nil)
+			if got != tt.want {
+				t.Errorf("refused: its own %v, the stranger's %v; want %+v", got.own, got.stranger, tt.want)
+			}
+		})
+	}
+}
+
+// TestNamed: a thread bears the name of a module if it begins with it, unless
+// it is another's that is there.
+func TestNamed(t *testing.T) {
+	s := newSystem(t)
+	for _, m := range []string{"snd", "snd_hda"} {
+		s.write("sys/module/"+m+"/initstate", "live\n")
+	}
+	_, now := s.shoots(func() {})
+	for _, tt := range []struct {
+		name, module string
+		want         bool
+	}{
+		{"snd", "snd", true}, {"snd/0", "snd", true}, {"snd0", "snd", true}, {"snd:irq", "snd", true},
+		{"snd-hda", "snd", false}, {"snd_hda/1", "snd", false}, {"snd-worker", "snd", true}, {"sndx", "snd", false},
+		{"usb-storage", "usb_storage", true}, {"sg1", "sg", false}, {"sg", "sg", true}, {"x_snd", "snd", false},
+		{"a_module_with_a", "a_module_with_a_long_name", true}, {"a_module_with", "a_module_with_a_long_name", false},
+		{"", "snd", false},
+	} {
+		if got := now.named(tt.name, tt.module); got != tt.want {
+			t.Errorf("%q as a name of %s: %v, want %v", tt.name, tt.module, got, tt.want)
+		}
+	}
+}
+
+// knowing is a probe that knows of what an init has not started.
+type knowing struct {
+	fakeProbe
+	not map[[2]int]bool
+}
+
+func (k knowing) NotStartedBy(tid, owner int) bool { return k.not[[2]int{tid, owner}] }
+
+// TestCleared: what the probe saw that an init has not started is not what it
+// waits for, whatever else speaks for it.
+func TestCleared(t *testing.T) {
+	for _, cleared := range []bool{false, true} {
+		for _, what := range []string{"thread", "work"} {
+			s := newStory(t)
+			if what == "thread" {
+				s.init("m_init", 20*sec)
+				s.asks(120, "m", 20*sec, 20*sec, 200)
+			} else {
+				s.init("__flush_work", 20*sec)
+				s.works(120, "m", request, 20*sec, 200)
+			}
+			probe := knowing{fakeProbe{asked: map[int]int{200: 120}}, map[[2]int]bool{{120, 100}: cleared}}
+			if _, suspected := s.judge(200, probe); suspected == cleared {
+				t.Errorf("%s, cleared %v: suspected %v", what, cleared, suspected)
+			}
+		}
+	}
+}
