@@ -5,7 +5,6 @@
 # matrix: arm-6.12 amd64-6.12
 # boot: main
 # limit: 75
-# known-red: issue 12, rows 1 and 1b
 #
 # snd_hda asks for i915 from a work item while i915's init waits for its firmware. The init sleeps for longer than the
 # guard's patience, and nothing tells that it will wake.
