@@ -52,7 +52,7 @@ guest() {
 # boot_with NAME: makes the initramfs anew and boots it.
 boot_with() {
 	in_root update-initramfs -u >"$work/$1.mk" 2>&1 || { cat "$work/$1.mk"; return 1; }
-	guest "$1" 150 root=/dev/none
+	guest "$1" 300 root=/dev/none
 }
 said() { grep -qaE "$2" "$work/$1.log" || { tail -8 "$work/$1.log"; return 1; }; }
 
@@ -132,7 +132,7 @@ boot_system() {
 	mkdir "$work/disk" && mount --bind "$R" "$work/disk" &&
 		truncate -s 1500M "$work/disk.img" && mke2fs -q -t ext4 -O ^has_journal -d "$work/disk" "$work/disk.img" || return 1
 	umount "$work/disk"
-	guest system 400 "root=/dev/vda rw systemd.default_timeout_start_sec=200s" -drive "file=$work/disk.img,format=raw,if=virtio,cache=unsafe"
+	guest system 800 "root=/dev/vda rw systemd.default_timeout_start_sec=200s" -drive "file=$work/disk.img,format=raw,if=virtio,cache=unsafe"
 }
 t "boot the whole system" boot_system
 t "  kernel.modprobe is safeload's from boot on" said system 'PKGTEST systemd [a-z]+ helper /usr/sbin/safeload-modprobe'
