@@ -70,7 +70,7 @@ old_glue() {
 	headers_get || return 1
 	if [ ! -s "$src/.complete" ]; then
 		mkdir -p "$src"
-		deb=$(deb_get "$(dpkg --print-architecture)" linux-source-6.1) || return 1
+		deb=$(source_deb) || return 1
 		# The archive has more behind it: what is wanted comes early.
 		dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-6.1.tar.xz' 2>/dev/null | xz -dc 2>/dev/null |
 			tar -x -C "$src" --strip-components=4 --occurrence=1 \

@@ -123,10 +123,19 @@ testmods_own() {
 	testmods_compile "$work/testmods-own.log" "do not build against --headers $own_headers"
 }
 
+# source_deb: the sources of 6.1, which Debian 12 has.
+source_deb() {
+	local arch
+	arch=$(dpkg --print-architecture)
+	# shellcheck source=/dev/null
+	[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = bookworm ] || arch+=@bookworm
+	deb_get "$arch" linux-source-6.1
+}
+
 # neonbs_sources: aes-arm-bs as it was in 6.1, from Debian's source package.
 neonbs_sources() {
 	local f
-	f=$(deb_get "$(dpkg --print-architecture)" linux-source-6.1) || return 1
+	f=$(source_deb) || return 1
 	dpkg-deb --fsys-tarfile "$f" | tar -xO ./usr/src/linux-source-6.1.tar.xz |
 		tar -xJ -C "$tdir" --strip-components=4 --wildcards '*/arch/arm/crypto/aes-neonbs-*' || return 1
 	patch -s "$tdir/aes-neonbs-glue.c" <"$tdir/aes-neonbs-wait.patch"
