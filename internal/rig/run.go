@@ -393,6 +393,41 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) {
 	}
 	close(queue)
 	workers.Wait()
+	r.tryAgain(ctx, guests)
+}
+
+// tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
+// missed that the same guest keeps with the machine for itself. What passes then is reported with the first failure.
+// Where many fail it is not the machine.
+func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
+	const few = 5
+	var failed []*Guest
+	for _, g := range guests {
+		if _, fail, _ := report.Count(g.verdicts); fail > 0 {
+			failed = append(failed, g)
+		}
+	}
+	if len(r.Cases) > 0 || r.Quick || len(failed) > few {
+		return
+	}
+	for _, g := range failed {
+		if ctx.Err() != nil {
+			return
+		}
+		second := *g
+		second.verdicts, second.dir = nil, g.dir+"-again"
+		r.guest(ctx, &second)
+		r.say.ended(&second)
+		if _, fail, _ := report.Count(second.verdicts); fail > 0 {
+			continue // the first log is the one to read
+		}
+		for _, v := range g.verdicts {
+			if v.Outcome == report.Fail {
+				r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, g.log())
+			}
+		}
+		*g = second
+	}
 }
 
 // collect gives all verdicts, by kernel and case.
