@@ -63,13 +63,14 @@ check() {
 	want "both of one command are freed" [ "$rc" = 0 ]
 	want "both were found" [ "$(seen finding slreq_y1)" -ge 2 ]
 	unload slreq_y1
+	_helper=$(cat /proc/sys/kernel/modprobe)
 	helper /stock/modprobe
 	start current /stock/modprobe slreq-x5-current
 	finish current 60
 	want "a module whose file is called otherwise is freed" [ "$rc" = 0 ]
 	want "and found by its own name" [ "$(seen finding '"slreq_x5"')" -ge 1 ]
 	unload slreq_x5
-	helper /safe/modprobe
+	helper "$_helper"
 	kmsg_mark
 	_t0=$(now) _i=0
 	# As often as there must be findings that the log does not get: ten a minute.
