@@ -24,12 +24,18 @@ same() {
 	unload slreq_e0 slreq_e1 dummy
 	/safe/modprobe "$@" >/tmp/e.out2 2>/tmp/e.err2 </dev/null; _rc2=$?
 	unload slreq_e0 slreq_e1 dummy
+	want "$_t: no panic" lacks /tmp/e.err2 "goroutine\|panic:\|runtime error"
+	if [ $_rc1 -ge 128 ]; then
+		# kmod follows an offset out of a damaged index into whatever is mapped there, and dies of some of it.
+		log "$case: $_t: kmod itself is ended by signal $((_rc1 - 128)): $(head -n 1 /tmp/e.err1)"
+		want "$_t: safeload is not" [ $_rc2 -lt 128 ]
+		return
+	fi
 	want "$_t: exit code as kmod's ($_rc1)" [ "$_rc1" = "$_rc2" ]
 	want "$_t: standard output as kmod's" cmp -s /tmp/e.out1 /tmp/e.out2
 	sed -i 's|/stock/modprobe|/safe/modprobe|g' /tmp/e.err1
 	want "$_t: standard error as kmod's" cmp -s /tmp/e.err1 /tmp/e.err2
 	cmp -s /tmp/e.err1 /tmp/e.err2 || { sed 's/^/#L# errors: kmod: /' /tmp/e.err1; sed 's/^/#L# errors: safeload: /' /tmp/e.err2; }
-	want "$_t: no panic" lacks /tmp/e.err2 "goroutine\|panic:\|runtime error"
 }
 
 check() {

@@ -5,7 +5,7 @@
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
 # cpus: 2
-# limit: 240
+# limit: 420
 # limit-full: 2200
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r0 r1 r2
 setup() {
@@ -21,7 +21,7 @@ check() {
 	dmesg -c >/dev/null
 	kmsg_mark
 	for _m in r1 r2; do for _i in 1 2 3; do start "storm-$_m-$_i" /safe/modprobe "slreq_$_m"; done; done
-	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 1000 5000)" -limit "$(by_scale 180 2000)"
+	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 1000 5000)" -limit "$(by_scale 360 2000)"
 	recursions=0
 	while ! ended storm; do
 		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
