@@ -5,7 +5,7 @@
 # matrix: arm-6.12 amd64-6.12
 # boot: main
 # limit: 60
-# copies: c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 d0 d1 d2 d3 d4 d5
+# copies: c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 s1 s2 s3 s4 s5 s6
 setup() {
 	m=$(cat /proc/sys/kernel/modprobe)
 	conf commands <<-CONF
@@ -20,13 +20,13 @@ setup() {
 		install slreq_c7 for i in 1 2 3; do $m slreq_c7 && break; echo tried; done; false
 		install slreq_c8 env -i $m slreq_c9
 		install slreq_c9 sh -c '$m slreq_c8'
-		install slreq_d0 sh -c "true; env A=b $m --ignore-install slreq_d0"
-		install slreq_d1 $m --ignore-install slreq_d2 && $m -i slreq_d1
-		softdep slreq_d2 pre: slreq_d1
-		install slreq_d3 echo d3 >>/tmp/commands.d3; $m -i slreq_d2
-		install slreq_d4 [ -e /tmp/commands.d4 ] && exec $m -i slreq_d4; touch /tmp/commands.d4; $m slreq_d4
-		install slreq_d5 $m slreq_d2; $m -i slreq_d5
-		remove slreq_d5 $m -r -i slreq_d5 && $m -r slreq_d2
+		install slreq_s1 sh -c "true; env A=b $m --ignore-install slreq_s1"
+		install slreq_s2 $m --ignore-install slreq_s3 && $m -i slreq_s2
+		softdep slreq_s3 pre: slreq_s2
+		install slreq_s4 echo s4 >>/tmp/commands.s4; $m -i slreq_s3
+		install slreq_s5 [ -e /tmp/commands.s5 ] && exec $m -i slreq_s5; touch /tmp/commands.s5; $m slreq_s5
+		install slreq_s6 $m slreq_s3; $m -i slreq_s6
+		remove slreq_s6 $m -r -i slreq_s6 && $m -r slreq_s3
 	CONF
 }
 
@@ -37,17 +37,17 @@ ends_group() { kill -9 "-$(awk '{print $5}' "/proc/$(pid_of "$1")/stat")"; }
 
 # innocent: what kmod does as well; the host compares.
 innocent() {
-	for _m in d0 d1 d4 d5; do
+	for _m in s1 s2 s5 s6; do
 		run 30 "$m" "slreq_$_m"
 		note "$_m" "ends with $rc, $(state "slreq_$_m")"
 		want "$_m: loaded" [ "$rc $(state "slreq_$_m")" = "0 live" ]
 	done
-	run 30 "$m" -r slreq_d5
-	note removed "ends with $rc, $(state slreq_d5) $(state slreq_d2)"
-	unload slreq_d0 slreq_d1 slreq_d4 slreq_d2
-	run 30 sh -c "$m slreq_d3; $m slreq_d3; $m -a slreq_d3 slreq_d3"
-	want "d3: one command, four times in a row" [ "$rc $(grep -c d3 /tmp/commands.d3)" = "0 4" ]
-	unload slreq_d2
+	run 30 "$m" -r slreq_s6
+	note removed "ends with $rc, $(state slreq_s6) $(state slreq_s3)"
+	unload slreq_s1 slreq_s2 slreq_s5 slreq_s3
+	run 30 sh -c "$m slreq_s4; $m slreq_s4; $m -a slreq_s4 slreq_s4"
+	want "s4: one command, four times in a row" [ "$rc $(grep -c s4 /tmp/commands.s4)" = "0 4" ]
+	unload slreq_s3
 }
 
 stock() {
@@ -103,5 +103,5 @@ check() {
 	want "nothing is left" [ "$rc" = 0 ]
 	innocent
 	want "none of the innocent is refused" [ "$(grep -c slreq_d /run/safeload/refusals)" = 0 ]
-	rm -f /tmp/commands.d3 /tmp/commands.d4
+	rm -f /tmp/commands.s4 /tmp/commands.s5
 }
