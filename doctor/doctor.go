@@ -87,6 +87,7 @@ func Examine(o Options) *Report {
 	e.kernel()
 	e.helper()
 	e.modules()
+	e.commands()
 	e.security()
 	e.observers()
 	e.probe()

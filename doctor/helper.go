@@ -65,7 +65,11 @@ func (e *examination) asked(name, path string, static bool) {
 		return
 	}
 	if who != whoSafeload {
-		e.add(Warn, name, path+" ("+who+")", "safeload is not asked: a load that waits for itself hangs", "safeload install")
+		fix := "safeload install"
+		if static {
+			fix = "" // the kernel starts another program, whatever this says
+		}
+		e.add(Warn, name, path+" ("+who+")", "safeload is not asked: a load that waits for itself hangs", fix)
 		return
 	}
 	e.r.Asked = !static
@@ -103,6 +107,19 @@ func (e *examination) sbin() {
 }
 
 const whoSafeload = "safeload"
+
+// KernelHelper tells whom the kernel of this system starts for a request, and
+// whether that is safeload. Under CONFIG_STATIC_USERMODEHELPER it may start
+// another one.
+func KernelHelper() (path string, ours bool) {
+	s := system{root: "/"}
+	path, err := s.line("/proc/sys/kernel/modprobe")
+	if err != nil || path == "" {
+		return "", false
+	}
+	who, err := s.identify(path)
+	return path, err == nil && who == whoSafeload
+}
 
 // identify tells whose modprobe a file is. An error says that it cannot be
 // started.

@@ -24,7 +24,10 @@ type Command struct {
 //
 // A command that leads back to itself is not run: see leadsBack. The error is
 // then a *Refused that has been reported.
-func (g *Guard) Command(c Command, env []string, run func(env []string) error) error {
+//
+// While it waits for the command, run is to call look: at once, and each time
+// again after as many milliseconds as that returns, until it is negative.
+func (g *Guard) Command(c Command, env []string, run func(env []string, look func() int) error) error {
 	var refused *Refused
 	g.guarded(func() { refused = g.leadsBack(c) })
 	if refused != nil {
@@ -43,7 +46,8 @@ func (g *Guard) Command(c Command, env []string, run func(env []string) error) e
 			leave = enterCgroup(name)
 		}
 	})
-	err := run(env)
+	o := &oversight{g: g, c: c}
+	err := run(env, o.look)
 	g.guarded(func() {
 		if leave != nil {
 			leave()

@@ -45,7 +45,7 @@ func sleeper(t *testing.T) int {
 
 func ran(g *Guard, c Command) (bool, error) {
 	did := false
-	err := g.Command(c, nil, func([]string) error { did = true; return nil })
+	err := g.Command(c, nil, func([]string, func() int) error { did = true; return nil })
 	return did, err
 }
 
@@ -137,8 +137,8 @@ func TestEarlierCommand(t *testing.T) {
 	}
 	g, _ := newGuard(t)
 	var first, second string
-	take := func(to *string) func([]string) error {
-		return func([]string) error { *to = g.token; return nil }
+	take := func(to *string) func([]string, func() int) error {
+		return func([]string, func() int) error { *to = g.token; return nil }
 	}
 	_ = g.Command(Command{Kind: "install", Module: "a"}, nil, take(&first))
 	_ = g.Command(Command{Kind: "install", Module: "b"}, nil, take(&second))

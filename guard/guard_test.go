@@ -132,7 +132,7 @@ func TestCommandCarriesToken(t *testing.T) {
 		t.Skip("only root publishes")
 	}
 	g, _ := newGuard(t)
-	err := g.Command(Command{Kind: "install", Module: "m", Plain: true}, []string{"A=b", "SAFELOAD_TOKEN=old"}, func(env []string) error {
+	err := g.Command(Command{Kind: "install", Module: "m", Plain: true}, []string{"A=b", "SAFELOAD_TOKEN=old"}, func(env []string, _ func() int) error {
 		found := 0
 		for _, kv := range env {
 			if v, ok := strings.CutPrefix(kv, "SAFELOAD_TOKEN="); ok {
@@ -246,7 +246,7 @@ func TestDepth(t *testing.T) {
 	above := newToken()
 	t.Setenv(tokenVariable, carried(above, 3))
 	g, _ := newGuard(t)
-	_ = g.Command(Command{Kind: "install", Module: "m", Plain: true}, nil, func(env []string) error {
+	_ = g.Command(Command{Kind: "install", Module: "m", Plain: true}, nil, func(env []string, _ func() int) error {
 		p, err := proc.OpenProc()
 		if err != nil {
 			t.Fatal(err)

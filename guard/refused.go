@@ -18,6 +18,9 @@ type Refused struct {
 	Suspected bool // on evidence and patience, not on proof
 	Chain     []Hop
 
+	// By is the process that has ended PID, when that is no safeload and was
+	// waiting already; else 0.
+	By int
 	// Command is "install" or "remove" when it is not a load that was refused,
 	// but a command of Module that leads back to itself.
 	Command string
@@ -49,6 +52,10 @@ func (r *Refused) Error() string {
 		b = append(b, "suspected, nothing has moved: "...)
 	}
 	b = append(append(b, "pid "...), proc.Itoa(r.PID)...)
+	if r.By != 0 {
+		b = append(b, ", of a command that pid "...)
+		b = append(append(b, proc.Itoa(r.By)...), " runs, is ended: it"...)
+	}
 	b = append(b, " would wait for pid "...)
 	b = append(append(b, proc.Itoa(r.Owner)...), ", which loads it and waits for this request: "...)
 	return string(r.appendChain(b))

@@ -80,12 +80,12 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 }
 
 // undecided: a safeload that waits decides by safeload.conf(5), which may have
-// it wait for ever.
+// it wait for ever, or lets it go on to wait in the kernel.
 func undecided(sv *guard.Survey) {
 	s := conf.Read(func(string) {})
 	never := s.Patience == 0 || s.Policy == conf.Proven
 	for i := range sv.Findings {
-		if f := &sv.Findings[i]; f.Certainty != graph.Certain && never {
+		if f := &sv.Findings[i]; f.Certainty != graph.Certain && never || s.Policy == conf.Observe {
 			f.Ours = false
 		}
 	}
@@ -140,8 +140,12 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 		fmt.Fprint(w, "\nWho waits for whom:\n")
 		printTree(w, sv)
 	}
+	var sys asked
+	if len(sv.Findings) > 0 {
+		sys = askedNow()
+	}
 	for _, f := range sv.Findings {
-		printFinding(w, f, tasks)
+		printFinding(w, f, tasks, sys)
 	}
 	for i := range sv.Tasks {
 		t := &sv.Tasks[i]
@@ -172,7 +176,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	}
 }
 
-func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen) {
+func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen, sys asked) {
 	fmt.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
@@ -211,8 +215,9 @@ func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen) {
 	default:
 		fmt.Fprintf(w, "  to free it now: nothing can. Pid %d waits uninterruptibly (Linux 6.5 to 6.10 without 2124d84db293): only a reboot\n", f.Waiter)
 	}
-	fmt.Fprintf(w, "  for good: make safeload the kernel's helper (safeload install), or keep the module from being asked for\n"+
-		"      while it loads: blacklist its alias, or load what its init asks for first (softdep %s pre: ...)\n", printable(f.Module))
+	if advice := forGood(f, tasks[f.Waiter], sys); advice != "" {
+		fmt.Fprintf(w, "  for good: %s\n", advice)
+	}
 	if known := knownCases[f.Module]; known != "" {
 		fmt.Fprintf(w, "      known case: %s\n", known)
 	}

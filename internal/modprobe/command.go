@@ -28,8 +28,8 @@ func expandOptions(command, options string) string {
 }
 
 // system runs command by the shell as system(3) does: the wait status, and an
-// error only if no process could be made.
-func system(command string, env []string) (status int, err error) {
+// error only if no process could be made. Meanwhile it calls look: see [Guard].
+func system(command string, env []string, look func() int) (status int, err error) {
 	restore := ignoreInterrupts()
 	defer restore()
 	var pid int
@@ -45,6 +45,7 @@ func system(command string, env []string) (status int, err error) {
 		}
 		return 127 << 8, nil // as a shell that is not there
 	}
+	meanwhile(pid, look)
 	for {
 		var ws syscall.WaitStatus
 		_, err := syscall.Wait4(pid, &ws, 0, nil)
@@ -55,6 +56,34 @@ func system(command string, env []string) (status int, err error) {
 			return -1, err
 		}
 		return int(ws), nil
+	}
+}
+
+// meanwhile calls look until it wants to be called no more or the child has
+// ended. It waits by a descriptor of the child (Linux 5.3) and so needs no other
+// thread, which may be one too many; where there is none nobody looks.
+func meanwhile(pid int, look func() int) {
+	if look == nil {
+		return
+	}
+	msec := look()
+	if msec < 0 {
+		return
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	for msec >= 0 {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, msec)
+		switch {
+		case err == unix.EINTR:
+		case err != nil || n > 0:
+			return
+		default:
+			msec = look()
+		}
 	}
 }
 

@@ -169,8 +169,8 @@ func (p *program) guarded() Guard {
 type noGuard struct{}
 
 func (noGuard) Submit(_, _ string, submit func() error) error { return submit() }
-func (noGuard) Command(_, _, _ string, env []string, run func([]string) error) error {
-	return run(env)
+func (noGuard) Command(_, _, _ string, env []string, run func([]string, func() int) error) error {
+	return run(env, nil)
 }
 func (noGuard) Close() {}
 
@@ -182,8 +182,8 @@ func (p *program) run(kind, module, command string) (status int, err error) {
 	}
 	p.passOn = nil
 	p.vars.set("MODPROBE_MODULE", module)
-	err = p.guarded().Command(kind, module, command, p.vars, func(env []string) error {
-		status, err = system(command, env)
+	err = p.guarded().Command(kind, module, command, p.vars, func(env []string, look func() int) error {
+		status, err = system(command, env, look)
 		return err
 	})
 	p.vars.unset("MODPROBE_MODULE")

@@ -31,8 +31,10 @@ type Guard interface {
 	// [Env.Reported] knows.
 	Submit(module, path string, submit func() error) error
 	// Command calls run with the environment for an install or remove command
-	// of a module, kind being the one word or the other; or refuses to.
-	Command(kind, module, text string, env []string, run func(env []string) error) error
+	// of a module, kind being the one word or the other; or refuses to. While
+	// the command runs, run calls look, at once and again after so many
+	// milliseconds as that returns, until it is negative; nil: never.
+	Command(kind, module, text string, env []string, run func(env []string, look func() int) error) error
 	Close()
 }
 

@@ -29,8 +29,8 @@ func (f *fake) Submit(module, _ string, submit func() error) error {
 	return submit()
 }
 
-func (f *fake) Command(_, _, _ string, env []string, run func([]string) error) error {
-	return run(append(env, "TOKEN=t"))
+func (f *fake) Command(_, _, _ string, env []string, run func([]string, func() int) error) error {
+	return run(append(env, "TOKEN=t"), nil)
 }
 
 func (f *fake) Close() { f.done = append(f.done, "close") }

@@ -71,7 +71,7 @@ func sayHindered(path string, err error) {
 
 type systemGuard struct{ *guard.Guard }
 
-func (g systemGuard) Command(kind, module, text string, env []string, run func([]string) error) error {
+func (g systemGuard) Command(kind, module, text string, env []string, run func([]string, func() int) error) error {
 	return g.Guard.Command(guard.Command{Kind: kind, Module: module, Plain: kmod.PlainCommand(text)}, env, run)
 }
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"safeload/doctor"
+	"safeload/guard"
+	"safeload/guard/graph"
+	"safeload/internal/conf"
+)
+
+// asked is who is asked for modules on this system, and what he does.
+type asked struct {
+	helper   string // whom the kernel starts for a request; empty if that is not known
+	ours     bool   // it is safeload
+	settings conf.Settings
+}
+
+func askedNow() asked {
+	path, ours := doctor.KernelHelper()
+	return asked{path, ours, conf.Read(func(string) {})}
+}
+
+// forGood is how to keep it from coming again, empty where nothing is known that
+// does. That depends on the module: a blacklist keeps out what was asked for by
+// an alias, and hardware with it, and a soft dependency loads before what asks
+// in turn for the module itself, so that neither is advice for all. What stands
+// here is tried by the VM case advice.
+func forGood(f guard.Finding, waiter *guard.Seen, s asked) string {
+	switch {
+	case f.Ours:
+		return ""
+	case !s.ours:
+		return "safeload install   (the kernel then asks safeload, which refuses such a request)"
+	case s.settings.Policy == conf.Off, s.settings.Policy == conf.Observe:
+		return fmt.Sprintf("policy refuse in safeload.conf, which says %s   (safeload is asked, and lets it wait)", s.settings.Policy)
+	case f.Certainty != graph.Certain && (s.settings.Policy == conf.Proven || s.settings.Patience == 0):
+		return "policy refuse, and a patience, in safeload.conf   (it refuses only what is proven now)"
+	case s.settings.Exempts(f.Module):
+		return fmt.Sprintf("take %s out of the exempt modules of safeload.conf", printable(f.Module))
+	case waiter != nil && waiter.Token == "" && waiter.Call != "" && waiter.Comm == "modprobe" && !waiter.Kernel:
+		return fmt.Sprintf("have %s called where pid %d was   (that is another modprobe, which asks nobody)", printable(s.helper), waiter.PID)
+	}
+	return ""
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"bytes"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/graph"
+	"safeload/internal/conf"
+	"safeload/internal/proc"
+)
+
+// oversight looks at what a command has started while it runs. A modprobe that
+// is not ours asks nobody: that of an install command by its path, say, for the
+// very module whose init has asked for us. It then waits in the kernel for the
+// load that waits for us, and we for it. We are the one who can see that, and
+// who has started it.
+type oversight struct {
+	g *Guard
+	c Command
+
+	looks   int
+	gap     time.Duration
+	last    *snapshot
+	eyes    observer
+	proof   standstill
+	suspect standstill
+	ended   int // the process that was sent a signal
+	held    int // looks in a row at which another held the registry
+}
+
+// Times between the looks. One costs as much as a contended load's does, and is
+// taken only while some module is coming.
+const (
+	oversightLeast = 500 * time.Millisecond
+	oversightMost  = 10 * time.Second
+)
+
+// look takes one look, and tells in how many milliseconds it wants to take the
+// next; -1: never. The first call only says when to begin.
+func (o *oversight) look() int {
+	next := time.Duration(-1)
+	o.g.guarded(func() { next = o.step() })
+	if next < 0 {
+		return -1
+	}
+	return int(next / time.Millisecond)
+}
+
+func (o *oversight) step() time.Duration {
+	if o.looks++; o.looks == 1 {
+		o.gap = oversightLeast
+		if o.g.token == "" || o.g.reg.name == "" && o.g.reg.memory == 0 {
+			return -1 // others would not know what we wait for
+		}
+		return o.gap
+	}
+	p, err := proc.OpenProc()
+	if err != nil {
+		return -1
+	}
+	defer p.Close()
+	if p.Self() != o.g.self.pid || p.Nested() {
+		return -1
+	}
+	c := &contest{g: o.g, proc: p}
+	if o.looks == 2 && c.independent() {
+		return -1 // nobody who loads can be waiting for us
+	}
+	if o.gap *= 2; o.gap > oversightMost {
+		o.gap = oversightMost
+	}
+	if b, err := p.Read("modules"); err == nil && !bytes.Contains(b, []byte(" Loading ")) {
+		o.last = nil
+		return o.gap
+	}
+	c.sys, _ = proc.OpenSys()
+	defer c.sys.Close()
+	defer func() {
+		if c.maps != nil {
+			c.maps.Close()
+		}
+	}()
+	// A registry of our own: the entry in the other one stays where it is.
+	r := registry{dir: o.g.o.Dir, fd: -1}
+	defer r.close()
+	entries, err := r.read(p)
+	o.eyes.proc, o.eyes.sys, o.eyes.probe = p, c.sys, c.probe()
+	s := o.eyes.look(entries, err == nil)
+	before := o.last
+	o.last = s
+	sure, maybe := s.system(exact, before), s.system(best, before)
+	now := time.Now()
+	suspected := false
+	t, chain := o.stuck(s, sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely), &o.proof, now)
+	if t == nil || !o.proof.held(confirmAfter, now) {
+		if t == nil {
+			t, chain = o.stuck(s, maybe.Stuck(graph.Likely), nil, &o.suspect, now)
+			if t == nil {
+				return o.gap
+			}
+		}
+		if !o.g.watches(t.module) {
+			return -1
+		}
+		if suspected = o.suspect.held(o.g.o.Patience, now); !suspected {
+			if o.gap = min(o.gap, time.Second); o.proof.picture != "" || before == nil {
+				return confirmAfter
+			}
+			return o.gap
+		}
+	}
+	return o.end(p, &r, t, chain, suspected)
+}
+
+// stuck gives the task of the command that waits in the kernel for a load that
+// can never end, where it is the one that had best fail: the last of those like
+// it. Where a safeload waits on the same circle, that one fails.
+func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill, now time.Time) (last *task, chain []graph.Step) {
+	for _, t := range s.tasks {
+		id := graph.ID(t.TID)
+		if t.module == "" || !t.waiter || t.State != 'S' || s.entries[t.pid] != nil || !s.descends(t.pid, o.g.self.pid) {
+			continue
+		}
+		knot := st.Knot(id)
+		if len(knot) == 0 {
+			continue
+		}
+		mine := true
+		for _, k := range knot {
+			other := s.tasks[int(k)]
+			if e := s.entries[int(k)]; e != nil && e.state == stateWait {
+				mine = false
+			}
+			if other != nil && other != t && other.module != "" && other.waiter && s.commands(other.pid) &&
+				(other.Start > t.Start || other.Start == t.Start && other.TID > t.TID) {
+				mine = false
+			}
+		}
+		if mine && (last == nil || t.Start > last.Start) {
+			last = t
+		}
+	}
+	if last == nil {
+		seen.see("", now)
+		return nil, nil
+	}
+	id := graph.ID(last.TID)
+	seen.see(s.pictureOf(st, id), now)
+	if guess != nil {
+		chain = guess.Cycle(id)
+	}
+	if chain == nil {
+		chain = st.Cycle(id)
+	}
+	return last, chain
+}
+
+// commands tells whether a process belongs to a command of a safeload.
+func (s *snapshot) commands(pid int) bool {
+	for range 64 {
+		t := s.tasks[pid]
+		if t == nil || t.PPID <= 1 {
+			return false
+		}
+		pid = t.PPID
+		if e := s.entries[pid]; e != nil && e.state == stateCommand {
+			return true
+		}
+	}
+	return false
+}
+
+// end has the wait of a task end, by a signal to its process: what it waits for
+// then goes on.
+func (o *oversight) end(p *proc.FS, r *registry, t *task, chain []graph.Step, suspected bool) time.Duration {
+	if !o.g.watches(t.module) {
+		return -1
+	}
+	if !r.lock() && o.held < int(holdMost/confirmAfter) {
+		o.held++
+		return confirmAfter // another is about to end or refuse something
+	}
+	defer r.unlock()
+	o.held = 0
+	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: suspected, By: o.g.self.pid}
+	for i, step := range chain {
+		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
+		if k := o.last.tasks[h.TID]; k != nil {
+			h.PID, h.Comm, h.Module = k.pid, k.Comm, k.module
+		}
+		if e := o.last.entries[h.TID]; e != nil {
+			h.Module = e.module
+		}
+		if i == 1 {
+			refused.Owner = h.PID
+		}
+		refused.Chain = append(refused.Chain, h)
+	}
+	if o.g.conf.Policy == conf.Observe {
+		o.g.say("safeload: policy observe, letting it wait: " + refused.Error())
+		return -1
+	}
+	sig := unix.SIGTERM
+	if o.ended == t.pid {
+		sig = unix.SIGKILL // a shell may have it ignore the other
+	}
+	fd, err := unix.PidfdOpen(t.pid, 0)
+	if err != nil {
+		return o.gap
+	}
+	defer unix.Close(fd)
+	if st, err := p.ProcessStat(t.pid); err != nil || st.Start != t.pstart {
+		return oversightLeast
+	}
+	if unix.PidfdSendSignal(fd, sig, nil, 0) != nil {
+		return o.gap
+	}
+	if o.ended != t.pid {
+		o.g.say(refused.Error())
+		r.count(Refuse, refused)
+	}
+	o.ended = t.pid
+	o.proof, o.suspect, o.gap = standstill{}, standstill{}, oversightLeast
+	return oversightLeast
+}
