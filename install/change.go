@@ -20,7 +20,7 @@ type run struct {
 	o       Options
 	live    bool   // the kernel that runs is the one to tell
 	source  string // the helper's file on this machine
-	lock    *os.File
+	lock    *lock
 	changes int
 	undo    []undo
 }
@@ -67,30 +67,13 @@ func begin(o Options) (*run, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("install: root is needed (a dry run with -n is not)")
 	}
-	if r.lock, err = lock(o.Root); err != nil {
+	if r.lock, err = takeLock(r); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// lock keeps two of us from working on one root.
-func lock(root string) (*os.File, error) {
-	f, err := os.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: another safeload install or uninstall is at work: %w", root, err)
-	}
-	return f, nil
-}
-
-func (r *run) end() {
-	if r.lock != nil {
-		r.lock.Close()
-	}
-}
+func (r *run) end() { r.lock.release() }
 
 // ownsKernel is false in a chroot and in a container: there kernel.modprobe is
 // the host's, which finds no helper of ours at the path we would write.
@@ -145,6 +128,17 @@ func inRoot(root, name string) string {
 		pending = append(strings.Split(target, "/"), pending...)
 	}
 	return filepath.Join(root, at, base)
+}
+
+// try tries a modprobe; a dry run runs nothing and only looks for it.
+func (r *run) try(t trial) error {
+	if !r.o.DryRun {
+		return r.o.try(t)
+	}
+	if !exists(resolve(t.root, t.path)) {
+		return fmt.Errorf("%s: %w", t.path, fs.ErrNotExist)
+	}
+	return nil
 }
 
 func (r *run) say(line string) { r.o.Report(line) }

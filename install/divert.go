@@ -97,7 +97,7 @@ func (r *run) takePlace(file, kept string, st *State) error {
 	if r.o.DryRun {
 		return nil
 	}
-	return r.o.try(trial{root: r.o.Root, path: r.inside(file)})
+	return r.try(trial{root: r.o.Root, path: r.inside(file)})
 }
 
 func (r *run) uninstallDivert(st *State) error {

@@ -4,7 +4,6 @@ package install
 
 import (
 	"debug/elf"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,7 +66,7 @@ func (r *run) prepare(old *State) (*State, error) {
 			r.remark(st)
 		}
 		like = r.present(st)
-		if err := r.o.try(trial{root: r.o.Root, path: like, old: true}); err != nil {
+		if err := r.try(trial{root: r.o.Root, path: like, old: true}); err != nil {
 			if st.Via == Divert {
 				return nil, fmt.Errorf("the present modprobe does not work, which a diversion would keep: %w", err)
 			}
@@ -199,46 +198,26 @@ func (r *run) present(st *State) string {
 	return defaultPath
 }
 
-// tryNew tries the helper. One that lies outside of the root is taken there
-// for the time of the trial.
+// tryNew tries the helper on the running system.
 func (r *run) tryNew(like string) error {
 	if err := r.rightMachine(); err != nil {
 		return err
 	}
+	if r.o.DryRun {
+		r.say("note: nothing is tried in a dry run")
+		return nil
+	}
+	if r.o.Root != "/" {
+		r.say("note: nothing is tried: programs of " + r.o.Root + " are not run")
+	}
 	t := trial{root: r.o.Root, path: r.inside(r.source), like: like}
-	if t.path == "" {
-		if r.o.DryRun {
-			r.say("note: " + r.source + " lies outside of " + r.o.Root + " and is not tried in a dry run")
-			return nil
-		}
-		taken, err := takeInto(r.o.Root, r.source)
-		if err != nil {
-			return fmt.Errorf("take the helper to %s to try it: %w", r.o.Root, err)
-		}
-		defer os.Remove(taken)
-		t.path = r.inside(taken)
+	if t.path == "" { // outside of the image: looked for there, not run either
+		t.root, t.path, t.like = "", r.source, ""
 	}
 	if err := r.o.try(t); err != nil {
 		return fmt.Errorf("the new modprobe %s was tried and does not work, nothing was changed: %w", r.source, err)
 	}
 	return nil
-}
-
-func takeInto(root, file string) (path string, err error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(root, ".safeload-trial-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o700), f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
 }
 
 // rightMachine compares the helper with the programs of an image, which may
@@ -307,7 +286,7 @@ func (r *run) tryOld(st *State) error {
 	} else if t.path == "" {
 		t.path = defaultPath
 	}
-	if err := r.o.try(t); err != nil {
+	if err := r.try(t); err != nil {
 		return fmt.Errorf("uninstall: the modprobe to go back to, %s, does not work, so nothing was changed (install kmod first): %w", t.path, err)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -181,6 +183,135 @@ func TestNewDoesNotWork(t *testing.T) {
 		if err := Install(s.options(via)); err == nil || s.snapshot() != before {
 			t.Errorf("%s: error %v, and changes:\n%s", via, err, s.snapshot())
 		}
+	}
+}
+
+// A program of an image is not run, nor anything in a dry run.
+func TestRunsNothing(t *testing.T) {
+	for _, dry := range []bool{false, true} {
+		s := newSystem(t, false)
+		mark := filepath.Join(t.TempDir(), "ran")
+		exe, err := os.ReadFile("/proc/self/exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write("usr/sbin/safeload-modprobe", string(exe)) // would say so itself, by TestMain
+		s.write("sbin/modprobe.real", "#!/bin/sh\n: >"+mark+"\n")
+		o := s.options(Sysctl)
+		o.Helper, o.try, o.DryRun = "", nil, dry
+		if dry { // of the system that runs, too
+			o.try = func(trial) error { t.Error("a dry run tries a modprobe"); return nil }
+		}
+		if err := Install(o); err != nil {
+			t.Errorf("dry run %v: %v", dry, err)
+		}
+		if exists(mark) {
+			t.Errorf("dry run %v: the image's modprobe was run", dry)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "safeload-modprobe" {
+		panic("an image's helper was run")
+	}
+	os.Exit(m.Run())
+}
+
+// Nobody but root can open what is locked.
+func TestLock(t *testing.T) {
+	s := newSystem(t, false)
+	before := s.snapshot()
+	hold := func(path string) {
+		t.Helper()
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(s.root)
+	hold(s.root + "/sbin")
+	o := s.options(Sysctl)
+	r, err := begin(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Lstat(s.root + lockFile)
+	if err != nil || fi.Mode() != 0o600 {
+		t.Errorf("the lock: %v, %v, want a file of mode 0600", fi, err)
+	}
+	if err := Install(o); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("install while another is at work: %v", err)
+	}
+	r.end()
+	if got := s.snapshot(); got != before {
+		t.Errorf("the lock leaves something behind:\n%s", got)
+	}
+	hold(s.root + "/var/lib")
+	if err := Install(o); err != nil {
+		t.Fatal(err)
+	}
+	hold(s.root + stateDir) // 0755: any user can
+	if err := Uninstall(s.options("")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A lock that others could hold, or that leads elsewhere, is not taken.
+func TestLockOfOthers(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a link":          func(p string) error { return os.Symlink("/etc/passwd", p) },
+		"a pipe":          func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		"open to all":     func(p string) error { return os.WriteFile(p, nil, 0o644) },
+		"another's":       func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o600), os.Chown(p, 1, 1)) },
+		"a directory":     func(p string) error { return os.Mkdir(p, 0o700) },
+		"its directory":   func(p string) error { return os.Chmod(filepath.Dir(p), 0o777) },
+		"directory's own": func(p string) error { return os.Chown(filepath.Dir(p), 1, 1) },
+	} {
+		s := newSystem(t, false)
+		s.mkdir(stateDir)
+		if err := put(s.root + lockFile); err != nil {
+			t.Fatal(err)
+		}
+		if err := Install(s.options(Sysctl)); err == nil {
+			t.Errorf("%s: was taken", name)
+		}
+	}
+}
+
+// Many at once: one at a time, and nothing is left.
+func TestLockContended(t *testing.T) {
+	s := newSystem(t, false)
+	before := s.snapshot()
+	var held, got atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				l, err := takeLock(&run{o: Options{Root: s.root}})
+				if errors.Is(err, syscall.EWOULDBLOCK) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if held.Add(1) != 1 {
+					t.Error("two hold the lock")
+				}
+				got.Add(1)
+				held.Add(-1)
+				l.release()
+			}
+		})
+	}
+	wg.Wait()
+	if got.Load() == 0 || s.snapshot() != before {
+		t.Errorf("held %d times, then:\n%s", got.Load(), s.snapshot())
 	}
 }
 

@@ -125,11 +125,17 @@ func (r *run) noteMissing(st *State) {
 		files = append(files, st.Helper)
 	}
 	for _, f := range files {
-		for d := filepath.Dir(f); d != "/" && !exists(r.path(d)) && !slices.Contains(st.Made, d); d = filepath.Dir(d) {
+		for d := filepath.Dir(f); d != "/" && r.missing(d) && !slices.Contains(st.Made, d); d = filepath.Dir(d) {
 			st.Made = append(st.Made, d)
 		}
 	}
 	slices.SortFunc(st.Made, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+}
+
+// missing says whether a directory was not there before the lock was taken.
+func (r *run) missing(dir string) bool {
+	path := r.path(dir)
+	return !exists(path) || r.lock != nil && slices.Contains(r.lock.made, path)
 }
 
 // unmake removes the directories that are empty again.
@@ -138,6 +144,10 @@ func (r *run) unmake(st *State) {
 		return
 	}
 	for _, d := range append([]string{stateDir}, st.Made...) {
-		_ = os.Remove(r.path(d)) // unless something else is in it
+		path := r.path(d)
+		_ = os.Remove(path) // unless something else is in it, such as the lock
+		if r.lock != nil {
+			r.lock.made = append(r.lock.made, path)
+		}
 	}
 }
