@@ -58,25 +58,53 @@ func (p *Probe) pinTo(dir string) error {
 	return nil
 }
 
-// ownDir makes the pin directory, or takes it if it is root's alone. A bpffs
-// has mode 1777: somebody else may have been there first.
+// ownDir makes the pin directory, or takes it if it is root's alone. In a bpffs
+// without mode=0700 anybody can be there first: what he made is moved away.
 func ownDir(dir string) error {
 	var fs unix.Statfs_t
 	parent := filepath.Dir(dir)
 	if err := unix.Statfs(parent, &fs); err != nil || uint32(fs.Type) != unix.BPF_FS_MAGIC {
-		return fmt.Errorf("no bpffs at %s: mount it (mount -t bpf bpf %s)", parent, parent)
+		return fmt.Errorf("no bpffs at %s: mount it (mount -t bpf -o mode=0700 bpf %s)", parent, parent)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("pin maps: %w", err)
+	return claim(dir)
+}
+
+// claimTries is how often somebody may be quicker than mkdir after a rename.
+const claimTries = 100
+
+func claim(dir string) error {
+	parent := filepath.Dir(dir)
+	if !rootsAlone(parent, true) {
+		return fmt.Errorf("pin maps: others than root can rename what is in %s: mount it with mode=0700", parent)
 	}
+	for try := range claimTries {
+		err := os.Mkdir(dir, 0o700)
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("pin maps: %w", err)
+		}
+		if err == nil || rootsAlone(dir, false) {
+			return nil
+		}
+		away := fmt.Sprintf("%s-not-ours-%d-%d-%d", dir, os.Getpid(), Now(), try)
+		err = unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, away, unix.RENAME_NOREPLACE)
+		if err != nil && err != unix.ENOENT && err != unix.EEXIST {
+			return fmt.Errorf("pin maps: %s is not a directory of root's alone, and to move it away: %w", dir, err)
+		}
+	}
+	return fmt.Errorf("pin maps: somebody else makes %s again and again: mount %s with mode=0700", dir, parent)
+}
+
+// rootsAlone tells whether path is a directory in which only root can change
+// what is root's.
+func rootsAlone(path string, sticky bool) bool {
 	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil {
-		return fmt.Errorf("pin maps: %w", err)
+	if err := unix.Lstat(path, &st); err != nil {
+		return false
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Uid != 0 || st.Mode&0o022 != 0 {
-		return fmt.Errorf("pin maps: %s is not a directory of root's alone: remove it", dir)
+	if sticky && st.Mode&unix.S_ISVTX != 0 {
+		st.Mode &^= 0o022
 	}
-	return nil
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Uid == 0 && st.Mode&0o022 == 0
 }
 
 // sweep removes what probes left that are no more.

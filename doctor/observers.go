@@ -15,10 +15,12 @@ func (e *examination) observers() {
 	e.stack()
 	e.cgroup()
 	e.bpffs = e.sys.mounted("/sys/fs/bpf", "bpf")
-	if e.bpffs {
+	if st, err := os.Stat(e.sys.path("/sys/fs/bpf")); e.bpffs && err == nil && st.Mode().Perm()&0o022 != 0 {
+		e.add(Note, "bpffs", "/sys/fs/bpf", "every user can make files and directories in it", "chmod 0700 /sys/fs/bpf, and mount it with mode=0700")
+	} else if e.bpffs {
 		e.add(OK, "bpffs", "/sys/fs/bpf", "", "")
 	} else {
-		e.add(Warn, "bpffs", "not mounted", "the probe's ancestry cannot be shared with the helper", "mount -t bpf bpf /sys/fs/bpf")
+		e.add(Warn, "bpffs", "not mounted", "the probe's ancestry cannot be shared with the helper", "mount -t bpf -o mode=0700 bpf /sys/fs/bpf")
 	}
 	e.tracefsMount()
 	switch {

@@ -101,6 +101,9 @@ grep -E '^  [a-z]+ +(installed|in force|kernel.modprobe|at boot|tried) ' /run/do
 say "unit $(systemd-analyze security --no-pager safeload-watch.service | tail -n 1)"
 recursion watched
 say "watch still $(systemctl is-active safeload-watch.service)"
+unit=/sys/fs/cgroup/system.slice/safeload-watch.service
+say "watch memory peak $(cat $unit/memory.peak) oom $(sed -n 's/^oom_kill //p' $unit/memory.events) tasks $(cat $unit/pids.current) of $(cat $unit/pids.max)"
+say "watch limits $(systemctl show -p DevicePolicy -p DeviceAllow -p MemoryMax safeload-watch.service | tr '\n' ' ')"
 safeload uninstall >/run/out 2>&1; say "uninstall exit $? helper $(knob)"
 recursion kmod
 journalctl -o cat -u safeload-watch.service | grep tcrypt | head -n 4 | while read -r line; do say "journal: $line"; done
@@ -142,6 +145,8 @@ t "  the guard's tier is the probe" said system 'PKGTEST doctor: ok in force tie
 t "  doctor exits with 0" said system 'PKGTEST doctor exit 0'
 t "  a recursion is refused" said system 'PKGTEST watched: .*safeload: refused tcrypt'
 t "  the watcher is not hurt" said system 'PKGTEST watch still active'
+t "  nor by its limits" said system 'PKGTEST watch memory peak [0-9]+ oom 0 tasks [0-9]+ of 64'
+t "  which are in force" said system 'PKGTEST watch limits .*MemoryMax=268435456'
 t "uninstall in the running system" said system 'PKGTEST uninstall exit 0 helper /sbin/modprobe'
 t "  kmod then hangs as before" said system 'PKGTEST kmod: recursion hangs'
 t "  which the watcher sees" said system 'PKGTEST journal: .*tcrypt'

@@ -76,9 +76,9 @@ func openBPF(o watchOptions) (source, error) {
 	// A huge page for some kilobytes in use is most of what a small heap takes.
 	// A kernel without them has nothing to switch off.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	mountIfAbsent("tracefs", "/sys/kernel/tracing")
+	mountIfAbsent("tracefs", "/sys/kernel/tracing", "")
 	if o.pin == bpf.PinDir {
-		mountIfAbsent("bpf", "/sys/fs/bpf")
+		mountIfAbsent("bpf", "/sys/fs/bpf", "mode=0700") // 1777 if not said
 	}
 	p, err := bpf.Open(bpf.Options{Signal: syscall.Signal(o.signal), Pin: o.pin})
 	if err != nil {
@@ -92,7 +92,7 @@ func openBPF(o watchOptions) (source, error) {
 }
 
 func openTracefs(watchOptions) (source, error) {
-	mountIfAbsent("tracefs", "/sys/kernel/tracing")
+	mountIfAbsent("tracefs", "/sys/kernel/tracing", "")
 	s, err := tracefs.Open()
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func openTracefs(watchOptions) (source, error) {
 // mountIfAbsent mounts a kernel file system where the kernel has an empty
 // directory for it, as an init system would. What fails is missed, and named,
 // by whoever needs it.
-func mountIfAbsent(fstype, dir string) {
+func mountIfAbsent(fstype, dir, options string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) > 0 {
 		return
@@ -112,5 +112,5 @@ func mountIfAbsent(fstype, dir string) {
 	if unix.Statfs(dir, &fs) == nil && fs.Type != unix.SYSFS_MAGIC {
 		return
 	}
-	_ = unix.Mount(fstype, dir, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	_ = unix.Mount(fstype, dir, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options)
 }

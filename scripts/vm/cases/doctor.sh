@@ -39,7 +39,7 @@ check() {
 	want "the index agrees with the disk" row ok modules.dep "agrees with the disk"
 	want "signatures" row ok signatures "checked, not required"
 	want "cgroup" row ok cgroup v2
-	want "bpffs" row ok bpffs /sys/fs/bpf
+	want "bpffs that every user can write to" row note bpffs /sys/fs/bpf
 	want "tracefs" row ok tracefs /sys/kernel/tracing
 	want "kprobes" row ok kprobes yes
 	case $(uname -m) in
@@ -109,7 +109,9 @@ check() {
 	wrong "a module that is newer than its index" warn "index age" "a module is newer"
 	umount /sys/fs/bpf
 	wrong "no bpffs" warn bpffs "not mounted"
-	mount -t bpf bpf /sys/fs/bpf
+	mount -t bpf -o mode=0700 bpf /sys/fs/bpf
+	doctor
+	want "bpffs" row ok bpffs /sys/fs/bpf
 	echo "policy off" >/tmp/off.conf; mkdir -p /etc/safeload.d; cp /tmp/off.conf /etc/safeload.d/off.conf
 	wrong "the guard is turned off" warn "in force" "tier none"
 	rm /etc/safeload.d/off.conf

@@ -64,7 +64,15 @@ check() {
 	start pg-mid /stock/modprobe slreq_u4
 	watch_end
 	want "it took its maps away" [ -z "$(ls /sys/fs/bpf/safeload)" ]
+	# Whoever may write to a bpffs may have been there first.
+	chmod 1777 /sys/fs/bpf
+	rmdir /sys/fs/bpf/safeload
+	mkdir -m 777 /sys/fs/bpf/safeload
+	mkdir /sys/fs/bpf/safeload/1-1
+	chown -R 1000 /sys/fs/bpf/safeload
 	want "a third watch starts" watch_begin -v
+	want "its directory is root's alone" [ "$(stat -c '%u %a' /sys/fs/bpf/safeload)" = "0 700" ]
+	want "another user's was moved away" [ -d /sys/fs/bpf/safeload-not-ours-*/1-1 ]
 	start pg-mid2 /safe/modprobe slreq_u4
 	for _n in mid mid2; do finish "pg-$_n" 30; want "$_n ends with 0" [ "$rc" = 0 ]; done
 	watch_end
