@@ -5,11 +5,9 @@ package audit
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,9 +17,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
-
+	"safeload/internal/treefile"
 	"safeload/kmod"
 )
 
@@ -54,10 +50,6 @@ type Result struct {
 	Failed []error
 }
 
-// maxModule bounds a decompressed module: some hundred megabytes with debug
-// information, less than that without.
-const maxModule = 512 << 20
-
 // ModuleError is a module that could not be studied.
 type ModuleError struct {
 	File string
@@ -70,8 +62,9 @@ func (e *ModuleError) Unwrap() error { return e.Err }
 // ErrNoModules says that a folder holds no module.
 var ErrNoModules = errors.New("no modules in this tree")
 
-// Run audits the tree. It reads every module once, in parallel, and holds no more
-// than one decompressed module for each processor at a time.
+// Run audits the tree. It reads every module once, in parallel, and no more at a
+// time than its budget of memory has room for. In the place of a file, anything
+// may stand: what is no regular file is not opened for long.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Config == nil {
 		o.Config = &kmod.Config{}
@@ -110,13 +103,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return a == b
 	})
 	all := make([]*facts, len(files))
+	memory := newMemory(totalMemory)
 	var wg sync.WaitGroup
 	work := make(chan int)
 	var mu sync.Mutex
 	done := 0
 	for range min(runtime.GOMAXPROCS(0), len(files)) {
 		wg.Go(func() {
-			var d decompressor
+			d := decompressor{memory: memory}
 			for i := range work {
 				raw, err := d.read(files[i])
 				name := moduleName(files[i])
@@ -125,6 +119,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 				} else {
 					all[i] = study(name, files[i], raw)
 				}
+				d.release()
 				mu.Lock()
 				done++
 				if o.Progress != nil {
@@ -158,7 +153,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	r := newResolver(all, o.Config)
-	readBuiltin(o.Dir, r)
+	if err := readBuiltin(o.Dir, r); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		res.Failed = append(res.Failed, err)
+	}
 	var whole bool
 	res.Findings, whole = find(all, r, func(f *facts) *moduleRequests {
 		mr := requestsOf(f, r)
@@ -193,10 +190,10 @@ func moduleName(p string) string {
 
 // readBuiltin learns what is in the kernel from modules.builtin.modinfo, strings
 // like "aes_generic.alias=crypto-aes", each ended by a NUL.
-func readBuiltin(dir string, r *resolver) {
-	b, err := os.ReadFile(filepath.Join(dir, "modules.builtin.modinfo"))
+func readBuiltin(dir string, r *resolver) error {
+	b, err := treefile.Read(filepath.Join(dir, "modules.builtin.modinfo"), maxModinfo)
 	if err != nil {
-		return
+		return err
 	}
 	for line := range bytes.SplitSeq(b, []byte{0}) {
 		_, rest, ok := strings.Cut(string(line), ".")
@@ -209,64 +206,8 @@ func readBuiltin(dir string, r *resolver) {
 			}
 		}
 	}
+	return nil
 }
 
-// decompressor reads module files of any kind into a buffer that it uses again.
-type decompressor struct {
-	in, out []byte
-	xz      *xz.Reader
-	zst     *zstd.Decoder
-	gz      *gzip.Reader
-}
-
-func (d *decompressor) read(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	d.in, err = readAllLimited(d.in[:0], f, maxModule)
-	if err != nil {
-		return nil, err
-	}
-	return d.decompress(d.in)
-}
-
-// decompress by the file's first bytes. The result is valid until the next call.
-func (d *decompressor) decompress(in []byte) ([]byte, error) {
-	src := bytes.NewReader(in)
-	var r io.Reader
-	var err error
-	switch {
-	case bytes.HasPrefix(in, []byte("\xfd7zXZ\x00")):
-		if d.xz == nil {
-			d.xz, err = xz.NewReader(src, 64<<20)
-		} else {
-			err = d.xz.Reset(src)
-		}
-		r = d.xz
-	case bytes.HasPrefix(in, []byte("\x28\xb5\x2f\xfd")):
-		if d.zst == nil {
-			d.zst, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		} else {
-			err = d.zst.Reset(src)
-		}
-		r = d.zst
-	case bytes.HasPrefix(in, []byte("\x1f\x8b")):
-		if d.gz == nil {
-			d.gz, err = gzip.NewReader(src)
-		} else {
-			err = d.gz.Reset(src)
-		}
-		r = d.gz
-	default:
-		return in, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
-	}
-	if d.out, err = readAllLimited(d.out[:0], r, maxModule); err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
-	}
-	return d.out, nil
-}
+// maxModinfo is far beyond what a kernel has in it: some 2 MB.
+const maxModinfo = 64 << 20

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/finit"
+	"safeload/internal/treefile"
 )
 
 // compression says who decompresses the modules. What is in a file its first
@@ -66,15 +64,11 @@ func (e *examination) compression(tree string, files []moduleFile) {
 
 // head reads the first bytes of a regular file.
 func (s system) head(name string) ([]byte, error) {
-	f, err := os.OpenFile(s.path(name), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	f, err := treefile.Open(s.path(name))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil || !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", name)
-	}
 	b := make([]byte, 64)
 	n, err := io.ReadFull(f, b)
 	if err == io.ErrUnexpectedEOF {

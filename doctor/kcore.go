@@ -8,11 +8,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"safeload/internal/treefile"
 )
 
 // The functions that hold the wait by file: the compiler inlines
@@ -70,7 +71,7 @@ type kallsyms struct {
 }
 
 func (s system) addresses() (*kallsyms, error) {
-	f, err := os.Open(s.path("/proc/kallsyms"))
+	f, err := treefile.Open(s.path("/proc/kallsyms"))
 	if err != nil {
 		return nil, fmt.Errorf("open /proc/kallsyms: %s", whyNot(err))
 	}

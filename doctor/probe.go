@@ -3,16 +3,16 @@
 package doctor
 
 import (
-	"os"
 	"strings"
 
 	"safeload/bpf"
+	"safeload/internal/treefile"
 )
 
 // probe goes through the hooks of the probe.
 func (e *examination) probe() {
 	e.area = "probe"
-	f, err := os.Open(e.sys.path("/proc/kallsyms"))
+	f, err := treefile.Open(e.sys.path("/proc/kallsyms"))
 	if err != nil {
 		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
 		return

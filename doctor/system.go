@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"safeload/internal/treefile"
 )
 
 // system reads files below a root.
@@ -22,8 +24,12 @@ type system struct {
 
 func (s system) path(name string) string { return filepath.Join(s.root, name) }
 
+// maxText is far beyond any file that is read whole: modules.dep, and kallsyms
+// with some 10 MB.
+const maxText = 256 << 20
+
 func (s system) read(name string) (string, error) {
-	b, err := os.ReadFile(s.path(name))
+	b, err := treefile.Read(s.path(name), maxText)
 	return string(b), err
 }
 
@@ -66,10 +72,10 @@ type config map[string]string
 
 // kernelConfig reads it from where kernels and distributions leave it.
 func (s system) kernelConfig(release string) config {
-	if f, err := os.Open(s.path("/proc/config.gz")); err == nil {
+	if f, err := treefile.Open(s.path("/proc/config.gz")); err == nil {
 		defer f.Close()
 		if z, err := gzip.NewReader(f); err == nil {
-			if text, err := io.ReadAll(z); err == nil {
+			if text, err := io.ReadAll(io.LimitReader(z, maxText)); err == nil {
 				return parseConfig(text)
 			}
 		}

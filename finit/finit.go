@@ -133,9 +133,19 @@ func Unload(name string, flags UnloadFlags) error {
 // open leaves out O_NONBLOCK and the like on purpose: the kernel reads the
 // file through this descriptor.
 func open(path string) (int, error) {
+	// O_NONBLOCK: a pipe in a module's place has no end that would be waited
+	// for. EAGAIN is a lease (fcntl(2)) that somebody holds on a file.
+	flags := unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
 	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-		if err != unix.EINTR {
+		fd, err := unix.Open(path, flags, 0)
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if flags&unix.O_NONBLOCK == 0 {
+				return fd, err
+			}
+			flags &^= unix.O_NONBLOCK
+		default:
 			return fd, err
 		}
 	}

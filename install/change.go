@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/treefile"
 )
 
 // run is one Install or Uninstall.
@@ -180,7 +182,7 @@ func (r *run) rollback(why error) error {
 // already is left alone.
 func (r *run) writeFile(name string, content []byte, mode fs.FileMode, what string) error {
 	path := r.path(name)
-	old, err := os.ReadFile(path)
+	old, err := treefile.Read(path, maxFile)
 	switch {
 	case err == nil && bytes.Equal(old, content):
 		return nil
@@ -200,11 +202,11 @@ func (r *run) writeFile(name string, content []byte, mode fs.FileMode, what stri
 
 // copyFile puts a copy of the program at from in to's place, atomically.
 func (r *run) copyFile(from, to, what string) error {
-	content, err := os.ReadFile(from)
+	content, err := treefile.Read(from, maxFile)
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(to)
+	old, err := treefile.Read(to, maxFile)
 	if err == nil && bytes.Equal(old, content) {
 		return nil
 	}

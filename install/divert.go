@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"safeload/internal/treefile"
 )
 
 // keptSuffix is where dpkg puts kmod's modprobe, now and at every upgrade. To
@@ -80,12 +82,12 @@ func (r *run) installDivert(st *State) error {
 // makes an initramfs copies /sbin/modprobe as it is, and a link would dangle
 // there.
 func (r *run) takePlace(file, kept string, st *State) error {
-	content, err := os.ReadFile(r.source)
+	content, err := treefile.Read(r.source, maxFile)
 	if err != nil {
 		return err
 	}
 	if fi, err := os.Lstat(file); err == nil && fi.Mode().IsRegular() {
-		if now, err := os.ReadFile(file); err == nil && bytes.Equal(now, content) {
+		if now, err := treefile.Read(file, maxFile); err == nil && bytes.Equal(now, content) {
 			return nil
 		}
 	}
@@ -172,7 +174,7 @@ func duplicate(from, to string) error {
 		}
 		return os.Symlink(target, to)
 	}
-	f, err := os.Open(from)
+	f, err := treefile.Open(from)
 	if err != nil {
 		return err
 	}
@@ -183,7 +185,7 @@ func duplicate(from, to string) error {
 // diverted tells whether dpkg knows our diversion of a name. The file has
 // three lines for each: the name, where it goes, the package or ":".
 func (r *run) diverted(name string) bool {
-	text, err := os.ReadFile(r.path("/var/lib/dpkg/diversions"))
+	text, err := treefile.Read(r.path("/var/lib/dpkg/diversions"), maxFile)
 	if err != nil {
 		return false
 	}

@@ -60,6 +60,9 @@ const (
 	defaultPath = "/sbin/modprobe" // the kernel's CONFIG_MODPROBE_PATH
 )
 
+// maxFile bounds what is read of an image, which may be a stranger's.
+const maxFile = 64 << 20
+
 // Install makes the helper the kernel's modprobe. It may be called again: what
 // is already as it should be stays, what is damaged or from an older version
 // of the helper is put right.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"safeload/internal/treefile"
 )
 
 // State is what an installation changed, as written to
@@ -64,7 +66,7 @@ func flag(b bool) string {
 
 // readState returns nil without an error if nothing is installed.
 func readState(path string) (*State, error) {
-	text, err := os.ReadFile(path)
+	text, err := treefile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"safeload/internal/treefile"
 )
 
 func sysctlText(helper string) []byte {
@@ -68,7 +70,7 @@ func (r *run) uninstallSysctl(st *State) error {
 			}
 		}
 	}
-	text, err := os.ReadFile(r.path(sysctlFile))
+	text, err := treefile.Read(r.path(sysctlFile), maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -85,7 +87,7 @@ func (r *run) uninstallSysctl(st *State) error {
 
 // readKnob reads /proc/sys/kernel/modprobe.
 func readKnob(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	b, err := treefile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%w: the kernel loads no modules by itself (CONFIG_MODULES), or /proc is not mounted", err)
 	}
@@ -145,7 +147,7 @@ func SysctlSettings(root string) ([]Setting, error) {
 	files = append(files, "/etc/sysctl.conf")
 	var found []Setting
 	for _, f := range files {
-		text, err := os.ReadFile(inRoot(root, f))
+		text, err := treefile.Read(inRoot(root, f), maxFile)
 		if err != nil {
 			continue // gone, or a dangling link: sysctl passes it over too
 		}

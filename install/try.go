@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"safeload/internal/treefile"
 )
 
 // trial is a modprobe to be tried: as the kernel calls it, and against the
@@ -130,7 +132,7 @@ func (t trial) compare() error {
 	trees, _ := os.ReadDir(all)
 	for _, tree := range trees {
 		version := tree.Name()
-		text, err := os.ReadFile(filepath.Join(all, version, "modules.dep"))
+		text, err := treefile.Read(filepath.Join(all, version, "modules.dep"), maxFile)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			continue
 		}

@@ -72,16 +72,29 @@ func (f *confFile) path() string {
 	return f.dir + "/" + f.name
 }
 
-func (f *confFile) open() (fd int, err error) {
+// open opens it, if regular is set only a regular file; one that was named
+// itself is what the caller meant.
+func (f *confFile) open(regular bool) (fd int, err error) {
 	if f.single {
 		return open(f.dir, 0)
 	}
-	return openIn(f.dir, f.name, 0)
+	if !regular {
+		return openIn(f.dir, f.name, 0)
+	}
+	if fd, err = openIn(f.dir, f.name, unix.O_NONBLOCK); err != nil {
+		return fd, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fd)
+		return -1, unix.EINVAL
+	}
+	return fd, nil
 }
 
 // read reads the tree's own dependency lists and all of paths, ordered
 // by file name; of several files with the same name the first counts.
-func (c *Config) read(tree string, paths []string, log LogFunc) {
+func (c *Config) read(tree string, paths []string, regular bool, log LogFunc) {
 	files := make([]confFile, 0, 16)
 	insert := func(f confFile) { files = append(files, f) }
 	insert(confFile{dir: tree, name: "modules.softdep"})
@@ -100,7 +113,7 @@ func (c *Config) read(tree string, paths []string, log LogFunc) {
 			log(LogErr, "kmod_config_new", "Error parsing "+f.path()+": path too long\n")
 			continue
 		}
-		fd, err := f.open()
+		fd, err := f.open(regular)
 		if err != nil {
 			continue
 		}

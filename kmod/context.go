@@ -22,6 +22,10 @@ type Options struct {
 	// empty. For the tree of another machine it should be that machine's, or
 	// /dev/null.
 	Cmdline string
+	// Regular passes over what is no regular file in the tree and in directories
+	// of the configuration, where libkmod reads from a pipe or a device as long
+	// as that gives: for a stranger's tree.
+	Regular bool
 	// Environ is the environment, of which $PWD counts: see [Cwd].
 	Environ []string
 	// Log receives what libkmod would print. May be nil.
@@ -83,7 +87,7 @@ func New(o Options) *Context {
 	if paths == nil && !o.NoConfig {
 		paths = ConfigDirs[:]
 	}
-	c.Config.read(o.Dir, paths, c.Log)
+	c.Config.read(o.Dir, paths, o.Regular, c.Log)
 	if o.Cmdline == "" {
 		o.Cmdline = "/proc/cmdline"
 	}

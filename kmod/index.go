@@ -48,7 +48,7 @@ func OpenIndex(path string) (*Index, error) { return openIndex("", path, nil) }
 // openIndex is OpenIndex of a file of dir. If a request is given of which
 // nothing is in the index, neither an index nor an error is returned.
 func openIndex(dir, name string, r *request) (*Index, error) {
-	fd, err := openIn(dir, name, 0)
+	fd, err := openIn(dir, name, unix.O_NONBLOCK) // a pipe is not waited for
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"safeload/internal/kmodtest"
 	"safeload/kmod"
 )
@@ -200,5 +202,36 @@ func TestMissingDependency(t *testing.T) {
 	list, err := c.Lookup("a")
 	if err != nil || len(list) != 1 || list[0].Deps() != nil || list[0].Path() != dir+"/kernel/a.ko" {
 		t.Errorf("%v %v", names(list), err)
+	}
+}
+
+// What is no regular file is passed over if that is asked for, and an index is
+// never waited for.
+func TestRegular(t *testing.T) {
+	dir := t.TempDir()
+	conf := dir + "/modprobe.d"
+	if err := os.Mkdir(conf, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"modules.softdep", "modprobe.d/a.conf", "modules.dep.bin", "modules.alias.bin"} {
+		if err := unix.Mkfifo(dir+"/"+name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/dev/zero", conf+"/b.conf"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(conf+"/c.conf", []byte("alias one two\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{conf}, Cmdline: os.DevNull, Regular: true})
+	if n := len(c.Config.Aliases); n != 1 {
+		t.Errorf("%d aliases are known, want that of the plain file", n)
+	}
+	if _, err := kmod.OpenIndex(dir + "/modules.dep.bin"); err == nil {
+		t.Error("a pipe is an index")
+	}
+	if found, _ := c.Lookup("none"); len(found) != 0 {
+		t.Error("a name is found in a pipe")
 	}
 }

@@ -175,7 +175,7 @@ func (o *auditOptions) written(code int, err error) (int, error) {
 // system if it is this system's tree. A tree from elsewhere is not judged by
 // this machine's configuration, of which its kernel's command line is a part.
 func (o *auditOptions) config(tree string, own bool) *kmod.Config {
-	options := kmod.Options{Dir: tree, ConfigPaths: o.configs}
+	options := kmod.Options{Dir: tree, ConfigPaths: o.configs, Regular: true}
 	if !own {
 		options.Cmdline = os.DevNull
 		if options.ConfigPaths == nil {

@@ -136,6 +136,33 @@ func readFile(path string) (buf []byte, opened bool, err error) {
 		return nil, false, err
 	}
 	defer unix.Close(fd)
+	return readOpen(fd, 1<<30)
+}
+
+// maxModinfo is far beyond what a kernel has in modules.builtin.modinfo.
+const maxModinfo = 64 << 20
+
+// readRegular is readFile of a tree's file, which may be a stranger's: a pipe or
+// a device in its place is an EINVAL, and what is larger than limit an EFBIG.
+func readRegular(path string, limit int) (buf []byte, opened bool, err error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	switch err := unix.Fstat(fd, &st); {
+	case err != nil:
+		return nil, true, err
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, true, unix.EINVAL
+	case st.Size > int64(limit):
+		return nil, true, unix.EFBIG
+	}
+	return readOpen(fd, limit)
+}
+
+func readOpen(fd, limit int) (buf []byte, opened bool, err error) {
 	buf = make([]byte, 0, 1<<16)
 	for {
 		if len(buf) == cap(buf) {
@@ -151,6 +178,8 @@ func readFile(path string) (buf []byte, opened bool, err error) {
 		if n == 0 {
 			return buf, true, nil
 		}
-		buf = buf[:len(buf)+n]
+		if buf = buf[:len(buf)+n]; len(buf) > limit {
+			return buf, true, unix.EFBIG
+		}
 	}
 }

@@ -194,7 +194,7 @@ func (i *modinfo) line(key, value string) {
 // info collects all that is known of a module.
 func (i *modinfo) info(m *kmod.Module) ([]modfile.Info, error) {
 	if m.Builtin() {
-		data, opened, err := readFile(i.ctx.Dir + "/modules.builtin.modinfo")
+		data, opened, err := readRegular(i.ctx.Dir+"/modules.builtin.modinfo", maxModinfo)
 		if err != nil {
 			if opened {
 				i.log.lib(kmod.LogErr, "get_strings", "get_strings: "+strerror.Text(errnoOf(err))+"\n")
