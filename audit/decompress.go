@@ -59,7 +59,7 @@ func (d *decompressor) read(file string) ([]byte, error) {
 		return nil, err
 	}
 	need := fi.Size()
-	if kind(head[:n]) != plain {
+	if kind(head[:n]) != unpacked {
 		need += roomFor(fi.Size()) + usualWindow
 	}
 	d.take(need)
@@ -109,7 +109,7 @@ func roomFor(size int64) int64 { return min(maxModule, alwaysRoom+maxGrowth*size
 type packing int
 
 const (
-	plain packing = iota
+	unpacked packing = iota
 	packedXZ
 	packedZstd
 	packedGzip
@@ -125,7 +125,7 @@ func kind(head []byte) packing {
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return packedGzip
 	}
-	return plain
+	return unpacked
 }
 
 // errWindow says that a file needs a larger window than it was given.
@@ -137,7 +137,7 @@ func (d *decompressor) decompress(in []byte, window int) ([]byte, error) {
 	var r io.Reader
 	var err error
 	switch kind(in) {
-	case plain:
+	case unpacked:
 		return in, nil
 	case packedXZ:
 		if d.xz == nil || window != usualWindow {

@@ -12,7 +12,8 @@ import (
 	"io"
 	"sort"
 	"strings"
-	"unicode/utf8"
+
+	"safeload/internal/plain"
 )
 
 // Schema is the version of the JSON lines.
@@ -35,14 +36,7 @@ func (f *Finding) ID() string {
 }
 
 // clean makes text of a module's file fit for a terminal and a line.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func clean(s string) string { return plain.Text(s) }
 
 // Title says in one line what was found.
 func (f *Finding) Title() string { return clean(f.title()) }
@@ -51,13 +45,13 @@ func (f *Finding) title() string {
 	h := f.Hops[0]
 	if f.Command != "" {
 		var b strings.Builder
-		fmt.Fprintf(&b, "the %s command of %s leads back to itself: ", f.Command, f.Module)
+		plain.Fprintf(&b, "the %s command of %s leads back to itself: ", f.Command, f.Module)
 		for i, h := range f.Hops {
 			if i == 8 {
-				fmt.Fprintf(&b, "%d more -> ", len(f.Hops)-i)
+				plain.Fprintf(&b, "%d more -> ", len(f.Hops)-i)
 				break
 			}
-			fmt.Fprintf(&b, "%s runs modprobe for %s -> ", h.Module, h.Request)
+			plain.Fprintf(&b, "%s runs modprobe for %s -> ", h.Module, h.Request)
 		}
 		return b.String() + f.Module
 	}
@@ -73,7 +67,7 @@ func (f *Finding) title() string {
 	var b strings.Builder
 	b.WriteString("ring: ")
 	for _, h := range f.Hops {
-		fmt.Fprintf(&b, "%s requests %s -> ", h.Module, h.Request)
+		plain.Fprintf(&b, "%s requests %s -> ", h.Module, h.Request)
 	}
 	b.WriteString(f.Hops[0].Module)
 	return b.String()
@@ -83,9 +77,9 @@ func (f *Finding) title() string {
 // each unless all is true.
 func WriteText(w io.Writer, r *Result, all bool) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "%s: %d modules", r.Dir, r.Modules)
+	plain.Fprintf(b, "%s: %d modules", r.Dir, r.Modules)
 	if r.Release != "" {
-		fmt.Fprintf(b, " for %s", clean(r.Release))
+		plain.Fprintf(b, " for %s", clean(r.Release))
 	}
 	fmt.Fprintln(b)
 	var count [ParameterDriven + 1]int
@@ -94,10 +88,10 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 		f := &r.Findings[i]
 		count[f.Rank]++
 		if f.Rank != last {
-			fmt.Fprintf(b, "\n%s\n", strings.ToUpper(f.Rank.String()))
+			plain.Fprintf(b, "\n%s\n", strings.ToUpper(f.Rank.String()))
 			last = f.Rank
 		}
-		fmt.Fprintf(b, "  %s\n", f.Title())
+		plain.Fprintf(b, "  %s\n", f.Title())
 		if f.Rank >= Possible && !all {
 			continue
 		}
@@ -108,7 +102,7 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(b, "no module was found that can request itself while it loads")
 	}
-	fmt.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
+	plain.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
 		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)
 	for _, e := range r.Failed {
 		if m := (*ModuleError)(nil); errors.As(e, &m) && !errors.Is(e, ErrTooLarge) {
@@ -122,22 +116,22 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 func writeHop(b *bufio.Writer, h Hop, rank Rank) {
 	for i, r := range h.Route {
 		if i == 0 {
-			fmt.Fprintf(b, "    route    %s\n", clean(r))
+			plain.Fprintf(b, "    route    %s\n", clean(r))
 		} else {
-			fmt.Fprintf(b, "          -> %s\n", clean(r))
+			plain.Fprintf(b, "          -> %s\n", clean(r))
 		}
 	}
 	if rank != ParameterDriven {
-		fmt.Fprintf(b, "    requests %s, which stands for %s by %s\n", clean(h.Request), clean(h.Match), clean(h.Why))
+		plain.Fprintf(b, "    requests %s, which stands for %s by %s\n", clean(h.Request), clean(h.Match), clean(h.Why))
 		if h.Loads != h.Match {
-			fmt.Fprintf(b, "             and with it %s has to be loaded\n", clean(h.Loads))
+			plain.Fprintf(b, "             and with it %s has to be loaded\n", clean(h.Loads))
 		}
 	}
 	if h.While != "" {
-		fmt.Fprintf(b, "    while    %s\n", clean(h.While))
+		plain.Fprintf(b, "    while    %s\n", clean(h.While))
 	}
 	for _, w := range h.Weak {
-		fmt.Fprintf(b, "    unsure   %s\n", w)
+		plain.Fprintf(b, "    unsure   %s\n", w)
 	}
 }
 

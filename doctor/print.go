@@ -3,9 +3,10 @@
 package doctor
 
 import (
-	"fmt"
 	"io"
 	"strings"
+
+	"safeload/internal/plain"
 )
 
 // Print writes the report as a table for people, ending with what to change.
@@ -24,15 +25,15 @@ func (r *Report) Print(w io.Writer, all bool) error {
 		}
 		if c.Area != area {
 			if hooks > 0 {
-				fmt.Fprintf(&b, "  %-7s  %-*s  %d more, all there\n", OK, width, "hooks", hooks)
+				plain.Fprintf(&b, "  %-7s  %-*s  %d more, all there\n", OK, width, "hooks", hooks)
 				hooks = 0
 			}
 			area = c.Area
-			fmt.Fprintf(&b, "%s\n", area)
+			plain.Fprintf(&b, "%s\n", area)
 		}
-		fmt.Fprintf(&b, "  %-7s  %-*s  %s\n", c.Level, width, c.Name, c.Value)
+		plain.Fprintf(&b, "  %-7s  %-*s  %s\n", c.Level, width, c.Name, c.Value)
 		if c.Why != "" && (c.Level != OK || all) {
-			fmt.Fprintf(&b, "  %-7s  %-*s    %s\n", "", width, "", c.Why)
+			plain.Fprintf(&b, "  %-7s  %-*s    %s\n", "", width, "", c.Why)
 		}
 	}
 	var fixes []string
@@ -40,7 +41,7 @@ func (r *Report) Print(w io.Writer, all bool) error {
 	for _, c := range r.Checks {
 		if c.Fix != "" && !seen[c.Fix] {
 			seen[c.Fix] = true
-			fixes = append(fixes, fmt.Sprintf("  %s  (%s: %s)\n", c.Fix, c.Name, c.Value))
+			fixes = append(fixes, plain.Sprintf("  %s  (%s: %s)\n", c.Fix, c.Name, c.Value))
 		}
 	}
 	if len(fixes) > 0 {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/audit"
-	"safeload/internal/kmsg"
+	"safeload/internal/plain"
 	"safeload/internal/version"
 	"safeload/kmod"
 )
@@ -77,7 +77,7 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	}
 	code, err := o.run(threshold, stdout, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: audit: %v\n", err)
+		plain.Fprintf(stderr, "safeload: audit: %v\n", err)
 	}
 	return code
 }
@@ -131,12 +131,12 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 			return exitError, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
 		}
 		if r.Foreign > 0 {
-			fmt.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
+			plain.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
 				r.Foreign, r.Modules, tree, r.Release)
 		}
 		if o.sarif { // which has no place for it that its readers show
 			for _, err := range r.Failed {
-				fmt.Fprintf(stderr, "safeload: audit: %s\n", kmsg.AppendSafe(nil, err.Error()))
+				plain.Fprintf(stderr, "safeload: audit: %s\n", err)
 			}
 		}
 		for _, f := range r.Findings {
@@ -199,11 +199,11 @@ func auditProgress(stderr io.Writer, tree string) (progress func(done, total int
 	return func(n, total int) {
 			if now := time.Now(); now.Sub(last) > 100*time.Millisecond {
 				last, shown = now, true
-				fmt.Fprintf(f, "\r%s: %d of %d modules ", filepath.Base(tree), n, total)
+				plain.Fprintf(f, "\r%s: %d of %d modules ", filepath.Base(tree), n, total)
 			}
 		}, func() {
 			if shown {
-				fmt.Fprintf(f, "\r%s\r", strings.Repeat(" ", len(filepath.Base(tree))+40))
+				plain.Fprintf(f, "\r%s\r", strings.Repeat(" ", len(plain.Text(filepath.Base(tree)))+40))
 			}
 		}
 }

@@ -17,6 +17,7 @@ import (
 	"safeload/guard"
 	"safeload/guard/graph"
 	"safeload/internal/conf"
+	"safeload/internal/plain"
 	"safeload/internal/proc"
 )
 
@@ -45,13 +46,13 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	}
 	sv, err := guard.Examine("", nil)
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
 	}
 	moreStacks(sv)
 	undecided(sv)
 	for _, f := range sv.Faults {
-		fmt.Fprintf(stderr, "safeload: %s\n", f)
+		plain.Fprintf(stderr, "safeload: %s\n", f)
 	}
 	switch {
 	case *asJSON:
@@ -62,7 +63,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		printDiagnosis(stdout, sv)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+		plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
 		return exitError
 	}
 	if len(sv.Findings) == 0 {
@@ -125,7 +126,7 @@ func moreStacks(sv *guard.Survey) {
 func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
-	fmt.Fprintf(w, "Linux %s %s, %d tasks looked at in %.2f s\n", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), sv.Looked, sv.Took.Seconds())
+	plain.Fprintf(w, "Linux %s %s, %d tasks looked at in %.2f s\n", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), sv.Looked, sv.Took.Seconds())
 	tasks := make(map[int]*guard.Seen)
 	inCircle := make(map[int]bool)
 	for i := range sv.Tasks {
@@ -154,7 +155,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 			if t.Wchan != "" {
 				where = "it sleeps in " + printable(t.Wchan)
 			}
-			fmt.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
+			plain.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
 		}
 	}
 	throttled := 0
@@ -164,7 +165,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 		}
 	}
 	if throttled > 0 {
-		fmt.Fprintf(w, "\nThe kernel's limit of 50 requests at once is reached: %d more wait for a turn (__request_module in kernel/module/kmod.c).\n"+
+		plain.Fprintf(w, "\nThe kernel's limit of 50 requests at once is reached: %d more wait for a turn (__request_module in kernel/module/kmod.c).\n"+
 			"  Each fails after 5 s, as if its module did not exist, unless one of the 50 ends before.\n", throttled)
 	}
 	switch {
@@ -177,49 +178,49 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 }
 
 func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen, sys asked) {
-	fmt.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
+	plain.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
 		if t == nil {
 			continue
 		}
 		next := f.Chain[(i+1)%len(f.Chain)].TID
-		fmt.Fprintf(w, "  %s\n      %s for pid %d (%s)\n", title(t), h.Why, next, h.Certainty)
-		fmt.Fprintf(w, "      evidence: state %c", t.State)
+		plain.Fprintf(w, "  %s\n      %s for pid %d (%s)\n", title(t), h.Why, next, h.Certainty)
+		plain.Fprintf(w, "      evidence: state %c", t.State)
 		if t.Wchan != "" {
-			fmt.Fprintf(w, ", in %s", printable(t.Wchan))
+			plain.Fprintf(w, ", in %s", printable(t.Wchan))
 		}
 		if t.Call != "" {
-			fmt.Fprintf(w, ", system call %s", t.Call)
+			plain.Fprintf(w, ", system call %s", t.Call)
 		}
 		if t.File != "" {
-			fmt.Fprintf(w, ", file %s", printable(t.File))
+			plain.Fprintf(w, ", file %s", printable(t.File))
 		}
 		if !t.Kernel {
-			fmt.Fprintf(w, ", parent %d", t.PPID)
+			plain.Fprintf(w, ", parent %d", t.PPID)
 		}
 		fmt.Fprintln(w)
 		for _, line := range stackLines(t.Stack) {
-			fmt.Fprintf(w, "        %s\n", printable(line))
+			plain.Fprintf(w, "        %s\n", printable(line))
 		}
 		if how := heldBy(t); how != "" {
-			fmt.Fprintf(w, "      held by: %s\n", how)
+			plain.Fprintf(w, "      held by: %s\n", how)
 		}
 	}
 	switch {
 	case f.Waiter == 0:
 	case f.Ours:
-		fmt.Fprintf(w, "  to free it now: nothing to do, safeload (pid %d) is about to refuse it\n", f.Waiter)
+		plain.Fprintf(w, "  to free it now: nothing to do, safeload (pid %d) is about to refuse it\n", f.Waiter)
 	case f.Signal:
-		fmt.Fprintf(w, "  to free it now: kill -TERM %d   (its wait ends on a signal; the load that it waits for goes on)\n", f.Waiter)
+		plain.Fprintf(w, "  to free it now: kill -TERM %d   (its wait ends on a signal; the load that it waits for goes on)\n", f.Waiter)
 	default:
-		fmt.Fprintf(w, "  to free it now: nothing can. Pid %d waits uninterruptibly (Linux 6.5 to 6.10 without 2124d84db293): only a reboot\n", f.Waiter)
+		plain.Fprintf(w, "  to free it now: nothing can. Pid %d waits uninterruptibly (Linux 6.5 to 6.10 without 2124d84db293): only a reboot\n", f.Waiter)
 	}
 	if advice := forGood(f, tasks[f.Waiter], sys); advice != "" {
-		fmt.Fprintf(w, "  for good: %s\n", advice)
+		plain.Fprintf(w, "  for good: %s\n", advice)
 	}
 	if known := knownCases[f.Module]; known != "" {
-		fmt.Fprintf(w, "      known case: %s\n", known)
+		plain.Fprintf(w, "      known case: %s\n", known)
 	}
 }
 
@@ -277,7 +278,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 		freeOne(w, sv, sv.Findings[i])
 		again, err := guard.Examine("", nil)
 		if err != nil {
-			fmt.Fprintf(w, "free: cannot look again: %v\n", err)
+			plain.Fprintf(w, "free: cannot look again: %v\n", err)
 			return
 		}
 		sv = again
@@ -288,29 +289,29 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 	case len(sv.Findings) == 0:
 		fmt.Fprint(w, "free: no load waits for itself any more\n")
 	case len(left) > 0:
-		fmt.Fprintf(w, "free: %d still wait for themselves: look again with safeload diagnose\n", len(left))
+		plain.Fprintf(w, "free: %d still wait for themselves: look again with safeload diagnose\n", len(left))
 	}
 }
 
 // freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
 func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	if f.Waiter == 0 || f.Ours {
-		fmt.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
+		plain.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
 		return
 	}
 	p, err := proc.OpenProc()
 	if err != nil {
-		fmt.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
+		plain.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
 		return
 	}
 	defer p.Close()
 	fd, err := unix.PidfdOpen(f.Waiter, 0)
 	if err == unix.ESRCH {
-		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
+		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(w, "free: pid %d: %v\n", f.Waiter, err)
+		plain.Fprintf(w, "free: pid %d: %v\n", f.Waiter, err)
 		return
 	}
 	defer unix.Close(fd)
@@ -318,44 +319,44 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	// must still wait: to print the report may have taken any time.
 	was, err := p.ProcessStat(f.Waiter)
 	if err != nil && err != unix.ENOENT && err != unix.ESRCH {
-		fmt.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
+		plain.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
 		return
 	}
 	if t := taskOf(sv, f.Waiter); err != nil || was.Gone() || t != nil && was.Start != t.Start {
-		fmt.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
+		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
 	now, err := guard.Examine("", nil)
 	if err != nil {
-		fmt.Fprintf(w, "free: cannot look again: %v\n", err)
+		plain.Fprintf(w, "free: cannot look again: %v\n", err)
 		return
 	}
 	switch t := taskOf(now, f.Waiter); {
 	case t == nil || t.Start != was.Start:
-		fmt.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
+		plain.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
 		return
 	case t.Role != guard.RoleWait:
-		fmt.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
+		plain.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
 		return
 	case !slices.ContainsFunc(now.Findings, func(n guard.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
-		fmt.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", f.Waiter, doing(t))
+		plain.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", f.Waiter, doing(t))
 		return
 	}
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
 		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
-			fmt.Fprintf(w, "free: signal %d to pid %d: %v\n", sig, f.Waiter, err)
+			plain.Fprintf(w, "free: signal %d to pid %d: %v\n", sig, f.Waiter, err)
 			return
 		}
 		for range 40 {
 			if s, err := p.ProcessStat(f.Waiter); err != nil || s.Gone() || s.Start != was.Start {
-				fmt.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
+				plain.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
 					f.Waiter, printable(was.Comm), printable(f.Module), sig)
 				return
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
-	fmt.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
+	plain.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
 }
 
 // taskOf returns what a survey shows of a process: where it waits for a load, if
@@ -390,19 +391,19 @@ func printDot(w io.Writer, sv *guard.Survey) {
 		}
 		heading += fmt.Sprintf("the load of %s waits for itself (%s)\n", printable(f.Module), f.Certainty)
 	}
-	fmt.Fprintf(w, "  label=%s;\n", dotString(heading))
+	plain.Fprintf(w, "  label=%s;\n", dotString(heading))
 	for i := range sv.Tasks {
 		t := &sv.Tasks[i]
 		color := ""
 		if circle[t.TID] {
 			color = ", color=red, penwidth=2"
 		}
-		fmt.Fprintf(w, "  t%d [label=%s%s];\n", t.TID, dotString(title(t)+"\n"+dotLines.Replace(doing(t))), color)
+		plain.Fprintf(w, "  t%d [label=%s%s];\n", t.TID, dotString(title(t)+"\n"+dotLines.Replace(doing(t))), color)
 	}
 	for _, e := range sv.Edges {
 		for i, to := range e.To {
 			if i > 0 && !red[[2]int{e.From, to}] {
-				fmt.Fprintf(w, "  t%d -> t%d [style=dotted, color=gray, constraint=false];\n", e.From, to)
+				plain.Fprintf(w, "  t%d -> t%d [style=dotted, color=gray, constraint=false];\n", e.From, to)
 				continue
 			}
 			style := "solid"
@@ -413,7 +414,7 @@ func printDot(w io.Writer, sv *guard.Survey) {
 			if red[[2]int{e.From, to}] {
 				color = "red"
 			}
-			fmt.Fprintf(w, "  t%d -> t%d [label=%s, style=%s, color=%s];\n", e.From, to, dotString(e.Why), style, color)
+			plain.Fprintf(w, "  t%d -> t%d [label=%s, style=%s, color=%s];\n", e.From, to, dotString(e.Why), style, color)
 		}
 	}
 	fmt.Fprint(w, "}\n")

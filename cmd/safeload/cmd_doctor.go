@@ -5,11 +5,11 @@ package main
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 
 	"safeload/bpf"
 	"safeload/doctor"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -44,7 +44,7 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 		err = r.Print(stdout, *verbose)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: print the report: %v\n", err)
+		plain.Fprintf(stderr, "safeload: print the report: %v\n", err)
 		return exitError
 	}
 	if r.Failed() {

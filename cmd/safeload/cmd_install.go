@@ -4,10 +4,10 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"io"
 
 	"safeload/install"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -25,7 +25,7 @@ func init() {
 }
 
 func runInstall(name string, args []string, stdout, stderr io.Writer) int {
-	o := install.Options{Report: func(line string) { fmt.Fprintln(stdout, line) }}
+	o := install.Options{Report: func(line string) { plain.Fprintf(stdout, "%s\n", line) }}
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	do := install.Uninstall
 	if name == "install" {
@@ -45,7 +45,7 @@ func runInstall(name string, args []string, stdout, stderr io.Writer) int {
 		return misused(name, stderr, "--via %q: sysctl or divert", o.Via)
 	}
 	if err := do(o); err != nil {
-		fmt.Fprintf(stderr, "safeload: %v\n", err)
+		plain.Fprintf(stderr, "safeload: %v\n", err)
 		return exitError
 	}
 	return exitOK

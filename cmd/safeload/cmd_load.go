@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"safeload/finit"
 	"safeload/guard"
 	"safeload/internal/conf"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -45,7 +45,7 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &refused): // the guard has said so
 		return exitFound
 	case err != nil:
-		fmt.Fprintf(stderr, "safeload: %v\n", err)
+		plain.Fprintf(stderr, "safeload: %v\n", err)
 		return exitError
 	}
 	return exitOK

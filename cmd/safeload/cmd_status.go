@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"safeload/guard"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -31,11 +32,11 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	}
 	sv, err := guard.Examine("", nil)
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
 	}
 	for _, f := range sv.Faults {
-		fmt.Fprintf(stderr, "safeload: %s\n", f)
+		plain.Fprintf(stderr, "safeload: %s\n", f)
 	}
 	verdicts := guard.Verdicts("")
 	if *asJSON {
@@ -45,7 +46,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 				WentLive: verdicts.WentLive, Refused: verdicts.Refused, Suspected: verdicts.Suspected, Refusals: verdicts.Refusals})
 		}
 		if err != nil {
-			fmt.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+			plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
 			return exitError
 		}
 	} else {
@@ -53,10 +54,10 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stdout, "nothing is being loaded")
 		}
 		printTree(stdout, sv)
-		fmt.Fprintf(stdout, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
+		plain.Fprintf(stdout, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
 			verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
 		for _, line := range verdicts.Refusals {
-			fmt.Fprintf(stdout, "  %s\n", printable(line))
+			plain.Fprintf(stdout, "  %s\n", printable(line))
 		}
 	}
 	if len(sv.Findings) > 0 {

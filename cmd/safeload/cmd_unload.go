@@ -4,10 +4,10 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"io"
 
 	"safeload/finit"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -30,7 +30,7 @@ func runUnload(args []string, stdout, stderr io.Writer) int {
 	code := exitOK
 	for _, name := range fs.Args() {
 		if err := finit.Unload(name, finit.NonBlock); err != nil {
-			fmt.Fprintf(stderr, "safeload: %v\n", err)
+			plain.Fprintf(stderr, "safeload: %v\n", err)
 			code = exitError
 		}
 	}

@@ -4,10 +4,10 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"io"
 	"runtime"
 
+	"safeload/internal/plain"
 	"safeload/internal/version"
 )
 
@@ -23,7 +23,7 @@ func init() {
 			if fs.NArg() > 0 {
 				return misused("version", stderr, "it takes no argument, not %q", fs.Arg(0))
 			}
-			fmt.Fprintf(stdout, "safeload %s %s/%s %s\n",
+			plain.Fprintf(stdout, "safeload %s %s/%s %s\n",
 				version.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return exitOK
 		},

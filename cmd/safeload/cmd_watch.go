@@ -20,6 +20,7 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/internal/kmsg"
+	"safeload/internal/plain"
 )
 
 func init() {
@@ -79,7 +80,7 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	}
 	code, err := watch(o, stdout, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "safeload: watch: %v\n", err)
+		plain.Fprintf(stderr, "safeload: watch: %v\n", err)
 	}
 	return code
 }

@@ -20,6 +20,7 @@ import (
 	"safeload/finit"
 	"safeload/finit/unpack"
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
+	"safeload/internal/plain"
 )
 
 // Exit codes of all subcommands but kmod's programs, which have kmod's.
@@ -70,7 +71,7 @@ func run(argv []string, stdout, stderr io.Writer) int {
 	}
 	c := lookup(argv[0])
 	if c == nil {
-		fmt.Fprintf(stderr, "safeload: no command %q; safeload help lists them\n", argv[0])
+		plain.Fprintf(stderr, "safeload: no command %q; safeload help lists them\n", argv[0])
 		return exitUsage
 	}
 	return c.run(argv[1:], stdout, stderr)
@@ -91,7 +92,7 @@ func usage(w io.Writer) {
 		return strings.Compare(a.name, b.name)
 	})
 	for _, c := range sorted {
-		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
+		plain.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+
 		"kmod's programs have kmod's.\n")
@@ -116,12 +117,12 @@ func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int,
 	case errors.Is(err, flag.ErrHelp):
 		c := lookup(fs.Name())
 		usageLine(c.name, stdout)
-		fmt.Fprintf(stdout, "%s\n", c.summary)
+		plain.Fprintf(stdout, "%s\n", c.summary)
 		fs.SetOutput(stdout)
 		fs.PrintDefaults()
 		return exitOK, true
 	case err != nil:
-		fmt.Fprintf(stderr, "safeload %s: %v\n", fs.Name(), err)
+		plain.Fprintf(stderr, "safeload %s: %v\n", fs.Name(), err)
 		return usageError(fs.Name(), stderr), true
 	}
 	return exitOK, false
@@ -129,6 +130,6 @@ func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int,
 
 // misused says what is wrong with a command's arguments.
 func misused(name string, stderr io.Writer, format string, args ...any) int {
-	fmt.Fprintf(stderr, "safeload "+name+": "+format+"\n", args...)
+	plain.Fprintf(stderr, "safeload "+name+": "+format+"\n", args...)
 	return usageError(name, stderr)
 }

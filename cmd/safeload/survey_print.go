@@ -10,17 +10,10 @@ import (
 	"time"
 
 	"safeload/guard"
+	"safeload/internal/plain"
 )
 
-// printable keeps names that others have chosen from moving the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return plain.Text(s) }
 
 // title is a task in a few words.
 func title(t *guard.Seen) string {
@@ -49,11 +42,11 @@ func doing(t *guard.Seen) string {
 	var b strings.Builder
 	switch t.Role {
 	case guard.RoleLoad:
-		fmt.Fprintf(&b, "loads %s (%s)", printable(t.Module), t.Initstate)
+		plain.Fprintf(&b, "loads %s (%s)", printable(t.Module), t.Initstate)
 	case guard.RoleWait:
-		fmt.Fprintf(&b, "waits for another's load of %s (%s)", printable(t.Module), t.Initstate)
+		plain.Fprintf(&b, "waits for another's load of %s (%s)", printable(t.Module), t.Initstate)
 	case guard.RoleSymbol:
-		fmt.Fprintf(&b, "loads %s, waits at most 30 s for a symbol", printable(t.Module))
+		plain.Fprintf(&b, "loads %s, waits at most 30 s for a symbol", printable(t.Module))
 	case guard.RoleRequest:
 		b.WriteString("waits for the helper it asked the kernel for")
 	case guard.RoleThrottled:
@@ -68,21 +61,21 @@ func doing(t *guard.Seen) string {
 		b.WriteString("waits")
 	}
 	if t.Params != "" {
-		fmt.Fprintf(&b, " with %s", shortened(printable(t.Params), 60))
+		plain.Fprintf(&b, " with %s", shortened(printable(t.Params), 60))
 	}
 	if t.Request != "" && t.Request != t.Module {
-		fmt.Fprintf(&b, ", asked for %s", printable(t.Request))
+		plain.Fprintf(&b, ", asked for %s", printable(t.Request))
 	}
 	if t.Since > 0 {
-		fmt.Fprintf(&b, ", for %s now", seconds(t.Since))
+		plain.Fprintf(&b, ", for %s now", seconds(t.Since))
 	}
 	if t.Wchan != "" {
-		fmt.Fprintf(&b, "; sleeps in %s", printable(t.Wchan))
+		plain.Fprintf(&b, "; sleeps in %s", printable(t.Wchan))
 	}
 	if t.Asleep > 0 {
-		fmt.Fprintf(&b, " for %s", seconds(t.Asleep))
+		plain.Fprintf(&b, " for %s", seconds(t.Asleep))
 	} else if t.Running > 0 && !t.Kernel && t.Since == 0 {
-		fmt.Fprintf(&b, ", runs for %s", seconds(t.Running))
+		plain.Fprintf(&b, ", runs for %s", seconds(t.Running))
 	}
 	return b.String()
 }
@@ -128,24 +121,24 @@ func printTree(w io.Writer, sv *guard.Survey) {
 	show = func(tid int, indent, why string) {
 		t := tasks[tid]
 		if t == nil {
-			fmt.Fprintf(w, "%s%spid %d\n", indent, why, tid)
+			plain.Fprintf(w, "%s%spid %d\n", indent, why, tid)
 			return
 		}
 		if shown[tid] {
-			fmt.Fprintf(w, "%s%s%s, see above\n", indent, why, title(t))
+			plain.Fprintf(w, "%s%s%s, see above\n", indent, why, title(t))
 			return
 		}
 		shown[tid] = true
-		fmt.Fprintf(w, "%s%s%s\n%s    %s\n", indent, why, title(t), indent, doing(t))
+		plain.Fprintf(w, "%s%s%s\n%s    %s\n", indent, why, title(t), indent, doing(t))
 		if t.Token != "" {
-			fmt.Fprintf(w, "%s    token %s%s\n", indent, t.Token, descent(t, owner))
+			plain.Fprintf(w, "%s    token %s%s\n", indent, t.Token, descent(t, owner))
 		}
 		for _, e := range waits[tid] {
 			for _, to := range e.To[:min(1, len(e.To))] {
 				show(to, indent+"  ", "-> "+e.Why+" ("+e.Certainty.String()+"): ")
 			}
 			if len(e.To) > 1 {
-				fmt.Fprintf(w, "%s     or, as that cannot be seen for certain: pid %s\n", indent, pids(e.To[1:]))
+				plain.Fprintf(w, "%s     or, as that cannot be seen for certain: pid %s\n", indent, pids(e.To[1:]))
 			}
 		}
 	}

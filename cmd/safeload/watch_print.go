@@ -16,7 +16,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
-	"safeload/internal/kmsg"
+	"safeload/internal/plain"
 )
 
 // watchPrinter writes what a watch sees, for people or as JSON lines.
@@ -43,16 +43,18 @@ const (
 	faint  = "2"
 )
 
-func (p *watchPrinter) paint(code, s string) string {
+// paint makes text of a colour; what others have chosen in it is made plain.
+func (p *watchPrinter) paint(code, s string) plain.Safe {
+	s = plain.Text(s)
 	if !p.colour {
-		return s
+		return plain.Safe(s)
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return plain.Safe("\x1b[" + code + "m" + s + "\x1b[0m")
 }
 
 // line writes one line of text, headed by the time.
 func (p *watchPrinter) line(format string, a ...any) {
-	fmt.Fprintf(p.out, "%s %s\n", p.paint(faint, time.Now().Format("15:04:05.000")), fmt.Sprintf(format, a...))
+	plain.Fprintf(p.out, "%s %s\n", p.paint(faint, time.Now().Format("15:04:05.000")), plain.Safe(plain.Sprintf(format, a...)))
 }
 
 // object writes one JSON object a line; all have these fields.
@@ -62,14 +64,14 @@ func (p *watchPrinter) object(kind string, fields map[string]any) {
 	fields["time"] = time.Now().UTC().Format(time.RFC3339Nano)
 	b, err := json.Marshal(fields)
 	if err != nil {
-		fmt.Fprintf(p.err, "safeload: watch: write %s as JSON: %v\n", kind, err)
+		plain.Fprintf(p.err, "safeload: watch: write %s as JSON: %v\n", kind, err)
 		return
 	}
 	p.out.Write(append(b, '\n'))
 }
 
 func (p *watchPrinter) note(format string, a ...any) {
-	fmt.Fprintf(p.err, "safeload: watch: "+format+"\n", a...)
+	plain.Fprintf(p.err, "safeload: watch: "+format+"\n", a...)
 }
 
 func (p *watchPrinter) start(s *namedSource) {
@@ -156,10 +158,10 @@ func (p *watchPrinter) finding(f *live.Finding) {
 		if i > 0 {
 			indent = indent[3:] + "└─ "
 		}
-		fmt.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
+		plain.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
 	if f.Signal > 0 {
-		fmt.Fprintf(p.out, "  %s\n", sent(f))
+		plain.Fprintf(p.out, "  %s\n", sent(f))
 	}
 }
 
@@ -300,7 +302,7 @@ func tokenOf(pid uint32) string {
 // kmsgLine says a finding in one line.
 func kmsgLine(f *live.Finding) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "safeload: module %s: load waits for itself (%s): ", f.Module, f.Certainty)
+	plain.Fprintf(&b, "safeload: module %s: load waits for itself (%s): ", f.Module, f.Certainty)
 	for i := range f.Chain {
 		s := &f.Chain[i]
 		if i > 0 {
@@ -308,15 +310,15 @@ func kmsgLine(f *live.Finding) string {
 		}
 		switch s.What {
 		case live.StepRequest:
-			fmt.Fprintf(&b, "request %s by %s[%d]", s.Request, s.Comm, s.TID)
+			plain.Fprintf(&b, "request %s by %s[%d]", s.Request, s.Comm, s.TID)
 		case live.StepWait:
-			fmt.Fprintf(&b, "wait of %s[%d] for %s", s.Comm, s.TGID, s.Module)
+			plain.Fprintf(&b, "wait of %s[%d] for %s", s.Comm, s.TGID, s.Module)
 		default:
-			fmt.Fprintf(&b, "%s %s%s[%d]", s.What, prefixSpace(s.Module), s.Comm, s.TGID)
+			plain.Fprintf(&b, "%s %s%s[%d]", s.What, prefixSpace(s.Module), s.Comm, s.TGID)
 		}
 	}
 	if f.Signal > 0 {
-		fmt.Fprintf(&b, "; sent %s", unix.SignalName(unix.Signal(f.Signal)))
+		plain.Fprintf(&b, "; sent %s", unix.SignalName(unix.Signal(f.Signal)))
 	}
 	return b.String()
 }
@@ -329,7 +331,7 @@ func prefixSpace(s string) string {
 }
 
 // quote keeps names that anybody may have chosen from moving the terminal.
-func quote(s string) string { return string(kmsg.AppendSafe(nil, s)) }
+func quote(s string) string { return plain.Text(s) }
 
 func orUnknown(s string) string {
 	if s == "" {

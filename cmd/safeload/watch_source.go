@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -15,6 +14,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/tracefs"
+	"safeload/internal/plain"
 )
 
 var errWoken = bpf.ErrWoken
@@ -67,7 +67,7 @@ func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
 		less = append(less, s.name+": "+err.Error())
 	}
 	for _, l := range less {
-		fmt.Fprintf(stderr, "safeload: watch: %s\n", l)
+		plain.Fprintf(stderr, "safeload: watch: %s\n", l)
 	}
 	return nil, errors.New("nothing to watch with: see above")
 }
