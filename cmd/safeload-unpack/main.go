@@ -25,7 +25,10 @@ const (
 	exitDamaged = 10
 )
 
-func main() { os.Exit(run(os.Args)) }
+func main() {
+	confine()
+	os.Exit(run(os.Args))
+}
 
 func run(argv []string) int {
 	if len(argv) != 2 {
