@@ -14,15 +14,12 @@ type request struct {
 	wild bool
 }
 
-var nodeBuffer [syntax.NodeSize]byte
-
 // absent tells whether the index that is open at fd certainly has nothing for
-// r. It reads only the nodes on the way: for most of the names that the
+// r. It reads into buf, and only the nodes on the way: for most of the names that the
 // kernel asks for there is nothing in any index, and to map a file, touch two
 // of its pages and unmap them costs some six times as much as two nodes read.
 // Where it cannot tell, it says no.
-func (r *request) absent(fd int) bool {
-	buf := &nodeBuffer
+func (r *request) absent(fd int, buf *[syntax.NodeSize]byte) bool {
 	n, err := unix.Pread(fd, buf[:syntax.HeaderSize], 0)
 	if err != nil {
 		return false

@@ -5,7 +5,6 @@ package kmod
 import (
 	"golang.org/x/sys/unix"
 
-	"safeload/internal/strerror"
 	"safeload/internal/syntax"
 )
 
@@ -14,16 +13,16 @@ const maxCmdline = 4095
 
 // readCmdline takes in the kernel's command line, if there is one.
 func (c *Config) readCmdline(path string, log LogFunc) {
-	fd, err := open(path, 0)
+	fd, err := c.scratch.open(path, 0)
 	if err != nil {
 		return
 	}
-	buf := buffer(maxCmdline)
+	buf := c.scratch.keep(maxCmdline)
 	n, err := readFull(fd, buf)
 	unix.Close(fd)
 	if err != nil {
 		log(LogErr, "kmod_config_parse_kcmdline",
-			"could not read from '"+path+"': "+strerror.Text(Errno(err))+"\n")
+			"could not read from '"+path+"': "+text(err)+"\n")
 		return
 	}
 	c.parseCmdline(bstr(buf[:n]), log)
@@ -109,7 +108,7 @@ func (c *Config) cmdlineOption(module, param string, log LogFunc) {
 		}
 		return
 	}
-	norm, ok := underscores(module)
+	norm, ok := c.scratch.underscores(module)
 	if !ok {
 		log(LogErr, "kcmdline_parse_result",
 			"Ignoring bad option on kernel command line while parsing module name: '"+norm+"'\n")

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/internal/strerror"
 	"safeload/internal/syntax"
 )
 
@@ -39,7 +38,9 @@ type Config struct {
 	Softdeps  []Directive
 	Weakdeps  []Directive
 
-	// Where the lists begin that are seldom empty: see buffer.
+	scratch *scratch
+	// The first of the lists that are seldom empty, for the reason that
+	// scratch gives.
 	aliases, options, softdeps [24]Directive
 }
 
@@ -74,14 +75,14 @@ func (f *confFile) path() string {
 
 // open opens it, if regular is set only a regular file; one that was named
 // itself is what the caller meant.
-func (f *confFile) open(regular bool) (fd int, err error) {
+func (f *confFile) open(s *scratch, regular bool) (fd int, err error) {
 	if f.single {
-		return open(f.dir, 0)
+		return s.open(f.dir, 0)
 	}
 	if !regular {
-		return openIn(f.dir, f.name, 0)
+		return s.openIn(f.dir, f.name, 0)
 	}
-	if fd, err = openIn(f.dir, f.name, unix.O_NONBLOCK); err != nil {
+	if fd, err = s.openIn(f.dir, f.name, unix.O_NONBLOCK); err != nil {
 		return fd, err
 	}
 	var st unix.Stat_t
@@ -100,7 +101,7 @@ func (c *Config) read(tree string, paths []string, regular bool, log LogFunc) {
 	insert(confFile{dir: tree, name: "modules.softdep"})
 	insert(confFile{dir: tree, name: "modules.weakdep"})
 	for _, path := range paths {
-		listConfig(path, insert, log)
+		c.scratch.listConfig(path, insert, log)
 	}
 	slices.SortStableFunc(files, func(a, b confFile) int { return strings.Compare(a.name, b.name) })
 	c.Aliases, c.Options, c.Softdeps = c.aliases[:0], c.options[:0], c.softdeps[:0]
@@ -113,19 +114,19 @@ func (c *Config) read(tree string, paths []string, regular bool, log LogFunc) {
 			log(LogErr, "kmod_config_new", "Error parsing "+f.path()+": path too long\n")
 			continue
 		}
-		fd, err := f.open(regular)
+		fd, err := f.open(c.scratch, regular)
 		if err != nil {
 			continue
 		}
-		c.parse(f, readAll(fd), log)
+		c.parse(f, c.scratch.readAll(fd), log)
 		unix.Close(fd)
 	}
 }
 
 // listConfig calls insert for the files of a directory that end in .conf, or
 // for path itself if it is no directory. What is not there is passed over.
-func listConfig(path string, insert func(confFile), log LogFunc) {
-	fd, err := open(path, unix.O_DIRECTORY|unix.O_NONBLOCK)
+func (s *scratch) listConfig(path string, insert func(confFile), log LogFunc) {
+	fd, err := s.open(path, unix.O_DIRECTORY|unix.O_NONBLOCK)
 	switch err {
 	case nil:
 	case unix.ENOTDIR:
@@ -139,12 +140,12 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 	default:
 		var st unix.Stat_t
 		if unix.Stat(path, &st) == nil {
-			log(LogErr, "conf_files_list", "opendir("+path+"): "+strerror.Text(Errno(err))+"\n")
+			log(LogErr, "conf_files_list", "opendir("+path+"): "+text(err)+"\n")
 		}
 		return
 	}
 	defer unix.Close(fd)
-	buf := direntBuffer[:]
+	buf := s.dirent[:]
 	for {
 		n, err := unix.Getdents(fd, buf)
 		if err == unix.EINTR {
@@ -162,7 +163,7 @@ func listConfig(path string, insert func(confFile), log LogFunc) {
 			if len(name) >= 6 && name[0] != '.' && name[len(name)-5:] == ".conf" &&
 				isConfFile(fd, path, name, b[direntType], log) {
 				// The name lives in buf, which is used again.
-				kept := buffer(len(name))
+				kept := s.keep(len(name))
 				copy(kept, name)
 				insert(confFile{dir: path, name: bstr(kept)})
 			}
@@ -195,68 +196,6 @@ func isConfFile(fd int, dir, name string, kind byte, log LogFunc) bool {
 		return false
 	}
 	return true
-}
-
-// What a lookup reads stands in the program's zeroed pages as long as there is
-// room, because each size of the first allocations of a Go program costs it a
-// span of the heap, which is more than the reading.
-var (
-	direntBuffer [4096]byte
-	arena        [24 << 10]byte
-	arenaUsed    int
-)
-
-// buffer returns size zeroed bytes that stay.
-func buffer(size int) []byte {
-	if size > len(arena)-arenaUsed {
-		return make([]byte, size)
-	}
-	b := arena[arenaUsed : arenaUsed+size : arenaUsed+size]
-	arenaUsed += size
-	return b
-}
-
-// readFull reads until buf is full or the file ends.
-func readFull(fd int, buf []byte) (n int, err error) {
-	for n < len(buf) {
-		m, err := unix.Read(fd, buf[n:])
-		if err == unix.EINTR || err == unix.EAGAIN {
-			continue
-		}
-		if err != nil {
-			return n, err
-		}
-		if m == 0 {
-			break
-		}
-		n += m
-	}
-	return n, nil
-}
-
-// maxConfigFile bounds what is read of one file, so that a device or a pipe
-// named with -C cannot fill the memory.
-const maxConfigFile = 64 << 20
-
-// readAll reads what it can; as in libkmod an error ends the file. Of a plain
-// file it takes as much as the file has, without asking whether it has grown.
-func readAll(fd int) []byte {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0 && st.Size < maxConfigFile {
-		buf := buffer(int(st.Size))
-		n, _ := readFull(fd, buf)
-		return buf[:n]
-	}
-	buf := buffer(4096)
-	n := 0
-	for {
-		m, err := readFull(fd, buf[n:])
-		n += m
-		if err != nil || n < len(buf) || n >= maxConfigFile {
-			return buf[:n]
-		}
-		buf = append(buf, make([]byte, len(buf))...)
-	}
 }
 
 // LogLevel reads the value of the environment variable KMOD_LOG: a number or

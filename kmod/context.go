@@ -4,6 +4,7 @@ package kmod
 
 import (
 	"strconv"
+	"syscall"
 
 	"safeload/internal/strerror"
 )
@@ -32,7 +33,8 @@ type Options struct {
 	Log LogFunc
 }
 
-// Context holds a module tree and its configuration.
+// Context holds a module tree and its configuration. It must not be copied, and
+// one goroutine at a time may use it; several Contexts share nothing.
 type Context struct {
 	Dir    string
 	Config *Config
@@ -48,6 +50,8 @@ type Context struct {
 	pool  []*Module
 	byKey map[poolKey]*Module
 	plan  int // the number of the last plan
+
+	scratch scratch
 }
 
 type indexKind int
@@ -69,17 +73,21 @@ var indexFiles = [indexKinds]string{
 	"modules.builtin.bin",
 }
 
-// first is the Context of a program that needs but one: see buffer.
-var first Context
-
-// New reads the configuration. Nothing that is missing is an error: a tree
-// without indexes knows no modules.
+// New is [Context.Init] of a new Context.
 func New(o Options) *Context {
-	c := &first
-	if c.Config != nil {
-		c = new(Context)
-	}
+	c := new(Context)
+	c.Init(o)
+	return c
+}
+
+// Init makes c, which must be zero, a Context, and reads the configuration.
+// Nothing that is missing is an error: a tree without indexes knows no modules.
+//
+// It exists beside [New] for a program that needs one Context and counts page
+// faults: a Context of static memory costs no heap.
+func (c *Context) Init(o Options) {
 	c.Dir, c.Log, c.Config, c.environ = o.Dir, o.Log, &c.config, o.Environ
+	c.config.scratch = &c.scratch
 	if c.Log == nil {
 		c.Log = func(int, string, string) {}
 	}
@@ -93,7 +101,6 @@ func New(o Options) *Context {
 	}
 	c.Config.readCmdline(o.Cmdline, c.Log)
 	c.Log(LogInfo, "kmod_new", "ctx 0x1 created\n")
-	return c
 }
 
 // Forget drops what is known of single modules, so that the next request
@@ -117,7 +124,7 @@ func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	if c.asked[kind]++; c.asked[kind] > seldom {
 		r = nil
 	}
-	ix, err := openIndex(c.Dir, indexFiles[kind], r)
+	ix, err := openIndex(&c.scratch, c.Dir, indexFiles[kind], r)
 	if ix == nil && err == nil {
 		return nil
 	}
@@ -156,5 +163,11 @@ func (c *Context) DumpAliases(f func(key []byte, module string)) {
 	}
 }
 
-// text is strerror(3) of an error that is an errno.
-func text(err error) string { return strerror.Text(Errno(err)) }
+// text is strerror(3) of an error that is an errno, of EINVAL for another.
+func text(err error) string {
+	e, ok := err.(syscall.Errno)
+	if !ok {
+		e = syscall.EINVAL
+	}
+	return strerror.Text(e)
+}

@@ -11,6 +11,6 @@
 // running kernel but /proc/cmdline, which is configuration.
 //
 // It is used by the kernel's helper, hundreds of times at boot and on slow
-// processors, so it imports little and allocates little. Nothing here is safe
-// for concurrent use.
+// processors, so it imports little and allocates little. Several
+// Contexts may be used at once, each by one goroutine.
 package kmod

@@ -42,17 +42,17 @@ func TestAbsent(t *testing.T) {
 		{"xbc", true, true},
 		{"ab", true, false},
 	} {
-		if got := (&request{key: c.name}).absent(fd); got != c.absent {
+		if got := (&request{key: c.name}).absent(fd, new([syntax.NodeSize]byte)); got != c.absent {
 			t.Errorf("%q is absent: %v, want %v", c.name, got, c.absent)
 		}
-		if got := (&request{key: c.name, wild: true}).absent(fd); got != c.asWild {
+		if got := (&request{key: c.name, wild: true}).absent(fd, new([syntax.NodeSize]byte)); got != c.asWild {
 			t.Errorf("what %q matches is absent: %v, want %v", c.name, got, c.asWild)
 		}
 	}
 	for what, data := range map[string][]byte{"magic": append([]byte("x"), syntaxtest.Index()[1:]...), "short": syntaxtest.Index()[:8]} {
 		bad := inMemory(t, data)
 		defer unix.Close(bad)
-		if (&request{key: "xbc"}).absent(bad) {
+		if (&request{key: "xbc"}).absent(bad, new([syntax.NodeSize]byte)) {
 			t.Errorf("%s: a file that is no index has nothing, and nobody is told what is wrong with it", what)
 		}
 	}
@@ -63,7 +63,7 @@ func TestAbsent(t *testing.T) {
 	b = append(b, strings.Repeat("x", 2*syntax.NodeSize)+"\x00\x00\x00\x00\x01\x00\x00\x00\x00value\x00"...)
 	long := inMemory(t, b)
 	defer unix.Close(long)
-	if (&request{key: strings.Repeat("x", 2*syntax.NodeSize)}).absent(long) {
+	if (&request{key: strings.Repeat("x", 2*syntax.NodeSize)}).absent(long, new([syntax.NodeSize]byte)) {
 		t.Error("a long key that is there is absent")
 	}
 }
@@ -161,10 +161,10 @@ func FuzzIndex(f *testing.F) {
 		patterns := ix.SearchWild(name)
 		fd := inMemory(t, data)
 		defer unix.Close(fd)
-		if exact && (&request{key: name}).absent(fd) {
+		if exact && (&request{key: name}).absent(fd, new([syntax.NodeSize]byte)) {
 			t.Fatal("a key that is there is absent")
 		}
-		if len(patterns) > 0 && (&request{key: name, wild: true}).absent(fd) {
+		if len(patterns) > 0 && (&request{key: name, wild: true}).absent(fd, new([syntax.NodeSize]byte)) {
 			t.Fatalf("%q match, and are absent", patterns)
 		}
 		n := 0
@@ -251,7 +251,7 @@ func FuzzNames(f *testing.F) {
 		if n := NormalizeName(name); strings.ContainsAny(n, "-.") || len(n) > maxName {
 			t.Fatalf("%q becomes %q", name, n)
 		}
-		underscores(name)
+		new(scratch).underscores(name)
 		_ = LogLevel(name)
 	})
 }

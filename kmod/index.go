@@ -3,7 +3,6 @@
 package kmod
 
 import (
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,17 +42,17 @@ func (e *BadIndexError) Error() string {
 // OpenIndex maps the index at path. Errors are [syscall.Errno] of open(2),
 // fstat(2) or mmap(2), or a *[BadIndexError]. The mapping stays for the life
 // of the process, because strings handed out refer to it.
-func OpenIndex(path string) (*Index, error) { return openIndex("", path, nil) }
+func OpenIndex(path string) (*Index, error) { return openIndex(nil, "", path, nil) }
 
-// openIndex is OpenIndex of a file of dir. If a request is given of which
+// openIndex is OpenIndex of a file of dir, by way of s, which may be nil without a request. If a request is given of which
 // nothing is in the index, neither an index nor an error is returned.
-func openIndex(dir, name string, r *request) (*Index, error) {
-	fd, err := openIn(dir, name, unix.O_NONBLOCK) // a pipe is not waited for
+func openIndex(s *scratch, dir, name string, r *request) (*Index, error) {
+	fd, err := s.openIn(dir, name, unix.O_NONBLOCK) // a pipe is not waited for
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if r != nil && r.absent(fd) {
+	if r != nil && r.absent(fd, &s.node) {
 		return nil, nil
 	}
 	path := join(dir, name)
@@ -154,14 +153,14 @@ func (ix *Index) Search(key string) (value string, ok bool) {
 	}
 }
 
-// Values collects what a search found, by ascending priority. Of two with the
+// values collects what a search found, by ascending priority. Of two with the
 // same priority the one found later comes first, as in libkmod's add_value.
-type Values struct {
+type values struct {
 	priority []uint32
 	value    []string
 }
 
-func (v *Values) add(priority uint32, value string) {
+func (v *values) add(priority uint32, value string) {
 	i := 0
 	for i < len(v.priority) && v.priority[i] < priority {
 		i++
@@ -184,7 +183,7 @@ func (ix *Index) SearchWild(name string) []string {
 
 type wildSearch struct {
 	ix      *Index
-	out     Values
+	out     values
 	pattern []byte
 	// What nodes and values may still be visited, with the length of their
 	// text: in a sound file they are no more than its bytes.
@@ -282,12 +281,4 @@ func (ix *Index) Dump(f func(key []byte, value string)) {
 		key = key[:mark]
 	}
 	walk(ix.root, 0)
-}
-
-// Errno returns the errno behind err, or EINVAL.
-func Errno(err error) syscall.Errno {
-	if e, ok := err.(syscall.Errno); ok {
-		return e
-	}
-	return syscall.EINVAL
 }

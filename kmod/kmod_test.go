@@ -3,9 +3,13 @@
 package kmod_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -65,8 +69,15 @@ func TestLookup(t *testing.T) {
 		"../a":     "",
 	} {
 		list, err := c.Lookup(name)
-		if got := names(list); err != nil || got != want {
-			t.Errorf("Lookup(%q) = %q, %v, want %q", name, got, err, want)
+		var wantErr error
+		if want == "" {
+			wantErr = kmod.ErrNotFound
+		}
+		if got := names(list); err != wantErr || got != want {
+			t.Errorf("Lookup(%q) = %q, %v, want %q, %v", name, got, err, want, wantErr)
+		}
+		if (want == "") != errors.Is(err, syscall.ENOENT) {
+			t.Errorf("Lookup(%q): ENOENT in %v: %v", name, err, want != "")
 		}
 	}
 	for _, name := range []string{"[", "a]", "[" + strings.Repeat("x", 4095), "[" + strings.Repeat("x", 4095) + "]"} {
@@ -163,6 +174,38 @@ func TestCmdline(t *testing.T) {
 	}
 }
 
+// TestSeveral uses one Context in each of several goroutines: each has the
+// whole of its own configuration and answers by it.
+func TestSeveral(t *testing.T) {
+	const goroutines, aliases = 4, 50
+	dir := tree(t)
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		var text strings.Builder
+		for i := range aliases {
+			fmt.Fprintf(&text, "alias al-%d-%d target-%d-%d\n", g, i, g, i)
+		}
+		conf := config(t, map[string]string{"x.conf": text.String(), fmt.Sprintf("own-%d.conf", g): "blacklist b\n"})
+		wg.Go(func() {
+			c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{conf}})
+			for i := range aliases {
+				name := fmt.Sprintf("al-%d-%d", g, i)
+				list, err := c.Lookup(name)
+				if got, want := names(list), fmt.Sprintf("target_%d_%d", g, i); err != nil || got != want {
+					t.Errorf("Lookup(%q) = %q, %v, want %q", name, got, err, want)
+				}
+				if list, err := c.Lookup("pci:v1d2"); names(list) != "f a d_e" {
+					t.Errorf("an alias of the tree: %q, %v", names(list), err)
+				}
+				if _, err := c.Lookup("nonesuch"); err != kmod.ErrNotFound {
+					t.Errorf("what is nowhere: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // TestDamaged cuts and spoils indexes: fewer answers, no fault.
 func TestDamaged(t *testing.T) {
 	dir := tree(t)
@@ -183,7 +226,7 @@ func TestDamaged(t *testing.T) {
 			os.Remove(path)
 		}
 		c := kmod.New(kmod.Options{Dir: dir, ConfigPaths: []string{"/nonesuch"}})
-		if list, err := c.Lookup("zz"); err != nil || list != nil {
+		if list, err := c.Lookup("zz"); err != kmod.ErrNotFound || list != nil {
 			t.Errorf("%s: %q, %v", name, names(list), err)
 		}
 		if list, _ := c.Lookup("inside"); names(list) != "inside" {

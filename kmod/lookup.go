@@ -2,13 +2,35 @@
 
 package kmod
 
-// Lookup returns the modules that a name or alias stands for, none if there
-// are none. The first of these that knows the name decides: alias lines of the
-// configuration, modules.dep, modules.symbols for symbol:…, install and remove
-// commands, modules.alias, modules.builtin, modules.builtin.alias.
+import "syscall"
+
+// ErrNotFound is the error of a lookup for a name that stands for nothing.
+// [errors.Is] finds ENOENT in it.
+const ErrNotFound = notFound("no such module")
+
+type notFound string
+
+func (e notFound) Error() string { return string(e) }
+
+func (notFound) Is(target error) bool { return target == syscall.ENOENT }
+
+// Lookup returns the modules that a name or alias stands for. The first of
+// these that knows the name decides: alias lines of the configuration,
+// modules.dep, modules.symbols for symbol:…, install and remove commands,
+// modules.alias, modules.builtin, modules.builtin.alias.
 //
-// Errors are EINVAL for a name with unpaired brackets and ENAMETOOLONG.
+// Errors are [ErrNotFound], EINVAL for a name with unpaired brackets and
+// ENAMETOOLONG.
 func (c *Context) Lookup(name string) ([]*Module, error) {
+	list, err := c.find(name)
+	if err == nil && list == nil {
+		err = ErrNotFound
+	}
+	return list, err
+}
+
+// find is Lookup, but what is not found is no error.
+func (c *Context) find(name string) ([]*Module, error) {
 	alias, err := NormalizeAlias(name)
 	if err != nil {
 		return nil, err
@@ -29,7 +51,8 @@ func (c *Context) Lookup(name string) ([]*Module, error) {
 	return nil, nil
 }
 
-// LookupName is Lookup for what is known to be a module's own name.
+// LookupName is Lookup for what is known to be a module's own name, with the
+// same errors.
 func (c *Context) LookupName(name string) (*Module, error) {
 	name = NormalizeName(name)
 	for _, step := range [...]func(*Context, string) ([]*Module, error){
@@ -44,7 +67,7 @@ func (c *Context) LookupName(name string) (*Module, error) {
 			return list[0], nil
 		}
 	}
-	return nil, nil
+	return nil, ErrNotFound
 }
 
 func (c *Context) fromConfig(name string) (list []*Module, err error) {

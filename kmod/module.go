@@ -304,7 +304,7 @@ func (m *Module) Softdeps() (pre, post []*Module) {
 
 func (c *Context) lookupAll(names []string) (found []*Module) {
 	for _, name := range names {
-		list, err := c.Lookup(name)
+		list, err := c.find(name)
 		if err != nil {
 			c.Log(LogErr, "lookup_dep", "failed to lookup dependency '"+name+"', continuing anyway.\n")
 			continue

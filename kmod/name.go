@@ -3,9 +3,7 @@
 package kmod
 
 import (
-	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -69,17 +67,6 @@ func NormalizeAlias(alias string) (string, error) {
 		alias = alias[:maxName]
 	}
 	return alias, nil
-}
-
-// underscores is [syntax.Underscores] of a string, which stays as it is.
-func underscores(s string) (_ string, ok bool) {
-	b := unsafe.Slice(unsafe.StringData(s), len(s))
-	if strings.IndexByte(s, '-') >= 0 {
-		b = buffer(len(s))
-		copy(b, s)
-	}
-	ok = syntax.Underscores(b)
-	return bstr(b), ok
 }
 
 // base is basename(3) of glibc: what follows the last slash, empty for a path

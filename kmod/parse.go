@@ -49,7 +49,7 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 	if name == "" {
 		return false
 	}
-	if name, ok = underscores(name); !ok {
+	if name, ok = c.scratch.underscores(name); !ok {
 		return false
 	}
 	switch cmd {
@@ -58,7 +58,7 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 		if target == "" {
 			return false
 		}
-		if target, ok = underscores(target); !ok {
+		if target, ok = c.scratch.underscores(target); !ok {
 			return false
 		}
 		c.Aliases = add(c.Aliases, Directive{name, target})
@@ -87,7 +87,8 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 	return true
 }
 
-// add appends, with room for some more from the start: see buffer.
+// add appends, with room for some more from the start: growing makes a span of
+// the heap for each size.
 func add(list []Directive, d Directive) []Directive {
 	if list == nil {
 		list = make([]Directive, 0, 16)

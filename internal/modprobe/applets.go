@@ -58,7 +58,7 @@ func (p *program) load(dir string) {
 	if level, set := p.vars.get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
-	p.ctx = kmod.New(kmod.Options{Dir: dir, NoConfig: true, Environ: p.vars, Log: p.log.lib})
+	p.context(kmod.Options{Dir: dir, NoConfig: true, Environ: p.vars, Log: p.log.lib})
 }
 
 // setLevel makes messages what the options ask for, once they are read.

@@ -22,7 +22,7 @@ func (p *program) resolve(name string) (list []*kmod.Module, err error) {
 		return []*kmod.Module{m}, nil
 	}
 	list, err = p.ctx.Lookup(name)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		p.log.log(p.fatal, "Module ", name, " not found in directory ", p.ctx.Dir, "\n")
 		return nil, syscall.ENOENT
 	}

@@ -113,7 +113,7 @@ func (i *modinfo) byPath(path string) error {
 
 func (i *modinfo) byName(name string) error {
 	m, err := i.ctx.LookupName(name)
-	if err != nil || m == nil {
+	if err != nil {
 		i.log.err("Module name ", name, " not found.\n")
 		return syscall.ENOENT
 	}
@@ -122,13 +122,13 @@ func (i *modinfo) byName(name string) error {
 
 func (i *modinfo) byAlias(name string) (err error) {
 	list, err := i.ctx.Lookup(name)
+	if err == kmod.ErrNotFound {
+		i.log.err("Module ", name, " not found.\n")
+		return syscall.ENOENT
+	}
 	if err != nil {
 		i.log.err("Module alias ", name, " not found.\n")
 		return err
-	}
-	if len(list) == 0 {
-		i.log.err("Module ", name, " not found.\n")
-		return syscall.ENOENT
 	}
 	for _, m := range list {
 		if e := i.print(m); e != nil {

@@ -309,7 +309,7 @@ func (p *program) modprobe() (ok bool) {
 	if level, set := p.vars.get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
-	p.ctx = kmod.New(kmod.Options{Dir: dir, ConfigPaths: configPaths, Environ: p.vars, Log: p.log.lib})
+	p.context(kmod.Options{Dir: dir, ConfigPaths: configPaths, Environ: p.vars, Log: p.log.lib})
 	p.setLevel()
 	switch {
 	case config:

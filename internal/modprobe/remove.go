@@ -16,12 +16,12 @@ func (p *program) removeName(name string) error {
 	defer p.ctx.Forget()
 	p.request = name
 	list, err := p.ctx.Lookup(name)
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 {
+	if err == kmod.ErrNotFound {
 		p.log.log(p.fatal, "Module ", name, " not found.\n")
 		return syscall.ENOENT
+	}
+	if err != nil {
+		return err
 	}
 	for _, m := range list {
 		if err := p.removeModule(m, p.removeHolders, false); err != nil {

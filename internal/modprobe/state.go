@@ -43,14 +43,14 @@ func (p *program) state(m *kmod.Module) (initState, syscall.Errno) {
 			return stateComing, 0
 		}
 		if serr != nil {
-			return stateUnknown, kmod.Errno(serr)
+			return stateUnknown, errnoOf(serr)
 		}
-		return stateUnknown, kmod.Errno(err)
+		return stateUnknown, errnoOf(err)
 	}
 	if err != nil {
 		p.log.lib(kmod.LogErr, "kmod_module_get_initstate",
-			"could not read from '"+path+"': "+strerror.Text(kmod.Errno(err))+"\n")
-		return stateUnknown, kmod.Errno(err)
+			"could not read from '"+path+"': "+strerror.Text(errnoOf(err))+"\n")
+		return stateUnknown, errnoOf(err)
 	}
 	switch string(buf[:n]) {
 	case "live\n":
@@ -77,7 +77,7 @@ func (p *program) refcount(m *kmod.Module) (n int, errno syscall.Errno) {
 	var buf [31]byte
 	size, opened, err := readSmall(path, buf[:])
 	if !opened {
-		return 0, kmod.Errno(err)
+		return 0, errnoOf(err)
 	}
 	value, ok := parseLong(string(buf[:size]))
 	if err == nil && !ok {
@@ -85,8 +85,8 @@ func (p *program) refcount(m *kmod.Module) (n int, errno syscall.Errno) {
 	}
 	if err != nil {
 		p.log.lib(kmod.LogErr, "kmod_module_get_refcnt", "could not read integer from '"+path+
-			"': '"+strerror.Text(kmod.Errno(err))+"'\n")
-		return 0, kmod.Errno(err)
+			"': '"+strerror.Text(errnoOf(err))+"'\n")
+		return 0, errnoOf(err)
 	}
 	return int(int32(value)), 0
 }
@@ -97,7 +97,7 @@ func (p *program) holders(m *kmod.Module) (list []*kmod.Module) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		p.log.lib(kmod.LogErr, "kmod_module_get_holders",
-			"could not open '"+dir+"': "+strerror.Text(kmod.Errno(err))+"\n")
+			"could not open '"+dir+"': "+strerror.Text(errnoOf(err))+"\n")
 		return nil
 	}
 	defer unix.Close(fd)

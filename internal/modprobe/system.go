@@ -19,6 +19,17 @@ var process struct {
 	env     Env
 	args    []string
 	program program
+	kmod    kmod.Context
+}
+
+// context makes the program's view of a module tree.
+func (p *program) context(o kmod.Options) {
+	if p != &process.program {
+		p.ctx = kmod.New(o)
+		return
+	}
+	p.ctx = &process.kmod
+	p.ctx.Init(o)
 }
 
 // System is the Env of the running system: modules go through the guard to
