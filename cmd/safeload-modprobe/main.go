@@ -21,5 +21,5 @@ import (
 
 func main() {
 	finit.SetUnpacker(unpacker)
-	syscall.Exit(modprobe.Main(modprobe.System(entry.Args(), entry.Environ())))
+	syscall.Exit(modprobe.Main(modprobe.Running(entry.Args(), entry.Environ())))
 }

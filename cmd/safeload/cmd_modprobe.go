@@ -20,7 +20,7 @@ func init() {
 	} {
 		c.applet = true
 		c.run = func(args []string, _, _ io.Writer) int {
-			return modprobe.Main(modprobe.System(append([]string{c.name}, args...), os.Environ()))
+			return modprobe.Main(modprobe.Running(append([]string{c.name}, args...), os.Environ()))
 		}
 		commands = append(commands, c)
 	}

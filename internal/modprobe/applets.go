@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 )
@@ -30,7 +31,7 @@ var commonOptions = []longOption{
 // parse reads the options. With stop, the program is at its end.
 func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
 	p.verbose = kmod.LogErr
-	_, posix := p.vars.get("POSIXLY_CORRECT")
+	_, posix := p.vars.Get("POSIXLY_CORRECT")
 	opts := getopt{args: p.env.Args, short: a.short, long: a.long, posix: posix, errs: printErr}
 	for o := opts.next(); o != optEnd; o = opts.next() {
 		switch o {
@@ -55,7 +56,7 @@ func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
 
 // load makes the context of a program that reads no modprobe.d.
 func (p *program) load(dir string) {
-	if level, set := p.vars.get("KMOD_LOG"); set {
+	if level, set := p.vars.Get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
 	p.context(kmod.Options{Dir: dir, NoConfig: true, Environ: p.vars, Log: p.log.lib})
@@ -77,8 +78,8 @@ func (p *program) insmod() bool {
 		}, commonOptions...),
 		help: insmodHelp,
 		option: func(o rune) {
-			p.forceModver = p.forceModver || o != optForceVermagic
-			p.forceVermagic = p.forceVermagic || o != optForceModversion
+			p.IgnoreModversions = p.IgnoreModversions || o != optForceVermagic
+			p.IgnoreVermagic = p.IgnoreVermagic || o != optForceModversion
 		},
 	})
 	if stop {
@@ -93,21 +94,21 @@ func (p *program) insmod() bool {
 		p.log.err("this tool does not support loading from stdin!\n")
 		return false
 	}
-	p.request = file
+	p.Name = file
 	p.load(moduleRoot + "/" + release())
 	p.setLevel()
 	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
-	m, err := p.ctx.ByPath(file)
+	m, err := p.Modules.ByPath(file)
 	if err != nil {
-		p.log.err("could not load module ", file, ": ", strerror.Text(errnoOf(err)), "\n")
+		p.log.err("could not load module ", file, ": ", strerror.Text(modload.Errno(err)), "\n")
 		return false
 	}
-	err = p.submit(m, joinParams(operands[1:]))
+	err = p.Submit(m, joinParams(operands[1:]))
 	if err == nil {
 		return true
 	}
-	if p.env.Reported == nil || !p.env.Reported(err) {
-		p.log.err("could not insert module ", file, ": ", insmodText(errnoOf(err)), "\n")
+	if !p.System.Refused(err) {
+		p.log.err("could not insert module ", file, ": ", insmodText(modload.Errno(err)), "\n")
 	}
 	return false
 }
@@ -132,7 +133,7 @@ func (p *program) rmmod() bool {
 		short:  "fsvVh",
 		long:   append([]longOption{{"force", false, 'f'}}, commonOptions...),
 		help:   rmmodHelp,
-		option: func(rune) { p.force = true },
+		option: func(rune) { p.Force = true },
 	})
 	if stop {
 		return ok
@@ -147,24 +148,24 @@ func (p *program) rmmod() bool {
 	ok = true
 	for _, arg := range operands {
 		// Each is removed and gone before the next is looked at.
-		p.ctx.Forget()
+		p.Modules.Forget()
 		var m *kmod.Module
 		var st unix.Stat_t
 		if unix.Stat(arg, &st) == nil {
 			var err error
-			if m, err = p.ctx.ByPath(arg); err != nil {
-				p.log.err("could not use module ", arg, ": ", strerror.Text(errnoOf(err)), "\n")
+			if m, err = p.Modules.ByPath(arg); err != nil {
+				p.log.err("could not use module ", arg, ": ", strerror.Text(modload.Errno(err)), "\n")
 				return false
 			}
 		} else {
-			m = p.ctx.ByName(arg)
+			m = p.Modules.ByName(arg)
 		}
-		if !p.force && !p.removable(m) {
+		if !p.Force && !p.removable(m) {
 			ok = false
 			continue
 		}
-		if err := p.env.Remove(m.Name, p.force); err != nil {
-			text := strerror.Text(errnoOf(err))
+		if err := p.System.Remove(m.Name, p.Force); err != nil {
+			text := strerror.Text(modload.Errno(err))
 			p.log.lib(kmod.LogErr, "kmod_module_remove_module", "could not remove '"+m.Name+"': "+text+"\n")
 			p.log.err("could not remove module ", arg, ": ", text, "\n")
 			ok = false
@@ -175,16 +176,16 @@ func (p *program) rmmod() bool {
 
 // removable says why a module cannot be removed, if it cannot.
 func (p *program) removable(m *kmod.Module) bool {
-	state, errno := p.state(m)
+	state, errno := p.State(m)
 	if errno != 0 {
 		p.log.err("Module ", m.Name, " is not currently loaded\n")
 		return false
 	}
-	if state == stateBuiltin {
+	if state == modload.StateBuiltin {
 		p.log.err("Module ", m.Name, " is builtin.\n")
 		return false
 	}
-	if holders := p.holders(m); len(holders) > 0 {
+	if holders := p.Holders(m); len(holders) > 0 {
 		by := ""
 		for _, h := range holders {
 			by += " " + h.Name
@@ -192,7 +193,7 @@ func (p *program) removable(m *kmod.Module) bool {
 		p.log.err("Module ", m.Name, " is in use by:", by, "\n")
 		return false
 	}
-	n, errno := p.refcount(m)
+	n, errno := p.RefCount(m)
 	switch {
 	case errno == syscall.ENOENT:
 		p.log.err("Module unloading is not supported\n")

@@ -10,25 +10,9 @@ import (
 	"safeload/internal/entry"
 )
 
-// expandOptions replaces every $CMDLINE_OPTS of a command by the options, once:
-// options that name the variable themselves are taken as they are.
-func expandOptions(command, options string) string {
-	const variable = "$CMDLINE_OPTS"
-	var out []byte
-	for i := 0; i < len(command); {
-		if hasPrefix(command[i:], variable) {
-			out = append(out, options...)
-			i += len(variable)
-			continue
-		}
-		out = append(out, command[i])
-		i++
-	}
-	return string(out)
-}
-
 // system runs command by the shell as system(3) does: the wait status, and an
-// error only if no process could be made. Meanwhile it calls look: see [Guard].
+// error only if no process could be made. Meanwhile it calls look: see
+// [modload.Guard].
 func system(command string, env []string, look func() int) (status int, err error) {
 	restore := ignoreInterrupts()
 	defer restore()
@@ -85,50 +69,6 @@ func meanwhile(pid int, look func() int) {
 			msec = look()
 		}
 	}
-}
-
-// exitStatusOf is WEXITSTATUS: 0 for a command that a signal has ended.
-func exitStatusOf(status int) int { return status >> 8 & 0xff }
-
-// environment is the environment of commands, changed as setenv(3) would.
-type environment []string
-
-func (e environment) get(key string) (value string, ok bool) {
-	for _, kv := range e {
-		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
-			return kv[len(key)+1:], true
-		}
-	}
-	return "", false
-}
-
-func (e *environment) set(key, value string) {
-	for i, kv := range *e {
-		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
-			(*e)[i] = key + "=" + value
-			return
-		}
-	}
-	*e = append(*e, key+"="+value)
-}
-
-func (e *environment) unset(key string) {
-	out := (*e)[:0:0]
-	for _, kv := range *e {
-		if len(kv) > len(key) && kv[len(key)] == '=' && kv[:len(key)] == key {
-			continue
-		}
-		out = append(out, kv)
-	}
-	*e = out
-}
-
-// appendOptions adds to MODPROBE_OPTIONS, for what install commands call.
-func (e *environment) appendOptions(value string) {
-	if old, ok := e.get("MODPROBE_OPTIONS"); ok {
-		value = old + " " + value
-	}
-	e.set("MODPROBE_OPTIONS", value)
 }
 
 // ignoreInterrupts keeps an interrupt from the terminal, which is meant for

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 )
@@ -26,7 +27,7 @@ func (p *program) lsmod() bool {
 	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
 	modules, opened, err := readFile("/proc/modules")
 	if !opened {
-		text := strerror.Text(errnoOf(err))
+		text := strerror.Text(modload.Errno(err))
 		p.log.lib(kmod.LogErr, "kmod_module_new_from_loaded", "could not open /proc/modules: "+text+"\n")
 		p.log.err("could not get list of modules: ", text, "\n")
 		return false
@@ -38,14 +39,14 @@ func (p *program) lsmod() bool {
 		if name == "" {
 			continue
 		}
-		m := p.ctx.ByName(name)
-		used, errno := p.refcount(m)
+		m := p.Modules.ByName(name)
+		used, errno := p.RefCount(m)
 		if errno != 0 {
 			used = -int(errno)
 		}
 		p.out.print(pad(m.Name, 19, false), " ", pad(strconv.Itoa(p.coreSize(m, lines)), 8, true), "  ", strconv.Itoa(used))
 		sep := " "
-		for _, h := range p.holders(m) {
+		for _, h := range p.Holders(m) {
 			p.out.print(sep, h.Name)
 			sep = ","
 		}
@@ -72,16 +73,16 @@ func moduleLines(s string) (lines []string) {
 
 // coreSize is the size in sysfs (since Linux 3.3), or the one of /proc/modules.
 func (p *program) coreSize(m *kmod.Module, lines []string) int {
-	dir := sysModule + m.Name
+	dir := modload.SysModule + m.Name
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -int(errnoOf(err))
+		return -int(modload.Errno(err))
 	}
 	unix.Close(fd)
 	var buf [31]byte
-	n, opened, err := readSmall(dir+"/coresize", buf[:])
+	n, opened, err := modload.ReadSmall(dir+"/coresize", buf[:])
 	if opened {
-		size, ok := parseLong(string(buf[:n]))
+		size, ok := modload.ParseLong(string(buf[:n]))
 		if err != nil || !ok {
 			p.log.lib(kmod.LogErr, "kmod_module_get_size", "failed to read coresize from "+dir+"\n")
 			return 0
@@ -95,7 +96,7 @@ func (p *program) coreSize(m *kmod.Module, lines []string) int {
 		}
 		word, _ := field(rest)
 		// The newline after a number stands for the blank that ends one.
-		if size, ok := parseLong(word + "\n"); ok && size >= 0 && word[len(word)-1] != '\n' {
+		if size, ok := modload.ParseLong(word + "\n"); ok && size >= 0 && word[len(word)-1] != '\n' {
 			return size
 		}
 		p.log.lib(kmod.LogErr, "kmod_module_get_size", "invalid line format at /proc/modules:"+strconv.Itoa(i+1)+"\n")

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 	"safeload/kmod/modfile"
@@ -41,7 +42,7 @@ func (p *program) modinfo() bool {
 	byName := false
 	var root, version string
 	var dirSet, versionSet bool
-	_, posix := p.vars.get("POSIXLY_CORRECT")
+	_, posix := p.vars.Get("POSIXLY_CORRECT")
 	opts := getopt{args: p.env.Args, short: "adlpn0mF:k:b:Vh", long: modinfoOptions, posix: posix, errs: printErr}
 	for o := opts.next(); o != optEnd; o = opts.next() {
 		switch o {
@@ -85,8 +86,8 @@ func (p *program) modinfo() bool {
 	}
 	p.load(dir)
 	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
-	return each(opts.operands, func(name string) error {
-		defer p.ctx.Forget()
+	return p.each(opts.operands, func(name string) error {
+		defer p.Modules.Forget()
 		switch {
 		case byName:
 			return i.byName(name)
@@ -103,7 +104,7 @@ func isModuleFile(path string) bool {
 }
 
 func (i *modinfo) byPath(path string) error {
-	m, err := i.ctx.ByPath(path)
+	m, err := i.Modules.ByPath(path)
 	if err != nil {
 		i.log.err("Module file ", path, " not found.\n")
 		return err
@@ -112,7 +113,7 @@ func (i *modinfo) byPath(path string) error {
 }
 
 func (i *modinfo) byName(name string) error {
-	m, err := i.ctx.LookupName(name)
+	m, err := i.Modules.LookupName(name)
 	if err != nil {
 		i.log.err("Module name ", name, " not found.\n")
 		return syscall.ENOENT
@@ -121,7 +122,7 @@ func (i *modinfo) byName(name string) error {
 }
 
 func (i *modinfo) byAlias(name string) (err error) {
-	list, err := i.ctx.Lookup(name)
+	list, err := i.Modules.Lookup(name)
 	if err == kmod.ErrNotFound {
 		i.log.err("Module ", name, " not found.\n")
 		return syscall.ENOENT
@@ -152,10 +153,10 @@ func (i *modinfo) print(m *kmod.Module) error {
 	}
 	list, err := i.info(m)
 	if err != nil {
-		if builtin && errnoOf(err) == syscall.ENOENT {
+		if builtin && modload.Errno(err) == syscall.ENOENT {
 			return nil // a tree without modules.builtin.modinfo
 		}
-		i.log.err("could not get modinfo from '", m.Name, "': ", strerror.Text(errnoOf(err)), "\n")
+		i.log.err("could not get modinfo from '", m.Name, "': ", strerror.Text(modload.Errno(err)), "\n")
 		return err
 	}
 	var params paramList
@@ -194,10 +195,10 @@ func (i *modinfo) line(key, value string) {
 // info collects all that is known of a module.
 func (i *modinfo) info(m *kmod.Module) ([]modfile.Info, error) {
 	if m.Builtin() {
-		data, opened, err := readRegular(i.ctx.Dir+"/modules.builtin.modinfo", maxModinfo)
+		data, opened, err := readRegular(i.Modules.Dir+"/modules.builtin.modinfo", maxModinfo)
 		if err != nil {
 			if opened {
-				i.log.lib(kmod.LogErr, "get_strings", "get_strings: "+strerror.Text(errnoOf(err))+"\n")
+				i.log.lib(kmod.LogErr, "get_strings", "get_strings: "+strerror.Text(modload.Errno(err))+"\n")
 			}
 			return nil, err
 		}

@@ -4,8 +4,8 @@
 // lsmod(8) and modinfo(8) beside it, as kmod's current master has them: the
 // same options, output, messages and exit codes.
 //
-// What reaches the kernel goes through the functions of [Env], so that tests
-// need none. The kernel starts modprobe for each name that it does not know,
+// What reaches the kernel goes through [System], so that tests need none. What
+// is done with a name is in package modload; here are the options and the words. The kernel starts modprobe for each name that it does not know,
 // which is the path to keep short: no package that costs at start-up is
 // imported, and nothing is done before it is needed.
 package modprobe
@@ -15,27 +15,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/finit"
+	"safeload/internal/modload"
+	"safeload/internal/syntax"
 	"safeload/kmod"
 )
 
-// Flags for [Env.Insert], as in linux/module.h.
-const (
-	IgnoreModversions = 1
-	IgnoreVermagic    = 2
-)
-
-// Guard decides whether a module may be submitted to the kernel.
-type Guard interface {
-	// Submit calls submit, or refuses to: then its error is one that
-	// [Env.Reported] knows.
-	Submit(module, path string, submit func() error) error
-	// Command calls run with the environment for an install or remove command
-	// of a module, kind being the one word or the other; or refuses to. While
-	// the command runs, run calls look, at once and again after so many
-	// milliseconds as that returns, until it is negative; nil: never.
-	Command(kind, module, text string, env []string, run func(env []string, look func() int) error) error
-	Close()
+// System is what reaches the kernel and other programs.
+type System interface {
+	modload.System
+	// Image returns a module's file, decompressed.
+	Image(path string) ([]byte, error)
 }
 
 // Env is what the program is given.
@@ -44,18 +33,7 @@ type Env struct {
 	Args []string
 	// Environ is the environment, as in os.Environ.
 	Environ []string
-	// Guard makes the guard for a request, before the first submit or
-	// command; nil for none.
-	Guard func(request string) Guard
-	// Reported tells that the user has been told of an error already.
-	Reported func(error) bool
-	// Insert loads the module in the file at path. The errno of its error
-	// is what is printed.
-	Insert func(path, name, params string, flags uint) error
-	// Image returns a module's file, decompressed.
-	Image func(path string) ([]byte, error)
-	// Remove removes a module without waiting, in use or not with force.
-	Remove func(name string, force bool) error
+	System  System
 	// Version of safeload.
 	Version string
 }
@@ -115,34 +93,19 @@ var longOptions = [...]longOption{
 
 // program is one run of modprobe.
 type program struct {
-	env   *Env
-	vars  environment
-	out   output
-	log   logger
-	ctx   *kmod.Context
-	guard Guard
+	modload.Request
+	env  *Env
+	vars modload.Environment
+	out  output
+	log  logger
 	// fatal is the level of what stops the program; with -a it is a
 	// warning, which does not.
 	fatal int
+	ended bool // by a fatal message
 
-	verbose       int
-	show          bool
-	dryRun        bool
-	ignoreLoaded  bool
-	lookupOnly    bool
-	firstTime     bool
-	ignoreCommand bool
-	useBlacklist  bool
-	forceVermagic bool
-	forceModver   bool
-	force         bool
-	removeHolders bool
-	waitMsec      uint64
-	request       string
-	// passOn are options for what commands call, by MODPROBE_OPTIONS.
-	passOn []string
-	// removing are the modules whose removal has begun.
-	removing []*kmod.Module
+	verbose    int
+	show       bool
+	lookupOnly bool
 }
 
 // Main runs the program that the name in env.Args[0] says, modprobe if that
@@ -155,24 +118,16 @@ func Main(env *Env) (code int) {
 	if env != &process.env {
 		p = new(program)
 	}
-	*p = program{env: env, vars: environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
+	*p = program{env: env, vars: modload.Environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
+	p.System, p.Teller, p.CommandEnvironment = env.System, p, p.vars
 	if len(env.Args) == 0 {
 		env.Args = []string{"modprobe"}
 	}
 	p.out.fd = 1
 	p.log = logger{name: baseName(env.Args[0]), level: kmod.LogWarning, libLevel: kmod.LogErr, out: &p.out}
 	defer func() {
-		if r := recover(); r != nil {
-			status, ok := r.(exitStatus)
-			if !ok {
-				panic(r)
-			}
-			code = int(status)
-		}
 		p.out.flush()
-		if p.guard != nil {
-			p.guard.Close()
-		}
+		p.Close()
 	}()
 	run := p.modprobe
 	switch p.log.name {
@@ -185,7 +140,7 @@ func Main(env *Env) (code int) {
 	case "modinfo":
 		run = p.modinfo
 	}
-	if !run() {
+	if !run() || p.ended {
 		return 1
 	}
 	return 0
@@ -203,10 +158,10 @@ func baseName(path string) string {
 // modprobe reads the options and does what they say.
 func (p *program) modprobe() (ok bool) {
 	args := p.env.Args
-	if value, set := p.vars.get("MODPROBE_OPTIONS"); set {
+	if value, set := p.vars.Get("MODPROBE_OPTIONS"); set {
 		args = append(append(args[:1:1], splitOptions(value)...), args[1:]...)
 	}
-	_, posix := p.vars.get("POSIXLY_CORRECT")
+	_, posix := p.vars.Get("POSIXLY_CORRECT")
 	opts := getopt{args: args, short: shortOptions, long: longOptions[:], posix: posix, errs: printErr}
 	var (
 		all, remove, config, modversions, exports, syslog bool
@@ -222,30 +177,30 @@ func (p *program) modprobe() (ok bool) {
 			remove = true
 		case optRemoveDependencies:
 			p.deprecated("remove-dependencies", "remove-holders")
-			p.removeHolders, remove = true, true
+			p.RemoveHolders, remove = true, true
 		case optRemoveHolders:
-			p.removeHolders, remove = true, true
+			p.RemoveHolders, remove = true, true
 		case 'w':
 			n, ok := parseUnsigned(opts.Arg)
 			if !ok {
 				p.log.err("unexpected wait value '", opts.Arg, "'.\n")
 				return false
 			}
-			p.waitMsec = n
+			p.RemoveWaitMsec = n
 		case optFirstTime:
-			p.firstTime = true
+			p.FirstTime = true
 		case 'i':
-			p.ignoreCommand = true
+			p.IgnoreCommand = true
 		case 'b':
-			p.useBlacklist = true
+			p.UseBlacklist = true
 		case 'f':
-			p.force = true
+			p.Force, p.IgnoreModversions, p.IgnoreVermagic = true, true, true
 		case optForceModversion:
-			p.forceModver = true
+			p.IgnoreModversions = true
 		case optForceVermagic:
-			p.forceVermagic = true
+			p.IgnoreVermagic = true
 		case 'D':
-			p.ignoreLoaded, p.dryRun, p.show = true, true, true
+			p.IgnoreLoaded, p.DryRun, p.show = true, true, true
 		case optResolveAlias:
 			p.deprecated("resolve-alias", "show-alias")
 			p.lookupOnly = true
@@ -265,24 +220,24 @@ func (p *program) modprobe() (ok bool) {
 			exports = true
 		case optShow:
 			p.deprecated("show", "dry-run")
-			p.dryRun, p.show = true, true
+			p.DryRun, p.show = true, true
 		case 'n':
-			p.dryRun, p.show = true, true
+			p.DryRun, p.show = true, true
 		case 'C':
 			configPaths = append(configPaths, opts.Arg)
-			p.passOn = append(p.passOn, "-C", opts.Arg)
+			p.PassOn = append(p.PassOn, "-C", opts.Arg)
 		case 'd':
 			root, dirSet = opts.Arg, true
 		case 'S':
 			version, versionSet, dirSet = opts.Arg, true, true
 		case 's':
-			p.passOn = append(p.passOn, "-s")
+			p.PassOn = append(p.PassOn, "-s")
 			syslog = true
 		case 'q':
-			p.passOn = append(p.passOn, "-q")
+			p.PassOn = append(p.PassOn, "-q")
 			p.verbose = kmod.LogEmerg
 		case 'v':
-			p.passOn = append(p.passOn, "-v")
+			p.PassOn = append(p.PassOn, "-v")
 			p.verbose++
 		case 'V':
 			p.printVersion()
@@ -306,7 +261,7 @@ func (p *program) modprobe() (ok bool) {
 	if !ok {
 		return false
 	}
-	if level, set := p.vars.get("KMOD_LOG"); set {
+	if level, set := p.vars.Get("KMOD_LOG"); set {
 		p.log.libLevel = kmod.LogLevel(level)
 	}
 	p.context(kmod.Options{Dir: dir, ConfigPaths: configPaths, Environ: p.vars, Log: p.log.lib})
@@ -319,13 +274,15 @@ func (p *program) modprobe() (ok bool) {
 	case exports:
 		ok = p.showSymbols(operands[0], p.printExports)
 	case remove:
-		ok = each(operands, func(name string) error { return p.removeName(name) })
+		ok = p.each(operands, func(name string) error { return p.removeName(name) })
 	case all:
-		ok = each(operands, func(name string) error { return p.insert(name, "") })
+		ok = p.each(operands, func(name string) error { return p.insert(name, "") })
 	default:
 		ok = p.insert(operands[0], joinParams(operands[1:])) == nil
 	}
-	// Not deferred: a fatal message ends kmod at once.
+	if p.ended {
+		return false // a fatal message ends kmod at once
+	}
 	p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
 	return ok
 }
@@ -356,12 +313,16 @@ func (p *program) printVersion() {
 	p.out.print(versionText, p.env.Version, "\n")
 }
 
-// each calls f for all names; all must succeed.
-func each(names []string, f func(string) error) bool {
+// each calls f for all names, as long as none ends the program; all must
+// succeed.
+func (p *program) each(names []string, f func(string) error) bool {
 	ok := true
 	for _, name := range names {
 		if f(name) != nil {
 			ok = false
+		}
+		if p.ended {
+			return false
 		}
 	}
 	return ok
@@ -393,7 +354,7 @@ func release() string {
 // parseUnsigned is strtoul(3) with base 0 of a whole word.
 func parseUnsigned(s string) (n uint64, ok bool) {
 	i := 0
-	for i < len(s) && isSpace(s[i]) {
+	for i < len(s) && syntax.IsSpace(s[i]) {
 		i++
 	}
 	neg := false
@@ -440,6 +401,3 @@ func parseUnsigned(s string) (n uint64, ok bool) {
 	}
 	return n, true
 }
-
-// errnoOf digs the errno out of an error.
-func errnoOf(err error) syscall.Errno { return finit.ErrnoOf(err, syscall.EINVAL) }

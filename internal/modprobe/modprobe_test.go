@@ -10,7 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"safeload/finit"
 	"safeload/internal/kmodtest"
+	"safeload/internal/modload"
 	"safeload/internal/modprobe"
 )
 
@@ -38,19 +40,34 @@ func (f *fake) Close() { f.done = append(f.done, "close") }
 // run runs modprobe over a small tree; root is above lib/modules/V.
 func (f *fake) run(root string, args ...string) int {
 	return modprobe.Main(&modprobe.Env{
-		Args:     append([]string{"modprobe", "-d", root, "-S", "V", "-C", filepath.Join(root, "conf")}, args...),
-		Environ:  []string{"PATH=/bin:/usr/bin", "OUT=" + filepath.Join(root, "out")},
-		Guard:    func(string) modprobe.Guard { return f },
-		Reported: func(err error) bool { return err == errRefused },
-		Insert: func(path, name, params string, flags uint) error {
-			f.done = append(f.done, "insert "+name+" "+params)
-			return f.fail[name]
-		},
-		Remove: func(name string, force bool) error {
-			f.done = append(f.done, "remove "+name)
-			return f.fail[name]
-		},
+		Args:    append([]string{"modprobe", "-d", root, "-S", "V", "-C", filepath.Join(root, "conf")}, args...),
+		Environ: []string{"PATH=/bin:/usr/bin", "OUT=" + filepath.Join(root, "out")},
+		System:  kernel{fake: f},
 	})
+}
+
+// kernel is the fake as the program's system, with commands that really run.
+type kernel struct {
+	modprobe.System // nil: what is not below is not called
+	*fake
+}
+
+func (k kernel) Guard(string) modload.Guard { return k.fake }
+
+func (kernel) Refused(err error) bool { return err == errRefused }
+
+func (k kernel) Insert(_, name, params string, _ finit.Flags) error {
+	k.done = append(k.done, "insert "+name+" "+params)
+	return k.fail[name]
+}
+
+func (k kernel) Remove(name string, _ bool) error {
+	k.done = append(k.done, "remove "+name)
+	return k.fail[name]
+}
+
+func (kernel) Command(text string, env []string, look func() int) (status int, err error) {
+	return modprobe.RunShell(text, env, look)
 }
 
 func root(t *testing.T) string {

@@ -3,9 +3,9 @@
 package modprobe
 
 import (
-	"safeload/kmod"
-
 	"golang.org/x/sys/unix"
+
+	"safeload/kmod"
 )
 
 // output is standard output as stdio buffers it: written when the buffer is
@@ -103,19 +103,13 @@ type logger struct {
 	out      *output
 }
 
-// exitStatus is panicked with to end the program from within, as exit(3).
-type exitStatus int
-
-// printf is kmod's log_printf. A fatal message that is printed ends the
-// program; one that is too quiet does not.
-func (l *logger) log(level int, parts ...string) {
+// log is kmod's log_printf. It tells whether the level is one that is printed.
+func (l *logger) log(level int, parts ...string) (printed bool) {
 	if level > l.level {
-		return
+		return false
 	}
 	l.write(level, parts...)
-	if level <= kmod.LogCrit {
-		panic(exitStatus(1))
-	}
+	return true
 }
 
 func (l *logger) write(level int, parts ...string) {

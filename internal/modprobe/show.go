@@ -62,7 +62,7 @@ General Options:
 
 // showConfig prints the configuration and the aliases of the tree.
 func (p *program) showConfig() bool {
-	c := p.ctx.Config
+	c := p.Modules.Config
 	for _, name := range c.Blacklist {
 		p.out.print("blacklist ", name, "\n")
 	}
@@ -86,7 +86,7 @@ func (p *program) showConfig() bool {
 		p.out.print("weakdep ", d.Name, " ", join(kmod.ParseWeakdep(d.Value)), "\n")
 	}
 	p.out.print("\n# End of configuration files. Dumping indexes now:\n\n")
-	p.ctx.DumpAliases(func(key []byte, module string) {
+	p.Modules.DumpAliases(func(key []byte, module string) {
 		p.out.print("alias ", string(key), " ", module, "\n")
 	})
 	return true

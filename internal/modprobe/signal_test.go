@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/finit"
+	"safeload/internal/modload"
 	"safeload/internal/modprobe"
 )
 
@@ -34,13 +36,23 @@ func TestMain(m *testing.M) {
 		sig = 0
 	}
 	os.Exit(modprobe.Main(&modprobe.Env{
-		Args: []string{"modprobe", "-d", dir, "-S", "V", "-C", filepath.Join(dir, "conf"), "x2"},
-		Insert: func(string, string, string, uint) error {
-			_ = unix.Kill(os.Getpid(), syscall.Signal(sig))
-			time.Sleep(3 * time.Second)
-			return nil
-		},
+		Args:   []string{"modprobe", "-d", dir, "-S", "V", "-C", filepath.Join(dir, "conf"), "x2"},
+		System: signalled{kernel{fake: &fake{}}, syscall.Signal(sig)},
 	}))
+}
+
+// signalled is a kernel that meets a signal while it loads a module.
+type signalled struct {
+	kernel
+	signal syscall.Signal
+}
+
+func (s signalled) Guard(string) modload.Guard { return nil }
+
+func (s signalled) Insert(_, _, _ string, _ finit.Flags) error {
+	_ = unix.Kill(os.Getpid(), s.signal)
+	time.Sleep(3 * time.Second)
+	return nil
 }
 
 // What ends kmod's modprobe while a load lasts ends this one, an alarm that was

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"safeload/finit"
+	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 	"safeload/kmod/modfile"
@@ -18,23 +18,12 @@ func (p *program) open(m *kmod.Module) (*modfile.File, error) {
 	if path == "" {
 		return nil, syscall.ENOENT
 	}
-	data, err := p.env.Image(path)
+	data, err := p.env.System.Image(path)
 	if err != nil {
-		p.tellDamage(err)
+		modload.TellDamage(p, err)
 		return nil, err
 	}
 	return modfile.New(data)
-}
-
-// tellDamage says what libkmod says when it cannot decompress a file, or
-// cannot force one that it has decompressed.
-func (p *program) tellDamage(err error) {
-	if e, ok := err.(*finit.Error); ok && e.Op == "strip" && errnoOf(err) == syscall.ENODATA {
-		p.log.lib(kmod.LogErr, "do_init_module", "Failed to strip version information: "+strerror.Text(syscall.ENODATA)+"\n")
-	}
-	if d := finit.DamageOf(err); d != 0 {
-		p.log.lib(kmod.LogErr, d.Function(), d.Error()+"\n")
-	}
 }
 
 func (p *program) printModversions(m *kmod.Module) error {
@@ -57,7 +46,7 @@ func (p *program) printExports(m *kmod.Module) error {
 
 func (p *program) printSymbols(what string, m *kmod.Module, list []modfile.Symbol, err error) error {
 	if err != nil {
-		p.log.log(p.fatal, "could not get ", what, " of ", m.Name, ": ", strerror.Text(errnoOf(err)), "\n")
+		p.fail("could not get ", what, " of ", m.Name, ": ", strerror.Text(modload.Errno(err)), "\n")
 		return err
 	}
 	for _, s := range list {

@@ -9,6 +9,7 @@ import (
 	"safeload/guard"
 	"safeload/internal/conf"
 	"safeload/internal/kmsg"
+	"safeload/internal/modload"
 	"safeload/internal/version"
 	"safeload/kmod"
 )
@@ -17,7 +18,6 @@ import (
 // less than in the heap of a program that lives for so short a time.
 var process struct {
 	env     Env
-	args    []string
 	program program
 	kmod    kmod.Context
 }
@@ -25,50 +25,57 @@ var process struct {
 // context makes the program's view of a module tree.
 func (p *program) context(o kmod.Options) {
 	if p != &process.program {
-		p.ctx = kmod.New(o)
+		p.Modules = kmod.New(o)
 		return
 	}
-	p.ctx = &process.kmod
-	p.ctx.Init(o)
+	p.Modules = &process.kmod
+	p.Modules.Init(o)
 }
 
-// System is the Env of the running system: modules go through the guard to
+// Running is the Env of the running system: modules go through the guard to
 // the kernel. environ is that of the process; nothing is done yet.
-func System(args, environ []string) *Env {
-	process.args = args
-	process.env = Env{
-		Args:    args,
-		Environ: environ,
-		Version: version.Version,
-		Guard: func(request string) Guard {
-			if unix.Geteuid() != 0 {
-				return nil // cannot load anything: the kernel's answer says it best
-			}
-			return systemGuard{guard.New(guard.Options{Argv: process.args, Request: request, Settings: conf.Read})}
-		},
-		Reported: func(err error) bool {
-			_, refused := err.(*guard.Refused)
-			return refused
-		},
-		Insert: func(path, name, params string, flags uint) error {
-			err := finit.Load(path, name, params, finit.Flags(flags))
-			sayHindered(path, err)
-			return err
-		},
-		Image: func(path string) ([]byte, error) {
-			b, err := finit.Contents(path)
-			sayHindered(path, err)
-			return b, err
-		},
-		Remove: func(name string, force bool) error {
-			flags := finit.NonBlock
-			if force {
-				flags |= finit.Force
-			}
-			return finit.Unload(name, flags)
-		},
-	}
+func Running(args, environ []string) *Env {
+	process.env = Env{Args: args, Environ: environ, Version: version.Version, System: running{}}
 	return &process.env
+}
+
+// running is the running system.
+type running struct{}
+
+func (running) Guard(request string) modload.Guard {
+	if unix.Geteuid() != 0 {
+		return nil // cannot load anything: the kernel's answer says it best
+	}
+	return systemGuard{guard.New(guard.Options{Argv: process.env.Args, Request: request, Settings: conf.Read})}
+}
+
+func (running) Refused(err error) bool {
+	_, refused := err.(*guard.Refused)
+	return refused
+}
+
+func (running) Insert(path, name, params string, flags finit.Flags) error {
+	err := finit.Load(path, name, params, flags)
+	sayHindered(path, err)
+	return err
+}
+
+func (running) Image(path string) ([]byte, error) {
+	b, err := finit.Contents(path)
+	sayHindered(path, err)
+	return b, err
+}
+
+func (running) Remove(name string, force bool) error {
+	flags := finit.NonBlock
+	if force {
+		flags |= finit.Force
+	}
+	return finit.Unload(name, flags)
+}
+
+func (running) Command(text string, env []string, look func() int) (status int, err error) {
+	return system(text, env, look)
 }
 
 // sayHindered says why a module was not decompressed, where no kmod would have

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package modload
+
+import (
+	"strconv"
+	"syscall"
+
+	"safeload/finit"
+	"safeload/internal/strerror"
+	"safeload/kmod"
+)
+
+// ErrBlacklisted is the error of a module that the configuration does not let
+// load by the name that was asked for. modprobe passes it over in silence.
+const ErrBlacklisted = blacklisted("blacklisted by the configuration")
+
+type blacklisted string
+
+func (e blacklisted) Error() string { return string(e) }
+
+// CommandError is an install command that failed. Its errno is EINVAL, as
+// libkmod has it.
+type CommandError struct {
+	Module, Command string
+	Status          int   // its exit status, if Err is nil
+	Err             error // it could not be started
+}
+
+// Error says which command failed and how.
+func (e *CommandError) Error() string {
+	text := "module " + e.Module + ": install command '" + e.Command + "'"
+	if e.Err != nil {
+		return text + " could not be run: " + strerror.Text(Errno(e.Err))
+	}
+	return text + " ended with status " + strconv.Itoa(e.Status)
+}
+
+// Unwrap gives EINVAL.
+func (e *CommandError) Unwrap() error { return syscall.EINVAL }
+
+// Load loads m and what it needs, as kmod_module_probe_insert_module. Of the
+// steps before m only required ones count.
+func (r *Request) Load(m *kmod.Module, params string) error {
+	if !r.IgnoreLoaded && r.inKernel(m) {
+		if r.FirstTime {
+			return syscall.EEXIST
+		}
+		return nil
+	}
+	if m.Blacklisted() && (m.FromAlias() || r.UseBlacklist) {
+		return ErrBlacklisted
+	}
+	var err error
+	for _, s := range m.Plan(r.IgnoreCommand, params) {
+		if !r.IgnoreLoaded && r.inKernel(s.Module) {
+			err = syscall.EEXIST
+		} else {
+			r.Teller.Step(&s)
+			if !r.DryRun {
+				err = r.do(&s)
+			}
+		}
+		switch {
+		case err == nil:
+		case Errno(err) == syscall.EEXIST && s.Module == m && r.FirstTime:
+			return err
+		case Errno(err) == syscall.EEXIST || !s.Required:
+			err = nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Request) do(s *kmod.Step) error {
+	m := s.Module
+	if s.HasCommand {
+		return r.installCommand(m, expandOptions(s.Command, s.Options))
+	}
+	return r.Submit(m, s.Options)
+}
+
+// Submit gives one module to the kernel, as kmod_module_insert_module.
+func (r *Request) Submit(m *kmod.Module, params string) error {
+	path := m.Path()
+	if path == "" {
+		r.Teller.Lib(kmod.LogErr, "kmod_module_insert_module", "could not find module by name='"+m.Name+"'\n")
+		return syscall.ENOENT
+	}
+	var flags finit.Flags
+	if r.IgnoreModversions {
+		flags |= finit.IgnoreModversions
+	}
+	if r.IgnoreVermagic {
+		flags |= finit.IgnoreVermagic
+	}
+	err := r.guarded().Submit(m.Name, path, func() error {
+		return r.System.Insert(path, m.Name, params, flags)
+	})
+	TellDamage(r.Teller, err)
+	if err != nil && !unread(err) && !r.System.Refused(err) {
+		r.Teller.Lib(kmod.LogInfo, "kmod_module_insert_module",
+			"Failed to insert module '"+path+"': "+strerror.Text(Errno(err))+"\n")
+	}
+	return err
+}
+
+// unread tells that the file could not be opened or was too short, of which
+// libkmod tells the caller only.
+func unread(err error) bool {
+	e, ok := err.(*finit.Error)
+	return ok && (e.Op == "open" || e.Op == "read")
+}
+
+// TellDamage tells what libkmod says when it cannot decompress a file, or
+// cannot force one that it has decompressed.
+func TellDamage(t Teller, err error) {
+	if e, ok := err.(*finit.Error); ok && e.Op == "strip" && Errno(err) == syscall.ENODATA {
+		t.Lib(kmod.LogErr, "do_init_module", "Failed to strip version information: "+strerror.Text(syscall.ENODATA)+"\n")
+	}
+	if d := finit.DamageOf(err); d != 0 {
+		t.Lib(kmod.LogErr, d.Function(), d.Error()+"\n")
+	}
+}
+
+// installCommand is command_do of libkmod.
+func (r *Request) installCommand(m *kmod.Module, command string) error {
+	status, err := r.run("install", m.Name, command)
+	if err != nil {
+		if r.System.Refused(err) {
+			return err
+		}
+		r.Teller.Lib(kmod.LogErr, "command_do", "Could not run install command '"+command+
+			"' for module "+m.Name+": "+strerror.Text(Errno(err))+"\n")
+		return &CommandError{m.Name, command, 0, err}
+	}
+	if code := exitStatusOf(status); code != 0 {
+		r.Teller.Lib(kmod.LogErr, "command_do", "Error running install command '"+command+
+			"' for module "+m.Name+": retcode "+strconv.Itoa(code)+"\n")
+		return &CommandError{m.Name, command, code, nil}
+	}
+	return nil
+}

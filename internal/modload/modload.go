@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package modload loads and removes what a name stands for, in the order and by
+// the rules of kmod's libkmod-module.c and modprobe.c. It parses no options and
+// prints nothing: what there is to say is told to a [Teller], what went wrong is
+// returned.
+//
+// The program modprobe (internal/modprobe) and the library (package modprobe)
+// both work by it. It is linked into the kernel's helper: it imports little, and
+// nothing is done before it is needed.
+package modload
+
+import (
+	"syscall"
+
+	"safeload/finit"
+	"safeload/internal/strerror"
+	"safeload/kmod"
+)
+
+// Guard decides whether a module may be submitted to the kernel.
+type Guard interface {
+	// Submit calls submit, or refuses to: then its error is one that
+	// [System.Refused] knows.
+	Submit(module, path string, submit func() error) error
+	// Command calls run with the environment for an install or remove command
+	// of a module, kind being the one word or the other; or refuses to. While
+	// the command runs, run calls look, at once and again after so many
+	// milliseconds as that returns, until it is negative; nil: never.
+	Command(kind, module, text string, env []string, run func(env []string, look func() int) error) error
+	Close()
+}
+
+// System is what reaches the kernel and other programs.
+type System interface {
+	// Guard makes the guard for a request, before the first submit or command;
+	// nil for none.
+	Guard(request string) Guard
+	// Refused tells an error of a [Guard] that refuses, of which the user has
+	// been told.
+	Refused(error) bool
+	// Insert loads the module in the file at path, which it names in errors. Its
+	// error has an errno.
+	Insert(path, name, params string, flags finit.Flags) error
+	// Remove removes a module without waiting, in use or not with force. Its
+	// error has an errno.
+	Remove(name string, force bool) error
+	// Command runs a command by the shell as system(3): it gives the wait
+	// status, and an error only if no process could be made. Meanwhile it calls
+	// look: see [Guard].
+	Command(text string, env []string, look func() int) (status int, err error)
+}
+
+// Teller is told what is done.
+type Teller interface {
+	// Slow is told before what may take long begins.
+	Slow()
+	// Lib is told what libkmod would log.
+	Lib(level int, function, text string)
+	// Step is told what is about to be done in loading.
+	Step(*kmod.Step)
+	// Removing is told what is about to be done in removing: a word and a
+	// module's name or a command.
+	Removing(verb, what string)
+	// Failed is told of an error of this package where it arises. If it gives
+	// true, nothing more is done and the error is the result, as a message of
+	// modprobe that is fatal ends it.
+	Failed(*Error) (stop bool)
+}
+
+// Options choose what is done. The zero value is a plain modprobe's.
+type Options struct {
+	IgnoreLoaded       bool // do not ask whether a module is in the kernel
+	IgnoreCommand      bool // neither install nor remove command of the module that is asked for
+	IgnoreModversions  bool
+	IgnoreVermagic     bool
+	DryRun             bool
+	FirstTime          bool   // already loaded, or not there to be removed, is an error
+	UseBlacklist       bool   // also for a name that is no alias
+	Force              bool   // remove what is in use
+	RemoveHolders      bool   // and before it what uses it
+	RemoveWaitMsec     uint64 // try to remove for so long
+	CommandEnvironment Environment
+	// PassOn are options for what commands call, by MODPROBE_OPTIONS.
+	PassOn []string
+}
+
+// Request is one request in work. Use by one goroutine.
+type Request struct {
+	Options
+	Name    string // what was asked for, for the guard
+	Modules *kmod.Context
+	System  System
+	Teller  Teller
+
+	guard    Guard
+	removing []*kmod.Module // whose removal has begun
+	stopped  bool
+}
+
+// Close ends the guard, if one was made.
+func (r *Request) Close() {
+	if r.guard != nil {
+		r.guard.Close()
+		r.guard = nil
+	}
+}
+
+// Stopped tells whether the [Teller] has stopped the request.
+func (r *Request) Stopped() bool { return r.stopped }
+
+// Reason is what an [Error] is about.
+type Reason uint8
+
+const (
+	NotLoaded     Reason = iota // ENOENT
+	Builtin                     // ENOENT
+	InUse                       // EBUSY
+	CommandFailed               // a remove command: EINVAL
+	Removal                     // what the kernel said, after a wait
+)
+
+// Error is a removal that failed.
+type Error struct {
+	Reason Reason
+	Module string
+	Errno  syscall.Errno
+}
+
+// Error says what was tried on what and why it failed.
+func (e *Error) Error() string {
+	text := "module " + e.Module + ": "
+	switch e.Reason {
+	case NotLoaded:
+		return text + "not in the kernel"
+	case Builtin:
+		return text + "built into the kernel"
+	case InUse:
+		return text + "in use"
+	case CommandFailed:
+		return text + "its remove command failed"
+	}
+	return text + "delete_module: " + strerror.Text(e.Errno)
+}
+
+// Unwrap gives the errno.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// fail tells of an error where it arises, and gives it back.
+func (r *Request) fail(reason Reason, m *kmod.Module, errno syscall.Errno) error {
+	err := &Error{reason, m.Name, errno}
+	if r.Teller.Failed(err) {
+		r.stopped = true
+	}
+	return err
+}
+
+// Errno digs the errno out of an error; one without has EINVAL.
+func Errno(err error) syscall.Errno { return finit.ErrnoOf(err, syscall.EINVAL) }
+
+// guarded returns the guard, made at the first need.
+func (r *Request) guarded() Guard {
+	if r.guard == nil {
+		r.Teller.Slow()
+		r.guard = r.System.Guard(r.Name)
+		if r.guard == nil {
+			r.guard = noGuard{}
+		}
+	}
+	return r.guard
+}
+
+type noGuard struct{}
+
+func (noGuard) Submit(_, _ string, submit func() error) error { return submit() }
+func (noGuard) Command(_, _, _ string, env []string, run func([]string, func() int) error) error {
+	return run(env, nil)
+}
+func (noGuard) Close() {}
