@@ -88,7 +88,8 @@ trap 'rm -rf "$work"' EXIT
 # libraries and links of a chroot must be reachable for the unprivileged
 chmod 755 "$work"
 # With the decompressor linked: the one that build.sh embeds needs /proc, or rights, to run. A guest tests that one.
-CGO_ENABLED=0 go build -ldflags '-s -w -E safeload/internal/entry.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
+# With the entry of the helper that is installed, so that it answers first.
+CGO_ENABLED=0 go build -ldflags '-s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
 go build -o "$work/difftest" ./scripts/difftest
 "$work/difftest" -ours "$work/safeload-modprobe" -work "$work/roots" -docs docs/kmod-differences.md \
 	-random "${random:-40}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the CPU time of safeload-modprobe beside kmod and an
-// empty Go program, run in turns so that all meet the same weather, and prints
-// ratios. Run by scripts/bench.sh, in a guest by the case bench.
+// empty Go program, run in turns so that all meet the same weather, prints
+// ratios and, with -check, fails if one is over its bound (bounds.go). Run by scripts/bench.sh, in a guest by the case bench.
 package main
 
 import (
@@ -33,9 +33,9 @@ type measurement struct {
 	Schema  int     `json:"schema"`
 	Work    string  `json:"work"`
 	Program string  `json:"program"`
-	CPU     float64 `json:"cpu_us"`  // user and system, mean of the quicker half of the runs
-	Wall    float64 `json:"wall_us"` // the same of elapsed time
-	Faults  int64   `json:"page_faults"`
+	CPU     float64 `json:"cpu_us"`      // user and system, mean of the quicker half of the runs
+	Wall    float64 `json:"wall_us"`     // the same of elapsed time
+	Faults  int64   `json:"page_faults"` // median
 	// safeload's CPU and elapsed time to this program's.
 	Ratio     float64 `json:"cpu_ratio"`
 	WallRatio float64 `json:"wall_ratio"`
@@ -54,6 +54,8 @@ func main() {
 	empty := flag.String("empty", "", "an empty Go program")
 	var loads multi
 	flag.Var(&loads, "load", "ROOT:MODULE, a module to load and remove, of the tree of the running kernel below ROOT; may be repeated")
+	late := flag.String("late", "", "safeload-modprobe with an entry that always starts Go's runtime")
+	check := flag.Bool("check", false, "fail if a bound is missed")
 	asJSON := flag.Bool("json", false, "print JSON, an object a line")
 	flag.Parse()
 	programs := []program{{name: "safeload-modprobe", path: *ours}}
@@ -68,8 +70,11 @@ func main() {
 		}
 		programs = append(programs, p)
 	}
+	if *late != "" {
+		programs = append(programs, program{name: peerLate, path: *late})
+	}
 	if *empty != "" {
-		programs = append(programs, program{name: "empty Go program", path: *empty, empty: true})
+		programs = append(programs, program{name: peerEmpty, path: *empty, empty: true})
 	}
 	works, err := chooseWorks(*tree, programs[1].path)
 	if err != nil {
@@ -79,6 +84,7 @@ func main() {
 		root, module, _ := strings.Cut(l, ":")
 		works = append(works, loadWork(root, module))
 	}
+	var all [][]measurement
 	for _, w := range works {
 		lists, err := measure(w, programs, *runs)
 		if err != nil {
@@ -90,7 +96,26 @@ func main() {
 			}
 			report(w, list, *asJSON)
 		}
+		all = append(all, lists...)
 	}
+	if *check && !holds(all) {
+		os.Exit(1)
+	}
+}
+
+// holds prints the bounds that are missed.
+func holds(all [][]measurement) bool {
+	if err := checkable(all); err != nil {
+		fatal(err)
+	}
+	ok := true
+	for _, list := range all {
+		for _, m := range missed(list) {
+			fmt.Fprintln(os.Stderr, "bench: MISSED:", m)
+			ok = false
+		}
+	}
+	return ok
 }
 
 func report(w work, list []measurement, asJSON bool) {
@@ -145,8 +170,9 @@ func chooseWorks(tree, kmod string) ([]work, error) {
 	}
 	with := func(more ...string) []string { return append(slices.Clone(base), more...) }
 	return []work{
-		{Name: "a name that does not exist", args: with("-q", "--", "nonesuch-module")},
+		{Name: absentName, args: with("-q", "--", "nonesuch-module")},
 		{Name: fmt.Sprintf("an alias of %d modules", matches), args: with("-R", "--", alias)},
+		{Name: "a name that exists, as the kernel asks", args: with("-q", "-n", "--", module)},
 		{Name: fmt.Sprintf("%d dependencies", best), args: with("-D", "--", module)},
 	}, nil
 }
@@ -216,7 +242,7 @@ func measure(w work, programs []program, runs int) ([][]measurement, error) {
 		for i, p := range programs {
 			s := samples[i][j]
 			list = append(list, measurement{
-				Schema: 1, Work: step.Name, Program: p.name, Faults: s[0].faults,
+				Schema: 1, Work: step.Name, Program: p.name, Faults: median(s, func(x sample) int64 { return x.faults }),
 				CPU: mean(s, func(x sample) float64 { return x.cpu }), Wall: mean(s, func(x sample) float64 { return x.wall }),
 			})
 			list[i].Ratio, list[i].WallRatio = list[0].CPU/list[i].CPU, list[0].Wall/list[i].Wall
@@ -262,4 +288,14 @@ func mean(s []sample, of func(sample) float64) float64 {
 		sum += x
 	}
 	return sum / float64(n)
+}
+
+// median is a page or two above the least where the stack lies badly.
+func median(s []sample, of func(sample) int64) int64 {
+	v := make([]int64, len(s))
+	for i := range s {
+		v[i] = of(s[i])
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
 }

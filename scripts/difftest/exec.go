@@ -56,6 +56,12 @@ const nobody = 65534
 
 // execute runs dir/NAME, where NAME is the first argument.
 func execute(root, dir string, c *testCase) outcome {
+	o, _ := executeCounted(root, dir, c)
+	return o
+}
+
+// executeCounted is execute, and tells how many page faults the process had.
+func executeCounted(root, dir string, c *testCase) (o outcome, faults int64) {
 	var out, errs bytes.Buffer
 	cmd := exec.Cmd{
 		Path:   dir + "/" + c.args[0],
@@ -88,7 +94,7 @@ func execute(root, dir string, c *testCase) outcome {
 	if c.syslog {
 		errs.WriteString(logged())
 	}
-	o := outcome{stdout: out.String(), stderr: errs.String()}
+	o = outcome{stdout: out.String(), stderr: errs.String()}
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -102,7 +108,7 @@ func execute(root, dir string, c *testCase) outcome {
 		fmt.Fprintln(os.Stderr, "difftest: cannot run:", err)
 		os.Exit(1)
 	}
-	return o
+	return o, int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Minflt)
 }
 
 // syslogLock is held by the one run whose messages are listened to.

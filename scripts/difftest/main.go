@@ -75,12 +75,14 @@ func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
 type result struct {
 	passed, failed, names, skipped int
 	allowed                        map[string]int
+	questions                      questions
 }
 
 func (r *result) add(o result) {
 	r.passed += o.passed
 	r.failed += o.failed
 	r.names += o.names
+	r.questions.add(o.questions)
 	for k, v := range o.allowed {
 		r.allowed[k] += v
 	}
@@ -105,7 +107,8 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 			for c := range todo {
 				p := comparison{peer: name, root: roots[c.root], c: c}
 				p.want = execute(p.root, "/kmod", c)
-				p.got = execute(p.root, "/ours", c)
+				got, faults := executeCounted(p.root, "/ours", c)
+				p.got = got
 				p.rerun = func(more ...string) outcome {
 					again := *c
 					again.args = append(append(c.args[:1:1], more...), c.args[1:]...)
@@ -114,6 +117,7 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 				diff, allowed := p.difference()
 				mu.Lock()
 				r.names += c.names
+				r.questions.count(c, got, faults)
 				for _, id := range allowed {
 					r.allowed[id]++
 				}
@@ -146,6 +150,9 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	}
 	fmt.Printf("kmod %s: %d runs with %d names over %d trees, %d equal, %d different, %d not in this kmod, %.0f s\n",
 		name, r.passed+r.failed+r.skipped, r.names, len(trees), r.passed, r.failed, r.skipped, time.Since(start).Seconds())
+	if err := r.questions.report(); err != nil && only == "" {
+		return r, err
+	}
 	for _, a := range allowances {
 		n := r.allowed[a.id]
 		switch {

@@ -30,6 +30,7 @@ type world struct {
 const (
 	randomTrees   = 6
 	randomAsks    = 12
+	randomQuiet   = 4 // as the kernel asks
 	randomVersion = "0.0-random"
 )
 
@@ -69,7 +70,7 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 			for n := range todo {
 				w := makeWorld(seed, n, words)
 				for _, c := range w.cases {
-					diff, allowed, err := w.compare(name, root, c)
+					diff, allowed, count, err := w.compare(name, root, c)
 					text := ""
 					if err == nil && diff != "" {
 						text, err = w.least(name, root, c)
@@ -79,6 +80,7 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 						failure = err
 					}
 					r.names += c.names
+					r.questions.add(count)
 					for _, id := range allowed {
 						r.allowed[id]++
 					}
@@ -102,6 +104,9 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 	wg.Wait()
 	fmt.Printf("kmod %s: %d random configurations from %d on (seed %d), %d runs, %d equal, %d different, %.0f s\n",
 		name, count, first, seed, r.passed+r.failed, r.passed, r.failed, time.Since(start).Seconds())
+	if err := r.questions.report(); err != nil && failure == nil && count > 1 {
+		failure = err
+	}
 	for _, a := range allowances {
 		if n := r.allowed[a.id]; n > 0 {
 			fmt.Printf("  allowed %d times: %s\n", n, a.id)
@@ -111,20 +116,23 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 }
 
 // compare runs both programs in the world.
-func (w *world) compare(peer, root string, c *testCase) (diff string, allowed []string, err error) {
+func (w *world) compare(peer, root string, c *testCase) (diff string, allowed []string, count questions, err error) {
 	for _, d := range randomDirs {
 		if err := os.RemoveAll(filepath.Join(root, d)); err != nil {
-			return "", nil, err
+			return "", nil, count, err
 		}
 	}
 	if err := os.RemoveAll(filepath.Join(root, "sys/module")); err != nil {
-		return "", nil, err
+		return "", nil, count, err
 	}
 	if err := writeFiles(root, w.files); err != nil {
-		return "", nil, err
+		return "", nil, count, err
 	}
 	p := comparison{peer: peer, root: root, c: c}
-	p.want, p.got = execute(root, "/kmod", c), execute(root, "/ours", c)
+	var faults int64
+	p.want = execute(root, "/kmod", c)
+	p.got, faults = executeCounted(root, "/ours", c)
+	count.count(c, p.got, faults)
 	if release(peer) <= 30 {
 		// It knows that directory by its older name (makeRoot).
 		for _, o := range [...]*outcome{&p.want, &p.got} {
@@ -137,7 +145,7 @@ func (w *world) compare(peer, root string, c *testCase) (diff string, allowed []
 		return execute(root, "/kmod", &again)
 	}
 	diff, allowed = p.difference()
-	return diff, allowed, nil
+	return diff, allowed, count, nil
 }
 
 // least takes away files, then lines, then arguments, for as long as there is
@@ -150,7 +158,7 @@ func (w *world) least(peer, root string, c *testCase) (string, error) {
 	}
 	ask := *c
 	differs := func() bool {
-		diff, _, err := small.compare(peer, root, &ask)
+		diff, _, _, err := small.compare(peer, root, &ask)
 		return err == nil && diff != ""
 	}
 	for _, k := range sortedKeys(small.files) {
@@ -184,7 +192,7 @@ func (w *world) least(peer, root string, c *testCase) (string, error) {
 			i++
 		}
 	}
-	diff, _, err := small.compare(peer, root, &ask)
+	diff, _, _, err := small.compare(peer, root, &ask)
 	var b strings.Builder
 	fmt.Fprintf(&b, "    least: %s\n", &ask)
 	for _, k := range sortedKeys(small.files) {
@@ -271,6 +279,9 @@ func makeWorld(seed uint64, number int, words []randomWords) *world {
 			options = append(options, pick(c, "x=1", "y=\"a b\"", "z", "$CMDLINE", c.name()))
 		}
 		ask(options...)
+	}
+	for range randomQuiet {
+		ask("-q", "--", pick(c, c.name(), c.word(), "nonesuch-"+c.word()))
 	}
 	return w
 }

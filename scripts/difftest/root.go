@@ -50,8 +50,9 @@ func prepare(kmod, ours, work string, trees []string) (roots map[string]string, 
 		cases = append(cases, treeCases(t, "empty", i == 0)...)
 		cases = append(cases, treeCases(t, "rich", false)...)
 	}
-	cases = append(cases, optionCases(all[0])...)
 	cases = append(cases, configCases(all[0])...)
+	cases = append(cases, asTheKernel(cases)...)
+	cases = append(cases, optionCases(all[0])...)
 	cases = append(cases, appletCases(all)...)
 	return roots, cases, nil
 }
