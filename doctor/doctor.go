@@ -61,9 +61,11 @@ type Report struct {
 	// Asked says that the kernel starts safeload for its requests.
 	Asked bool `json:"asked"`
 	// Tier is the one in force, Possible the best that the system allows.
-	Tier     Tier    `json:"tier"`
-	Possible Tier    `json:"possible"`
-	Checks   []Check `json:"checks"`
+	Tier     Tier `json:"tier"`
+	Possible Tier `json:"possible"`
+	// Dead are modules that stay coming, as nobody runs their init any more.
+	Dead   []string `json:"dead,omitempty"`
+	Checks []Check  `json:"checks"`
 }
 
 // Options of [Examine].

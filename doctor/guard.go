@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"safeload/bpf"
+	"safeload/guard"
 	"safeload/install"
 	"safeload/internal/conf"
 )
@@ -23,6 +24,7 @@ func (e *examination) guard() {
 	}
 	settings := e.settings()
 	e.registry()
+	e.dead()
 
 	e.r.Tier, e.r.Possible = TierProc, TierProc
 	if e.tracefs {
@@ -69,6 +71,18 @@ func (e *examination) guard() {
 		e.add(Note, "possible", "tier probe", "exact and immediate while safeload watch runs", fix)
 	default:
 		e.add(Note, "possible", "tier "+string(e.r.Possible), "a watcher can see and break what others load while it runs", "safeload watch")
+	}
+}
+
+// dead names the modules that an oops in their init has left coming.
+func (e *examination) dead() {
+	if e.sys.root != "/" {
+		return
+	}
+	e.r.Dead = guard.Dead()
+	for _, m := range e.r.Dead {
+		e.add(Bad, "module", m+" is coming, and nobody runs its init any more",
+			"an oops has ended the task that did (see the kernel's log): it can neither be loaded nor removed", "reboot to load it")
 	}
 }
 

@@ -132,7 +132,7 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 			g.guarded(func() { verdict, refused = g.contend(l) })
 			switch verdict {
 			case Refuse:
-				if g.conf.Policy == conf.Observe {
+				if g.conf.Policy == conf.Observe && !refused.Dead {
 					g.say("safeload: policy observe, loading all the same: " + refused.Error())
 					break
 				}

@@ -24,6 +24,10 @@ type Refused struct {
 	// Command is "install" or "remove" when it is not a load that was refused,
 	// but a command of Module that leads back to itself.
 	Command string
+
+	// Dead says that nobody runs the init of Module any more: an oops has ended
+	// the thread that did, and Module stays coming until the next boot.
+	Dead bool
 }
 
 // Hop is one wait of the chain, in order; the last one waits for the first.
@@ -47,6 +51,9 @@ func (r *Refused) Error() string {
 		b = append(b, " command leads back to itself: pid "...)
 		b = append(append(b, proc.Itoa(r.Owner)...), " runs it already and waits for this request: "...)
 		return string(r.appendChain(b))
+	}
+	if r.Dead {
+		return string(append(b, "nobody runs its init any more, an oops has ended the task that did (see the kernel's log); reboot to load it"...))
 	}
 	if r.Suspected {
 		b = append(b, "suspected, nothing has moved: "...)

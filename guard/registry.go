@@ -422,14 +422,23 @@ func (r *registry) remembers(module string, owners []*task, tie *task) bool {
 	if r.open() != nil || len(owners) != 1 || !plainName(module) || tie != nil && tie.Worker() {
 		return false
 	}
-	fd, err := unix.Openat(r.fd, "suspect-"+module, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	var b [128]byte
+	n := r.readNote("suspect-"+module, b[:])
+	return n > 0 && bytes.Equal(b[:n], suspectID(owners[0], tie))
+}
+
+// readNote reads a short file into b, and returns how much there is of it.
+func (r *registry) readNote(name string, b []byte) int {
+	fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer unix.Close(fd)
-	var b [128]byte
-	n, err := unix.Read(fd, b[:])
-	return err == nil && n > 0 && bytes.Equal(b[:n], suspectID(owners[0], tie))
+	n, err := unix.Read(fd, b)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func suspectID(owner, tie *task) []byte {

@@ -26,6 +26,7 @@ type Survey struct {
 	Edges    []Edge    // who of them waits for whom
 	Findings []Finding // who waits for itself
 	Faults   []string  // what could not be seen
+	Dead     []string  // modules that stay coming: nobody runs their init any more
 }
 
 // Seen is a task that has a part in loading.
@@ -135,6 +136,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 		return eyes.look(entries, err == nil)
 	}
 	sv.watch(take, surveyGap)
+	sv.Dead = dead(p, sys)
 	sv.Took = time.Since(began)
 	return sv, nil
 }

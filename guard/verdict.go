@@ -37,6 +37,10 @@ const (
 	pollLeast    = 2 * time.Millisecond
 	pollMost     = 50 * time.Millisecond
 	lookMost     = 2 * time.Second
+
+	// Where nobody is seen to load the module.
+	vacantPoll = 250 * time.Millisecond
+	vacantMost = 32 * time.Second
 )
 
 // contend decides over a load whose module is coming. It returns Go, Refuse,
@@ -61,7 +65,12 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	}
 	g.reg.foreign = c.proc.Nested()
 	c.sys, _ = proc.OpenSys()
-	if c.independent() {
+	there := c.roll()
+	if there == nobody {
+		return Refuse, c.dead()
+	}
+	// Where the init may have died, the kernel is not given the module, whoever asks.
+	if there == present && c.independent() {
 		g.reg.count(Go, nil)
 		return Go, nil
 	}
@@ -84,6 +93,7 @@ type contest struct {
 	needs   time.Duration // how long the suspicion must hold; not positive: for ever
 	took    time.Duration // the last look
 	polls   polling       // of a command that asks again and again
+	rolls   *rollcall     // who runs the init; nil: not asked yet
 }
 
 func (c *contest) close() {
@@ -163,7 +173,8 @@ func (c *contest) wait() (Verdict, *Refused) {
 		}
 		now := time.Now()
 		if !now.Before(next) {
-			if verdict, refused, decided := c.ask(); decided {
+			// What the probe knows of who asks does not say that the init still runs.
+			if verdict, refused, decided := c.ask(); decided && !(verdict == Go && c.vacant()) {
 				if verdict == Go {
 					c.g.reg.count(Go, nil)
 				}
@@ -173,6 +184,9 @@ func (c *contest) wait() (Verdict, *Refused) {
 		if !now.Before(next) && c.moves() {
 			next = now.Add(gap)
 		} else if !now.Before(next) {
+			if c.last != nil && c.vacant() && c.roll() == nobody {
+				return Refuse, c.dead()
+			}
 			verdict, refused, waiting := c.look()
 			if verdict == Refuse {
 				verdict, refused = c.confirm(refused)
@@ -182,8 +196,10 @@ func (c *contest) wait() (Verdict, *Refused) {
 			}
 			if c.proof.picture != "" || c.quick {
 				gap = confirmAfter
-			} else if gap *= 2; gap > lookMost {
-				gap = lookMost
+			} else if gap *= 2; c.vacant() {
+				gap = min(gap, vacantMost)
+			} else {
+				gap = min(gap, lookMost)
 			}
 			next = time.Now().Add(gap)
 			if c.quick {
@@ -199,10 +215,19 @@ func (c *contest) wait() (Verdict, *Refused) {
 			}
 		}
 		sleep(poll)
-		if poll += poll / 4; poll > pollMost {
-			poll = pollMost
+		if poll += poll / 4; c.vacant() {
+			poll = min(poll, vacantPoll)
+		} else {
+			poll = min(poll, pollMost)
 		}
 	}
+}
+
+// vacant tells whether the kernel has oopsed and nobody is seen to load the
+// module: who did may have died, and there may be nobody whom this load keeps
+// waiting.
+func (c *contest) vacant() bool {
+	return (c.last == nil || len(c.last.owners(c.l.Module)) == 0) && c.proc.Oopsed()
 }
 
 // holdMost is the longest that one waits for another who is about to refuse.

@@ -66,7 +66,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
 		return exitError
 	}
-	if len(sv.Findings) == 0 {
+	if len(sv.Findings)+len(sv.Dead) == 0 {
 		return exitOK
 	}
 	if *free {
@@ -157,6 +157,10 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 			}
 			plain.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
 		}
+	}
+	if len(sv.Dead) > 0 {
+		fmt.Fprintln(w)
+		printDead(w, sv)
 	}
 	throttled := 0
 	for i := range sv.Tasks {
@@ -283,6 +287,9 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 		}
 		sv = again
 		undecided(sv)
+	}
+	for _, m := range sv.Dead {
+		fmt.Fprintf(w, "free: nothing can end the load of %s: nobody runs its init any more; reboot\n", printable(m))
 	}
 	left := slices.DeleteFunc(slices.Clone(sv.Findings), func(f guard.Finding) bool { return f.Ours })
 	switch {

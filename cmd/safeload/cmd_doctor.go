@@ -47,6 +47,9 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: print the report: %v\n", err)
 		return exitError
 	}
+	if len(r.Dead) > 0 {
+		return exitFound
+	}
 	if r.Failed() {
 		return exitError
 	}

@@ -54,13 +54,14 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stdout, "nothing is being loaded")
 		}
 		printTree(stdout, sv)
+		printDead(stdout, sv)
 		plain.Fprintf(stdout, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
 			verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
 		for _, line := range verdicts.Refusals {
 			plain.Fprintf(stdout, "  %s\n", printable(line))
 		}
 	}
-	if len(sv.Findings) > 0 {
+	if len(sv.Findings)+len(sv.Dead) > 0 {
 		return exitFound
 	}
 	return exitOK

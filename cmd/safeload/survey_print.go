@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"safeload/guard"
+	"safeload/guard/graph"
 	"safeload/internal/plain"
 )
 
@@ -163,6 +164,22 @@ func pids(list []int) string {
 	return b.String()
 }
 
+// printDead says which modules are lost until the next boot.
+func printDead(w io.Writer, sv *guard.Survey) {
+	for _, m := range sv.Dead {
+		plain.Fprintf(w, "FOUND (certain): nobody runs the init of %s any more\n"+
+			"  an oops has ended the task that did (see the kernel's log), and the module stays coming: it can neither be\n"+
+			"  loaded nor removed. Whoever waits for it in the kernel waits in vain; a signal ends that. Reboot to load it\n", printable(m))
+	}
+}
+
+type deadJSON struct {
+	Schema    int    `json:"schema"`
+	Type      string `json:"type"`
+	Module    string `json:"module"`
+	Certainty string `json:"certainty"`
+}
+
 type taskJSON struct {
 	Schema    int     `json:"schema"`
 	Type      string  `json:"type"`
@@ -252,5 +269,10 @@ func surveyJSON(w io.Writer, sv *guard.Survey) error {
 			return err
 		}
 	}
-	return enc.Encode(summaryJSON{1, "summary", sv.Looked, sv.Took.Seconds(), len(sv.Findings), sv.Faults})
+	for _, m := range sv.Dead {
+		if err := enc.Encode(deadJSON{1, "dead", m, graph.Certain.String()}); err != nil {
+			return err
+		}
+	}
+	return enc.Encode(summaryJSON{1, "summary", sv.Looked, sv.Took.Seconds(), len(sv.Findings) + len(sv.Dead), sv.Faults})
 }

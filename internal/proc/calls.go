@@ -50,6 +50,36 @@ func (c *Call) wide() (wide, known bool) {
 	return c.SP > 1<<32-1, true
 }
 
+// x32 marks the calls of programs with long pointers of 32 bits
+// (__X32_SYSCALL_BIT in arch/x86/include/uapi/asm/unistd.h).
+const x32 = 1 << 30
+
+// Elsewhere tells that the thread is in no call that loads a module, whichever
+// of the kernel's tables its number is of: a program of 64 bits may make calls
+// of those of 32. False on architectures not listed here.
+func (c *Call) Elsewhere() bool {
+	var tables [2][]numbers
+	switch runtime.GOARCH {
+	case "arm", "arm64":
+		tables = [2][]numbers{callsARM[:], callsARM64[:]}
+	case "386", "amd64":
+		tables = [2][]numbers{calls386[:], callsAMD64[:]}
+	default:
+		return false
+	}
+	if c.NR < 0 {
+		return true // in none at all
+	}
+	for _, t := range tables {
+		for _, n := range t {
+			if n.nr == c.NR&^x32 && (n.kind == FinitModule || n.kind == InitModule) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Idle tells whether the thread waits for events in a call that cannot lead to
 // a module. False on architectures not listed here.
 func (c *Call) Idle() bool {

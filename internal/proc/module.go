@@ -2,7 +2,11 @@
 
 package proc
 
-import "golang.org/x/sys/unix"
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
 
 // ModuleState is a module's state as the kernel keeps it.
 type ModuleState uint8
@@ -47,6 +51,37 @@ func (f *FS) State(name string) ModuleState {
 		return Absent
 	}
 	return s
+}
+
+// ModuleID is a number by which the kernel tells this load of a module from those
+// before and after it: that of its directory (kernfs_new_node numbers on).
+func (f *FS) ModuleID(name string) (uint64, bool) {
+	if !validModule(name) {
+		return 0, false
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(f.fd, "module/"+name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return 0, false
+	}
+	return uint64(st.Ino), true
+}
+
+// Oopsed tells whether the kernel has had an oops or a BUG since it was started:
+// TAINT_DIE in sys/kernel/tainted. False where it cannot be read.
+func (f *FS) Oopsed() bool {
+	b, err := f.Read("sys/kernel/tainted")
+	if err != nil {
+		return false
+	}
+	v, ok := Uint(bytes.TrimSpace(b))
+	return ok && v&(1<<7) != 0
+}
+
+// Hides tells whether a procfs of ours may leave out the processes of others
+// (hidepid= in proc(5)). True where that cannot be read.
+func (f *FS) Hides() bool {
+	b, err := f.Read("self/mountinfo")
+	return err != nil || len(b) >= readLimit || bytes.Contains(b, []byte("hidepid="))
 }
 
 // Loading are the modules whose init runs, by /proc/modules (m_show in

@@ -11,6 +11,7 @@ import (
 
 // Task flags of include/linux/sched.h, as field 9 of /proc/PID/stat shows them.
 const (
+	flagExiting = 0x4      // PF_EXITING
 	flagWorker  = 0x20     // PF_WQ_WORKER
 	flagKthread = 0x200000 // PF_KTHREAD
 )
@@ -35,6 +36,10 @@ func (s *Stat) Worker() bool { return s.Flags&(flagWorker|flagKthread) == flagWo
 
 // Asleep tells whether the thread waits for something.
 func (s *Stat) Asleep() bool { return s.State == 'S' || s.State == 'D' }
+
+// Exiting tells whether the thread is on its way out, and does nothing else any
+// more (do_exit in kernel/exit.c).
+func (s *Stat) Exiting() bool { return s.Flags&flagExiting != 0 }
 
 // Gone tells whether the thread has ended and waits only to be reaped.
 func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State == 'x' }
@@ -81,6 +86,23 @@ func (f *FS) ProcessStat(pid int) (Stat, error) {
 // initialPIDs is the inode of the initial pid namespace (PROC_PID_INIT_INO,
 // include/linux/proc_ns.h).
 const initialPIDs = 0xEFFFFFFC
+
+// initialUsers is that of the initial user namespace, PROC_USER_INIT_INO.
+const initialUsers = 0xEFFFFFFD
+
+// Outermost tells whether this process is certain to see all others by their
+// own numbers: it is in the initial pid namespace.
+func (f *FS) Outermost() bool { return f.ours("pid", initialPIDs) }
+
+// Initial tells whether this process is certain to be in the initial user
+// namespace: no other may load modules.
+func (f *FS) Initial() bool { return f.ours("user", initialUsers) }
+
+func (f *FS) ours(space string, initial uint64) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(f.fd, "self/ns/"+space, &st, 0)
+	return err == nil && uint64(st.Ino) == initial || err == unix.ENOENT // the kernel has none
+}
 
 // Nested tells whether this process is in another pid namespace than the
 // machine's first one, as in a container. False where the kernel has none.
@@ -262,6 +284,21 @@ func (f *FS) MayLoad(pid, tid int) bool { return f.Capable(pid, tid) && f.OurUse
 func (f *FS) Capable(pid, tid int) bool {
 	b, err := f.readShort(ownPath(pid, tid, "status"), false)
 	return err == nil && parseMayLoad(b)
+}
+
+// CannotLoad is the contrary of [FS.MayLoad], where it is certain, for a caller
+// in the machine's first user namespace.
+func (f *FS) CannotLoad(pid, tid int) bool {
+	b, err := f.readShort(ownPath(pid, tid, "status"), false)
+	if err != nil {
+		return false
+	}
+	if !parseMayLoad(b) {
+		return true
+	}
+	var st unix.Stat_t
+	err = unix.Fstatat(f.fd, Itoa(pid)+"/ns/user", &st, 0)
+	return err == nil && uint64(st.Ino) != initialUsers
 }
 
 // OurUsers is the part of [FS.MayLoad] that all threads of a process share

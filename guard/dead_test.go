@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
+)
+
+// newDead is a system in which m is coming, the kernel has oopsed, and nobody
+// loads anything.
+func newDead(t *testing.T) *system {
+	s := newSystem(t)
+	s.write("proc/sys/kernel/tainted", "4224\n")
+	s.write("proc/sys/kernel/random/boot_id", "0f1e\n")
+	s.write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
+	s.write("proc/modules", "m 16384 1 - Loading 0x0\n")
+	s.write("sys/module/m/initstate", "coming\n")
+	s.task(1, 0, 'S', plain, 1, "do_wait", s.call(proc.WaitChild, -1))
+	s.task(50, 1, 'S', plain, 50, "poll_schedule_timeout", s.call(proc.Other))
+	return s
+}
+
+func (s *system) attend(change func()) attendance {
+	p, sys := s.open()
+	defer p.Close()
+	defer sys.Close()
+	r := &rollcall{proc: p, sys: sys, module: "m"}
+	a := r.look()
+	if change != nil {
+		change()
+		a = r.look()
+	}
+	if a == nobody && r.call() != nobody {
+		s.t.Error("two looks say nobody, a call does not")
+	}
+	return a
+}
+
+func TestRollcall(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		add    func(*system)
+		change func(*system) // between two looks
+		want   attendance
+	}{
+		{"nobody loads", func(*system) {}, nil, nobody},
+		{"its init runs", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, present},
+		{"its init is on a processor", func(s *system) {
+			s.task(60, 1, 'R', plain, 60, "0", "running\n")
+		}, nil, unclear},
+		{"another thread's init runs", func(s *system) {
+			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
+			s.load(61, 1, 61, "m", "msleep")
+			call, _ := os.ReadFile(filepath.Join(s.dir, "proc/61/syscall"))
+			if err := os.RemoveAll(filepath.Join(s.dir, "proc/61")); err != nil {
+				s.t.Fatal(err)
+			}
+			s.thread(60, 61, string(call))
+		}, nil, unclear}, // its file is not there: the name is not known
+		{"others wait for it in the kernel", func(s *system) { s.load(60, 1, 60, "m", "idempotent_init_module") }, nil, nobody},
+		{"somebody loads what is not known", func(s *system) {
+			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
+		}, nil, unclear},
+		{"an init runs of a file that cannot be read", func(s *system) {
+			s.load(60, 1, 60, "n", "msleep")
+			s.write("sys/module/n/initstate", "coming\n")
+		}, nil, unclear},
+		{"who could not be asked is found outside later", func(s *system) {
+			s.task(60, 1, 'R', plain, 60, "0", "running\n")
+		}, func(s *system) { s.own(60, "syscall", s.call(proc.Other)) }, nobody},
+		{"who was outside cannot be asked later", func(*system) {}, func(s *system) { s.own(50, "syscall", "running\n") }, nobody},
+		{"on a processor, but may not load", func(s *system) {
+			s.task(60, 1, 'R', plain, 60, "0", "running\n")
+			s.own(60, "status", "CapEff:\t0000000000000000\n")
+		}, nil, nobody},
+		{"a thread that the list lacks", func(s *system) {
+			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
+			s.thread(60, 61, s.call(proc.Other))
+			if err := os.RemoveAll(filepath.Join(s.dir, "proc/60/task/61")); err != nil {
+				s.t.Fatal(err)
+			}
+		}, nil, unclear},
+		{"it went live meanwhile", func(*system) {}, func(s *system) { s.write("sys/module/m/initstate", "live\n") }, present},
+		{"another load of it meanwhile", func(*system) {}, func(s *system) {
+			s.own(50, "syscall", "running\n")
+			old := filepath.Join(s.dir, "sys/module/m")
+			if err := os.Rename(old, old+".old"); err != nil {
+				s.t.Fatal(err)
+			}
+			s.write("sys/module/m/initstate", "coming\n")
+		}, unclear},
+		{"the first process is hidden", func(s *system) {
+			if err := os.RemoveAll(filepath.Join(s.dir, "proc/1")); err != nil {
+				s.t.Fatal(err)
+			}
+		}, nil, unclear},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newDead(t)
+			c.add(s)
+			var change func()
+			if c.change != nil {
+				change = func() { c.change(s) }
+			}
+			if got := s.attend(change); got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// Nothing is concluded of a kernel that has not oopsed, or that may hide tasks.
+func TestDeadNeedsAnOops(t *testing.T) {
+	s := newDead(t)
+	p, sys := s.open()
+	defer p.Close()
+	defer sys.Close()
+	if got := dead(p, sys); !slices.Equal(got, []string{"m"}) {
+		t.Fatalf("%q, want m", got)
+	}
+	for path, text := range map[string]string{
+		"proc/sys/kernel/tainted": "4096\n",
+		"proc/self/mountinfo":     "22 1 0:21 / /proc rw - proc proc rw,hidepid=invisible\n",
+	} {
+		was, err := os.ReadFile(filepath.Join(s.dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write(path, text)
+		if got := dead(p, sys); got != nil {
+			t.Errorf("%s %q: %q, want none", path, text, got)
+		}
+		s.write(path, string(was))
+	}
+}
+
+// What is noted of one boot does not count after the next.
+func TestBuried(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root has a registry")
+	}
+	r := &registry{dir: filepath.Join(t.TempDir(), "run"), fd: -1}
+	defer r.close()
+	r.bury("m", "boot.7")
+	r.bury("../m", "boot.7")
+	for number, want := range map[string]bool{"boot.7": true, "boot.8": false, "toob.7": false, "": false} {
+		if got := r.died("m", number); got != want {
+			t.Errorf("%q: %v, want %v", number, got, want)
+		}
+	}
+	if r.died("n", "boot.7") {
+		t.Error("another module is dead, too")
+	}
+	if err := unix.Symlinkat("dead-m", r.fd, "dead-n"); err != nil {
+		t.Fatal(err)
+	}
+	if r.died("n", "boot.7") {
+		t.Error("a link is followed")
+	}
+}
