@@ -3,9 +3,12 @@
 package guard
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +23,47 @@ func newDead(t *testing.T) *system {
 	s.write("proc/sys/kernel/tainted", "4224\n")
 	s.write("proc/sys/kernel/random/boot_id", "0f1e\n")
 	s.write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
+	if err := os.Symlink("/proc/self/fd", filepath.Join(s.dir, "proc/self/fd")); err != nil {
+		t.Fatal(err)
+	}
 	s.write("proc/modules", "m 16384 1 - Loading 0x0\n")
 	s.write("sys/module/m/initstate", "coming\n")
 	s.task(1, 0, 'S', plain, 1, "do_wait", s.call(proc.WaitChild, -1))
 	s.task(50, 1, 'S', plain, 50, "poll_schedule_timeout", s.call(proc.Other))
 	return s
+}
+
+// foreign is finit_module in the other table of this architecture.
+func (s *system) foreign() string {
+	nr := map[string]string{"amd64": "350", "arm64": "379", "arm": "273"}[runtime.GOARCH]
+	return nr + strings.TrimLeft(s.call(proc.FinitModule, 3), "0123456789")
+}
+
+// image is a module's file of which nothing but the name is there.
+func image(name string) string {
+	const header, section, this, nameAt = 64, 64, 512, 24
+	names := "\x00.gnu.linkonce.this_module\x00.shstrtab\x00"
+	b := make([]byte, this+256)
+	copy(b, "\x7fELF\x02\x01\x01")
+	le := binary.LittleEndian
+	le.PutUint16(b[16:], 1) // ET_REL
+	le.PutUint64(b[40:], header)
+	le.PutUint16(b[52:], header)
+	le.PutUint16(b[58:], section)
+	le.PutUint16(b[60:], 3)
+	le.PutUint16(b[62:], 2)
+	sh := func(i, nameOff, kind int, off, size uint64) {
+		h := b[header+i*section:]
+		le.PutUint32(h, uint32(nameOff))
+		le.PutUint32(h[4:], uint32(kind))
+		le.PutUint64(h[24:], off)
+		le.PutUint64(h[32:], size)
+	}
+	sh(1, 1, 1, this, 256)
+	sh(2, 27, 3, 300, uint64(len(names)))
+	copy(b[300:], names)
+	copy(b[this+nameAt:], name)
+	return string(b)
 }
 
 func (s *system) attend(change func()) attendance {
@@ -51,7 +90,33 @@ func TestRollcall(t *testing.T) {
 		want   attendance
 	}{
 		{"nobody loads", func(*system) {}, nil, nobody},
-		{"its init runs", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, present},
+		{"its init runs, by the file's name", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, unclear},
+		{"its init runs, by the name in the file", func(s *system) {
+			s.load(60, 1, 60, "m-current", "msleep")
+			s.write("ko/m-current.ko", image("m"))
+		}, nil, present},
+		{"another's init runs, by the name in the file", func(s *system) {
+			s.load(60, 1, 60, "m", "msleep")
+			s.write("ko/m.ko", image("n"))
+			s.write("sys/module/n/initstate", "coming\n")
+		}, nil, nobody},
+		{"its init runs in a frozen group", func(s *system) {
+			s.load(60, 1, 60, "m-current", "cgroup_freezer")
+			s.write("ko/m-current.ko", image("m"))
+		}, nil, present},
+		{"its init stands at a lock of the loader's", func(s *system) {
+			s.load(60, 1, 60, "m", "load_module")
+			s.own(60, "stat", "60 (t60) D 1 0 0 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 60 0 0\n")
+		}, nil, unclear},
+		{"it makes a call of the other table", func(s *system) {
+			s.task(60, 1, 'D', plain, 60, "msleep", s.foreign())
+		}, nil, unclear},
+		{"it is on its way out", func(s *system) {
+			s.task(60, 1, 'D', plain|4, 60, "exit_mm", s.call(proc.FinitModule, 3))
+		}, nil, nobody},
+		{"younger than now", func(s *system) {
+			s.task(60, 1, 'R', plain, 1<<30, "0", "running\n")
+		}, nil, unclear},
 		{"its init is on a processor", func(s *system) {
 			s.task(60, 1, 'R', plain, 60, "0", "running\n")
 		}, nil, unclear},
@@ -89,7 +154,7 @@ func TestRollcall(t *testing.T) {
 		}, nil, unclear},
 		{"it went live meanwhile", func(*system) {}, func(s *system) { s.write("sys/module/m/initstate", "live\n") }, present},
 		{"another load of it meanwhile", func(*system) {}, func(s *system) {
-			s.own(50, "syscall", "running\n")
+			s.task(50, 1, 'R', plain, 50, "0", "running\n")
 			old := filepath.Join(s.dir, "sys/module/m")
 			if err := os.Rename(old, old+".old"); err != nil {
 				s.t.Fatal(err)
