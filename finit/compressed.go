@@ -68,22 +68,12 @@ func SniffBytes(b []byte) Format {
 // [MaxImage].
 type Unpacker func(fd int, format Format) (image []byte, err error)
 
-var unpacker Unpacker
-
-// SetUnpacker sets what [Load] uses for a compressed module that the kernel
-// does not decompress. It belongs into main, before the first Load. Without
-// one such a module fails with EOPNOTSUPP.
-//
-// The decompressors are kept out of this package because linking them costs a
-// process about a fifth of its start-up time (see cmd/safeload-unpack), which
-// the kernel's helper would pay for each name that it looks up in vain.
-func SetUnpacker(u Unpacker) { unpacker = u }
-
-func unpack(fd int, format Format) ([]byte, error) {
-	if unpacker == nil {
+// unpack decompresses the module in fd, EOPNOTSUPP if nothing can.
+func (l Loader) unpack(fd int, format Format) ([]byte, error) {
+	if l.Unpack == nil {
 		return nil, unix.EOPNOTSUPP
 	}
-	return unpacker(fd, format)
+	return l.Unpack(fd, format)
 }
 
 // Hindered is what keeps a decompressor from running. It is no fault of the
@@ -98,16 +88,6 @@ func (h *Hindered) Error() string { return h.Text }
 
 // Unwrap returns the cause.
 func (h *Hindered) Unwrap() error { return h.Err }
-
-// HinderedOf finds what kept the decompressor from running for an error of this
-// package, nil if that was not it.
-func HinderedOf(err error) *Hindered {
-	if e, ok := err.(*Error); ok {
-		err = e.Err
-	}
-	h, _ := err.(*Hindered)
-	return h
-}
 
 // MaxImage is the largest module image accepted, so that a few hostile bytes
 // cannot fill the memory: 256 MiB on 32-bit, 1 GiB on 64-bit machines. The

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Damage is what is wrong with a compressed file, in the words of libkmod
+// Damage is what is wrong with a compressed file, told apart as libkmod does
 // (libkmod-file-xz.c, -zlib.c, -zstd.c). It is an EINVAL, as there.
 type Damage uint8
 
@@ -28,36 +28,26 @@ const (
 	ZstdSmall
 )
 
-var damages = [...]struct{ text, function string }{
-	XZFormat:   {"xz: File format not recognized", "xz_uncompress_belch"},
-	XZOptions:  {"xz: Unsupported compression options", "xz_uncompress_belch"},
-	XZData:     {"xz: File is corrupt", "xz_uncompress_belch"},
-	XZEnd:      {"xz: Unexpected end of input", "xz_uncompress_belch"},
-	GzipHeader: {"gzip: unknown compression method", "kmod_file_load_zlib"},
-	GzipData:   {"gzip: invalid data", "kmod_file_load_zlib"},
-	GzipCheck:  {"gzip: incorrect data check", "kmod_file_load_zlib"},
-	ZstdSize:   {"zstd: Failed to determine decompression size", "kmod_file_load_zstd"},
-	ZstdData:   {"zstd: Data corruption detected", "kmod_file_load_zstd"},
-	ZstdEnd:    {"zstd: Src size is incorrect", "kmod_file_load_zstd"},
-	ZstdCheck:  {"zstd: Restored data doesn't match checksum", "kmod_file_load_zstd"},
-	ZstdSmall:  {"zstd: Destination buffer is too small", "kmod_file_load_zstd"},
+var damages = [...]string{
+	XZFormat:   "xz: the file is not of this format",
+	XZOptions:  "xz: the file uses options that are not supported",
+	XZData:     "xz: the data are corrupt",
+	XZEnd:      "xz: the file ends too early",
+	GzipHeader: "gzip: the compression method is not known",
+	GzipData:   "gzip: the data are corrupt",
+	GzipCheck:  "gzip: the checksum is wrong",
+	ZstdSize:   "zstd: the file does not say how large its contents are",
+	ZstdData:   "zstd: the data are corrupt",
+	ZstdEnd:    "zstd: the file ends too early",
+	ZstdCheck:  "zstd: the checksum is wrong",
+	ZstdSmall:  "zstd: the contents are larger than the file says",
 }
 
 // Valid says whether d is one of the above.
 func (d Damage) Valid() bool { return d > 0 && int(d) < len(damages) }
 
-func (d Damage) Error() string { return damages[d].text }
+// Error says what is damaged.
+func (d Damage) Error() string { return damages[d] }
 
-// Function is the one of libkmod that says so.
-func (d Damage) Function() string { return damages[d].function }
-
+// Unwrap gives EINVAL.
 func (d Damage) Unwrap() error { return syscall.Errno(unix.EINVAL) }
-
-// DamageOf finds the damage that an error of this package tells of, 0 if none.
-func DamageOf(err error) Damage {
-	if e, ok := err.(*Error); ok {
-		err = e.Err
-	}
-	d, _ := err.(Damage)
-	return d
-}

@@ -3,12 +3,14 @@
 package finit
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Error is a load or unload that failed. errors.Is finds its Errno.
+// Error is a load or unload that failed. [errors.Is] finds its Errno, and
+// [errors.As] the cause: a [Damage], or a [*Hindered].
 type Error struct {
 	// Op is what was tried: open, read, decompress, strip, finit_module,
 	// init_module or delete_module.
@@ -20,20 +22,28 @@ type Error struct {
 	// Errno is the kernel's answer.
 	Errno syscall.Errno
 	// Err is the cause when there is more to it than Errno (a damaged
-	// compressed file), else nil.
+	// compressed file), else nil. It has the errno.
 	Err error
 }
 
 func newError(op, module, file string, err error) *Error {
-	e := &Error{Op: op, Module: module, File: file, Errno: ErrnoOf(err, unix.EIO)}
+	e := &Error{Op: op, Module: module, File: file, Errno: unix.EIO}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		e.Errno = errno
+	}
 	if _, bare := err.(syscall.Errno); !bare {
 		e.Err = err
 	}
 	return e
 }
 
-// Unwrap returns the errno.
-func (e *Error) Unwrap() error { return e.Errno }
+// Unwrap returns the cause, which is the errno if there is no more to it.
+func (e *Error) Unwrap() error {
+	if e.Err != nil {
+		return e.Err
+	}
+	return e.Errno
+}
 
 // Error says what was tried, on what, the errno and what it means for a
 // module.

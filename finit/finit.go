@@ -19,12 +19,10 @@
 //
 // The package is linked into the kernel's module helper, which runs hundreds
 // of times during boot, mostly to find nothing. It imports no decompressor:
-// see [SetUnpacker].
+// see [Loader].
 package finit
 
 import (
-	"syscall"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -57,17 +55,28 @@ const (
 	Force UnloadFlags = unix.O_TRUNC
 )
 
+// Loader loads modules. The zero value is ready for use.
+type Loader struct {
+	// Unpack is used for a compressed module that the kernel does not
+	// decompress. nil: such a module fails with EOPNOTSUPP.
+	//
+	// The decompressors (package unpack) are kept out of this package because
+	// linking them costs a process about a fifth of its start-up time, which the
+	// kernel's helper would pay for each name that it looks up in vain.
+	Unpack Unpacker
+}
+
 // Load submits the module in the file path to the kernel with the given
 // parameters ("name=value name=value", may be empty) and returns when its init
 // function has. name is used in errors only.
 //
 // A compressed file (gzip, xz, zstd, told by its magic bytes) is decompressed
 // by the kernel if /sys/module/compression says that it can, otherwise, or if
-// the kernel fails to, by the unpacker set with [SetUnpacker]. Without finit_module (ENOSYS) the file is
-// handed over with init_module.
+// the kernel fails to, by l. Without finit_module (ENOSYS) the file is handed
+// over with init_module.
 //
 // Load needs CAP_SYS_MODULE. Every error is an [*Error].
-func Load(path, name, params string, flags Flags) error {
+func (l Loader) Load(path, name, params string, flags Flags) error {
 	fail := func(op string, err error) error {
 		return newError(op, name, path, err)
 	}
@@ -90,7 +99,7 @@ func Load(path, name, params string, flags Flags) error {
 		if err == nil {
 			return nil
 		}
-		if err != unix.ENOSYS && (format == Plain || unpacker == nil || !kernelCannotUnpack(fd, flags, err)) {
+		if err != unix.ENOSYS && (format == Plain || l.Unpack == nil || !kernelCannotUnpack(fd, flags, err)) {
 			return fail("finit_module", err)
 		}
 	}
@@ -99,7 +108,7 @@ func Load(path, name, params string, flags Flags) error {
 	if format == Plain {
 		image, err = mapFile(fd)
 	} else {
-		image, err = unpack(fd, format)
+		image, err = l.unpack(fd, format)
 	}
 	if err != nil {
 		op := "decompress"
@@ -167,20 +176,4 @@ func mapFile(fd int) ([]byte, error) {
 		return nil, unix.EFBIG
 	}
 	return unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
-}
-
-// ErrnoOf digs the errno out of an error; none stands for an error that has
-// none.
-func ErrnoOf(err error, none syscall.Errno) syscall.Errno {
-	for err != nil {
-		if e, ok := err.(syscall.Errno); ok {
-			return e
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			break
-		}
-		err = u.Unwrap()
-	}
-	return none
 }

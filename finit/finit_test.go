@@ -13,7 +13,7 @@ import (
 )
 
 func TestLoadWithoutFile(t *testing.T) {
-	err := Load(filepath.Join(t.TempDir(), "absent.ko"), "absent", "", 0)
+	err := new(Loader).Load(filepath.Join(t.TempDir(), "absent.ko"), "absent", "", 0)
 	var e *Error
 	if !errors.As(err, &e) || e.Op != "open" || !errors.Is(err, unix.ENOENT) {
 		t.Fatalf("got %v, want open … ENOENT", err)

@@ -24,7 +24,7 @@ import (
 func init() {
 	if path := os.Getenv("FINIT_TEST_LOAD"); path != "" {
 		fmt.Println("loading")
-		fmt.Println(Load(path, "child", "", 0))
+		fmt.Println(new(Loader).Load(path, "child", "", 0))
 		os.Exit(0)
 	}
 }
@@ -63,10 +63,10 @@ func waitForState(t *testing.T, name, want string) {
 
 func TestKernelLoad(t *testing.T) {
 	path := testModule(t, "slreq_f0")
-	if err := Load(path, "slreq_f0", "delay_ms=1", 0); err != nil {
+	if err := new(Loader).Load(path, "slreq_f0", "delay_ms=1", 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := Load(path, "slreq_f0", "", 0); !errors.Is(err, unix.EEXIST) {
+	if err := new(Loader).Load(path, "slreq_f0", "", 0); !errors.Is(err, unix.EEXIST) {
 		t.Errorf("loaded twice: %v, want EEXIST", err)
 	}
 	if err := Unload("slreq_f0", NonBlock); err != nil {
@@ -75,7 +75,7 @@ func TestKernelLoad(t *testing.T) {
 	if err := Unload("slreq_f0", NonBlock); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("unloaded twice: %v, want ENOENT", err)
 	}
-	err := Load(path, "slreq_f0", "fail=19", 0)
+	err := new(Loader).Load(path, "slreq_f0", "fail=19", 0)
 	if !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "finit_module slreq_f0 (") {
 		t.Errorf("init returned ENODEV: %v", err)
 	}
@@ -83,7 +83,7 @@ func TestKernelLoad(t *testing.T) {
 	if err := os.WriteFile(junk, []byte("\x7fELF and nothing else, but long enough to be read as a header"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Load(junk, "junk", "", 0); !errors.Is(err, unix.ENOEXEC) {
+	if err := new(Loader).Load(junk, "junk", "", 0); !errors.Is(err, unix.ENOEXEC) {
 		t.Errorf("not a module: %v, want ENOEXEC", err)
 	}
 }
@@ -101,11 +101,11 @@ func TestKernelWaitSurvivesPreemption(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := make(chan error, 1)
-	go func() { owner <- Load(path, "slreq_f0", "delay_ms=4000", 0) }()
+	go func() { owner <- new(Loader).Load(path, "slreq_f0", "delay_ms=4000", 0) }()
 	waitForState(t, "slreq_f0", "coming")
 	waiters := make(chan error, 2)
-	go func() { waiters <- Load(path, "slreq_f0", "", 0) }()
-	go func() { waiters <- Load(other, "slreq_f0", "", 0) }()
+	go func() { waiters <- new(Loader).Load(path, "slreq_f0", "", 0) }()
+	go func() { waiters <- new(Loader).Load(other, "slreq_f0", "", 0) }()
 
 	stop, sent := make(chan bool), 0
 	go func() {
@@ -147,7 +147,7 @@ func TestKernelWaitEndsOnSignal(t *testing.T) {
 	path := testModule(t, "slreq_f1")
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		owner := make(chan error, 1)
-		go func() { owner <- Load(path, "slreq_f1", "delay_ms=8000", 0) }()
+		go func() { owner <- new(Loader).Load(path, "slreq_f1", "delay_ms=8000", 0) }()
 		waitForState(t, "slreq_f1", "coming")
 		cmd, _ := startChild(t, "FINIT_TEST_LOAD="+path, s)
 		waitForWaiter(t, cmd.Process.Pid)

@@ -15,10 +15,10 @@ func TestOpenPipe(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := Contents(path); err == nil {
+	if b, err := new(Loader).Contents(path); err == nil {
 		t.Errorf("%d bytes were read from a pipe", len(b))
 	}
-	if b, err := Contents("/dev/zero"); err == nil {
+	if b, err := new(Loader).Contents("/dev/zero"); err == nil {
 		t.Errorf("%d bytes were read from a device", len(b))
 	}
 }

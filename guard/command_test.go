@@ -76,7 +76,7 @@ func TestLeadsBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, lines := newGuard(t)
-			g.o.Settings = func(conf.WarnFunc) conf.Settings {
+			g.settings = func(conf.WarnFunc) conf.Settings {
 				s := conf.Default()
 				s.Policy = tt.policy
 				if tt.exempt != "" {

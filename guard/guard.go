@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/finit"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -30,15 +31,18 @@ const DefaultPatience = conf.DefaultPatience
 
 // Options are what a Guard must know of its program.
 type Options struct {
-	Argv     []string      // of the program, for reports
 	Request  string        // what was asked for: a module name or an alias
 	Patience time.Duration // 0: as Settings say; negative: never refuse on suspicion
 	Probe    Ancestry      // nil: none
 
-	// Settings reads safeload.conf(5), usually [conf.Read]. It is called once,
-	// when a module is found coming, never before. Its patience counts where
-	// Patience is 0. nil: the defaults.
-	Settings func(conf.WarnFunc) conf.Settings
+	// NoConfig leaves safeload.conf(5) and the kernel's command line unread, and
+	// the defaults hold. Else they are read once, when a module is found coming,
+	// never before; their patience counts where Patience is 0.
+	NoConfig bool
+
+	// Unpack decompresses a module's file, for the name that stands in it. nil: a
+	// compressed module is known by the file's name alone.
+	Unpack finit.Unpacker
 
 	// Dir is where the registry lives; empty: /run/safeload.
 	Dir string
@@ -85,6 +89,8 @@ type Guard struct {
 	reg     registry
 	faulted bool
 	conf    *conf.Settings // nil until needed
+
+	settings func(conf.WarnFunc) conf.Settings // nil: the defaults hold
 }
 
 // New makes a Guard. It does no I/O: an invocation that finds nothing to load
@@ -93,7 +99,11 @@ func New(o Options) *Guard {
 	if o.Dir == "" {
 		o.Dir = defaultDir
 	}
-	return &Guard{o: o, reg: registry{dir: o.Dir, fd: -1}}
+	g := &Guard{o: o, reg: registry{dir: o.Dir, fd: -1}}
+	if !o.NoConfig {
+		g.settings = conf.Read
+	}
+	return g
 }
 
 // Close releases what the guard holds.
@@ -170,8 +180,8 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 func (g *Guard) watches(names ...string) bool {
 	if g.conf == nil {
 		s := conf.Default()
-		if g.o.Settings != nil {
-			g.guarded(func() { s = g.o.Settings(func(m string) { g.say("safeload: " + m) }) })
+		if g.settings != nil {
+			g.guarded(func() { s = g.settings(func(m string) { g.say("safeload: " + m) }) })
 		}
 		if g.o.Patience == 0 {
 			g.o.Patience = s.Patience

@@ -63,7 +63,7 @@ func (g *Guard) unpacked(l Load) (Load, bool) {
 		return l, false
 	}
 	defer unix.Close(fd)
-	if name, ok := nameInside(fd); ok {
+	if name, ok := nameInside(fd, g.o.Unpack); ok {
 		l.Module, l.named = name, true
 	}
 	return l, l.named && slices.Contains(coming, l.Module)
@@ -71,7 +71,7 @@ func (g *Guard) unpacked(l Load) (Load, bool) {
 
 // nameInside decompresses a file and reads the name in it. What cannot be
 // decompressed cannot be loaded either, and the load says so.
-func nameInside(fd int) (string, bool) {
+func nameInside(fd int, unpack finit.Unpacker) (string, bool) {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return "", false
@@ -79,7 +79,7 @@ func nameInside(fd int) (string, bool) {
 	if format, err := finit.Sniff(fd); err != nil || format == finit.Plain {
 		return "", false // read, as far as it can be
 	}
-	image, err := finit.ContentsOf(fd)
+	image, err := finit.Loader{Unpack: unpack}.ContentsOf(fd)
 	if err != nil {
 		return "", false
 	}
@@ -135,7 +135,7 @@ func (s *snapshot) share() {
 
 // unpack reads the names in the compressed files of others, when there is a
 // module coming that nobody seems to load.
-func (s *snapshot) unpack() {
+func (s *snapshot) unpack(unpack finit.Unpacker) {
 	var guessed []*task
 	for _, t := range s.tasks {
 		if t.guessed && !s.coming[t.module] {
@@ -151,7 +151,7 @@ func (s *snapshot) unpack() {
 		if !known {
 			name = t.module // once is enough
 			if h, _, err := s.proc.OpenFile(t.pid, int(int32(t.call.Args[0]))); err == nil {
-				if n, ok := nameInside(h); ok {
+				if n, ok := nameInside(h, unpack); ok {
 					name = n
 				}
 				unix.Close(h)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/finit"
 	"safeload/internal/proc"
 )
 
@@ -216,6 +217,7 @@ func (s *snapshot) lastRan(pid, tid int) (uint64, bool) {
 type observer struct {
 	proc, sys *proc.FS
 	probe     Ancestry
+	unpack    finit.Unpacker   // of compressed files
 	names     map[inode]string // of modules whose file was read before
 	memory    *memory
 	bold      bool   // see [conf.Bold]
@@ -282,7 +284,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 	for _, e := range s.entries {
 		isComing(e.module)
 	}
-	s.unpack()
+	s.unpack(o.unpack)
 	for _, t := range s.tasks {
 		isComing(t.module)
 	}

@@ -88,7 +88,7 @@ func (o *oversight) step() time.Duration {
 	r := registry{dir: o.g.o.Dir, fd: -1}
 	defer r.close()
 	entries, err := r.read(p)
-	o.eyes.proc, o.eyes.sys, o.eyes.probe = p, c.sys, c.probe()
+	o.eyes.proc, o.eyes.sys, o.eyes.probe, o.eyes.unpack = p, c.sys, c.probe(), c.g.o.Unpack
 	s := o.eyes.look(entries, err == nil)
 	before := o.last
 	o.last = s

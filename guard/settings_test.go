@@ -25,7 +25,8 @@ func TestSettings(t *testing.T) {
 		{"exempt", conf.Settings{Patience: time.Second, Exempt: []string{"a-mod"}}, 0, false, time.Second},
 	} {
 		read := 0
-		g := New(Options{Patience: c.given, Settings: func(conf.WarnFunc) conf.Settings { read++; return c.set }})
+		g := New(Options{Patience: c.given})
+		g.settings = func(conf.WarnFunc) conf.Settings { read++; return c.set }
 		if read != 0 {
 			t.Errorf("%s: read before anything was coming", c.name)
 		}
@@ -40,7 +41,8 @@ func TestSettings(t *testing.T) {
 }
 
 func TestSettingsFault(t *testing.T) {
-	g := New(Options{Log: func(string) {}, Settings: func(conf.WarnFunc) conf.Settings { panic("damaged") }})
+	g := New(Options{Log: func(string) {}})
+	g.settings = func(conf.WarnFunc) conf.Settings { panic("damaged") }
 	if !g.watches("m") || g.o.Patience != conf.DefaultPatience {
 		t.Error("a fault of the reader does not leave the defaults")
 	}

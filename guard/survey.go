@@ -92,9 +92,10 @@ const surveyGap = 150 * time.Millisecond
 // slept. It is the guard's patience: before, slow and stuck look the same.
 const asleepLong = DefaultPatience
 
-// Examine makes a survey. dir is the registry, empty for the usual one; it is
-// read, never made.
-func Examine(dir string, probe Ancestry) (*Survey, error) {
+// Examine makes a survey with the Dir, the Probe and the Unpack of o. The
+// registry is read, never made.
+func Examine(o Options) (*Survey, error) {
+	dir, probe := o.Dir, o.Probe
 	p, err := proc.OpenProc()
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func Examine(dir string, probe Ancestry) (*Survey, error) {
 	} else {
 		r.err = unix.ENOENT
 	}
-	eyes := &observer{proc: p, sys: sys, probe: probe,
+	eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack,
 		bold: conf.Read(func(string) {}).Policy == conf.Bold}
 	take := func() *snapshot {
 		entries, err := r.read(p)

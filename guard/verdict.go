@@ -300,7 +300,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		// is told by it, and that nothing has changed.
 		entries = append(entries, c.g.own)
 	}
-	c.eyes.proc, c.eyes.sys, c.eyes.probe = c.proc, c.sys, c.probe()
+	c.eyes.proc, c.eyes.sys, c.eyes.probe, c.eyes.unpack = c.proc, c.sys, c.probe(), c.g.o.Unpack
 	c.eyes.bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
 	s := c.eyes.look(entries, err == nil)
 	if s.tasks[c.g.self.pid] == nil { // not even ourselves

@@ -12,7 +12,6 @@ package main
 import (
 	"syscall"
 
-	"safeload/finit"
 	"safeload/internal/entry" // the entry point, if linked by scripts/build.sh
 	_ "safeload/internal/entry/early"
 	"safeload/internal/modprobe"
@@ -20,6 +19,5 @@ import (
 )
 
 func main() {
-	finit.SetUnpacker(unpacker)
-	syscall.Exit(modprobe.Main(modprobe.Running(entry.Args(), entry.Environ())))
+	syscall.Exit(modprobe.Main(modprobe.Running(entry.Args(), entry.Environ(), unpacker)))
 }

@@ -45,7 +45,7 @@ func run(argv []string) int {
 		case errors.Is(err, unpack.ErrTooBig):
 			return exitTooBig
 		}
-		if d := finit.DamageOf(err); d != 0 {
+		if d, ok := errors.AsType[finit.Damage](err); ok {
 			return exitDamaged + int(d)
 		}
 		return exitFailed

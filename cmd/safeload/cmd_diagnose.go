@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf"
+	"safeload/finit/unpack"
 	"safeload/guard"
 	"safeload/guard/graph"
 	"safeload/internal/conf"
@@ -44,7 +45,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	if *asJSON && *asDot {
 		return misused("diagnose", stderr, "either --json or --dot")
 	}
-	sv, err := guard.Examine("", nil)
+	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
@@ -280,7 +281,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 		}
 		tried[sv.Findings[i].Waiter] = true
 		freeOne(w, sv, sv.Findings[i])
-		again, err := guard.Examine("", nil)
+		again, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 		if err != nil {
 			plain.Fprintf(w, "free: cannot look again: %v\n", err)
 			return
@@ -333,7 +334,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
-	now, err := guard.Examine("", nil)
+	now, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(w, "free: cannot look again: %v\n", err)
 		return

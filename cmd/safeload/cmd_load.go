@@ -6,13 +6,12 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"safeload/finit"
+	"safeload/finit/unpack"
 	"safeload/guard"
-	"safeload/internal/conf"
 	"safeload/internal/plain"
 )
 
@@ -35,10 +34,10 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 	}
 	file, params := fs.Arg(0), strings.Join(fs.Args()[1:], " ")
 	name := moduleName(file)
-	g := guard.New(guard.Options{Argv: os.Args, Request: name, Settings: conf.Read})
+	g := guard.New(guard.Options{Request: name, Unpack: unpack.InProcess})
 	defer g.Close()
 	err := g.Submit(guard.Load{Module: name, Path: file}, func() error {
-		return finit.Load(file, name, params, 0)
+		return finit.Loader{Unpack: unpack.InProcess}.Load(file, name, params, 0)
 	})
 	var refused *guard.Refused
 	switch {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"safeload/finit/unpack"
 	"safeload/internal/modprobe"
 )
 
@@ -20,7 +21,7 @@ func init() {
 	} {
 		c.applet = true
 		c.run = func(args []string, _, _ io.Writer) int {
-			return modprobe.Main(modprobe.Running(append([]string{c.name}, args...), os.Environ()))
+			return modprobe.Main(modprobe.Running(append([]string{c.name}, args...), os.Environ(), unpack.InProcess))
 		}
 		commands = append(commands, c)
 	}

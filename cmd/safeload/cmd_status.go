@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"safeload/finit/unpack"
 	"safeload/guard"
 	"safeload/internal/plain"
 )
@@ -30,7 +31,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 {
 		return misused("status", stderr, "it takes no argument, not %q", flags.Arg(0))
 	}
-	sv, err := guard.Examine("", nil)
+	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError

@@ -17,8 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	"safeload/finit"
-	"safeload/finit/unpack"
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
 	"safeload/internal/plain"
 )
@@ -47,7 +45,6 @@ type command struct {
 var commands []command
 
 func main() {
-	finit.SetUnpacker(unpack.InProcess)
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
 

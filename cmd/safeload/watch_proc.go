@@ -11,6 +11,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/finit/unpack"
 	"safeload/guard"
 	"safeload/guard/graph"
 )
@@ -51,7 +52,7 @@ func (s *procSource) Sample() ([]live.Finding, error) {
 	if time.Now().Before(s.next) {
 		return nil, os.ErrDeadlineExceeded
 	}
-	sv, err := guard.Examine("", nil)
+	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (s *procSource) Sample() ([]live.Finding, error) {
 
 // still looks again whether a process is the one to signal.
 func (s *procSource) still(pid uint32) bool {
-	sv, err := guard.Examine("", nil)
+	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		return false
 	}

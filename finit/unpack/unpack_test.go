@@ -86,7 +86,7 @@ func TestCopy(t *testing.T) {
 				if err != nil {
 					t.Errorf("%v cut to %d bytes: %v, want what there is", format, n, err)
 				}
-			} else if !errors.Is(err, syscall.EINVAL) || finit.DamageOf(err) == 0 {
+			} else if !errors.Is(err, syscall.EINVAL) || damageOf(err) == 0 {
 				t.Errorf("%v cut to %d bytes: %v, want damage", format, n, err)
 			}
 		}
@@ -126,7 +126,7 @@ func TestDamage(t *testing.T) {
 		"zstd check":         {finit.Zstd, flip(z, len(z)-1), finit.ZstdCheck},
 		"zstd of two frames": {finit.Zstd, append(bytes.Clone(z), z...), finit.ZstdSmall},
 	} {
-		if got := finit.DamageOf(Copy(io.Discard, bytes.NewReader(test.packed), test.format, 1<<20)); got != test.want {
+		if got := damageOf(Copy(io.Discard, bytes.NewReader(test.packed), test.format, 1<<20)); got != test.want {
 			t.Errorf("%s: damage %d, want %d", name, got, test.want)
 		}
 	}
@@ -194,4 +194,10 @@ func FuzzCopy(f *testing.F) {
 			t.Errorf("%d bytes past the limit", n)
 		}
 	})
+}
+
+// damageOf finds the damage in an error, 0 if there is none.
+func damageOf(err error) finit.Damage {
+	d, _ := errors.AsType[finit.Damage](err)
+	return d
 }

@@ -5,6 +5,7 @@
 package unpackexec
 
 import (
+	"errors"
 	"strconv"
 	"syscall"
 
@@ -101,7 +102,7 @@ func launch(program string, argv []string, stdin, stdout int) (pid int, err erro
 			err = failed{"execve", err}
 		}
 		tried = append(tried, failed{w.name, err})
-		if finit.ErrnoOf(err, 0) == unix.ENOEXEC {
+		if errors.Is(err, unix.ENOEXEC) {
 			break // the program is none, wherever it is
 		}
 	}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	}
 	if os.Args[0] == "safeload-unpack" {
 		if err := unpack.Copy(os.Stdout, os.Stdin, finit.Gzip, finit.MaxImage); err != nil {
-			os.Exit(10 + int(finit.DamageOf(err)))
+			os.Exit(10 + int(damageOf(err)))
 		}
 		os.Exit(0)
 	}
@@ -80,7 +80,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d bytes came back of %d, or others", len(got), len(want))
 	}
 	packed[len(packed)-8] ^= 0xff
-	if _, err := run(t, packed); finit.DamageOf(err) != finit.GzipCheck || !errors.Is(err, syscall.EINVAL) {
+	if _, err := run(t, packed); damageOf(err) != finit.GzipCheck || !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("a file with a wrong checksum: %v, want that", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestHindered(t *testing.T) {
 	}
 	ways = []way{{name: "one", make: refuse(syscall.EACCES)}, {name: "two", make: refuse(syscall.EROFS)}}
 	_, err := run(t, file)
-	if finit.HinderedOf(err) == nil || !errors.Is(err, syscall.EACCES) {
+	if !errors.As(err, new(*finit.Hindered)) || !errors.Is(err, syscall.EACCES) {
 		t.Fatalf("got %v, want what hinders it, as EACCES", err)
 	}
 	for _, part := range []string{"one: try: permission denied", "two: try: read-only file system", "uncompressed"} {
@@ -207,4 +207,10 @@ func hardened() int {
 		return 1
 	}
 	return 0
+}
+
+// damageOf finds the damage in an error, 0 if there is none.
+func damageOf(err error) finit.Damage {
+	d, _ := errors.AsType[finit.Damage](err)
+	return d
 }

@@ -3,6 +3,7 @@
 package modload
 
 import (
+	"errors"
 	"strconv"
 	"syscall"
 
@@ -114,14 +115,31 @@ func unread(err error) bool {
 	return ok && (e.Op == "open" || e.Op == "read")
 }
 
+// damages are the words of libkmod, and the function that says them.
+var damages = [...]struct{ text, function string }{
+	finit.XZFormat:   {"xz: File format not recognized", "xz_uncompress_belch"},
+	finit.XZOptions:  {"xz: Unsupported compression options", "xz_uncompress_belch"},
+	finit.XZData:     {"xz: File is corrupt", "xz_uncompress_belch"},
+	finit.XZEnd:      {"xz: Unexpected end of input", "xz_uncompress_belch"},
+	finit.GzipHeader: {"gzip: unknown compression method", "kmod_file_load_zlib"},
+	finit.GzipData:   {"gzip: invalid data", "kmod_file_load_zlib"},
+	finit.GzipCheck:  {"gzip: incorrect data check", "kmod_file_load_zlib"},
+	finit.ZstdSize:   {"zstd: Failed to determine decompression size", "kmod_file_load_zstd"},
+	finit.ZstdData:   {"zstd: Data corruption detected", "kmod_file_load_zstd"},
+	finit.ZstdEnd:    {"zstd: Src size is incorrect", "kmod_file_load_zstd"},
+	finit.ZstdCheck:  {"zstd: Restored data doesn't match checksum", "kmod_file_load_zstd"},
+	finit.ZstdSmall:  {"zstd: Destination buffer is too small", "kmod_file_load_zstd"},
+}
+
 // TellDamage tells what libkmod says when it cannot decompress a file, or
 // cannot force one that it has decompressed.
 func TellDamage(t Teller, err error) {
 	if e, ok := err.(*finit.Error); ok && e.Op == "strip" && Errno(err) == syscall.ENODATA {
 		t.Lib(kmod.LogErr, "do_init_module", "Failed to strip version information: "+strerror.Text(syscall.ENODATA)+"\n")
 	}
-	if d := finit.DamageOf(err); d != 0 {
-		t.Lib(kmod.LogErr, d.Function(), d.Error()+"\n")
+	if d, ok := errors.AsType[finit.Damage](err); ok {
+		w := damages[d]
+		t.Lib(kmod.LogErr, w.function, w.text+"\n")
 	}
 }
 

@@ -11,6 +11,7 @@
 package modload
 
 import (
+	"errors"
 	"syscall"
 
 	"safeload/finit"
@@ -156,7 +157,12 @@ func (r *Request) fail(reason Reason, m *kmod.Module, errno syscall.Errno) error
 }
 
 // Errno digs the errno out of an error; one without has EINVAL.
-func Errno(err error) syscall.Errno { return finit.ErrnoOf(err, syscall.EINVAL) }
+func Errno(err error) syscall.Errno {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return syscall.EINVAL
+}
 
 // guarded returns the guard, made at the first need.
 func (r *Request) guarded() Guard {

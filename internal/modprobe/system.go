@@ -3,11 +3,12 @@
 package modprobe
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
 	"safeload/guard"
-	"safeload/internal/conf"
 	"safeload/internal/kmsg"
 	"safeload/internal/modload"
 	"safeload/internal/version"
@@ -20,6 +21,7 @@ var process struct {
 	env     Env
 	program program
 	kmod    kmod.Context
+	running running
 }
 
 // context makes the program's view of a module tree.
@@ -34,39 +36,41 @@ func (p *program) context(o kmod.Options) {
 
 // Running is the Env of the running system: modules go through the guard to
 // the kernel. environ is that of the process; nothing is done yet.
-func Running(args, environ []string) *Env {
-	process.env = Env{Args: args, Environ: environ, Version: version.Version, System: running{}}
+// unpack decompresses modules that the kernel does not.
+func Running(args, environ []string, unpack finit.Unpacker) *Env {
+	process.running.Unpack = unpack
+	process.env = Env{Args: args, Environ: environ, Version: version.Version, System: &process.running}
 	return &process.env
 }
 
 // running is the running system.
-type running struct{}
+type running struct{ finit.Loader }
 
-func (running) Guard(request string) modload.Guard {
+func (r *running) Guard(request string) modload.Guard {
 	if unix.Geteuid() != 0 {
 		return nil // cannot load anything: the kernel's answer says it best
 	}
-	return systemGuard{guard.New(guard.Options{Argv: process.env.Args, Request: request, Settings: conf.Read})}
+	return systemGuard{guard.New(guard.Options{Request: request, Unpack: r.Unpack})}
 }
 
-func (running) Refused(err error) bool {
+func (*running) Refused(err error) bool {
 	_, refused := err.(*guard.Refused)
 	return refused
 }
 
-func (running) Insert(path, name, params string, flags finit.Flags) error {
-	err := finit.Load(path, name, params, flags)
+func (r *running) Insert(path, name, params string, flags finit.Flags) error {
+	err := r.Load(path, name, params, flags)
 	sayHindered(path, err)
 	return err
 }
 
-func (running) Image(path string) ([]byte, error) {
-	b, err := finit.Contents(path)
+func (r *running) Image(path string) ([]byte, error) {
+	b, err := r.Contents(path)
 	sayHindered(path, err)
 	return b, err
 }
 
-func (running) Remove(name string, force bool) error {
+func (*running) Remove(name string, force bool) error {
 	flags := finit.NonBlock
 	if force {
 		flags |= finit.Force
@@ -74,7 +78,7 @@ func (running) Remove(name string, force bool) error {
 	return finit.Unload(name, flags)
 }
 
-func (running) Command(text string, env []string, look func() int) (status int, err error) {
+func (*running) Command(text string, env []string, look func() int) (status int, err error) {
 	return system(text, env, look)
 }
 
@@ -82,7 +86,7 @@ func (running) Command(text string, env []string, look func() int) (status int, 
 // failed: without it there is an errno that says nothing, or with -q not even
 // that.
 func sayHindered(path string, err error) {
-	if h := finit.HinderedOf(err); h != nil {
+	if h, ok := errors.AsType[*finit.Hindered](err); ok {
 		kmsg.Say("safeload: " + path + ": " + h.Error())
 	}
 }
