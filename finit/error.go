@@ -24,7 +24,19 @@ type Error struct {
 	// Err is the cause when there is more to it than Errno (a damaged
 	// compressed file), else nil. It has the errno.
 	Err error
+	// Answerer is who gave Errno to finit_module or init_module, where that is
+	// known.
+	Answerer Answerer
 }
+
+// Answerer is who answered a load: see [Inits].
+type Answerer uint8
+
+const (
+	AnyOf     Answerer = iota // not known
+	ByKernel                  // the kernel, before the module's init ran
+	ByTheInit                 // the module's init
+)
 
 func newError(op, module, file string, err error) *Error {
 	e := &Error{Op: op, Module: module, File: file, Errno: unix.EIO}
@@ -68,7 +80,7 @@ func (e *Error) Error() string {
 func (e *Error) Meaning() string {
 	switch e.Op {
 	case "finit_module", "init_module":
-		return loadMeaning(e.Errno)
+		return e.loadMeaning()
 	case "delete_module":
 		return unloadMeaning(e.Errno)
 	case "strip":
@@ -87,6 +99,20 @@ func (e *Error) Meaning() string {
 }
 
 const noModules = "this kernel has no loadable modules (CONFIG_MODULES)"
+
+func (e *Error) loadMeaning() string {
+	const init = "the module's init returned this"
+	kernel := loadMeaning(e.Errno)
+	switch {
+	case e.Answerer == ByTheInit:
+		return init
+	case e.Answerer == ByKernel:
+		return kernel
+	case kernel == "":
+		return init + ", or the kernel, whose log may say more"
+	}
+	return kernel + "; or " + init
+}
 
 // loadMeaning rests on kernel/module/main.c (elf_validity_cache_copy,
 // check_modinfo, add_unformed_module, simplify_symbols, do_init_module),
@@ -111,8 +137,6 @@ func loadMeaning(errno syscall.Errno) string {
 		return "needs CAP_SYS_MODULE, and kernel.modules_disabled=0; a locked-down kernel also needs a signature"
 	case unix.EACCES:
 		return "a security policy denies it"
-	case unix.ENODEV:
-		return "the module found none of its hardware"
 	case unix.EINVAL:
 		return "a parameter or the module's layout is wrong"
 	case unix.ENOMEM:
@@ -122,7 +146,7 @@ func loadMeaning(errno syscall.Errno) string {
 	case unix.ETIMEDOUT:
 		return "an identical load took too long"
 	case unix.EINTR:
-		return "interrupted again and again, or the module's init returned it"
+		return "the wait for another load of this module was interrupted"
 	case unix.EOPNOTSUPP:
 		return "the kernel cannot decompress modules"
 	case unix.ENOSYS:

@@ -129,10 +129,20 @@ func (l Loader) Load(path, name, params string, flags Flags) error {
 	return nil
 }
 
+// maxAgain bounds how often an interrupted call is repeated.
+const maxAgain = 16
+
 // Unload removes a live module. name may be in either spelling ('-' or '_').
 // It needs CAP_SYS_MODULE. Every error is an [*Error].
 func Unload(name string, flags UnloadFlags) error {
-	err := submit(func() error { return unix.DeleteModule(name, int(flags)) })
+	var err error
+	for range maxAgain {
+		// Interrupted before the module's exit has run: mutex_lock_interruptible
+		// in delete_module.
+		if err = submit(func() error { return unix.DeleteModule(name, int(flags)) }); err != unix.EINTR {
+			break
+		}
+	}
 	if err != nil {
 		return newError("delete_module", name, "", err)
 	}

@@ -8,20 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxAgain bounds how often an interrupted call is repeated. An interrupted
-// wait is asked again because the result of the load is not known; but a
-// module's own init may return EINTR, each time, and a load must not spin on
-// it for ever.
-const maxAgain = 16
-
 // submit runs the system call with the thread locked and all its signals
-// blocked, and asks again when it was interrupted.
+// blocked.
 //
 // With all signals blocked, what is left to interrupt an interruptible wait
 // are job control stops, ptrace and the freezer (kernel/signal.c,
 // recalc_sigpending_tsk), none of which means that anybody wants the load to
 // end. SIGKILL cannot be blocked; SIGTERM and SIGINT reach another thread
 // (kernel/signal.c, complete_signal), where the runtime ends the process.
+//
+// EINTR is not asked again here: it may be what the module's init has returned,
+// which must not run a second time. Who knows the module's state can tell.
 func submit(call func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -35,13 +32,5 @@ func submit(call func() error) error {
 	}
 	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 
-	return watched(func() error {
-		var err error
-		for range maxAgain {
-			if err = call(); err != unix.EINTR {
-				break
-			}
-		}
-		return err
-	})
+	return watched(call)
 }

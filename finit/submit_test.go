@@ -36,21 +36,12 @@ func waiter() {
 	})
 }
 
-func TestSubmitAsksAgain(t *testing.T) {
+// EINTR may be what an init returned: it is not asked again.
+func TestSubmitAsksOnce(t *testing.T) {
 	calls := 0
-	err := submit(func() error {
-		if calls++; calls < 3 {
-			return unix.EINTR
-		}
-		return unix.ENOEXEC
-	})
-	if err != unix.ENOEXEC || calls != 3 {
-		t.Errorf("%d calls, %v; want 3, ENOEXEC", calls, err)
-	}
-	calls = 0
-	err = submit(func() error { calls++; return unix.EINTR })
-	if err != unix.EINTR || calls != maxAgain {
-		t.Errorf("%d calls, %v; want %d, EINTR", calls, err, maxAgain)
+	err := submit(func() error { calls++; return unix.EINTR })
+	if err != unix.EINTR || calls != 1 {
+		t.Errorf("%d calls, %v; want 1, EINTR", calls, err)
 	}
 }
 
@@ -123,6 +114,26 @@ func TestSignalsEndWait(t *testing.T) {
 		if !status.Signaled() || status.Signal() != s {
 			t.Errorf("after %v: %v", s, cmd.ProcessState)
 		}
+	}
+}
+
+// What is not known is said of both who may have answered.
+func TestErrorSaysWho(t *testing.T) {
+	const init, kernel = "init returned", "already loaded"
+	for who, want := range map[Answerer][2]bool{AnyOf: {true, true}, ByKernel: {false, true}, ByTheInit: {true, false}} {
+		e := newError("finit_module", "foo", "/lib/foo.ko", unix.EEXIST)
+		e.Answerer = who
+		if got := [2]bool{strings.Contains(e.Error(), init), strings.Contains(e.Error(), kernel)}; got != want {
+			t.Errorf("%d: %q", who, e)
+		}
+	}
+	for _, errno := range []syscall.Errno{unix.EINTR, unix.ENODEV, unix.EXDEV} {
+		if e := newError("init_module", "foo", "/lib/foo.ko", errno); !strings.Contains(e.Error(), init) {
+			t.Errorf("%q does not say that init may have returned it", e)
+		}
+	}
+	if e := newError("open", "foo", "/lib/foo.ko", unix.ENOENT); strings.Contains(e.Error(), init) {
+		t.Errorf("%q: no init has run", e)
 	}
 }
 

@@ -123,6 +123,7 @@ func (g *Guard) Close() {
 func (g *Guard) Submit(l Load, submit func() error) error {
 	asked := l.Module
 	g.guarded(func() { l = identified(l) })
+	again := 0
 	for first := true; ; first = false {
 		state := proc.State(l.Module)
 		verdict := Go
@@ -171,8 +172,25 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 			err = submit()
 		}
 		g.guarded(g.reg.retract)
+		if again < maxAgain && state == proc.Coming && interrupted(err, proc.State(l.Module)) {
+			again++
+			continue
+		}
 		return err
 	}
+}
+
+// maxAgain bounds how often a load is submitted anew whose wait in the kernel
+// for another's was interrupted.
+const maxAgain = 16
+
+// interrupted tells, of a load that was submitted while another's of the module
+// ran, whether its wait for that in the kernel (idempotent_wait_for_completion)
+// was ended by a stop, a tracer or the freezer: that load runs still, or has gone
+// live. Otherwise EINTR is what the module's own init has returned, which must
+// not run once more.
+func interrupted(err error, now proc.ModuleState) bool {
+	return errors.Is(err, unix.EINTR) && (now == proc.Coming || now == proc.Live)
 }
 
 // watches reads the settings and tells whether they want the guard to look at

@@ -296,3 +296,31 @@ func TestRemembers(t *testing.T) {
 		t.Error("what a worker was at is taken for what it is at")
 	}
 }
+
+// EINTR is init's answer, unless it was waited for another's.
+func TestInterrupted(t *testing.T) {
+	g := New(Options{Dir: t.TempDir()})
+	defer g.Close()
+	calls := 0
+	err := g.Submit(Load{Module: "no_such_module"}, func() error { calls++; return unix.EINTR })
+	if !errors.Is(err, unix.EINTR) || calls != 1 {
+		t.Errorf("%d submits, %v; want 1, EINTR", calls, err)
+	}
+	for _, c := range []struct {
+		err  error
+		now  proc.ModuleState
+		want bool
+	}{
+		{unix.EINTR, proc.Coming, true},
+		{unix.EINTR, proc.Live, true},
+		{unix.EINTR, proc.Absent, false},
+		{unix.EINTR, proc.Going, false},
+		{unix.EINTR, proc.Unknown, false},
+		{unix.EBUSY, proc.Coming, false},
+		{nil, proc.Live, false},
+	} {
+		if got := interrupted(c.err, c.now); got != c.want {
+			t.Errorf("%v, module %v: %v, want %v", c.err, c.now, got, c.want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"safeload/finit/unpack"
 	"safeload/guard"
 	"safeload/internal/plain"
+	"safeload/internal/proc"
 )
 
 func init() {
@@ -36,9 +37,14 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 	name := moduleName(file)
 	g := guard.New(guard.Options{Request: name, Unpack: unpack.InProcess})
 	defer g.Close()
+	// Without a count the message names both who may have answered.
+	inits, _ := finit.CountInits()
+	shared := false
 	err := g.Submit(guard.Load{Module: name, Path: file}, func() error {
+		shared = loading()
 		return finit.Loader{Unpack: unpack.InProcess}.Load(file, name, params, 0)
 	})
+	attribute(err, inits, shared)
 	var refused *guard.Refused
 	switch {
 	case errors.As(err, &refused): // the guard has said so
@@ -48,6 +54,37 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
+}
+
+// loading tells whether some init runs. Who loads the same file meanwhile is
+// given that one's answer (idempotent_init_module).
+func loading() bool {
+	p, err := proc.OpenProc()
+	if err != nil {
+		return true
+	}
+	defer p.Close()
+	return len(p.Loading()) > 0
+}
+
+// attribute says of a load that failed who answered it. shared says that it may
+// be the answer to another's load.
+func attribute(err error, inits *finit.Inits, shared bool) {
+	if inits == nil {
+		return
+	}
+	defer inits.Close()
+	var failed *finit.Error
+	if !errors.As(err, &failed) {
+		return
+	}
+	switch n, ok := inits.Ended(); {
+	case !ok:
+	case n > 0:
+		failed.Answerer = finit.ByTheInit
+	case !shared:
+		failed.Answerer = finit.ByKernel
+	}
 }
 
 // moduleName makes the module's name, in the kernel's spelling, from that of
