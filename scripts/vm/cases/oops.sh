@@ -33,7 +33,7 @@ oops() {
 	note "who loads a file ends with" "$rc"
 	note "the module stays" "$(state slreq_o0) $(state slreq_o1) $(state slreq_o2)"
 }
-lost() { [ "$rc" = hang ] || [ "$rc" = 139 ]; }
+lost() { case $rc in hang | 137 | 139) ;; *) false ;; esac; }
 none_left() { ! pidof modprobe safeload-modprobe >/dev/null; }
 
 stock() {
