@@ -37,6 +37,22 @@ func (t *task) requester() bool { return t.State == 'D' && isRequest(t.wchan) }
 // throttled: in the semaphore of __request_module (kernel/module/kmod.c).
 func (t *task) throttled() bool { return t.State == 'D' && base(t.wchan) == "__request_module" }
 
+// duplicate: asks for a name that somebody has asked for already, and is given
+// that one's answer, without a helper of its own (kmod_dup_request_exists_wait in
+// kernel/module/dups.c, CONFIG_MODULE_DEBUG_AUTOLOAD_DUPS, since 6.4).
+func (t *task) duplicate() bool {
+	return t.State == 'D' && base(t.wchan) == "kmod_dup_request_exists_wait"
+}
+
+// asks: in request_module, wherever it waits there.
+func asks(wchan string) bool {
+	switch base(wchan) {
+	case "call_usermodehelper_exec", "__request_module", "kmod_dup_request_exists_wait":
+		return true
+	}
+	return false
+}
+
 func (t *task) process() bool { return t.TID == t.pid }
 
 // isRequest: the functions in which a task waits for the helper it asked for,
@@ -146,6 +162,7 @@ type snapshot struct {
 	polls  map[int]bool // tasks of commands that may ask again and again
 	worked bool         // one of them was found at work
 
+	dups   bool   // what repeats a request is taken to wait for its helper: to show, not to refuse by
 	bold   bool   // the settings want suspicion on less evidence
 	ahead  *int64 // of a made-up system, what offset returns
 	sys    *proc.FS
@@ -221,6 +238,7 @@ type observer struct {
 	names     map[inode]string // of modules whose file was read before
 	memory    *memory
 	bold      bool   // see [conf.Bold]
+	dups      bool   // see snapshot
 	ahead     *int64 // see snapshot
 }
 
@@ -239,6 +257,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		sys:     sys,
 		memory:  o.memory,
 		bold:    o.bold,
+		dups:    o.dups,
 		ahead:   o.ahead,
 		busy:    make(map[int]*task),
 		names:   o.names,
@@ -384,7 +403,7 @@ func (s *snapshot) thread(p *process, tid int) {
 	t := &task{pid: pid, pstart: p.start}
 	t.State = 'D' // asked below, for the few that matter
 	s.inspect(p, t, tid)
-	if t.kind == proc.Other && !isRequest(t.wchan) && base(t.wchan) != "__request_module" {
+	if t.kind == proc.Other && !asks(t.wchan) {
 		return
 	}
 	st, err := s.proc.Stat(pid, tid)

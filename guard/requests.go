@@ -114,6 +114,20 @@ func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how r
 	g.Add(graph.ID(r.TID), w)
 }
 
+// duplicateWaits adds the wait of a task that repeats a request: for the end of
+// the first one's helper, which is any of those there are, and may be above it. A
+// guard goes by no such wait: to refuse a helper that is not the one frees nobody.
+func (s *snapshot) duplicateWaits(g *graph.System, t *task, helpers []*task) {
+	if !s.dups || len(helpers) == 0 {
+		return
+	}
+	w := graph.Wait{Certainty: graph.Certain, Why: "repeats a request, and waits for the first one's helper"}
+	for _, h := range helpers {
+		w.For = append(w.For, graph.ID(h.pid))
+	}
+	g.Add(graph.ID(t.TID), w)
+}
+
 // near is how far the end of a requester's last run and the start of its
 // helper may be apart, in nanoseconds of the scheduler's clock.
 const near = 250_000_000

@@ -44,6 +44,7 @@ type Seen struct {
 	Module         string // that it loads or waits for
 	File           string
 	Initstate      string
+	Duplicate      bool          // repeats a request, and waits for the first one's end
 	Params         string        // that its load was given
 	Request        string        // that it was started for
 	Token, Parent  string        // of an invocation of safeload
@@ -60,6 +61,7 @@ const (
 	RoleSymbol    = "symbol"    // waits, 30 s at most, for a symbol of a coming module
 	RoleRequest   = "request"   // waits for the helper it asked the kernel for
 	RoleThrottled = "throttled" // more than 50 ask at once: waits 5 s to ask
+	RoleDuplicate = "duplicate" // asks for what another asks for already: waits for that one's helper
 	RoleHelper    = "helper"    // was started by the kernel
 	RoleCommand   = "command"   // waits for an install or remove command
 	RoleShell     = "shell"     // is that command, or what it waits for
@@ -127,7 +129,7 @@ func Examine(o Options) (*Survey, error) {
 	} else {
 		r.err = unix.ENOENT
 	}
-	eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack,
+	eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack, dups: true,
 		bold: conf.Read(func(string) {}).Policy == conf.Bold}
 	take := func() *snapshot {
 		entries, err := r.read(p)
@@ -160,7 +162,7 @@ func (sv *Survey) watch(take func() *snapshot, gap time.Duration) {
 // certain only after two looks.
 func (s *snapshot) asks() bool {
 	for _, t := range s.tasks {
-		if t.requester() {
+		if t.requester() || t.duplicate() {
 			return true
 		}
 	}
@@ -262,7 +264,7 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 		used[pid] = true
 	}
 	for tid, t := range s.tasks {
-		if t.module != "" || t.requester() || t.throttled() || t.kind == proc.FinitModule || t.kind == proc.InitModule {
+		if t.module != "" || asks(t.wchan) && t.State == 'D' || t.kind == proc.FinitModule || t.kind == proc.InitModule {
 			used[tid] = true
 		}
 	}
@@ -358,11 +360,11 @@ func (s *snapshot) ownThread(tid int, w graph.Wait) bool {
 }
 
 // loadWaits are the tasks that wait for another's load, in the kernel or, ours,
-// in user space.
+// in user space; or for another's request.
 func (s *snapshot) loadWaits() []graph.ID {
 	var ids []int
 	for tid, t := range s.tasks {
-		if t.module != "" && t.waiter && t.Asleep() {
+		if t.module != "" && t.waiter && t.Asleep() || t.duplicate() {
 			ids = append(ids, tid)
 		}
 	}
@@ -386,19 +388,22 @@ func (s *snapshot) cheapest(f *Finding) {
 	for _, h := range f.Chain {
 		t := s.tasks[h.TID]
 		e := s.entries[h.TID]
-		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.state != stateWait) {
+		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.state != stateWait) && (!t.duplicate() || t.Kthread()) {
 			continue
 		}
 		score := 1
 		if s.workers[t.PPID] {
 			score = 2
 		}
+		if t.duplicate() {
+			score = 0 // its own init runs
+		}
 		if score < bestScore || score == bestScore && t.pid < f.Waiter {
 			continue
 		}
 		bestScore = score
 		f.Waiter, f.Module = t.pid, h.Module
-		f.Signal = t.State != 'D' || e != nil
+		f.Signal = t.State != 'D' || e != nil || t.duplicate() // that one is killable
 		f.Ours = e != nil && e.state == stateWait
 	}
 }
@@ -497,6 +502,8 @@ func (s *snapshot) seen(t *task) Seen {
 	switch {
 	case t.throttled():
 		v.Role = RoleThrottled
+	case t.duplicate() && t.module == "":
+		v.Role = RoleDuplicate
 	case t.module != "" && t.waiter && !s.coming[t.module]:
 		v.Role = RoleSymbol
 	case t.module != "" && t.waiter, e != nil && e.state == stateWait:
@@ -513,7 +520,8 @@ func (s *snapshot) seen(t *task) Seen {
 	if v.Module != "" {
 		v.Initstate = proc.State(v.Module).String()
 	}
-	if t.module != "" || t.requester() {
+	v.Duplicate = t.duplicate()
+	if t.module != "" || t.requester() || v.Duplicate {
 		v.Stack = s.proc.Stack(t.pid, t.TID)
 	}
 	return v

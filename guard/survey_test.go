@@ -24,7 +24,7 @@ func (s *system) survey() *Survey {
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observer{proc: p, sys: sys}
+	eyes := &observer{proc: p, sys: sys, dups: true}
 	sv := &Survey{}
 	sv.watch(func() *snapshot { return eyes.look(s.entries, true) }, 0)
 	return sv

@@ -32,6 +32,8 @@ func (s *snapshot) system(how reading, before *snapshot) *graph.System {
 		switch {
 		case t.requester():
 			s.requestWaits(g, t, helpers, how, trusted)
+		case t.duplicate():
+			s.duplicateWaits(g, t, helpers)
 		case t.module != "" && t.waiter && t.Asleep():
 			g.Add(id, s.loadWait(t.module, t.TID, "waits in the kernel for the load of "+t.module))
 			if how != exact {

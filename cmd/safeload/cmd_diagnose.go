@@ -240,6 +240,8 @@ func heldBy(t *guard.Seen) string {
 	switch {
 	case t.Role == guard.RoleRequest || t.Wchan == "call_usermodehelper_exec":
 		return "request_module, until its helper ends (SIGKILL alone ends this wait)"
+	case t.Duplicate:
+		return "request_module, until an earlier request for the same name ends (MODULE_DEBUG_AUTOLOAD_DUPS; SIGKILL alone ends this wait)"
 	case t.Role == guard.RoleThrottled:
 		return "the kernel's limit of 50 requests at once, for 5 s at most"
 	case t.Role == guard.RoleSymbol:
@@ -343,7 +345,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	case t == nil || t.Start != was.Start:
 		plain.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
 		return
-	case t.Role != guard.RoleWait:
+	case t.Role != guard.RoleWait && !t.Duplicate:
 		plain.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
 		return
 	case !slices.ContainsFunc(now.Findings, func(n guard.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
@@ -372,7 +374,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 func taskOf(sv *guard.Survey, pid int) *guard.Seen {
 	var found *guard.Seen
 	for i := range sv.Tasks {
-		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == guard.RoleWait) {
+		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == guard.RoleWait || t.Duplicate) {
 			found = t
 		}
 	}

@@ -52,6 +52,8 @@ func doing(t *guard.Seen) string {
 		b.WriteString("waits for the helper it asked the kernel for")
 	case guard.RoleThrottled:
 		b.WriteString("one of more than 50 that ask the kernel at once: waits 5 s at most")
+	case guard.RoleDuplicate:
+		b.WriteString("repeats a request of another, and waits for that one's helper")
 	case guard.RoleHelper:
 		b.WriteString("helper of the kernel")
 	case guard.RoleCommand:

@@ -113,7 +113,7 @@ func surveyed(f *guard.Finding, sv *guard.Survey) live.Finding {
 				s.What = live.StepLoad
 			case guard.RoleWait:
 				s.What = live.StepWait
-			case guard.RoleRequest:
+			case guard.RoleRequest, guard.RoleDuplicate:
 				s.What = live.StepRequest
 			case guard.RoleHelper:
 				s.What = live.StepHelper
