@@ -9,7 +9,8 @@ usage() {
 		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH;
 		with --deb also Debian packages (arm: for armhf, from ARMv6 with VFP on).
 		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe),
-		SAFELOAD_ENTRY=entry.startHelper (a helper that always starts Go's runtime; see internal/nowhere).
+		SAFELOAD_ENTRY=entry.startHelper (a helper that always starts Go's runtime; see internal/nowhere),
+		SAFELOAD_SPARE=no (a helper whose runtime takes all signals; see internal/entry/signals.go).
 	USAGE
 }
 
@@ -40,7 +41,7 @@ export GOOS=linux CGO_ENABLED=0 GOARM=6 GOFLAGS='-trimpath -buildvcs=false'
 build() { # package, output, entry, more flags...
 	local package=$1 output=$2 entry=$3
 	shift 3
-	go build -ldflags "-s -w -buildid= -E safeload/internal/$entry -X safeload/internal/version.Version=$version" \
+	go build -ldflags "-s -w -buildid= $linker -E safeload/internal/$entry -X safeload/internal/version.Version=$version" \
 		-o "$output" "$@" "./cmd/$package"
 }
 constant() { # file: Go source with what is in it
@@ -48,17 +49,21 @@ constant() { # file: Go source with what is in it
 	od -An -v -tx1 "$1" | sed 's/ /\\x/g' | tr -d '\n'
 	printf '"\n'
 }
+# What the helper's entry spares the runtime touches a variable of it (internal/entry/signals.go).
+helper_tags=safeload_embed,safeload_spare helper_linker=-checklinkname=0
+[ "${SAFELOAD_SPARE-yes}" != no ] || helper_tags=safeload_embed helper_linker=
 # Go's older garbage collector touches a page less for each kind of object: 7 %
 # of the helper's start-up. A later Go may not know the word any more.
 experiment=
 if GOEXPERIMENT=nogreenteagc go version >/dev/null 2>&1; then experiment=nogreenteagc; fi
 for arch in "${archs[@]}"; do
 	export GOARCH=$arch
+	linker=''
 	build safeload-unpack "$work/safeload-unpack-$arch" entry.start
 	constant "$work/safeload-unpack-$arch" >"$work/program-$arch.go"
 	overlay=$work/overlay-$arch.json
 	printf '{"Replace": {"%s/cmd/safeload-modprobe/program.go": "%s"}}\n' "$PWD" "$work/program-$arch.go" >"$overlay"
-	GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags safeload_embed -overlay "$overlay"
+	linker=$helper_linker GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags "$helper_tags" -overlay "$overlay"
 	build safeload "$dist/safeload-linux-$arch" entry.start
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")
 done

@@ -14,7 +14,8 @@
 //
 //	-ldflags '-E safeload/internal/entry.start'
 //
-// or with startHelper instead of start, which presets GOMAXPROCS=1 as well, and
-// keeps the runtime's monitor thread from waking all the time.
+// or with startHelper instead of start, which presets GOMAXPROCS=1 as well,
+// keeps the runtime's monitor thread from waking all the time, and spares the
+// runtime what is of no use to a short program (spare.go).
 // Without the flag the program starts as any other.
 package entry

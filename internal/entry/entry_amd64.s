@@ -14,6 +14,7 @@ DATA ·infinite+8(SB)/8, $-1
 GLOBL ·infinite(SB), RODATA|NOPTR, $16
 
 #include "fallback.h"
+#include "spare.h"
 
 #define SYS_write	1
 #define SYS_open	2
@@ -172,4 +173,46 @@ put:
 	MOVQ	$SLACK, SI
 	MOVQ	$SYS_prctl, AX
 	SYSCALL
+	JMP	·spare(SB)
+
+#define PRLIMIT(which, set, get) \
+	XORQ	DI, DI; \
+	MOVQ	$which, SI; \
+	MOVQ	set, DX; \
+	MOVQ	get, R10; \
+	MOVQ	$SYS_prlimit64, AX; \
+	SYSCALL
+
+TEXT ·spare(SB), NOSPLIT|NOFRAME, $0
+	MOVQ	·rate(SB), DI
+	MOVQ	$0, (DI)
+	MOVQ	·signals(SB), DI
+	TESTQ	DI, DI
+	JEQ	files
+	MOVQ	$·untouched(SB), SI
+range:
+	MOVBQZX	0(SI), AX
+	MOVBQZX	1(SI), CX
+	TESTQ	AX, AX
+	JEQ	files
+signal:
+	LEAQ	(AX)(AX*2), R8
+	MOVL	$0, (DI)(R8*8)	// of 24 bytes the first four
+	INCQ	AX
+	CMPQ	AX, CX
+	JLE	signal
+	ADDQ	$2, SI
+	JMP	range
+files:
+	PRLIMIT(RLIMIT_NOFILE, $0, $safeload∕internal∕entry∕early·files(SB))
+	MOVQ	safeload∕internal∕entry∕early·files+0(SB), AX
+	CMPQ	AX, $STANDARD
+	JLS	few
+	MOVQ	safeload∕internal∕entry∕early·files+8(SB), AX
+	MOVQ	AX, ·fewer+8(SB)
+	MOVQ	$STANDARD, ·fewer+0(SB)
+	PRLIMIT(RLIMIT_NOFILE, $·fewer(SB), $0)
+	JMP	·opened(SB)
+few:
+	MOVQ	$0, safeload∕internal∕entry∕early·files+0(SB)
 	JMP	·opened(SB)

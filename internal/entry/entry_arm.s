@@ -12,6 +12,7 @@ GLOBL ·single(SB), RODATA|NOPTR, $16
 // Of 32 bits the runtime maps less, and what it maps it mostly uses.
 #define NEEDED	(24<<20)
 #include "fallback.h"
+#include "spare.h"
 
 #define SYS_write	4
 #define SYS_open	5
@@ -20,6 +21,7 @@ GLOBL ·single(SB), RODATA|NOPTR, $16
 #define SYS_munmap	91
 #define SYS_prctl	172
 #define SYS_mmap2	192
+#define SYS_prlimit64	369
 #define O_WRONLY	1
 #define O_CLOEXEC	0x80000
 #define O_PATH		0x200000
@@ -132,4 +134,58 @@ put:
 	MOVW	$SLACK, R1
 	MOVW	$SYS_prctl, R7
 	SWI	$0
+	B	·spare(SB)
+
+#define PRLIMIT(which, set, get) \
+	MOVW	$0, R0; \
+	MOVW	$which, R1; \
+	MOVW	set, R2; \
+	MOVW	get, R3; \
+	MOVW	$SYS_prlimit64, R7; \
+	SWI	$0
+
+TEXT ·spare(SB), NOSPLIT|NOFRAME, $0
+	MOVW	$0, R0
+	MOVW	·rate(SB), R2
+	MOVW	R0, (R2)
+	MOVW	·signals(SB), R2
+	CMP	$0, R2
+	BEQ	files
+	MOVW	$·untouched(SB), R1
+range:
+	MOVBU	0(R1), R3
+	MOVBU	1(R1), R4
+	CMP	$0, R3
+	BEQ	files
+signal:
+	ADD	R3<<1, R3, R5
+	ADD	R5<<2, R2, R5
+	MOVW	R0, (R5)	// of 12 bytes the first four
+	ADD	$1, R3
+	CMP	R4, R3
+	BLE	signal
+	ADD	$2, R1
+	B	range
+files:
+	PRLIMIT(RLIMIT_NOFILE, $0, $safeload∕internal∕entry∕early·files(SB))
+	MOVW	$safeload∕internal∕entry∕early·files(SB), R4
+	MOVW	4(R4), R1	// more than 32 bits is infinity
+	CMP	$0, R1
+	BNE	many
+	MOVW	0(R4), R1
+	CMP	$STANDARD, R1
+	BLS	few
+many:
+	MOVW	$·fewer(SB), R5
+	MOVW	$STANDARD, R1
+	MOVW	R1, 0(R5)
+	MOVW	8(R4), R1
+	MOVW	R1, 8(R5)
+	MOVW	12(R4), R1
+	MOVW	R1, 12(R5)
+	PRLIMIT(RLIMIT_NOFILE, $·fewer(SB), $0)
+	B	·start(SB)
+few:
+	MOVW	$0, R1
+	MOVW	R1, 0(R4)
 	B	·start(SB)

@@ -14,6 +14,7 @@ DATA ·infinite+8(SB)/8, $-1
 GLOBL ·infinite(SB), RODATA|NOPTR, $16
 
 #include "fallback.h"
+#include "spare.h"
 
 #define SYS_openat	56
 #define SYS_close	57
@@ -170,4 +171,48 @@ put:
 	MOVD	$SLACK, R1
 	MOVD	$SYS_prctl, R8
 	SVC
+	B	·spare(SB)
+
+#define PRLIMIT(which, set, get) \
+	MOVD	$0, R0; \
+	MOVD	$which, R1; \
+	MOVD	set, R2; \
+	MOVD	get, R3; \
+	MOVD	$SYS_prlimit64, R8; \
+	SVC
+
+TEXT ·spare(SB), NOSPLIT|NOFRAME, $0
+	MOVD	·rate(SB), R2
+	MOVD	ZR, (R2)
+	MOVD	·signals(SB), R2
+	CBZ	R2, files
+	MOVD	$·untouched(SB), R1
+range:
+	MOVBU	0(R1), R3
+	MOVBU	1(R1), R4
+	CBZ	R3, files
+signal:
+	ADD	R3<<1, R3, R5
+	ADD	R5<<3, R2, R5
+	MOVW	ZR, (R5)	// of 24 bytes the first four
+	ADD	$1, R3
+	CMP	R4, R3
+	BLE	signal
+	ADD	$2, R1
+	B	range
+files:
+	PRLIMIT(RLIMIT_NOFILE, $0, $safeload∕internal∕entry∕early·files(SB))
+	MOVD	$safeload∕internal∕entry∕early·files(SB), R4
+	MOVD	0(R4), R1
+	CMP	$STANDARD, R1
+	BLS	few
+	MOVD	$·fewer(SB), R5
+	MOVD	$STANDARD, R1
+	MOVD	R1, 0(R5)
+	MOVD	8(R4), R1
+	MOVD	R1, 8(R5)
+	PRLIMIT(RLIMIT_NOFILE, $·fewer(SB), $0)
+	B	·opened(SB)
+few:
+	MOVD	ZR, 0(R4)
 	B	·opened(SB)

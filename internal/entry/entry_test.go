@@ -148,3 +148,26 @@ func TestFallback(t *testing.T) {
 		t.Errorf("it says %q, want %q", said.String(), want)
 	}
 }
+
+// TestDescriptors: the limit of descriptors that the entry takes away for a
+// moment is there again, for the program and for what it starts.
+func TestDescriptors(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "show")
+	build := exec.Command("go", "build", "-ldflags", "-E safeload/internal/entry.startHelper", "-o", program, "./testdata/show")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	// With three and less a shell does not start.
+	for _, limits := range []struct{ soft, hard, want string }{
+		{"64", "100", "64 100 true"}, {"100", "100", "100 100 true"}, {"4", "100", "4 100 true"},
+		{"3", "100", "true"}, {"3", "3", "false"}, {"2", "100", "true"},
+	} {
+		cmd := exec.Command("bash", "-c", "exec 3>&- 4>&- 5>&-; ulimit -S -n "+limits.soft+" && ulimit -H -n "+limits.hard+` && exec "$0" files`, program)
+		out, err := cmd.Output()
+		got := strings.Join(strings.Fields(string(out)), " ")
+		if err != nil || got != limits.want {
+			t.Errorf("a limit of %s and %s: %v: a child and the program have %q, want %q", limits.soft, limits.hard, err, got, limits.want)
+		}
+	}
+}

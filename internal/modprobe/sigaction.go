@@ -5,6 +5,8 @@ package modprobe
 import (
 	"syscall"
 	"unsafe"
+
+	"safeload/internal/entry"
 )
 
 // sigaction is the kernel's struct of rt_sigaction(2) on arm, arm64 and amd64;
@@ -41,6 +43,9 @@ var endingSignals = [...]syscall.Signal{
 // endBySignals lets them end the program. It is called before what may take
 // long, and not at the start, which a name that is not found would pay for.
 func endBySignals() {
+	if !entry.OwnsSignals() {
+		return // they do, and one that was inherited as ignored still is
+	}
 	for _, sig := range endingSignals {
 		setHandler(sig, sigDfl)
 	}

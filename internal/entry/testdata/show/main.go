@@ -12,6 +12,14 @@ import (
 
 func main() {
 	args := entry.Args()[1:]
+	if len(args) == 1 && args[0] == "files" {
+		files()
+		return
+	}
+	if len(args) == 1 && args[0] == "status" {
+		status()
+		return
+	}
 	for _, a := range args {
 		println("arg", a)
 	}
@@ -44,6 +52,33 @@ func main() {
 		})
 		_ = make([]byte, 64<<20) // as much as it likes, once more
 	}
+}
+
+// files prints the limit of descriptors that a child has, and whether this
+// program can open one more than the standard ones.
+func files() {
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", "ulimit -S -n; ulimit -H -n"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+	if err == nil {
+		_, err = syscall.Wait4(pid, nil, 0, nil)
+	}
+	if err != nil {
+		println(err.Error())
+	}
+	_, err = syscall.Open("/", syscall.O_RDONLY, 0)
+	_, _ = syscall.Write(1, []byte(map[bool]string{true: "true", false: "false"}[err == nil]))
+}
+
+// status prints what the kernel says of the program, and the number of the next
+// descriptor, which is 3 if no file is open.
+func status() {
+	fd, err := syscall.Open("/proc/self/status", syscall.O_RDONLY, 0)
+	if err != nil {
+		panic(err)
+	}
+	b := make([]byte, 64<<10)
+	n, _ := syscall.Read(fd, b)
+	_, _ = syscall.Write(1, b[:n])
+	_, _ = syscall.Write(1, append([]byte("next descriptor "), byte('0'+fd), '\n'))
 }
 
 func child() {
