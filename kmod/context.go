@@ -103,6 +103,29 @@ func (c *Context) Init(o Options) {
 	c.Log(LogInfo, "kmod_new", "ctx 0x1 created\n")
 }
 
+// Clone returns a Context with the configuration and the indexes of c, but with
+// no modules yet. Clones share what is only read: each may be used by one
+// goroutine, and all at once, if c serves for nothing but to be cloned, by one
+// goroutine at a time.
+func (c *Context) Clone() *Context {
+	for kind := range indexKinds {
+		c.index(kind)
+	}
+	return &Context{Dir: c.Dir, Config: c.Config, Log: c.Log, environ: c.environ, indexes: c.indexes, tried: c.tried}
+}
+
+// Close unmaps the indexes. No string and no module that c or a clone of it has
+// given may be used any more. A program that ends needs no Close.
+func (c *Context) Close() {
+	for kind, ix := range c.indexes {
+		if ix != nil {
+			ix.unmap()
+		}
+		c.indexes[kind], c.tried[kind] = nil, true
+	}
+	c.Forget()
+}
+
 // Forget drops what is known of single modules, so that the next request
 // looks at everything anew.
 func (c *Context) Forget() { c.pool, c.byKey = nil, nil }

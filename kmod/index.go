@@ -77,6 +77,12 @@ func openIndex(s *scratch, dir, name string, r *request) (*Index, error) {
 	return ix, nil
 }
 
+// unmap ends the index, and with it all strings that were found in it.
+func (ix *Index) unmap() {
+	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(ix.data)), uintptr(len(ix.data)))
+	ix.data, ix.root = nil, 0
+}
+
 func newIndex(path string, data []byte) (*Index, error) {
 	root, err := header(path, data)
 	if err != nil {

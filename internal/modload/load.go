@@ -37,8 +37,13 @@ func (e *CommandError) Error() string {
 	return text + " ended with status " + strconv.Itoa(e.Status)
 }
 
-// Unwrap gives EINVAL.
-func (e *CommandError) Unwrap() error { return syscall.EINVAL }
+// Unwrap gives EINVAL, and the cause if there is one.
+func (e *CommandError) Unwrap() []error {
+	if e.Err != nil {
+		return []error{syscall.EINVAL, e.Err}
+	}
+	return []error{syscall.EINVAL}
+}
 
 // Load loads m and what it needs, as kmod_module_probe_insert_module. Of the
 // steps before m only required ones count.
