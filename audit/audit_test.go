@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"safeload/docs/schema"
 	"safeload/kmod"
 )
 
@@ -267,6 +268,9 @@ func TestBaseline(t *testing.T) {
 	var b strings.Builder
 	if err := WriteJSON(&b, r, func(string) bool { return false }); err != nil {
 		t.Fatal(err)
+	}
+	if types, err := schema.Check("audit", strings.NewReader(b.String())); err != nil || len(types) != 2 {
+		t.Error(types, err)
 	}
 	known, err := ReadBaseline(strings.NewReader(b.String()))
 	if err != nil || !known[r.Findings[0].ID()] || len(known) != 1 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"safeload/docs/schema"
 	"safeload/kmod"
 )
 
@@ -129,6 +130,9 @@ func TestTooLargeReport(t *testing.T) {
 	}
 	if err := WriteJSON(&lines, r, func(string) bool { return false }); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := schema.Check("audit", bytes.NewReader(lines.Bytes())); err != nil {
+		t.Error(err)
 	}
 	all := strings.Split(strings.TrimSpace(lines.String()), "\n")
 	var summary jsonSummary

@@ -21,7 +21,7 @@ cd "$repo" || exit 1
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
+passed=0 failed=0 audited=()
 
 # check WHAT COMMAND...: one test.
 check() {
@@ -39,6 +39,7 @@ audit() {
 	local out=$1 tree=$2 TIMEFORMAT='%R s, CPU %U s + %S s'; shift 2
 	{ time "$work/safeload" audit --json "$@" "$tree" >"$out"; } 2>"$work/cost"
 	code=$?
+	audited+=("$out")
 	printf '      %s: %d modules, %s\n' "$(basename "$tree")" \
 		"$(sed -n 's/.*"type":"summary".*"modules":\([0-9]*\).*/\1/p' "$out")" "$(tail -n 1 "$work/cost")"
 }
@@ -86,6 +87,7 @@ old_glue() {
 }
 
 go build -o "$work/safeload" ./cmd/safeload || die "cmd/safeload does not build"
+go build -o "$work/vmtool" ./scripts/vm/tools/vmtool || die "scripts/vm/tools/vmtool does not build"
 check "fixtures of arm, T32, arm64 and amd64 tell the same" env SAFELOAD_AUDIT_COMPILERS=1 go test -count=1 ./audit/...
 mkdir "$work/modprobe.d"
 echo 'alias crypto-cbc(aes) aes_arm_bs' >"$work/modprobe.d/recursion.conf"
@@ -140,6 +142,9 @@ if [ "${1:-}" = --all ]; then
 		check "stock $arch-6.1: nothing in the upper ranks" upper_is "$work/$arch-6.1" ""
 	done
 fi
+
+by_schema() { local f; for f; do "$work/vmtool" jsonl audit "$f" >/dev/null || return 1; done; }
+check "every line of all that was written is as the schema says" by_schema "${audited[@]}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -47,7 +47,7 @@ list() {
 	LIST
 }
 for group; do
-	list | awk '{print $2}' | tr , '\n' | grep -qx -e "$group" || case $group in format | modules | vet | lint) ;; *)
+	list | awk '{print $2}' | tr , '\n' | grep -qx -e "$group" || case $group in format | modules | vet | lint | vuln) ;; *)
 		echo "deps.sh: no group $group" >&2
 		exit 2
 		;;

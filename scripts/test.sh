@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 	args+=("$1")
 	shift
 done
-steps=(format modules vet lint shell man generate unit build diff audit package vm)
+steps=(format modules vet lint vuln shell man generate unit build diff audit package vm)
 if [ ${#groups[@]} -eq 0 ]; then
 	groups=("${steps[@]}")
 	[ -z "$quick" ] || groups=(unit diff vm)

@@ -4,12 +4,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"safeload/docs/schema"
 	"safeload/guard"
 	"safeload/guard/graph"
 	"safeload/internal/proc"
@@ -116,16 +116,13 @@ func TestSurveyJSON(t *testing.T) {
 	if err := surveyJSON(&b, tcryptHang()); err != nil {
 		t.Fatal(err)
 	}
+	types, err := schema.Check("survey", &b)
+	if err != nil {
+		t.Error(err)
+	}
 	kinds := map[string]int{}
-	for line := range strings.Lines(b.String()) {
-		var o struct {
-			Schema int
-			Type   string
-		}
-		if err := json.Unmarshal([]byte(line), &o); err != nil || o.Schema != 1 {
-			t.Errorf("%s: %v", line, err)
-		}
-		kinds[o.Type]++
+	for _, kind := range types {
+		kinds[kind]++
 	}
 	if kinds["task"] != 3 || kinds["wait"] != 3 || kinds["finding"] != 1 || kinds["summary"] != 1 {
 		t.Errorf("%v", kinds)

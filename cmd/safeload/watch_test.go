@@ -19,6 +19,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/docs/schema"
 )
 
 func recursion() live.Finding {
@@ -59,6 +60,9 @@ func TestFindingJSON(t *testing.T) {
 	p.finding(&f)
 	if strings.Count(out.String(), "\n") != 1 {
 		t.Fatalf("not one line: %q", out.String())
+	}
+	if _, err := schema.Check("watch", bytes.NewReader(out.Bytes())); err != nil {
+		t.Error(err)
 	}
 	var o struct {
 		Schema    int

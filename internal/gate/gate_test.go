@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,26 @@ go: downloading example.org/x v1.0.0
 
 func verdict(pkg, test string, o report.Outcome, seconds, text string) report.Verdict {
 	return report.Verdict{Kernel: "unit", Case: pkg, Phase: test, Outcome: o, Seconds: seconds, Text: text}
+}
+
+func TestUnreachable(t *testing.T) {
+	failed := errors.New("exit status 1")
+	for _, c := range []struct {
+		said    string
+		err     error
+		skipped int
+		fails   bool
+	}{
+		{"No vulnerabilities found.", nil, 0, false},
+		{"Vulnerability #1: GO-2026-0001", errors.New("exit status 3"), 0, true},
+		{"govulncheck: fetching vulnerabilities: no such host", failed, 1, false},
+		{"govulncheck: loading packages: no such file", failed, 0, true},
+	} {
+		r, err := unreachable(c.said, c.err, io.Discard)
+		if r.Skipped != c.skipped || (err != nil) != c.fails {
+			t.Errorf("%q: %+v, %v", c.said, r, err)
+		}
+	}
 }
 
 func TestReadGoTest(t *testing.T) {

@@ -35,6 +35,7 @@ func Steps(quick bool) []Step {
 		{Name: "build", Limit: 15 * time.Minute, run: script("scripts/build-test.sh")},
 		{Name: "audit", Limit: 15 * time.Minute, run: script("scripts/audit-test.sh")},
 		{Name: "vet", Limit: 15 * time.Minute, run: vet},
+		{Name: "vuln", Limit: 10 * time.Minute, run: vuln},
 		{Name: "generate", Limit: 5 * time.Minute, run: generate},
 		{Name: "modules", Limit: 5 * time.Minute, run: modules},
 		{Name: "shell", Limit: 5 * time.Minute, run: shell},
@@ -160,7 +161,8 @@ func format(j *job) (Result, error) {
 }
 
 func modules(j *job) (Result, error) {
-	return Result{}, errors.Join(j.run("go", "mod", "verify"), j.run("go", "mod", "tidy", "-diff"))
+	return Result{}, errors.Join(j.run("go", "mod", "verify"), j.run("go", "mod", "tidy", "-diff"),
+		j.run("go", "-C", "examples/loadmod", "mod", "tidy", "-diff"))
 }
 
 // architectures beside the machine's own; GOARM is for arm.
@@ -181,6 +183,31 @@ func lint(j *job) (Result, error) {
 		return Result{}, err
 	}
 	return Result{}, errors.Join(j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
+}
+
+// vuln looks for known vulnerabilities in what the programs call. It asks a database on the network: where that cannot be
+// reached the step is skipped, and the report counts it as that.
+func vuln(j *job) (Result, error) {
+	program := filepath.Join(j.work, "govulncheck")
+	if err := j.run("go", "-C", "scripts/tools", "build", "-o", program, "golang.org/x/vuln/cmd/govulncheck"); err != nil {
+		return Result{}, err
+	}
+	quiet := *j
+	var said bytes.Buffer
+	quiet.out = &said
+	err := quiet.run(program, "./...")
+	j.cpu = quiet.cpu
+	return unreachable(said.String(), err, j.out)
+}
+
+// unreachable makes a skipped test of a database that did not answer, and prints what was said in all other cases.
+func unreachable(said string, err error, out io.Writer) (Result, error) {
+	if err != nil && strings.Contains(said, "govulncheck: fetching vulnerabilities:") {
+		fmt.Fprintln(out, "skipped: the database of vulnerabilities cannot be reached")
+		return Result{Skipped: 1}, nil
+	}
+	fmt.Fprint(out, said)
+	return Result{}, err
 }
 
 func shell(j *job) (Result, error) {

@@ -38,6 +38,7 @@ check() {
 	want "somebody waits for a turn" has "$out" "one of more than 50 that ask the kernel at once: waits 5 s at most"
 	want "the kernel says the same" wait_for 30 sh -c 'dmesg | grep -q "cannot be processed, kmod busy with 50 threads"'
 	diagnose --json
+	want "JSON: as the schema says" /t/vmtool jsonl survey "$out"
 	want "JSON: throttled" has "$out" '"role":"throttled"'
 	: >/tmp/busy.done
 	diagnose --free

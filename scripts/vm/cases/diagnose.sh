@@ -115,7 +115,7 @@ check() {
 	want "tcrypt: a known case" has "$out" "known case:"
 	diagnose --json
 	want "as JSON" has "$out" '"type":"finding","module":"tcrypt","certainty":"certain"'
-	want "each line of it an object" /t/vmtool json "$out"
+	want "each line of it is as the schema says" /t/vmtool jsonl survey "$out"
 	diagnose --dot
 	sed 's/^/#L# dot: /' "$out"
 	want "as a graph" has "$out" "color=red"
@@ -184,7 +184,7 @@ check() {
 	want "status names its token" has "$out" "token [0-9a-f]*"
 	run 20 /safe/safeload status --json
 	want "status as JSON" has "$out" '"type":"verdicts"'
-	want "each line of it an object" /t/vmtool json "$out"
+	want "each line of it is as the schema says" /t/vmtool jsonl survey "$out"
 	finish slow 20
 	unload slreq_us
 }

@@ -61,7 +61,7 @@ check() {
 
 	doctor --json --probe
 	want "JSON: exit 0" [ "$rc" = 0 ]
-	want "JSON: an object" /t/vmtool json "$out"
+	want "JSON: as the schema says" /t/vmtool jsonl doctor "$out"
 	want "JSON: the tier" has "$out" '"tier":"proc","possible":"probe"'
 	want "the probe was tried, and attaches" has "$out" '"name":"tried","level":"\(ok\|note\)","value":"it attaches'
 

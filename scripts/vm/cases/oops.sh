@@ -57,6 +57,7 @@ check() {
 	want "status says that its init is dead" has "$out" "nobody runs the init of slreq_o0 any more"
 	run 20 /safe/safeload diagnose --json
 	want "diagnose: exit 3" [ "$rc" = 3 ]
+	want "diagnose: as the schema says" /t/vmtool jsonl survey "$out"
 	want "diagnose names all three" [ "$(grep -c '"type":"dead","module":"slreq_o[012]"' "$out")" = 3 ]
 	run 40 /safe/safeload doctor
 	want "doctor: exit 3" [ "$rc" = 3 ]

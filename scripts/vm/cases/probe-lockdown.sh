@@ -38,7 +38,7 @@ check() {
 	want "the module is live" is slreq_l0 live
 	want "one finding, proven" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	watch_end
-	want "every line is as the schema says" /t/vmtool jsonl "$watched"
+	want "every line is as the schema says" /t/vmtool jsonl watch "$watched"
 	for _s in bpf tracefs; do
 		start "only-$_s" /safe/safeload watch --source $_s
 		finish "only-$_s" 60

@@ -88,7 +88,7 @@ check() {
 	watch_end
 	want "loads with their duration" [ "$(seen load '"took_us":[1-9]')" -ge 3 ]
 	want "requests with their duration, name and requester" [ "$(seen request '"name":"crypto-recurse".*"took_us":[1-9]')" -ge 3 ]
-	want "every line is as the schema says" /t/vmtool jsonl "$watched"
+	want "every line is as the schema says" /t/vmtool jsonl watch "$watched"
 
 	# No BPF: what is missing is said, and the next best serves.
 	rm -f /run/watch.ready
@@ -100,7 +100,7 @@ check() {
 	finish pw-nobpf 60; want "without BPF: modprobe ends with 0" [ "$rc" = 0 ]
 	watch_end
 	want "without BPF: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
-	want "without BPF: every line is as the schema says" /t/vmtool jsonl "$watched"
+	want "without BPF: every line is as the schema says" /t/vmtool jsonl watch "$watched"
 	unload slreq_y0
 	start plain /t/vmtool without bpf /safe/safeload watch --duration 1s
 	finish plain 60

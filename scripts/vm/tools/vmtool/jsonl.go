@@ -3,67 +3,35 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
+
+	"safeload/docs/schema"
 )
 
 func init() { tools["jsonl"] = jsonl }
 
-// What every object of a type has, in "safeload watch --json".
-var watchFields = map[string][]string{
-	"start":   {"source", "missing", "unavailable"},
-	"finding": {"certainty", "module", "how", "pid", "tid", "comm", "cgroup", "token", "boot_ns", "chain"},
-	"signal":  {"module", "pid", "tid", "comm", "signal"},
-	"freed":   {"module", "pid", "tid", "comm", "after_us", "ret"},
-	"load":    {"module", "pid", "tid", "comm", "cgroup", "took_us", "ret"},
-	"request": {"name", "pid", "tid", "comm", "via", "child", "took_us"},
-	"lost":    {"events"},
-	"end":     {"findings", "lost", "slowest_us"},
-}
-
-// jsonl reads a file of what "safeload watch --json" says and checks each line
-// against schema 1.
+// jsonl holds each object of a file to one of the schemas in docs/schema. What "watch" writes begins with its start, of which
+// there is one.
+//
+//	vmtool jsonl NAME FILE
 func jsonl(args []string) int {
-	if len(args) != 1 {
-		return fatal("jsonl FILE")
+	if len(args) != 2 {
+		return fatal("jsonl NAME FILE, with a name of %q", schema.Names())
 	}
-	f, err := os.Open(args[0])
+	f, err := os.Open(args[1])
 	if err != nil {
 		return fatal("%v", err)
 	}
 	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	n := 0
-	for sc.Scan() {
-		n++
-		var o map[string]any
-		if err := json.Unmarshal(sc.Bytes(), &o); err != nil {
-			return fatal("%s:%d: %v: %s", args[0], n, err, sc.Bytes())
-		}
-		kind, _ := o["type"].(string)
-		want, ok := watchFields[kind]
-		if !ok {
-			return fatal("%s:%d: type %v", args[0], n, o["type"])
-		}
-		if o["schema"] != 1.0 {
-			return fatal("%s:%d: schema %v", args[0], n, o["schema"])
-		}
-		for _, field := range append(slices.Clone(want), "time") {
-			if v, ok := o[field]; !ok || v == nil {
-				return fatal("%s:%d: %s without %s", args[0], n, kind, field)
-			}
-		}
-		if (n == 1) != (kind == "start") {
-			return fatal("%s:%d: start is first, once; this is %s", args[0], n, kind)
-		}
+	types, err := schema.Check(args[0], f)
+	if err != nil {
+		return fatal("%s: %v", args[1], err)
 	}
-	if err := sc.Err(); err != nil || n == 0 {
-		return fatal("%s: %d lines, %v", args[0], n, err)
+	if args[0] == "watch" && (types[0] != "start" || slices.Contains(types[1:], "start")) {
+		return fatal("%s: start is to be first, once: %q", args[1], types)
 	}
-	fmt.Printf("%d objects\n", n)
+	fmt.Printf("%d objects\n", len(types))
 	return 0
 }

@@ -3,12 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -16,7 +13,6 @@ import (
 
 func init() {
 	tools["repeat"] = repeat
-	tools["json"] = checkJSON
 }
 
 // repeat runs a command again and again, one run after the other, counts the exit codes and measures: every
@@ -56,33 +52,6 @@ func repeat(args []string) int {
 		len(took), codes[*want], ms(took[len(took)/2]), ms(took[len(took)-1]), time.Since(start).Seconds())
 	if codes[*want] != *n {
 		return 1
-	}
-	return 0
-}
-
-// checkJSON wants every line of a file, of which there must be some, to be an object of schema 1.
-//
-//	vmtool json FILE
-func checkJSON(args []string) int {
-	if len(args) != 1 {
-		return fatal("json: a file is needed")
-	}
-	f, err := os.Open(args[0])
-	if err != nil {
-		return fatal("json: %v", err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<24)
-	n := 0
-	for ; lines.Scan(); n++ {
-		var o struct{ Schema int }
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil || o.Schema != 1 {
-			return fatal("json: %s: line %d: schema %d, %v", args[0], n+1, o.Schema, err)
-		}
-	}
-	if err := lines.Err(); err != nil || n == 0 {
-		return fatal("json: %s: %d lines, %v", args[0], n, err)
 	}
 	return 0
 }
