@@ -133,8 +133,8 @@ func (c *Context) Forget() { c.pool, c.byKey = nil, nil }
 // index maps an index at its first use; nil if it cannot be used.
 func (c *Context) index(kind indexKind) *Index { return c.indexWith(kind, nil) }
 
-// indexWith is index, or nil if there is nothing in it to be found for a
-// request. What an index that is not mapped yet lacks is found without.
+// indexWith is index, or nil if a request is answered without: nothing is in it
+// to be found, or r has what is.
 func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	if c.tried[kind] {
 		return c.indexes[kind]
@@ -170,10 +170,11 @@ func (c *Context) indexWith(kind indexKind, r *request) *Index {
 }
 
 func (c *Context) search(kind indexKind, key string) (string, bool) {
-	if ix := c.indexWith(kind, &request{key: key}); ix != nil {
+	r := request{key: key}
+	if ix := c.indexWith(kind, &r); ix != nil {
 		return ix.Search(key)
 	}
-	return "", false
+	return r.value, r.found
 }
 
 // DumpAliases calls f for each line of the aliases, then of the symbols, as

@@ -27,6 +27,9 @@ func inMemory(t *testing.T, data []byte) (fd int) {
 	return fd
 }
 
+// absent tells whether r was answered without a mapping, by that nothing is there.
+func absent(r *request, fd int) bool { return r.answered(fd, new(scratch)) && !r.found }
+
 // What an index lacks is found without mapping it, and nothing that it has.
 func TestAbsent(t *testing.T) {
 	fd := inMemory(t, syntaxtest.Index())
@@ -42,17 +45,17 @@ func TestAbsent(t *testing.T) {
 		{"xbc", true, true},
 		{"ab", true, false},
 	} {
-		if got := (&request{key: c.name}).absent(fd, new([syntax.NodeSize]byte)); got != c.absent {
+		if got := absent(&request{key: c.name}, fd); got != c.absent {
 			t.Errorf("%q is absent: %v, want %v", c.name, got, c.absent)
 		}
-		if got := (&request{key: c.name, wild: true}).absent(fd, new([syntax.NodeSize]byte)); got != c.asWild {
+		if got := absent(&request{key: c.name, wild: true}, fd); got != c.asWild {
 			t.Errorf("what %q matches is absent: %v, want %v", c.name, got, c.asWild)
 		}
 	}
 	for what, data := range map[string][]byte{"magic": append([]byte("x"), syntaxtest.Index()[1:]...), "short": syntaxtest.Index()[:8]} {
 		bad := inMemory(t, data)
 		defer unix.Close(bad)
-		if (&request{key: "xbc"}).absent(bad, new([syntax.NodeSize]byte)) {
+		if absent(&request{key: "xbc"}, bad) {
 			t.Errorf("%s: a file that is no index has nothing, and nobody is told what is wrong with it", what)
 		}
 	}
@@ -63,7 +66,7 @@ func TestAbsent(t *testing.T) {
 	b = append(b, strings.Repeat("x", 2*syntax.NodeSize)+"\x00\x00\x00\x00\x01\x00\x00\x00\x00value\x00"...)
 	long := inMemory(t, b)
 	defer unix.Close(long)
-	if (&request{key: strings.Repeat("x", 2*syntax.NodeSize)}).absent(long, new([syntax.NodeSize]byte)) {
+	if absent(&request{key: strings.Repeat("x", 2*syntax.NodeSize)}, long) {
 		t.Error("a long key that is there is absent")
 	}
 }
@@ -86,6 +89,13 @@ func TestAbsentThenMapped(t *testing.T) {
 	}
 	if v, ok := c.search(indexDep, "abc"); !ok || v != "two" {
 		t.Errorf("abc is %q, %v", v, ok)
+	}
+	// What the index has is found without the mapping, too, and stays.
+	c = New(Options{Dir: dir, NoConfig: true, Cmdline: os.DevNull})
+	v, ok := c.search(indexDep, "abc")
+	_, _ = c.search(indexDep, "axc")
+	if !ok || v != "two" || c.indexes[indexDep] != nil {
+		t.Errorf("abc is %q, %v, mapped %v", v, ok, c.indexes[indexDep] != nil)
 	}
 }
 
@@ -157,14 +167,17 @@ func FuzzIndex(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, exact := ix.Search(name)
+		value, exact := ix.Search(name)
 		patterns := ix.SearchWild(name)
 		fd := inMemory(t, data)
 		defer unix.Close(fd)
-		if exact && (&request{key: name}).absent(fd, new([syntax.NodeSize]byte)) {
+		if exact && absent(&request{key: name}, fd) {
 			t.Fatal("a key that is there is absent")
 		}
-		if len(patterns) > 0 && (&request{key: name, wild: true}).absent(fd, new([syntax.NodeSize]byte)) {
+		if r := (request{key: name}); r.answered(fd, new(scratch)) && (r.found != exact || r.value != value) {
+			t.Fatalf("read from the file: %q, %v; by the mapping: %q, %v", r.value, r.found, value, exact)
+		}
+		if len(patterns) > 0 && absent(&request{key: name, wild: true}, fd) {
 			t.Fatalf("%q match, and are absent", patterns)
 		}
 		n := 0

@@ -44,15 +44,15 @@ func (e *BadIndexError) Error() string {
 // of the process, because strings handed out refer to it.
 func OpenIndex(path string) (*Index, error) { return openIndex(nil, "", path, nil) }
 
-// openIndex is OpenIndex of a file of dir, by way of s, which may be nil without a request. If a request is given of which
-// nothing is in the index, neither an index nor an error is returned.
+// openIndex is OpenIndex of a file of dir, by way of s, which may be nil without a request. If a request is given that
+// is answered without the mapping, neither an index nor an error is returned.
 func openIndex(s *scratch, dir, name string, r *request) (*Index, error) {
 	fd, err := s.openIn(dir, name, unix.O_NONBLOCK) // a pipe is not waited for
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if r != nil && r.absent(fd, &s.node) {
+	if r != nil && r.answered(fd, s) {
 		return nil, nil
 	}
 	path := join(dir, name)
@@ -106,8 +106,8 @@ func header(path string, data []byte) (root uint32, err error) {
 	return h.Root, nil
 }
 
-// bstr views b as a string. Used only on mapped files, which are never
-// unmapped once handed out.
+// bstr views b as a string. Used only on what does not change any more: mapped
+// files, which are never unmapped once handed out, and what is kept of them.
 func bstr(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }

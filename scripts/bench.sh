@@ -75,5 +75,18 @@ mkdir "$work/empty"
 printf 'package main\n\nfunc main() {}\n' >"$work/empty/main.go"
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$work/empty/empty" "$work/empty/main.go"
 go build -o "$work/bench" ./scripts/bench
+# How a file lies in the page cache, in large pieces or in small ones, makes a tenth and more: a linker writes it in small
+# ones, a package's installation in large ones. So all are copied, but for what is installed.
+fresh() { cp "$1" "$1.copy" && mv "$1.copy" "$1"; }
+fresh "$work/dist/safeload-modprobe-linux-$arch"
+fresh "$work/late/safeload-modprobe-linux-$arch"
+fresh "$work/empty/empty"
+for i in "${!peers[@]}"; do
+	path=${peers[i]#*=}
+	if [ -f "$path" ] && [ "$path" != "$kmod" ]; then
+		cp "$path" "$work/peer-$i"
+		peers[i]=${peers[i]%%=*}=$work/peer-$i
+	fi
+done
 "$work/bench" -check -tree "$tree" -late "$work/late/safeload-modprobe-linux-$arch" -ours "$work/dist/safeload-modprobe-linux-$arch" \
 	-empty "$work/empty/empty" "${args[@]+"${args[@]}"}" "${peers[@]}"

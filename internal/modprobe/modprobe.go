@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/entry"
 	"safeload/internal/modload"
 	"safeload/internal/syntax"
 	"safeload/kmod"
@@ -34,6 +35,9 @@ type Env struct {
 	// Environ is the environment, as in os.Environ.
 	Environ []string
 	System  System
+	// Loader is System, as far as package modload needs it; if nil, System
+	// itself. To convert the one to the other the runtime makes a table.
+	Loader modload.System
 	// Version of safeload.
 	Version string
 }
@@ -113,13 +117,18 @@ type program struct {
 func Main(env *Env) (code int) {
 	// The Go runtime takes all signals and lets this one pass. Whoever sets an
 	// alarm before execve(2) wants modprobe to end by it.
-	setHandler(syscall.SIGALRM, sigDfl)
+	if entry.OwnsSignals() {
+		setHandler(syscall.SIGALRM, sigDfl)
+	}
 	p := &process.program
 	if env != &process.env {
 		p = new(program)
 	}
 	*p = program{env: env, vars: modload.Environment(env.Environ), fatal: kmod.LogCrit, verbose: kmod.LogWarning}
-	p.System, p.Teller, p.CommandEnvironment = env.System, p, p.vars
+	if p.System = env.Loader; env.Loader == nil {
+		p.System = env.System
+	}
+	p.Teller, p.CommandEnvironment = p, p.vars
 	if len(env.Args) == 0 {
 		env.Args = []string{"modprobe"}
 	}

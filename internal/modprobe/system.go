@@ -39,7 +39,7 @@ func (p *program) context(o kmod.Options) {
 // unpack decompresses modules that the kernel does not.
 func Running(args, environ []string, unpack finit.Unpacker) *Env {
 	process.running.Unpack = unpack
-	process.env = Env{Args: args, Environ: environ, Version: version.Version, System: &process.running}
+	process.env = Env{Args: args, Environ: environ, Version: version.Version, System: &process.running, Loader: &process.running}
 	return &process.env
 }
 

@@ -110,10 +110,12 @@ const (
 	Unknown Step = iota // the index may have something for the key
 	Absent              // it certainly has nothing
 	Deeper              // the node at Walk.At tells
+	Present             // it has values for the key itself, of which Walk.Value may give the first
 )
 
-// Walk finds out whether an index certainly has nothing for a key, from the few
-// nodes on the way to where it would be. Whoever uses it reads the file.
+// Walk finds out whether an index certainly has nothing for a key, or what it
+// has, from the few nodes on the way to where it would be. Whoever uses it reads
+// the file.
 type Walk struct {
 	Key  string
 	Wild bool // the keys of the index are patterns
@@ -173,12 +175,29 @@ func (w *Walk) Node(b []byte) Step {
 		return Unknown
 	}
 	if w.matched == len(w.Key) {
-		if node.Count == 0 {
+		switch {
+		case node.Count == 0:
 			return Absent
+		case w.Wild:
+			return Unknown
 		}
-		return Unknown
+		return Present
 	}
 	w.offset = node.Child(w.Key[w.matched])
 	w.matched++
 	return w.deeper()
+}
+
+// Value is the first value of the key, from the bytes with which Node said
+// Present. ok is false if they do not hold all of it.
+func (w *Walk) Value(b []byte) (value []byte, ok bool) {
+	node, ok := Decode(w.offset, b)
+	if !ok || len(node.Values) < 4 {
+		return nil, false
+	}
+	text, _, ok := CString(node.Values[4:]) // after the priority
+	if !ok {
+		return nil, false
+	}
+	return node.Values[4 : 4+len(text)], true
 }

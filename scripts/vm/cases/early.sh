@@ -4,13 +4,31 @@
 # kernels: *-6.* *-own
 # boot: early
 # fresh: yes
-# limit: 10
+# limit: 20
 # quick: yes
+# append: trace_event=task:task_newtask,sched:sched_process_exec,module:module_request
 #
+# Go's runtime makes threads. A helper without any has answered before the runtime (internal/nowhere): there are as many as
+# there were requests for names that exist nowhere, of those before /init.
 # init lists what is loaded before it changes anything (the line #E#); the host compares the two boots.
 early_seen() { grep -q . /proc/modules; }
+# early_trace: how many helpers had no threads, how many had some, and which names were requested, in /tmp/early.*.
+early_trace() {
+	sed '/filename=\/safe\//,$d' /sys/kernel/tracing/trace >/tmp/early.trace
+	awk '/sched_process_exec: filename=\/sbin\/modprobe / {sub(/.* pid=/, ""); helper[$1] = 1}
+		/task_newtask: .*comm=modprobe / {sub(/^ */, ""); sub(/ .*/, ""); sub(/.*-/, ""); threads[$1] = 1}
+		END {for (h in helper) n[h in threads]++; print n[0] + 0, n[1] + 0}' /tmp/early.trace >/tmp/early.helpers
+	sed -n 's/.* module_request: \(.*\) wait=.*/\1/p' /tmp/early.trace >/tmp/early.names
+	_nowhere=0
+	while read -r _name; do /stock/modprobe -R -q -- "$_name" >/dev/null 2>&1 || _nowhere=$((_nowhere + 1)); done </tmp/early.names
+	read -r _without _with </tmp/early.helpers
+	log "early: $(wc -l </tmp/early.names) requests, $_nowhere for what exists nowhere; helpers without threads: $_without, with: $_with"
+}
 stock() { want "kmod loaded something early, so that there is something to compare" early_seen; }
 check() {
 	want "safeload loaded something early" early_seen
+	early_trace
+	want "some names exist nowhere, and some do" [ "$_nowhere" -gt 0 ] && [ "$_with" -gt 0 ]
+	want "each name that exists nowhere was answered before Go's runtime, and no other" [ "$_without" -eq "$_nowhere" ]
 	want "no Go program died" not sh -c "dmesg | grep -q 'fatal error'"
 }

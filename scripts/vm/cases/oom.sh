@@ -56,6 +56,24 @@ compared() {
 	log "oom: $1: slow, beside and alone end with: kmod $_kmod, safeload $ends$(sed 's/^/; it says: /' /tmp/oom.said | head -n 1)"
 	want "$1: as with kmod" as_well
 	want "$1: no Go program died" lacks /tmp/oom.said "fatal error\|goroutine"
+	absent "$1"
+}
+
+# absent TEXT: a name that exists nowhere is answered before Go's runtime starts, which has more page faults, as has kmod.
+# A question that is not looked at there (-a) is the control.
+absent() {
+	timed -q -- oom-nonesuch
+	want "$1: a name that exists nowhere ends with 1" [ "$_code" = 1 ]
+	want "$1: and that was said in silence, before the runtime ($_faults page faults)" [ "$(wc -l </tmp/oom.time)" -eq 2 ] && [ "${_faults:-999}" -lt 60 ]
+	timed -a -q -- oom-nonesuch
+	want "$1: with -a the runtime or kmod answers the same ($_faults page faults)" [ "$_code" = 1 ] && [ "${_faults:-0}" -ge 60 ]
+}
+# timed ARG...: safeload's exit code and page faults, after what it said.
+timed() {
+	$mortal busybox time -f "%x %R" /safe/modprobe "$@" 2>/tmp/oom.time
+	read -r _code _faults <<-EOF
+	$(tail -n 1 /tmp/oom.time)
+	EOF
 }
 # shellcheck disable=SC2086 # a list
 as_well() { set -- $_kmod $ends; { [ "$1" != 0 ] || [ "$4" = 0 ]; } && { [ "$2" != 0 ] || [ "$5" = 0 ]; } && { [ "$3" != 0 ] || [ "$6" = 0 ]; } && [ "${ends#*hang}" = "$ends" ]; }
