@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"safeload/internal/program/programtest"
 )
 
 const release = "6.12.107-test"
@@ -42,6 +45,7 @@ func healthy() map[string]string {
 		"proc/1/stack":                             "[<0>] x\n",
 		"boot/config-" + release:                   "CONFIG_MODULES=y\nCONFIG_KPROBE_EVENTS=y\nCONFIG_BPF_SYSCALL=y\n",
 		"usr/bin/kmod":                             "#!/bin/sh\n",
+		"bin/sh":                                   programtest.ELF(elf.EM_X86_64, "", 0),
 		tree + "modules.dep":                       "kernel/a.ko.xz:\n",
 		tree + "kernel/a.ko.xz":                    "\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01\x10\x00\x00\x00\xa8\x70\x8e\x86",
 		tree + "modules.dep.bin":                   leaf(),
@@ -143,6 +147,9 @@ func TestFindings(t *testing.T) {
 		{"static, none", map[string]string{"boot/config-" + release: "CONFIG_STATIC_USERMODEHELPER=y\nCONFIG_STATIC_USERMODEHELPER_PATH=\"\"\n"}, "static helper", Bad, "no helper at all"},
 		{"no configuration", map[string]string{"boot/config-" + release: "-"}, "static helper", Unknown, "/proc/config.gz"},
 		{"boot sets none", map[string]string{"etc/sysctl.d/9.conf": "kernel.modprobe=/gone\n"}, "at boot", Bad, "/gone"},
+		{"the helper is no program", map[string]string{"usr/bin/kmod": "kmod\n"}, "kernel.modprobe", Bad, "50 times for each request"},
+		{"the helper is cut short", map[string]string{"usr/bin/kmod": programtest.ELF(elf.EM_X86_64, "", 3)}, "kernel.modprobe", Bad, "cut short"},
+		{"the helper's interpreter is missing", map[string]string{"bin/sh": ""}, "kernel.modprobe", Bad, "interpreter /bin/sh cannot be started"},
 		{"boot differs", map[string]string{"etc/sysctl.conf": "kernel.modprobe=/usr/bin/kmod\n"}, "at boot", Warn, "/etc/sysctl.conf"},
 		{"no tree", map[string]string{"proc/sys/kernel/osrelease": "6.12.1-other\n"}, "tree", Bad, "is missing"},
 		{"no index", map[string]string{tree + "modules.dep.bin": "-"}, "modules.dep.bin", Bad, "missing"},

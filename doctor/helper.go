@@ -4,11 +4,13 @@ package doctor
 
 import (
 	"debug/buildinfo"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"safeload/install"
+	"safeload/internal/program"
 )
 
 // helper says whom the kernel starts for a request, now and after a boot.
@@ -61,7 +63,11 @@ func (e *examination) static() bool {
 func (e *examination) asked(name, path string, static bool) {
 	who, err := e.sys.identify(path)
 	if err != nil {
-		e.add(Bad, name, path, "the kernel cannot start it: "+whyNot(err), "safeload install, or install kmod")
+		why := "the kernel cannot start it: " + whyNot(err)
+		if errors.Is(err, program.ErrFormat) {
+			why += "; it may ask for a module of that format, and so start it once more, 50 times for each request"
+		}
+		e.add(Bad, name, path, why, "safeload install, or install kmod")
 		return
 	}
 	if who != whoSafeload {
@@ -128,12 +134,8 @@ func (s system) identify(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fi, err := os.Stat(file)
-	if err != nil {
+	if err := s.startable(path); err != nil {
 		return "", err
-	}
-	if !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0 {
-		return "", os.ErrPermission
 	}
 	if info, err := buildinfo.ReadFile(file); err == nil {
 		if strings.HasPrefix(info.Path, "safeload/cmd/") {
@@ -151,6 +153,20 @@ func (s system) identify(path string) (string, error) {
 	default:
 		return "unknown program " + strings.TrimPrefix(file, strings.TrimSuffix(s.root, "/")), nil
 	}
+}
+
+// startable tells why the kernel could not start a program.
+func (s system) startable(path string) error {
+	by := program.System{Resolve: func(p string) string {
+		if file, err := s.resolve(p); err == nil {
+			return file
+		}
+		return s.path(p)
+	}}
+	if s.root == "/" {
+		by.Machines, by.Mounted = program.Machines(), true
+	}
+	return by.Check(path)
 }
 
 // resolve follows all links of a path within the root.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/program"
 )
 
 // FindHelper returns the safeload-modprobe beside this program, by that name
@@ -54,6 +56,9 @@ func (r *run) prepare(old *State) (*State, error) {
 		if old == nil {
 			st.Diverted = names
 		}
+	}
+	if err := r.executable(st.Helper); err != nil {
+		return nil, err
 	}
 	like := ""
 	if old == nil {
@@ -216,6 +221,22 @@ func (r *run) tryNew(like string) error {
 	}
 	if err := r.o.try(t); err != nil {
 		return fmt.Errorf("the new modprobe %s was tried and does not work, nothing was changed: %w", r.source, err)
+	}
+	return nil
+}
+
+// executable fails if the place where the helper is to be lets nothing be
+// executed: a trial where it is now does not show that.
+func (r *run) executable(helper string) error {
+	if r.o.Root != "/" {
+		return nil // an image may be mounted otherwise where it runs
+	}
+	dir := filepath.Dir(helper)
+	for !exists(dir) {
+		dir = filepath.Dir(dir) // made later
+	}
+	if err := program.NoExec(dir); err != nil {
+		return fmt.Errorf("the helper's place %s: %w", helper, err)
 	}
 	return nil
 }

@@ -3,16 +3,21 @@
 package install
 
 import (
+	"debug/elf"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"safeload/internal/program"
+	"safeload/internal/program/programtest"
 )
 
 // system is a made-up root with a modprobe; the package's real use, with
@@ -499,5 +504,41 @@ func TestTrialLeavesSomebody(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 		_ = syscall.Kill(n, syscall.SIGKILL)
+	}
+}
+
+// What the kernel could not start is not run to see that: it would ask for a
+// module of that format, and so for the helper that is there.
+func TestTrialRunsNothingForeign(t *testing.T) {
+	dir := t.TempDir()
+	foreign := elf.EM_ARM
+	if slices.Contains(program.Machines(), foreign) {
+		foreign = elf.EM_X86_64
+	}
+	for name, c := range map[string]struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		"foreign":   {programtest.ELF(foreign, "", 0), 0o755, "it is for"},
+		"cut short": {programtest.ELF(program.Machines()[0], "", 8), 0o755, "cut short"},
+		"no bits":   {programtest.ELF(program.Machines()[0], "", 0), 0o644, "nobody may execute it"},
+		"no shell":  {"#!/nowhere/sh\n", 0o755, "/nowhere/sh cannot be started"},
+		"text":      {"modprobe\n", 0o755, "neither an ELF program nor a script"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(c.text), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, old := range []bool{false, true} {
+			if err := try(trial{root: "/", path: path, old: old}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		}
+	}
+	for root, path := range map[string]string{dir: "/no bits", "": filepath.Join(dir, "cut short")} {
+		if err := try(trial{root: root, path: path}); err == nil {
+			t.Errorf("%s in an image at %q passes", path, root)
+		}
 	}
 }

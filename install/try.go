@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"safeload/internal/program"
 	"safeload/internal/treefile"
 )
 
@@ -46,8 +47,10 @@ const (
 // rights, and one without capabilities could still open a device by a node in
 // the image, or signal root's processes.
 func try(t trial) error {
-	if !exists(resolve(t.root, t.path)) {
-		return fmt.Errorf("%s: %w", t.path, os.ErrNotExist)
+	// Before it is run: what the kernel cannot start, it may ask for by way of the
+	// helper that is there.
+	if err := t.startable(); err != nil {
+		return fmt.Errorf("%s: %w", t.path, err)
 	}
 	if t.root != "/" {
 		return nil
@@ -62,6 +65,14 @@ func try(t trial) error {
 		return err
 	}
 	return t.compare()
+}
+
+func (t trial) startable() error {
+	by := program.System{Resolve: func(p string) string { return resolve(t.root, p) }}
+	if t.root == "/" { // what is for an image may be mounted otherwise there
+		by.Machines, by.Mounted = program.Machines(), true
+	}
+	return by.Check(t.path)
 }
 
 func (t trial) command(ctx context.Context, args ...string) *exec.Cmd {
