@@ -38,9 +38,11 @@ const (
 	pollMost     = 50 * time.Millisecond
 	lookMost     = 2 * time.Second
 
-	// Where nobody is seen to load the module.
-	vacantPoll = 250 * time.Millisecond
-	vacantMost = 32 * time.Second
+	// Where nobody is seen to load the module: all who wait for it may spend one
+	// part in so many of a processor on looking.
+	vacantPoll  = 250 * time.Millisecond
+	vacantMost  = 32 * time.Second
+	vacantShare = 16
 )
 
 // contend decides over a load whose module is coming. It returns Go, Refuse,
@@ -197,7 +199,8 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if c.proof.picture != "" || c.quick {
 				gap = confirmAfter
 			} else if gap *= 2; c.vacant() {
-				gap = min(gap, vacantMost)
+				cost := time.Since(now) * time.Duration(max(1, waiting))
+				gap = min(max(gap, vacantShare*cost), vacantMost)
 			} else {
 				gap = min(gap, lookMost)
 			}

@@ -21,6 +21,7 @@ stock() {
 	helper /run/foreign
 	run 60 mount -t foreign none /tmp
 	helper "$_was"
+	echo "$case: after it" >/dev/kmsg # the kernel's line has no end, and is not to be read before another comes
 	log "$case: mount ended with $rc after $(seconds "$took") s: $(grep -m 1 -o 'modprobe .* cannot be processed.*' "$(kmsg)")"
 	want "the kernel asks for its format by itself, up to its limit" has "$(kmsg)" "modprobe binfmt-.* cannot be processed"
 }
