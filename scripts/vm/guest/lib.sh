@@ -232,6 +232,46 @@ incident_setup() {
 	/t/vmtool delalg "cbc(ecb(aes-generic))" "cbc(aes-generic)" "ctr(aes-generic)" "ecb(aes-generic)"
 }
 
+# stranger NAME NEED KNOB [PARAM...]: $modprobe loads a slow init, which waits for a work item of its own, and a second
+# later somebody whom no load has started has the kernel ask for it: a work item (by_work) or a kernel thread (by_thread).
+stranger() {
+	_as=$1 _need=$2 _knob=$3; shift 3
+	kmsg_mark
+	start "$case-$_as" "$modprobe" slneed need="$_need" ms=15000 "$@"
+	wait_for 10 is slneed coming
+	sleep 1
+	echo slneed >"/sys/module/slhub/parameters/$_knob"
+	finish "$case-$_as" 60
+	want "$_as: modprobe ends with 0" [ "$rc" = 0 ]
+	want "$_as: the module is live" is slneed live
+	want "$_as: the request ends" wait_for 10 logged "slhub: slneed returned"
+	want "$_as: it returns 0" logged "slhub: slneed returned 0"
+	want "$_as: none refused" not logged "safeload: refused"
+	unload slneed
+}
+logged() { has "$(kmsg)" "$1"; }
+
+# trials_setup: what trials needs; the same for each case that has it, as they share a guest.
+trials_setup() {
+	conf evidence <<-END
+		options slreq_e0 req=slreq_e0 via=kthread
+		options slreq_e1 req=slreq_e1 via=work
+		alias crypto-slx slneed
+	END
+}
+
+# trials STRANGERS RECURSIONS: how many of each are refused (vmtool evidence), with a patience of 1 s.
+trials() {
+	mkdir -p /etc/safeload.d
+	{ echo "patience 1s"; echo "policy ${EVIDENCE_POLICY:-refuse}"; } >/etc/safeload.d/evidence.conf
+	for _m in slhub algif_skcipher cbc; do /stock/modprobe "$_m"; done
+	{ /t/vmtool evidence -strangers "$1" -true "$2" 2>&1; echo $? >/tmp/trials.rc; } |
+		while read -r _line; do log "$case: $_line"; done
+	want "no stranger is refused, and everybody who waits for himself is" [ "$(cat /tmp/trials.rc)" = 0 ]
+	rm /etc/safeload.d/evidence.conf
+	unload slhub
+}
+
 # crypto DRIVER FIELD: a field of /proc/crypto.
 crypto() { awk -v d="$1" -v f="$2" '/^driver/ {on = $3 == d} on && $1 == f {print $3}' /proc/crypto | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
