@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload diagnose on live hangs of kmod in every topology: what it says, and that --free ends them; slow is called slow
 # kernels: all
-# matrix: arm-* arm64-6.* amd64-* *-own
+# matrix: arm-6.12 arm-6.1 amd64-newest *-own
 # boot: diagnose
 # limit: 400
 # modules: tcrypt

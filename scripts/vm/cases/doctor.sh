@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload doctor: what the kernel does, who is asked, indexes missing, damaged, stale; each hook; the tier; table and JSON
 # kernels: all
-# matrix: arm-* arm64-6.* amd64-* *-own
+# matrix: arm-6.12 arm-6.1 amd64-6.12 *-own
 # boot: settings
 # limit: 240
 # extra: config

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: the kernel's requests before /init, with no /proc, /sys, /dev/null, /run: the same modules as with kmod
 # kernels: *-6.* *-own
+# matrix: arm-6.12 arm-6.1 amd64-6.12 *-own
 # boot: early
 # fresh: yes
 # limit: 20

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: a recursion before /init, with no /proc, /sys or /run: the boot goes on with safeload, and stands still with kmod
 # kernels: *-6.* *-own
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: earlyrec
 # limit: 60
 # copies: h0

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: unsigned modules where the kernel enforces signatures: exit code and words as kmod's
 # kernels: all
-# matrix: *-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: enforce
 # append: module.sig_enforce=1
 # limit: 30

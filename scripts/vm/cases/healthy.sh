@@ -34,12 +34,12 @@ under() {
 	finish "$_name" 5
 	sed "s/^/#L# healthy: $_loads loads by $(basename "$(dirname "$1")"): /" "$out"
 	want "$1: $2 runs beside $_loads loads, all with exit 0" [ "$rc" = 0 ]
-	want "$1: there was something to see" [ "$_loads" -ge 160 ]
+	want "$1: there was something to see" [ "$_loads" -ge "$(by_scale 90 160)" ]
 	wait
 	unload slreq_r1 slreq_r2
 }
 
 check() {
-	under /stock/modprobe "$(by_scale 20 500)" "$(by_scale 280 2400)"
-	under /safe/modprobe "$(by_scale 20 500)" "$(by_scale 280 2400)"
+	under /stock/modprobe "$(by_scale 12 500)" "$(by_scale 280 2400)"
+	under /safe/modprobe "$(by_scale 12 500)" "$(by_scale 280 2400)"
 }

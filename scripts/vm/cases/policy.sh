@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload.conf: the policies observe, proven and off, patience, exempt; each does what it says, and no more
 # kernels: all
-# matrix: arm-* arm64-6.* amd64-* *-own
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: settings
 # cpus: 2
 # limit: 200

@@ -41,7 +41,7 @@ check() {
 	unload slreq_q3 slreq_q1 slreq_q2 slreq_q0
 
 	# As fast as they go; three of four find the module already there.
-	_rounds=$(by_scale 60 250)
+	_rounds=$(by_scale 40 250)
 	start storm sh -c 'i=0; while [ $i -lt $1 ]; do
 		/bin/busybox insmod "$0"; /bin/busybox insmod "$0"; /bin/busybox insmod "$0"; /bin/busybox insmod "$0"
 		/stock/rmmod slreq_q4; i=$((i + 1)); done 2>/dev/null' \

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: safeload install in a running system, via sysctl and via divert: refused when it does not work, in force at once, undone exactly
 # kernels: all
-# matrix: arm-* arm64-6.* amd64-* *-own
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: settings
 # limit: 240
 # extra: dpkg

@@ -21,7 +21,7 @@ check() {
 	dmesg -c >/dev/null
 	kmsg_mark
 	for _m in r1 r2; do for _i in 1 2 3; do start "storm-$_m-$_i" /safe/modprobe "slreq_$_m"; done; done
-	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 1000 5000)" -limit "$(by_scale 360 2000)"
+	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 600 5000)" -limit "$(by_scale 360 2000)"
 	recursions=0
 	while ! ended storm; do
 		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
