@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (40 without --full): no false finding
+# what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (24 without --full): no false finding
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: diagnose

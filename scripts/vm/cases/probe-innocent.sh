@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: waits that are right, with the probe attached and told to break: none flagged, none broken; and a storm of 1,000 loads (240 without --full)
+# what: waits that are right, with the probe attached and told to break: none flagged, none broken; and a storm of 1,000 loads (160 without --full)
 # kernels: all
 # matrix: arm-6.12
 # boot: probe
