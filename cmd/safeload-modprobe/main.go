@@ -12,10 +12,9 @@ package main
 import (
 	"syscall"
 
-	"safeload/internal/entry" // the entry point, if linked by scripts/build.sh
-	_ "safeload/internal/entry/early"
+	"safeload/internal/entry"
+	_ "safeload/internal/helper" // the entry points, if linked by scripts/build.sh
 	"safeload/internal/modprobe"
-	_ "safeload/internal/nowhere" // the entry point before that one
 )
 
 func main() {

@@ -60,8 +60,8 @@ func asked(sp unsafe.Pointer) (q question, ok bool) {
 		return q, false
 	}
 	argv := (*[most]*byte)(unsafe.Add(sp, word))[:argc]
-	switch base(cstring(argv[0])) {
-	case "insmod", "rmmod", "lsmod", "modinfo":
+	name := base(cstring(argv[0]))
+	if same(name, "insmod") || same(name, "rmmod") || same(name, "lsmod") || same(name, "modinfo") {
 		return q, false
 	}
 	quiet, i := false, 1
@@ -168,7 +168,28 @@ func cstring(p *byte) string {
 	return unsafe.String(p, n)
 }
 
-func starts(s, with string) bool { return len(s) >= len(with) && s[:len(with)] == with }
+func starts(s, with string) bool { return len(s) >= len(with) && same(s[:len(with)], with) }
+
+// same compares strings, and put copies one, as the operators do by functions of
+// the runtime: each of those is in another part of the program, and to touch one
+// costs as much as eight system calls.
+func same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func put(to []byte, s string) {
+	for i := 0; i < len(s) && i < len(to); i++ {
+		to[i] = s[i]
+	}
+}
 
 // base is what follows the last slash.
 func base(path string) string {

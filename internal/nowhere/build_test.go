@@ -33,7 +33,6 @@ func build(t *testing.T, arch, tags string) (program string) {
 // looks at g, unless it says otherwise.
 var harmless = []struct{ name, why string }{
 	{`safeload/internal/entry\.startHelper`, "the normal start: not ours any more"},
-	{`runtime\.(memequal|memmove|cmpstring|memclrNoHeapPointers)`, "plain assembly; the features of the processor still read as none"},
 	{`runtime\.(duffzero|duffcopy)`, "plain assembly"},
 	{`runtime\.morestack(_noctxt)?`, "never: the limit of the stack reads 0"},
 	{`runtime\.panic(Bounds|Index|Slice[A-Z3]\w*|Slice\w*|IndexU|unsafestringlen|unsafestringnilptr|unsafeslicelen|unsafeslicenilptr|divide|shift)`,

@@ -121,7 +121,7 @@ func hides(end int, name string) bool {
 		if !ok {
 			break
 		}
-		if e.name == name {
+		if same(e.name, name) {
 			return true
 		}
 		at += e.size
@@ -169,16 +169,17 @@ func (q *question) notIn(line []byte) bool {
 	if len(name) == 0 || !syntax.Underscores(name) {
 		return false
 	}
-	switch syntax.Text(command) {
-	case "alias":
+	is := syntax.Text(command)
+	switch {
+	case same(is, "alias"):
 		target, _ := syntax.Word(rest)
 		return len(target) != 0 && syntax.Underscores(target) && !syntax.Fnmatch(syntax.Text(name), q.key)
-	case "blacklist":
+	case same(is, "blacklist"):
 		return true
-	case "options", "softdep", "weakdep":
+	case same(is, "options"), same(is, "softdep"), same(is, "weakdep"):
 		return len(rest) != 0
-	case "install", "remove":
-		return len(rest) != 0 && syntax.Text(name) != q.key
+	case same(is, "install"), same(is, "remove"):
+		return len(rest) != 0 && !same(syntax.Text(name), q.key)
 	}
 	return false
 }

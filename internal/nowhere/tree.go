@@ -37,9 +37,9 @@ func (q *question) tree() (fd int, ok bool) {
 	if n >= len(path) {
 		return -1, false
 	}
-	copy(path[:], q.root)
-	copy(path[len(q.root):], moduleRoot)
-	copy(path[len(q.root)+len(moduleRoot):], version)
+	put(path[:], q.root)
+	put(path[len(q.root):], moduleRoot)
+	put(path[len(q.root)+len(moduleRoot):], version)
 	path[n] = 0
 	fd = open(atFDCWD, &path[0], unix.O_PATH|unix.O_DIRECTORY)
 	if fd == enoent {
