@@ -22,8 +22,8 @@ import (
 // What others choose moves no terminal and makes no line of its own.
 const hostile = "x\nFORGED: line\r\x1b]0;title\a\x1b[2J\u009b31m\x9b1m\u202egnp.exe\u2066\u2028\xff\x7f"
 
-// unsafe tells what of a text should not be in it.
-func unsafe(text string) string {
+// forged tells what of a text should not be in it.
+func forged(text string) string {
 	if !utf8.ValidString(text) {
 		return "what is no UTF-8"
 	}
@@ -86,7 +86,7 @@ func TestHostileArguments(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		code := run(append([]string{"safeload"}, args...), &stdout, &stderr)
 		text := stdout.String() + stderr.String()
-		if what := unsafe(text); what != "" {
+		if what := forged(text); what != "" {
 			t.Errorf("%q printed %s: %q", args, what, text)
 		}
 		if !strings.Contains(text, "FORGED") || code == exitOK && args[0] != "audit" {
@@ -121,7 +121,7 @@ func TestHostileNames(t *testing.T) {
 		"title": title(task), "doing": doing(task), "watch": watched.String(), "note": noted.String(),
 		"kmsg": kmsgLine(finding), "doctor": doctored.String(), "audit": audited.String(),
 	} {
-		if what := unsafe(text); what != "" || !strings.Contains(text, "FORGED") {
+		if what := forged(text); what != "" || !strings.Contains(text, "FORGED") {
 			t.Errorf("%s: %q in %q", name, what, text)
 		}
 	}

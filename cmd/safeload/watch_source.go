@@ -58,6 +58,9 @@ func openSource(o watchOptions, stderr io.Writer) (*namedSource, error) {
 		}
 		src, err := s.open(o)
 		if err == nil {
+			if s.name != "proc" { // which reads /proc/PID/stack
+				giveUpAdmin()
+			}
 			return &namedSource{src, s.name, less}, nil
 		}
 		var u *bpf.Unavailable

@@ -92,7 +92,7 @@ check() {
 
 	# No BPF: what is missing is said, and the next best serves.
 	rm -f /run/watch.ready
-	start watch /t/vmtool without bpf /safe/safeload watch --json --break --ready-file /run/watch.ready
+	start watch /t/vmtool without admin /t/vmtool without bpf /safe/safeload watch --json --break --ready-file /run/watch.ready
 	want "without BPF: the watch starts" wait_for 240 test -s /run/watch.ready
 	want "without BPF: it says so" has "$watched" '"unavailable":\["bpf: probe not available: the bpf system call (CONFIG_BPF_SYSCALL)'
 	want "without BPF: from tracefs" has "$watched" '"source":"tracefs"'
@@ -108,14 +108,26 @@ check() {
 
 	# As the unit runs it, it may not load modules itself, which its look at the kernel's structures does otherwise.
 	rm -f /run/watch.ready
-	start watch /t/vmtool without module /safe/safeload watch --json --break --ready-file /run/watch.ready
-	want "without the right to load modules: the watch starts" wait_for 240 test -s /run/watch.ready
-	want "without the right to load modules: nothing is missing" has "$watched" '"missing":\[\]'
+	start watch /t/vmtool without rights /safe/safeload watch --json --break --ready-file /run/watch.ready
+	want "with the unit's rights: the watch starts" wait_for 240 test -s /run/watch.ready
+	want "with the unit's rights: nothing is missing" has "$watched" '"missing":\[\]'
 	log "$(head -1 "$watched")"
+	_admin=0
+	for _t in /proc/"$(pid_of watch)"/task/*; do
+		_caps=$(awk '/^CapPrm/ {print $2}' "$_t/status")
+		_admin=$((_admin + (0x$_caps >> 21 & 1)))
+	done
+	want "with the unit's rights: no thread has kept CAP_SYS_ADMIN: $_caps" [ $_admin = 0 ]
 	start pw-nomodule /t/vmtool load "$(find "/lib/modules/$kver/updates" -name slreq_y0.ko)" req=slreq_y0
-	finish pw-nomodule 60; want "without the right to load modules: the load ends with 0" [ "$rc" = 0 ]
+	finish pw-nomodule 60; want "with the unit's rights: the load ends with 0" [ "$rc" = 0 ]
 	watch_end
-	want "without the right to load modules: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
+	want "with the unit's rights: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	unload slreq_y0
+	# What it is for: Debian's kernels attach nothing without it, unless they are told to.
+	_paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
+	echo 2 >/proc/sys/kernel/perf_event_paranoid
+	run 60 /t/vmtool without admin /safe/safeload watch --json --duration 1s
+	echo "$_paranoid" >/proc/sys/kernel/perf_event_paranoid
+	want "without CAP_SYS_ADMIN, perf_event_paranoid 2, not $_paranoid: nothing is missing" has "$out" '"missing":\[\].*"source":"bpf"'
 	helper /safe/modprobe
 }
