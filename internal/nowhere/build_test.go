@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -176,7 +177,15 @@ func TestFaults(t *testing.T) {
 		if code, out := run("plant_control", "8192"); code != 42 {
 			t.Errorf("%s: nothing is planted: %d %s", arch, code, out)
 		}
-		for _, bug := range []string{"nil", "bounds", "slice", "division", "stack", "allocation", "panic", "call", "write"} {
+		// A signal in the middle: one that would end a C program as well, one that
+		// nobody would notice, and one that looks like a fault.
+		if code, out := run("plant_term", "8192"); code != -1 && code != 128+int(syscall.SIGTERM) {
+			t.Errorf("%s: SIGTERM does not end it: %d %s", arch, code, out)
+		}
+		if code, out := run("plant_urg", "8192"); code != 42 {
+			t.Errorf("%s: it does not go on after SIGURG: %d %s", arch, code, out)
+		}
+		for _, bug := range []string{"segv", "nil", "bounds", "slice", "division", "stack", "allocation", "panic", "call", "write"} {
 			limit := "8192"
 			if bug == "stack" {
 				limit = "256"
@@ -184,6 +193,71 @@ func TestFaults(t *testing.T) {
 			if code, out := run("plant_"+bug, limit); code != 0 || !strings.Contains(out, "install /bin/true") {
 				t.Errorf("%s: a planted bug (%s) ends with %d: %s", arch, bug, code, out)
 			}
+		}
+	}
+}
+
+// TestBare: the answer comes before the runtime where there is next to nothing.
+// That the runtime starts is seen by what it prints of its initialisers.
+func TestBare(t *testing.T) {
+	program := build(t, runtime.GOARCH, "safeload_embed_none")
+	root := t.TempDir()
+	if err := os.Link(program, filepath.Join(root, "modprobe")); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(prefix string, bare bool, args ...string) (code int, output string) {
+		cmd := exec.Command("sh", append([]string{"-c", prefix + `exec "$@"`, "sh", program}, args...)...)
+		cmd.Env = []string{"GODEBUG=inittrace=1", "PATH=" + os.Getenv("PATH")}
+		if bare { // no /etc, /lib/modules, /proc, /sys, /dev
+			cmd.Path, cmd.Args = "/modprobe", append([]string{"modprobe"}, args...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+			cmd.Dir = "/"
+			if os.Geteuid() != 0 {
+				cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+			}
+		}
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		var exit *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), out.String()
+	}
+	const started = "init runtime"
+	config := t.TempDir()
+	tree := []string{"-q", "-d", config, "-S", "v", "-C", config, "--", "nothing"}
+	for _, c := range []struct {
+		what, prefix string
+		bare         bool
+		args         []string
+	}{
+		{"nothing unusual", "", false, tree},
+		{"an empty root", "", true, []string{"-q", "--", "nothing"}},
+		{"no standard input and output", "exec 0<&- 1>&-; ", false, tree},
+		{"a stack of 64 KiB", "ulimit -s 64; ", false, tree},
+		{"a stack without limit", "ulimit -s unlimited; ", false, tree},
+		{"60 MB of addresses", "ulimit -v 60000; ", false, tree},
+		{"40 MB to write to", "ulimit -d 40000; ", false, tree},
+		{"no memory that may be locked", "ulimit -l 0; ", false, tree},
+	} {
+		if code, out := ask(c.prefix, c.bare, c.args...); code != 1 || out != "" {
+			t.Errorf("%s: ends with %d: %s", c.what, code, out)
+		}
+	}
+	// What cannot be read is left to the normal start.
+	for _, c := range []struct {
+		what, prefix string
+		bare         bool
+		args         []string
+		code         int
+	}{
+		{"another option", "", false, append([]string{"-a"}, tree...), 1},
+		{"another option in an empty root", "", true, []string{"-a", "-q", "--", "nothing"}, 1},
+		{"no descriptors to be had", "ulimit -n 3; ", false, tree, 1},
+	} {
+		if code, out := ask(c.prefix, c.bare, c.args...); code != c.code || !strings.Contains(out, started) {
+			t.Errorf("%s: ends with %d, and the runtime does not say that it starts: %s", c.what, code, out)
 		}
 	}
 }

@@ -4,7 +4,10 @@
 
 package nowhere
 
-import "unsafe"
+import (
+	"syscall"
+	"unsafe"
+)
 
 var planted struct {
 	nothing *int
@@ -20,6 +23,12 @@ func plant(name string) {
 	switch name {
 	case "plant_control":
 		exit(42)
+	case "plant_segv":
+		signal(syscall.SIGSEGV)
+	case "plant_term":
+		signal(syscall.SIGTERM)
+	case "plant_urg":
+		signal(syscall.SIGURG)
 	case "plant_nil":
 		*planted.nothing = 1
 	case "plant_bounds":
@@ -39,6 +48,12 @@ func plant(name string) {
 	case "plant_write":
 		*(*byte)(unsafe.Pointer(unsafe.StringData("read-only"))) = 1
 	}
+}
+
+// signal has a signal come in the middle, and shows by 42 that it goes on.
+func signal(sig syscall.Signal) {
+	sys(syscall.SYS_KILL, sys(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0), uintptr(sig), 0, 0, 0, 0)
+	exit(42)
 }
 
 // recurse has frames of a page and no end: the compiler cannot know that n grows.
