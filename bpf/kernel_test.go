@@ -150,16 +150,6 @@ func TestKernelReadable(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	st, err := parseStat("7 (a) R (b) S 2 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0")
-	if want := (procStat{2, 2129984, 4242}); err != nil || st != want {
-		t.Errorf("parseStat = %+v, %v, want %+v", st, err, want)
-	}
-	if _, err := parseStat("7 (x) S 2"); err == nil {
-		t.Error("a short line was accepted")
-	}
-}
-
 func TestHooksHavePrograms(t *testing.T) {
 	spec, err := loadProbe()
 	if err != nil {

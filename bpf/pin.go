@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
 )
 
 // PinDir is where the guard looks for ancestry maps. Each live probe has a
@@ -120,7 +122,7 @@ func sweep(dir string) {
 		if !ok || err1 != nil || err2 != nil {
 			continue
 		}
-		if is, err := startTime(n); err != nil || is != want {
+		if is, err := startTime(n); err != proc.ErrHeld && (err != nil || is != want) {
 			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
@@ -196,7 +198,7 @@ func (p *Probe) idle() bool {
 
 // nothingOlder reports whether no load and no helper is about that the probe
 // did not see begin.
-func (p *Probe) nothingOlder() bool {
+func (pr *Probe) nothingOlder() bool {
 	states, err := filepath.Glob("/sys/module/*/initstate")
 	if err != nil {
 		return false
@@ -209,73 +211,51 @@ func (p *Probe) nothingOlder() bool {
 		name := make([]byte, 64)
 		copy(name, filepath.Base(filepath.Dir(f)))
 		var id uint64
-		if p.maps.Names.Lookup(name, &id) != nil {
+		if pr.maps.Names.Lookup(name, &id) != nil {
 			return false
 		}
 	}
-	procs, err := os.ReadDir("/proc")
+	p, err := proc.OpenProc()
 	if err != nil {
 		return false
 	}
+	defer p.Close()
 	kernel := make(map[int]bool)
 	type task struct{ pid, parent int }
 	var users []task
-	for _, e := range procs {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		st, err := readStat(pid)
-		if err != nil {
-			continue
-		}
-		if st.flags&pfKthread != 0 {
+	_ = p.PIDs(func(pid int) bool {
+		// The outline: others may be held (see [proc.FS.Bounded]).
+		switch o, err := p.Outline(pid, pid); {
+		case err != nil:
+		case o.Kthread():
 			kernel[pid] = true
-		} else {
-			users = append(users, task{pid, st.parent})
+		default:
+			users = append(users, task{pid, o.PPID})
 		}
-	}
+		return true
+	})
 	for _, u := range users {
 		var buf [24]byte
-		if kernel[u.parent] && p.maps.Tasks.Lookup(uint32(u.pid), &buf) != nil {
+		if kernel[u.parent] && pr.maps.Tasks.Lookup(uint32(u.pid), &buf) != nil {
 			return false
 		}
 	}
 	return true
 }
 
-const pfKthread = 0x00200000
-
-// procStat is what we need of /proc/PID/stat (proc_pid_stat(5)).
-type procStat struct {
-	parent int
-	flags  uint64
-	start  uint64
-}
-
-func readStat(pid int) (procStat, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return procStat{}, err
-	}
-	return parseStat(string(b))
-}
-
-// parseStat reads past the comm, which may hold blanks and parentheses.
-func parseStat(s string) (procStat, error) {
-	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(f) < 20 {
-		return procStat{}, fmt.Errorf("parse stat: %d fields after the comm, want 20", len(f))
-	}
-	parent, err1 := strconv.Atoi(f[1])
-	flags, err2 := strconv.ParseUint(f[6], 10, 64)
-	start, err3 := strconv.ParseUint(f[19], 10, 64)
-	return procStat{parent, flags, start}, errors.Join(err1, err2, err3)
-}
-
+// startTime is when a process began.
 func startTime(pid int) (uint64, error) {
-	st, err := readStat(pid)
-	return st.start, err
+	p, err := proc.OpenProc()
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	var st proc.Stat
+	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(pid) })
+	if err == nil && st.Held {
+		err = proc.ErrHeld
+	}
+	return st.Start, err
 }
 
 // Heartbeat is how often [Probe.Beat] is to be called.

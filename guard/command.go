@@ -84,7 +84,9 @@ func (g *Guard) leadsBack(c Command) *Refused {
 	if p.Self() != g.self.pid {
 		return nil // the pids that it shows are not ours
 	}
-	above, direct := g.commandsAbove(p, c)
+	var above []entry
+	var direct int
+	p.Bounded(func(p *proc.FS) { above, direct = g.commandsAbove(p, c) })
 	found, first, nested, plain := 0, 0, 0, c.Plain
 	proven := false
 	for i, e := range above {
@@ -111,8 +113,8 @@ func (g *Guard) leadsBack(c Command) *Refused {
 	for i := found; i >= 0; i-- {
 		e := &above[i]
 		h := Hop{PID: e.pid, TID: e.pid, Module: e.module, Why: "waits for its command", Certainty: graph.Certain}
-		if s, err := p.ProcessStat(e.pid); err == nil {
-			h.Comm = s.Comm
+		if o, err := p.Outline(e.pid, e.pid); err == nil {
+			h.Comm = o.Comm
 		}
 		r.Chain = append(r.Chain, h)
 	}
@@ -181,7 +183,7 @@ func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []entry, direct int)
 	climb := func(pid int, straight bool) {
 		for between := 0; pid > 1 && !seen[pid]; {
 			seen[pid] = true
-			s, err := p.ProcessStat(pid)
+			s, err := p.Outline(pid, pid)
 			if err != nil || s.Kthread() {
 				return
 			}

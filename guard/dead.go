@@ -81,8 +81,18 @@ func (r *rollcall) coming() (id uint64, ok bool) {
 	return r.sys.ModuleID(r.module)
 }
 
-// look asks each thread once.
-func (r *rollcall) look() attendance {
+// look asks each thread once. Those that are held keep the answer open.
+func (r *rollcall) look() (a attendance) {
+	r.proc.Bounded(func(p *proc.FS) {
+		try := *r
+		try.proc = p
+		a = try.ask()
+		r.id, r.outside, r.since = try.id, try.outside, try.since
+	})
+	return a
+}
+
+func (r *rollcall) ask() attendance {
 	id, ok := r.coming()
 	if !ok {
 		return present // it went live, or away
@@ -125,7 +135,7 @@ func (r *rollcall) process(pid int) attendance {
 		return nobody
 	}
 	for range 3 {
-		st, err := r.proc.ProcessStat(pid)
+		st, err := r.proc.Outline(pid, pid)
 		switch {
 		case gone(err), err == nil && (st.Kthread() || st.Gone() && st.Threads <= 1):
 			return nobody
@@ -149,7 +159,7 @@ func (r *rollcall) process(pid int) attendance {
 		if all == present {
 			return present
 		}
-		after, again := r.proc.ProcessStat(pid)
+		after, again := r.proc.Outline(pid, pid)
 		if gone(err) || gone(again) {
 			return nobody
 		}
@@ -164,11 +174,16 @@ func (r *rollcall) thread(pid, tid int) attendance {
 	if r.outside[tid] {
 		return nobody
 	}
+	o, err := r.proc.Outline(pid, tid)
+	if err == nil && (o.Gone() || o.Executes || !o.Capable) {
+		r.outside[tid] = true
+		return nobody
+	}
 	st, err := r.proc.Stat(pid, tid)
 	switch {
 	case gone(err):
 		return nobody
-	case err != nil:
+	case err != nil, st.Held:
 		return unclear
 	}
 	younger := st.Start > r.since && st.Start <= uint64(boottime()/tick)

@@ -54,8 +54,10 @@ func (g *Guard) unpacked(l Load) (Load, bool) {
 		return l, false
 	}
 	g.identify()
+	independent := false
 	c := &contest{g: g, l: l, proc: p}
-	if c.independent() {
+	c.bounded(func(c *contest) { independent = c.independent() })
+	if independent {
 		return l, false
 	}
 	fd, err := unix.Open(l.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
@@ -103,7 +105,7 @@ func (s *snapshot) identify(t *task) {
 	name, known := s.names[id]
 	if !known {
 		if h, _, err := s.proc.OpenFile(t.pid, fd); err == nil {
-			name, known = proc.NameIn(h)
+			s.proc.Ask(t.pid, func() { name, known = proc.NameIn(h) })
 			unix.Close(h)
 		}
 		if known {
@@ -151,8 +153,11 @@ func (s *snapshot) unpack(unpack finit.Unpacker) {
 		if !known {
 			name = t.module // once is enough
 			if h, _, err := s.proc.OpenFile(t.pid, int(int32(t.call.Args[0]))); err == nil {
-				if n, ok := nameInside(h, unpack); ok {
-					name = n
+				if copied, ok := s.copied(t.pid, h); ok {
+					if n, ok := nameInside(copied, unpack); ok {
+						name = n
+					}
+					unix.Close(copied)
 				}
 				unix.Close(h)
 			}
@@ -160,6 +165,35 @@ func (s *snapshot) unpack(unpack finit.Unpacker) {
 		}
 		t.module = name
 	}
+}
+
+// copyMost bounds what is copied of others' files.
+const copyMost = 64 << 20
+
+// copied is a file of another's in our memory: whoever has it may hold up who
+// reads it, and to decompress it takes its time (see [proc.FS.Bounded]).
+func (s *snapshot) copied(pid, h int) (fd int, ok bool) {
+	fd, err := unix.MemfdCreate("module", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, false
+	}
+	buf := make([]byte, 64<<10)
+	for size := 0; size < copyMost; {
+		n, err := 0, proc.ErrHeld
+		s.proc.Ask(pid, func() { n, err = unix.Pread(h, buf, int64(size)) })
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			return fd, true
+		}
+		if _, err := unix.Pwrite(fd, buf[:n], int64(size)); err != nil {
+			break
+		}
+		size += n
+	}
+	unix.Close(fd)
+	return -1, false
 }
 
 // orphan tells whether a module is coming that no task is known to load.

@@ -54,30 +54,22 @@ func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
 	if err != nil || exe.Dev != self.Dev || exe.Ino != self.Ino {
 		return entry{}, false
 	}
-	fds, err := unix.Openat(p.Fd(), proc.Itoa(pid)+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return entry{}, false
-	}
-	defer unix.Close(fds)
 	var e entry
 	ok := false
 	n := 0
-	_ = proc.ReadNames(fds, func(name string) bool {
-		var link [len(memoryLink) + 1]byte
+	_ = p.Descriptors(pid, len(memoryLink)+1, func(fd int, link string) bool {
 		if n++; n > memoryMost {
 			return false
 		}
-		l, err := unix.Readlinkat(fds, name, link[:])
-		if err != nil || string(link[:l]) != memoryLink {
+		if link != memoryLink {
 			return true
 		}
-		fd, _ := proc.Uint([]byte(name))
-		h, owner, err := p.OpenFile(pid, int(fd))
+		h, owner, err := p.OpenFile(pid, fd)
 		if err != nil {
 			return true
 		}
 		var b [maxEntry]byte
-		l, err = unix.Pread(h, b[:], 0)
+		l, err := unix.Pread(h, b[:], 0)
 		unix.Close(h)
 		if err == nil && l > 0 && int(owner) == unix.Geteuid() {
 			e, ok = parseEntry(b[:l])
@@ -105,7 +97,7 @@ func (s *snapshot) listen(all bool) {
 		if uid, ok := s.proc.EffectiveUser(pid); !ok || uid != unix.Geteuid() {
 			return
 		}
-		if e, ok := announced(s.proc, pid, self); ok && e.start == t.pstart {
+		if e, ok := announced(s.proc, pid, self); ok && s.date(t) && e.start == t.pstart {
 			s.entries[pid] = &e
 		}
 	}

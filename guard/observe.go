@@ -28,6 +28,7 @@ type task struct {
 	guessed bool // module is the name of a file that could not be read
 
 	unasked bool // may not load, so its call was not asked for
+	brief   bool // its Start is not known: nor was that
 
 	switches uint64 // read for those that may poll
 }
@@ -159,6 +160,8 @@ type snapshot struct {
 	slept   map[int]lastRun // by thread id, as far as asked for
 	pair    map[int]*task   // the likeliest helper of each requester; nil: not asked yet
 
+	unsure bool // somebody who may have asked could not be looked at
+
 	polls  map[int]bool // tasks of commands that may ask again and again
 	worked bool         // one of them was found at work
 
@@ -281,6 +284,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		return true
 	})
 	s.above()
+	s.dates()
 	for pid, e := range s.entries {
 		// It may have ended since the registry was read.
 		if t := s.tasks[pid]; t == nil || t.Gone() || e.start != 0 && t.pstart != e.start {
@@ -341,32 +345,31 @@ func (s *snapshot) ask(probe Ancestry) {
 }
 
 func (s *snapshot) process(pid int) {
-	st, err := s.proc.ProcessStat(pid)
+	o, err := s.proc.Outline(pid, pid)
 	if err != nil {
 		return
 	}
-	t := &task{Stat: st, pid: pid, pstart: st.Start}
-	if st.Kthread() {
-		if st.Worker() {
+	t := &task{Stat: o.Stat, pid: pid, brief: true}
+	if o.Kthread() {
+		if o.Worker() {
 			s.workers[pid] = true
 		}
-		if st.State == 'D' {
+		if o.State == 'D' && s.date(t) {
 			t.wchan = s.proc.Wchan(pid, pid)
 			s.tasks[pid] = t
 		}
-		if st.Worker() && s.atWork(t) {
+		if o.Worker() && s.atWork(t) && s.date(t) {
 			s.busy[pid], s.tasks[pid] = t, t
 		}
 		return
 	}
 	s.tasks[pid] = t
-	s.kids[st.PPID] = append(s.kids[st.PPID], pid)
-	if st.Gone() && st.Threads <= 1 {
+	s.kids[o.PPID] = append(s.kids[o.PPID], pid)
+	if o.Gone() && o.Threads <= 1 {
 		return
 	}
-	p := &process{pid: pid, start: st.Start}
-	s.inspect(p, t, pid)
-	if st.Threads <= 1 {
+	p := &process{pid: pid, first: t, idle: o.User == 0 && o.Capable}
+	if s.inspect(p, t, &o, pid); t.Threads <= 1 {
 		return
 	}
 	_ = s.proc.Threads(pid, func(tid int) bool {
@@ -377,17 +380,53 @@ func (s *snapshot) process(pid int) {
 	})
 }
 
+// date reads what an outline lacks. false: the task is gone, or it is another.
+func (s *snapshot) date(t *task) bool {
+	if !t.brief {
+		return true
+	}
+	var st proc.Stat
+	var err error
+	if t.process() {
+		st, err = s.proc.ProcessStat(t.pid)
+	} else {
+		st, err = s.proc.Stat(t.pid, t.TID)
+	}
+	if err != nil || st.PPID != t.PPID {
+		t.State = 'R' // nothing is known of it any more
+		return false
+	}
+	if t.Stat, t.brief = st, false; t.process() {
+		t.pstart = st.Start
+	}
+	return true
+}
+
+// dates reads since when those are there whose age tells something: helpers,
+// and invocations of ours.
+func (s *snapshot) dates() {
+	for _, h := range s.helpers() {
+		s.date(h)
+	}
+	for pid := range s.entries {
+		if t := s.tasks[pid]; t != nil {
+			s.date(t)
+		}
+	}
+}
+
 // process is what the threads of one have in common.
 type process struct {
 	pid   int
-	start uint64
+	first *task
+	idle  bool // root's: most threads are, and where they sleep tells it
 
 	users, asked bool // of our user namespace; was that asked for
 }
 
 // mayLoad is [proc.FS.MayLoad] for one thread after another.
-func (p *process) mayLoad(f *proc.FS, tid int) bool {
-	if p.asked && !p.users || !f.Capable(p.pid, tid) {
+func (p *process) mayLoad(f *proc.FS, o *proc.Outline) bool {
+	if p.asked && !p.users || !o.Capable {
 		return false
 	}
 	if !p.asked {
@@ -399,18 +438,22 @@ func (p *process) mayLoad(f *proc.FS, tid int) bool {
 // thread looks at one of several threads. Any of them may ask the kernel for a
 // module, by socket(2) or mount(2) say.
 func (s *snapshot) thread(p *process, tid int) {
-	pid := p.pid
-	t := &task{pid: pid, pstart: p.start}
-	t.State = 'D' // asked below, for the few that matter
-	s.inspect(p, t, tid)
-	if t.kind == proc.Other && !asks(t.wchan) {
+	if p.idle && isIdle(s.proc.Wchan(p.pid, tid)) {
 		return
 	}
-	st, err := s.proc.Stat(pid, tid)
+	o, err := s.proc.Outline(p.pid, tid)
 	if err != nil {
 		return
 	}
-	t.Stat = st
+	t := &task{Stat: o.Stat, pid: p.pid, brief: true}
+	s.inspect(p, t, &o, tid)
+	if t.kind == proc.Other && !asks(t.wchan) || !s.date(t) {
+		return
+	}
+	if !s.date(p.first) {
+		return
+	}
+	t.pstart = p.first.pstart
 	s.tasks[tid] = t
 }
 
@@ -426,8 +469,15 @@ func (s *snapshot) above() {
 			if !up.unasked {
 				continue
 			}
-			up.unasked = false
-			if call, ok := s.proc.Syscall(up.pid, up.pid); ok {
+			if up.unasked = false; !s.date(up) || up.Held {
+				continue
+			}
+			n := s.proc.GivenUp()
+			call, ok := s.proc.Syscall(up.pid, up.pid)
+			if s.proc.GivenUp() != n {
+				up.State, up.Held = 'R', true
+			}
+			if ok {
 				up.call = call
 				if k := call.Kind(); k != proc.FinitModule && k != proc.InitModule {
 					up.kind = k
@@ -437,25 +487,41 @@ func (s *snapshot) above() {
 	}
 }
 
-// inspect reads what a thread does in the kernel. Of one that may not load its
-// call is not asked for: to read it waits until an execve(2) of that task is
-// done (lock_trace in fs/proc/base.c), which its user can put off for ever, and
-// what it says is nothing to wait for.
+// inspect reads what a thread does in the kernel. Of one that may not load
+// nothing is asked that its user can put off for ever (see [proc.FS.Bounded]),
+// but where it sleeps in state D, as who asks for a module does.
 //
-// Where it sleeps costs least to read, waits for nobody, and settles it for
-// most.
-func (s *snapshot) inspect(p *process, t *task, tid int) {
+// Where it sleeps costs least to read, and settles it for most.
+func (s *snapshot) inspect(p *process, t *task, o *proc.Outline, tid int) {
+	n := s.proc.GivenUp()
+	s.question(p, t, o, tid)
+	if s.proc.GivenUp() != n {
+		// It may be at anything, and nobody is told to be waiting for ever
+		// because of it.
+		t.State, t.Held = 'R', true
+		s.unsure = s.unsure || o.State == 'D' && !o.Executes
+	}
+}
+
+func (s *snapshot) question(p *process, t *task, o *proc.Outline, tid int) {
+	if t.unasked = !p.mayLoad(s.proc, o); t.unasked {
+		if t.State == 'D' && s.date(t) && !t.Held {
+			t.wchan = s.proc.Wchan(t.pid, tid)
+		}
+		return
+	}
 	if t.Asleep() {
 		if w := s.proc.Wchan(t.pid, tid); isIdle(w) {
 			t.wchan = w
 			return
 		}
 	}
-	if t.unasked = !p.mayLoad(s.proc, tid); !t.unasked {
-		var ok bool
-		if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
-			t.kind = t.call.Kind()
-		}
+	if !s.date(t) || t.Held {
+		return
+	}
+	var ok bool
+	if t.call, ok = s.proc.Syscall(t.pid, tid); ok {
+		t.kind = t.call.Kind()
 	}
 	switch t.kind {
 	case proc.FinitModule, proc.InitModule:
@@ -463,7 +529,7 @@ func (s *snapshot) inspect(p *process, t *task, tid int) {
 		t.waiter = isWait(t.wchan)
 		s.identify(t)
 	case proc.Other:
-		if t.State == 'D' && (tid == t.pid || t.unasked || !t.call.Idle()) {
+		if t.State == 'D' && (tid == t.pid || !t.call.Idle()) {
 			t.wchan = s.proc.Wchan(t.pid, tid)
 		}
 	}

@@ -235,8 +235,14 @@ func lives(p *proc.FS, pid int, start uint64) life {
 		}
 		return living
 	}
+	// Who belongs to another user has only come to have the pid, and is not asked.
+	if o, err := p.Outline(pid, pid); err == nil && o.User >= 0 && o.User != unix.Geteuid() {
+		return ended
+	}
 	s, err := p.ProcessStat(pid)
 	switch {
+	case err == nil && s.Held:
+		return hidden
 	case err == nil && s.Start == start && !s.Gone():
 		return living
 	case err == nil:

@@ -43,7 +43,7 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 // (UMH_WAIT_EXEC), and nothing is certain of any.
 func (s *snapshot) matched(helpers []*task, before *snapshot) map[int]bool {
 	trusted := make(map[int]bool)
-	if before == nil {
+	if before == nil || s.unsure {
 		return trusted
 	}
 	var settled []*task
@@ -171,6 +171,9 @@ func (s *snapshot) owed(pid int, knot []graph.ID) bool {
 	h := s.helperAbove(pid)
 	if h == nil {
 		return true // nobody's request is on the way to it
+	}
+	if s.unsure {
+		return false
 	}
 	in := func(tid int) bool { return slices.Contains(knot, graph.ID(tid)) }
 	if tid, ok := s.asked[h.pid]; ok {

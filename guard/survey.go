@@ -129,16 +129,24 @@ func Examine(o Options) (*Survey, error) {
 	} else {
 		r.err = unix.ENOENT
 	}
-	eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack, dups: true,
-		bold: conf.Read(func(string) {}).Policy == conf.Bold}
-	take := func() *snapshot {
-		entries, err := r.read(p)
-		if err != nil && err != unix.ENOENT && len(sv.Faults) == 0 {
-			sv.Faults = append(sv.Faults, "cannot read "+dir+": "+err.Error())
+	names := make(map[inode]string)
+	bold := conf.Read(func(string) {}).Policy == conf.Bold
+	whole := *sv
+	p.Bounded(func(p *proc.FS) {
+		try := whole
+		eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack, names: names, dups: true, bold: bold}
+		try.watch(func() *snapshot {
+			entries, err := r.read(p)
+			if err != nil && err != unix.ENOENT && len(try.Faults) == 0 {
+				try.Faults = append(try.Faults, "cannot read "+dir+": "+err.Error())
+			}
+			return eyes.look(entries, err == nil)
+		}, surveyGap)
+		if n := p.GivenUp(); n > 0 {
+			try.Faults = append(try.Faults, "some tasks did not answer, as one in execve(2) whose files take for ever to close, and are taken to move")
 		}
-		return eyes.look(entries, err == nil)
-	}
-	sv.watch(take, surveyGap)
+		*sv = try
+	})
 	sv.Dead = dead(p, sys)
 	sv.Took = time.Since(began)
 	return sv, nil
@@ -460,10 +468,11 @@ func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
 }
 
 func (s *snapshot) seen(t *task) Seen {
+	s.date(t)
 	v := Seen{
 		PID: t.pid, TID: t.TID, PPID: t.PPID, Start: t.pstart, Comm: t.Comm, Kernel: t.Kthread(),
 		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
-		Running: time.Duration(s.now - int64(t.pstart)*tick), Asleep: s.asleep(t),
+		Running: max(0, time.Duration(s.now-int64(t.pstart)*tick)), Asleep: s.asleep(t),
 	}
 	if v.Wchan == "" && t.Asleep() {
 		v.Wchan = s.proc.Wchan(t.pid, t.TID)

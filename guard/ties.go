@@ -155,6 +155,9 @@ func (s *snapshot) othersAsleep(k, p, o *task) bool {
 	if found, had := s.memory.rivals[key]; had {
 		return found
 	}
+	if s.unsure {
+		return true
+	}
 	began := s.bootOf(k.Start)
 	suspect := func(t *task) bool {
 		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.requester() || isManager(t) && t.Start > k.Start {

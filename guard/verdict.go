@@ -71,12 +71,29 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if there == nobody {
 		return Refuse, c.dead()
 	}
+	independent := false
+	c.bounded(func(c *contest) { independent = c.independent() })
 	// Where the init may have died, the kernel is not given the module, whoever asks.
-	if there == present && c.independent() {
+	if there == present && independent {
 		g.reg.count(Go, nil)
 		return Go, nil
 	}
 	return c.wait()
+}
+
+// bounded runs f so that nobody can hold it up (see [proc.FS.Bounded]), on a copy
+// that becomes the contest when f has come to its end.
+func (c *contest) bounded(f func(c *contest)) {
+	var done contest
+	c.proc.Bounded(func(p *proc.FS) {
+		try := *c
+		try.proc = p
+		f(&try)
+		done = try
+	})
+	own := c.proc
+	*c = done
+	c.proc = own
 }
 
 // contest is the time from finding a module coming to the verdict.
@@ -122,7 +139,7 @@ func (c *contest) independent() bool {
 	}
 	pid := c.g.self.pid
 	for range 256 {
-		s, err := c.proc.ProcessStat(pid)
+		s, err := c.proc.Outline(pid, pid)
 		if err != nil {
 			return false
 		}
@@ -131,6 +148,7 @@ func (c *contest) independent() bool {
 		}
 		if pid != c.g.self.pid {
 			loads := false
+			given := c.proc.GivenUp()
 			_ = c.proc.Threads(pid, func(tid int) bool {
 				if !c.proc.MayLoad(pid, tid) {
 					return true // and is not asked: see inspect
@@ -141,7 +159,7 @@ func (c *contest) independent() bool {
 				}
 				return !loads
 			})
-			if loads {
+			if loads || c.proc.GivenUp() != given {
 				return false
 			}
 		}
@@ -175,8 +193,12 @@ func (c *contest) wait() (Verdict, *Refused) {
 		}
 		now := time.Now()
 		if !now.Before(next) {
+			var verdict Verdict
+			var refused *Refused
+			var decided bool
+			c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
 			// What the probe knows of who asks does not say that the init still runs.
-			if verdict, refused, decided := c.ask(); decided && !(verdict == Go && c.vacant()) {
+			if decided && !(verdict == Go && c.vacant()) {
 				if verdict == Go {
 					c.g.reg.count(Go, nil)
 				}
@@ -189,7 +211,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if c.last != nil && c.vacant() && c.roll() == nobody {
 				return Refuse, c.dead()
 			}
-			verdict, refused, waiting := c.look()
+			verdict, refused, waiting := c.boundedLook()
 			if verdict == Refuse {
 				verdict, refused = c.confirm(refused)
 			}
@@ -251,7 +273,7 @@ func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
 		return Refuse, r // whoever holds it stands still
 	}
 	c.heldAt = time.Time{}
-	v, r, _ := c.look()
+	v, r, _ := c.boundedLook()
 	if v != Refuse {
 		c.g.reg.unlock()
 	}
@@ -268,10 +290,15 @@ func (c *contest) blind(what string) (Verdict, *Refused) {
 
 // moves tells, for the price of two reads, that a look would find nothing: the
 // one whose init runs is on a processor or in a sleep that ends by itself.
-func (c *contest) moves() bool {
+func (c *contest) moves() (is bool) {
 	if c.last == nil {
 		return false
 	}
+	c.bounded(func(c *contest) { is = c.ownerMoves() })
+	return is
+}
+
+func (c *contest) ownerMoves() bool {
 	owners := c.last.owners(c.l.Module)
 	if len(owners) != 1 {
 		return false
@@ -284,6 +311,11 @@ func (c *contest) moves() bool {
 func sleep(d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
 	_ = unix.Nanosleep(&ts, nil)
+}
+
+func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
+	c.bounded(func(c *contest) { v, r, waiting = c.look() })
+	return v, r, waiting
 }
 
 // look takes one look and says Refuse or Wait, and how many others wait.

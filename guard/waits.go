@@ -133,7 +133,10 @@ func (s *snapshot) sleepsForTime(t *task) bool {
 		return true
 	}
 	if t.wchan == "" {
-		t.wchan = s.proc.Wchan(t.pid, t.TID)
+		n := s.proc.GivenUp()
+		if t.wchan = s.proc.Wchan(t.pid, t.TID); s.proc.GivenUp() != n {
+			return true // it may
+		}
 	}
 	return isTimed(t.wchan)
 }

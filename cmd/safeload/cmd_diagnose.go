@@ -327,7 +327,10 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	defer unix.Close(fd)
 	// What the descriptor holds must be the process that was looked at, and
 	// must still wait: to print the report may have taken any time.
-	was, err := p.ProcessStat(f.Waiter)
+	was, err := processStat(p, f.Waiter)
+	if err == nil && was.Held {
+		err = proc.ErrHeld
+	}
 	if err != nil && err != unix.ENOENT && err != unix.ESRCH {
 		plain.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
 		return
@@ -358,7 +361,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 			return
 		}
 		for range 40 {
-			if s, err := p.ProcessStat(f.Waiter); err != nil || s.Gone() || s.Start != was.Start {
+			if s, err := processStat(p, f.Waiter); err != nil || s.Gone() || !s.Held && s.Start != was.Start {
 				plain.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
 					f.Waiter, printable(was.Comm), printable(f.Module), sig)
 				return
@@ -367,6 +370,12 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 		}
 	}
 	plain.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
+}
+
+// processStat is a process's stat, for which nobody makes us wait.
+func processStat(p *proc.FS, pid int) (st proc.Stat, err error) {
+	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(pid) })
+	return st, err
 }
 
 // taskOf returns what a survey shows of a process: where it waits for a load, if

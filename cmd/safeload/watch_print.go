@@ -17,6 +17,7 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/internal/plain"
+	"safeload/internal/proc"
 )
 
 // watchPrinter writes what a watch sees, for people or as JSON lines.
@@ -279,7 +280,16 @@ func fillFile(s *live.Step) {
 	if s.FD < 0 || (s.What != live.StepLoad && s.What != live.StepWait) {
 		return
 	}
-	s.File, _ = os.Readlink("/proc/" + strconv.Itoa(int(s.TGID)) + "/fd/" + strconv.Itoa(int(s.FD)))
+	p, err := proc.OpenProc()
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	p.Bounded(func(p *proc.FS) {
+		if f, err := p.File(int(s.TGID), int(s.FD)); err == nil {
+			s.File = f.Path
+		}
+	})
 }
 
 // tokenOf returns the token of a process: the name of the cgroup that the

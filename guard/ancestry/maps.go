@@ -4,10 +4,11 @@ package ancestry
 
 import (
 	"bytes"
-	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
 )
 
 // The values of the pinned maps, as bpf/src/state.h lays them out: little
@@ -219,21 +220,15 @@ func (m *Maps) kept() bool {
 
 // alive reports whether a process is the one that had this start time (field
 // 22 of /proc/PID/stat, in ticks since boot) and has not ended.
-func alive(pid int, start uint64) bool {
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func alive(pid int, start uint64) (is bool) {
+	p, err := proc.OpenProc()
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
-	var b [1024]byte
-	n, err := unix.Read(fd, b[:])
-	if err != nil {
-		return false
-	}
-	f := bytes.Fields(b[bytes.LastIndexByte(b[:n], ')')+1 : n])
-	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
-		return false
-	}
-	got, err := strconv.ParseUint(string(f[19]), 10, 64)
-	return err == nil && got == start
+	defer p.Close()
+	p.Bounded(func(p *proc.FS) {
+		s, err := p.ProcessStat(pid)
+		is = err == nil && !s.Held && s.Start == start && !s.Gone()
+	})
+	return is
 }

@@ -21,11 +21,21 @@ import (
 )
 
 // FS is an open procfs or sysfs. Its methods share one buffer: an FS must not
-// be used by two goroutines at once.
+// be used by two goroutines at once. What another task may hold up for ever is
+// read in [FS.Bounded].
 type FS struct {
 	fd     int
 	buf    []byte
 	userns string // our own, once asked for
+	hand   *hand  // nil: what is read is waited for
+	holds  *holds // of the looks through this FS
+	given  int    // how often something was not asked for
+	near   struct {
+		pid  int // whose outline was read last
+		sort sort
+
+		executes bool
+	}
 }
 
 // OpenProc opens the procfs at /proc, or a detached one. The error is that of
@@ -89,6 +99,15 @@ func (f *FS) Close() {
 // readLimit bounds what is read of any one file: cmdline and environ may be
 // as long as their owner likes.
 const readLimit = 128 << 10
+
+// readOf is readShort for what may have to be waited for.
+func (f *FS) readOf(pid int, path string) ([]byte, error) {
+	if !f.enter(pid) {
+		return nil, ErrHeld
+	}
+	defer f.leave()
+	return f.readShort(path, f.hand != nil)
+}
 
 // Read returns a file's first 128 KiB. The slice is valid until the next call.
 func (f *FS) Read(path string) ([]byte, error) {

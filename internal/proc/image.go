@@ -12,6 +12,10 @@ import (
 // init_module(2), by reading that task's memory (/proc/PID/mem, needs
 // PTRACE_MODE_ATTACH). The image is the task's: the name is a claim.
 func (f *FS) ImageName(pid int, addr, size uint64) (string, bool) {
+	if !f.enter(pid) {
+		return "", false
+	}
+	defer f.leave()
 	fd, err := openat(f.fd, Itoa(pid)+"/mem", unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
 		return "", false
@@ -39,6 +43,10 @@ func (f *FS) Params(pid int, c *Call) (string, bool) {
 	if addr == 0 || addr > 1<<63-1 {
 		return "", false
 	}
+	if !f.enter(pid) {
+		return "", false
+	}
+	defer f.leave()
 	fd, err := openat(f.fd, Itoa(pid)+"/mem", unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
 		return "", false

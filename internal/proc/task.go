@@ -25,7 +25,11 @@ type Stat struct {
 	Threads int    // of the process
 	Start   uint64 // clock ticks (1/100 s) since boot, of the thread
 	Comm    string // chosen by the task itself: for display only
+	Held    bool   // it could not be asked, and is said to run; Start is not known
 }
+
+// heldStart is the Start of who could not be asked: younger than anybody.
+const heldStart = 1 << 36
 
 // Kthread tells whether the thread has no user space.
 func (s *Stat) Kthread() bool { return s.Flags&flagKthread != 0 }
@@ -46,8 +50,28 @@ func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State 
 
 // Stat reads a thread; for pid's first thread tid is pid. ENOENT or ESRCH:
 // there is none.
-func (f *FS) Stat(pid, tid int) (Stat, error) {
-	b, err := f.readShort(taskPath(pid, tid, "stat"), false)
+func (f *FS) Stat(pid, tid int) (Stat, error) { return f.statOf(pid, tid, taskPath(pid, tid, "stat")) }
+
+// statOf is stat for a thread that may be held. Of one that is, its outline is
+// known, and that it may move.
+func (f *FS) statOf(pid, tid int, path string) (Stat, error) {
+	if !f.enter(pid) {
+		o, err := f.Outline(pid, tid)
+		if err != nil {
+			return Stat{}, err
+		}
+		if !o.Gone() {
+			o.State = 'R'
+		}
+		o.Start, o.Held = heldStart, true
+		return o.Stat, nil
+	}
+	defer f.leave()
+	return f.stat(path)
+}
+
+func (f *FS) stat(path string) (Stat, error) {
+	b, err := f.readShort(path, f.hand != nil)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -72,15 +96,7 @@ func (f *FS) Self() int {
 
 // ProcessStat reads /proc/PID/stat, whose start time is the process's.
 func (f *FS) ProcessStat(pid int) (Stat, error) {
-	b, err := f.readShort(Itoa(pid)+"/stat", false)
-	if err != nil {
-		return Stat{}, err
-	}
-	s, ok := parseStat(b)
-	if !ok {
-		return Stat{}, unix.EIO
-	}
-	return s, nil
+	return f.statOf(pid, pid, Itoa(pid)+"/stat")
 }
 
 // initialPIDs is the inode of the initial pid namespace (PROC_PID_INIT_INO,
@@ -173,7 +189,7 @@ func parseStat(b []byte) (s Stat, ok bool) {
 // Wchan is the kernel function that the thread sleeps in: empty when it does
 // not sleep or the kernel does not say (no CONFIG_KALLSYMS, no permission).
 func (f *FS) Wchan(pid, tid int) string {
-	b, err := f.readShort(ownPath(pid, tid, "wchan"), false)
+	b, err := f.readOf(pid, ownPath(pid, tid, "wchan"))
 	if err != nil || len(b) > 256 || string(b) == "0" {
 		return ""
 	}
@@ -189,11 +205,9 @@ type Call struct {
 }
 
 // Syscall reads /proc/PID/task/TID/syscall. False when the thread runs, or
-// nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH). It waits
-// while the process is in execve(2) (lock_trace in fs/proc/base.c), which may
-// be as long as a file closed by that takes to close.
+// nothing is known: needs the right to trace it (PTRACE_MODE_ATTACH).
 func (f *FS) Syscall(pid, tid int) (Call, bool) {
-	b, err := f.readShort(ownPath(pid, tid, "syscall"), true)
+	b, err := f.readOf(pid, ownPath(pid, tid, "syscall"))
 	if err != nil {
 		return Call{NR: -1}, false
 	}
@@ -210,7 +224,7 @@ func (f *FS) Syscall(pid, tid int) (Call, bool) {
 // calls mean is another matter for each: poll(2) of the one is waitpid(2) of the
 // other.
 func (f *FS) bits(pid int) uint8 {
-	b, err := f.readShort(Itoa(pid)+"/auxv", true)
+	b, err := f.readOf(pid, Itoa(pid)+"/auxv")
 	if err != nil {
 		return 1
 	}
@@ -296,6 +310,10 @@ func (f *FS) CannotLoad(pid, tid int) bool {
 	if !parseMayLoad(b) {
 		return true
 	}
+	if !f.enter(pid) {
+		return false
+	}
+	defer f.leave()
 	var st unix.Stat_t
 	err = unix.Fstatat(f.fd, Itoa(pid)+"/ns/user", &st, 0)
 	return err == nil && uint64(st.Ino) != initialUsers
@@ -310,11 +328,20 @@ func (f *FS) OurUsers(pid int) bool {
 			f.userns = "?" // CONFIG_USER_NS is not set
 		}
 	}
-	return f.userns == "?" || f.userns == f.link(Itoa(pid)+"/ns/user")
+	if f.userns == "?" {
+		return true
+	}
+	if !f.enter(pid) {
+		return false
+	}
+	defer f.leave()
+	return f.userns == f.link(Itoa(pid)+"/ns/user")
 }
 
+// sysModule is CAP_SYS_MODULE.
+const sysModule = 16
+
 func parseMayLoad(status []byte) bool {
-	const sysModule = 16
 	may := true
 	Lines(status, func(line []byte) bool {
 		rest, is := bytes.CutPrefix(line, []byte("CapEff:"))
@@ -468,6 +495,10 @@ func parseExecStart(b []byte) (uint64, bool) {
 // Stack is the thread's kernel stack, a function a line; empty where the
 // kernel does not tell (32-bit ARM never does).
 func (f *FS) Stack(pid, tid int) string {
+	if !f.enter(pid) {
+		return ""
+	}
+	defer f.leave()
 	b, err := f.Read(ownPath(pid, tid, "stack"))
 	if err != nil {
 		return ""
@@ -475,8 +506,13 @@ func (f *FS) Stack(pid, tid int) string {
 	return string(b)
 }
 
-// Cmdline is the process's argument vector, NUL-separated: its own words.
+// Cmdline is the process's argument vector, NUL-separated: its own words. They
+// stand in its memory, which may be mapped from a file system that never answers.
 func (f *FS) Cmdline(pid int) []byte {
+	if !f.enter(pid) {
+		return nil
+	}
+	defer f.leave()
 	b, _ := f.Read(Itoa(pid) + "/cmdline")
 	return b
 }

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Much of what /proc tells of a task is read under that task's
+// exec_update_lock: syscall, stack, auxv, mem, and since stable kernels of 6.12
+// also stat, wchan and ns/*. execve(2) holds it while it closes what is to be
+// closed, and a file of a FUSE server of one's own can put that off for ever. A
+// file that is open as somebody's descriptor may be on a server that is dead.
+// The waits for both end only with the process that waits.
+//
+// So such reads are made by a thread that can be left behind, in [FS.Bounded],
+// and none is made of a task that a thread was left behind at. "status",
+// "sched", "comm" and "cgroup" take no such lock and are read at once.
+
+// ErrHeld: what was to be read could not be, within the time for it, or was not
+// asked for since the same went before.
+var ErrHeld error = heldError{}
+
+type heldError struct{}
+
+func (heldError) Error() string { return "the task is held, and was not waited for" }
+
+const (
+	tick = 25 * time.Millisecond
+
+	// A read that sleeps through so many ticks is left behind.
+	ticksOne = 4
+	// A look in which reads sleep through so many asks for nothing more.
+	ticksAll = 40
+
+	// So many threads are left behind at tasks that any user may have, and at
+	// those of root's, before no other of that sort is asked: a user has as many
+	// tasks as he likes, and they must not keep root's from being seen.
+	leftOthers = 3
+	leftRoots  = 6
+)
+
+// sort is who can hold a task.
+type sort uint8
+
+const (
+	ofKernel sort = iota // it never calls execve(2): nobody
+	ofRoot
+	ofOthers
+)
+
+// holds is what all looks through one FS know of who is held.
+type holds struct {
+	mu   sync.Mutex
+	at   map[int]int // by process: the threads left behind at it
+	left [ofOthers + 1]int
+}
+
+// hand is the thread that reads, for the time of one look. Its fields are
+// guarded by the mutex of holds.
+type hand struct {
+	*holds
+	tid   int    // 0: not known
+	pid   int    // of the task that is asked; 0: none
+	sort  sort   // of that task
+	asked uint32 // how often one was
+	left  bool   // it has been left behind, and ends at its next step
+	tired bool   // nothing more is asked, but of the kernel's
+}
+
+// Bounded runs look, which is given an FS to read with that is valid until look
+// returns, so that nobody can hold it up for ever. Where a read is given up look
+// is begun anew, and finds the task held: what it has done so far must not count,
+// and it goes no further. look runs in another goroutine; a panic in it is
+// raised in the caller's.
+func (f *FS) Bounded(look func(p *FS)) {
+	if f.hand != nil {
+		look(f)
+		return
+	}
+	if f.holds == nil {
+		f.holds = &holds{at: make(map[int]int)}
+	}
+	asleep := 0
+	for again := 0; ; again++ {
+		h := &hand{holds: f.holds, tired: again > leftOthers+leftRoots || asleep >= ticksAll}
+		if f.tend(h, look, &asleep) {
+			return
+		}
+	}
+}
+
+// tend runs one hand, to its end or until it is left behind.
+func (f *FS) tend(h *hand, look func(p *FS), asleep *int) bool {
+	done := make(chan any, 1)
+	go func() {
+		// Locked to its thread, so that it can be seen whether that sleeps.
+		runtime.LockOSThread()
+		p := &FS{fd: f.fd, userns: f.userns, hand: h}
+		defer func() {
+			fault := recover()
+			h.mu.Lock()
+			left := h.left
+			h.mu.Unlock()
+			if !left { // or nobody listens
+				done <- fault
+			}
+		}()
+		tid := p.thread()
+		h.mu.Lock()
+		h.tid = tid
+		h.mu.Unlock()
+		look(p)
+	}()
+	timer := time.NewTicker(tick)
+	defer timer.Stop()
+	var was, is struct {
+		asked    uint32
+		switches uint64
+	}
+	still := 0
+	for {
+		select {
+		case fault := <-done:
+			if fault != nil {
+				panic(fault)
+			}
+			return true
+		case <-timer.C:
+		}
+		h.mu.Lock()
+		asking, tid := h.pid != 0, h.tid
+		is.asked = h.asked
+		h.mu.Unlock()
+		if !asking {
+			still = 0
+			continue
+		}
+		var sleeps bool
+		if sleeps, is.switches = f.sleeps(tid); !sleeps {
+			still = 0 // only waits for a processor, or has much to do
+			continue
+		}
+		*asleep++
+		if still++; is != was {
+			still, was = 1, is
+		}
+		if still >= ticksOne || *asleep >= ticksAll {
+			if h.leave(is.asked, *asleep >= ticksAll) {
+				return false
+			}
+			still = 0
+		}
+	}
+}
+
+// leave leaves the hand behind, unless it has gone on meanwhile.
+func (h *hand) leave(asked uint32, tired bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tired = h.tired || tired
+	if h.pid == 0 || h.asked != asked {
+		return false
+	}
+	h.left = true
+	h.at[h.pid]++
+	h.holds.left[h.sort]++
+	return true
+}
+
+// thread is the number of the calling thread in this procfs; 0: not known.
+func (f *FS) thread() int {
+	link := []byte(f.link("thread-self"))
+	for i := len(link) - 1; i >= 0; i-- {
+		if link[i] == '/' {
+			tid, _ := Uint(link[i+1:])
+			return int(tid)
+		}
+	}
+	return 0
+}
+
+// sleeps tells whether a thread of ours sleeps, and how often it has.
+func (f *FS) sleeps(tid int) (bool, uint64) {
+	if tid == 0 {
+		return true, 0
+	}
+	b, err := f.readShort("self/task/"+Itoa(tid)+"/status", false)
+	if err != nil {
+		return true, 0
+	}
+	n, _ := parseSwitches(b)
+	o, ok := parseOutline(b)
+	return !ok || o.Asleep(), n
+}
+
+// GivenUp is how often, by now, something was not asked for: what seems not to be
+// there between two calls with different answers may be.
+func (f *FS) GivenUp() int { return f.given }
+
+// enter is called before anything is read of a process that may have to be
+// waited for. false: it is not to be asked.
+func (f *FS) enter(pid int) bool {
+	ok := f.may(pid)
+	if !ok {
+		f.given++
+	}
+	return ok
+}
+
+func (f *FS) may(pid int) bool {
+	h := f.hand
+	if h == nil {
+		return true
+	}
+	if f.near.pid != pid {
+		if _, err := f.Outline(pid, pid); err != nil {
+			return true // it is gone, and the read will say so
+		}
+	}
+	if f.near.executes {
+		return false
+	}
+	sort := f.near.sort
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	most := [...]int{ofRoot: leftRoots, ofOthers: leftOthers}
+	if h.at[pid] > 0 || sort != ofKernel && (h.tired || h.holds.left[sort] >= most[sort]) {
+		return false
+	}
+	h.pid, h.sort = pid, sort
+	h.asked++
+	return true
+}
+
+// leave is called after what enter was called for. A thread that has been left
+// behind ends here: the FS may be closed by now. So there is at most one call
+// between the two that uses it.
+func (f *FS) leave() {
+	h := f.hand
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	pid := h.pid
+	h.pid = 0
+	if h.left {
+		if h.at[pid]--; h.at[pid] <= 0 {
+			delete(h.at, pid)
+		}
+		h.holds.left[h.sort]--
+		h.mu.Unlock()
+		runtime.Goexit()
+	}
+	h.mu.Unlock()
+}
+
+// Ask runs what may have to wait for what a process has: its files, its memory.
+// ask must use nothing of the FS. false: it did not run.
+func (f *FS) Ask(pid int, ask func()) bool {
+	if !f.enter(pid) {
+		return false
+	}
+	ask()
+	f.leave()
+	return true
+}
