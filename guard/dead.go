@@ -175,7 +175,7 @@ func (r *rollcall) thread(pid, tid int) attendance {
 		return nobody
 	}
 	o, err := r.proc.Outline(pid, tid)
-	if err == nil && (o.Gone() || o.Executes || !o.Capable) {
+	if err == nil && (o.Gone() || o.Executes && o.User > 0 || !o.Capable) {
 		r.outside[tid] = true
 		return nobody
 	}

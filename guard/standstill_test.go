@@ -77,3 +77,26 @@ func TestStandstillBegan(t *testing.T) {
 		}
 	}
 }
+
+// What all who wait spend on looking is bounded together, however dear a look is
+// and however many they are.
+func TestRest(t *testing.T) {
+	for _, tt := range []struct {
+		gap, cost time.Duration
+		lookers   int
+		want      time.Duration
+	}{
+		{100 * time.Millisecond, 5 * time.Millisecond, 1, 100 * time.Millisecond},
+		{100 * time.Millisecond, 5 * time.Millisecond, 50, time.Second},
+		{2 * time.Second, 5 * time.Millisecond, 50, 2 * time.Second},
+		{2 * time.Second, 30 * time.Millisecond, 50, 6 * time.Second},
+	} {
+		got := rest(tt.gap, tt.cost, tt.lookers)
+		if got != tt.want {
+			t.Errorf("%d who look for %v each: a rest of %v, want %v", tt.lookers, tt.cost, got, tt.want)
+		}
+		if all := time.Duration(tt.lookers) * tt.cost; all*lookShare > got {
+			t.Errorf("%d who look for %v each spend more than their share in %v", tt.lookers, tt.cost, got)
+		}
+	}
+}

@@ -111,6 +111,8 @@ type contest struct {
 	suspect standstill    // of what is likely
 	needs   time.Duration // how long the suspicion must hold; not positive: for ever
 	took    time.Duration // the last look
+	lookers int           // who looked, at the last look
+	turn    bool          // of all who could give way, it would be us
 	polls   polling       // of a command that asks again and again
 	rolls   *rollcall     // who runs the init; nil: not asked yet
 }
@@ -192,6 +194,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			return Again, nil
 		}
 		now := time.Now()
+		before := cpuTime()
 		if !now.Before(next) {
 			var verdict Verdict
 			var refused *Refused
@@ -206,7 +209,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			}
 		}
 		if !now.Before(next) && c.moves() {
-			next = now.Add(gap)
+			next = time.Now().Add(rest(gap, cpuTime()-before, c.lookers))
 		} else if !now.Before(next) {
 			if c.last != nil && c.vacant() && c.roll() == nobody {
 				return Refuse, c.dead()
@@ -226,12 +229,10 @@ func (c *contest) wait() (Verdict, *Refused) {
 			} else {
 				gap = min(gap, lookMost)
 			}
+			c.lookers = max(1, waiting)
 			next = time.Now().Add(gap)
-			if c.quick {
-				next = time.Now().Add(confirmAfter)
-			} else if c.proof.picture == "" {
-				// Many waiters share the price of looking.
-				next = next.Add(gap * time.Duration(waiting) / 16)
+			if !c.turn { // whose turn it is to give way does not let the others wait
+				next = time.Now().Add(rest(gap, cpuTime()-before, c.lookers))
 			}
 			// The look that ends the patience is over when it ends, not later:
 			// after 60 s the crypto core gives an algorithm up for good.
@@ -253,6 +254,28 @@ func (c *contest) wait() (Verdict, *Refused) {
 // waiting.
 func (c *contest) vacant() bool {
 	return (c.last == nil || len(c.last.owners(c.l.Module)) == 0) && c.proc.Oopsed()
+}
+
+// All who wait may spend, together, one part in so many of a processor on
+// looking.
+const lookShare = 4
+
+// rest is how long one of so many waits before another look, when the last took
+// so much of a processor's time: at least gap.
+func rest(gap, cost time.Duration, lookers int) time.Duration {
+	if share := lookShare * cost * time.Duration(lookers); share > gap {
+		return share
+	}
+	return gap
+}
+
+// cpuTime is what this process has had of processors.
+func cpuTime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
 }
 
 // holdMost is the longest that one waits for another who is about to refuse.
@@ -363,6 +386,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	}
 	var probed bool
 	c.needs, probed = c.patience(s, guess, self)
+	c.turn = s.victim(proof, guess, self, false) || c.quick && s.victim(guess, guess, self, true)
 	if end, ok := c.suspect.over(c.needs); ok && before != nil {
 		if left := time.Until(end); left > 0 && left <= confirmAfter {
 			// What is left is not worth another look at everybody.
