@@ -109,12 +109,3 @@ func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, su
 	}
 	return r
 }
-
-// say writes one line where somebody will see it.
-func (g *Guard) say(line string) {
-	if g.o.Log != nil {
-		g.o.Log(line)
-		return
-	}
-	kmsg.Say(line)
-}

@@ -43,21 +43,28 @@ func Write(priority int, line string) error {
 	}
 }
 
-// Say writes one line where somebody will see it: standard error, or the
-// kernel's log as a warning when that is closed, only held open by the entry
-// stub (O_PATH on a directory), or the null device.
+// Say writes one line where somebody will see it: as [Print] does, or else to the
+// kernel's log as a warning.
 func Say(line string) {
-	if flags, err := unix.FcntlInt(2, unix.F_GETFL, 0); err == nil && flags&unix.O_PATH == 0 {
-		var st unix.Stat_t
-		null := unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
-		if !null {
-			b := append(AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
-			if n, err := unix.Write(2, b); err == nil && n == len(b) {
-				return
-			}
-		}
+	if !Print(line) {
+		_ = Write(Warning, line)
 	}
-	_ = Write(Warning, line)
+}
+
+// Print writes one line to standard error. false: that is closed, only held open
+// by the entry stub (O_PATH on a directory), or the null device.
+func Print(line string) bool {
+	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_PATH != 0 {
+		return false
+	}
+	var st unix.Stat_t
+	if unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3) {
+		return false
+	}
+	b := append(AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
+	n, err := unix.Write(2, b)
+	return err == nil && n == len(b)
 }
 
 func openDevice() (int, error) {

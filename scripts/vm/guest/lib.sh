@@ -77,7 +77,7 @@ gotest() {
 }
 
 # kmsg_mark and kmsg: what the kernel's log got since the mark, in a file.
-kmsg_mark() { marked=$(dmesg | wc -l); }
+kmsg_mark() { rm -f /run/safeload/said; marked=$(dmesg | wc -l); } # lines a minute are limited
 kmsg() { dmesg | tail -n "+$((marked + 1))" >/tmp/kmsg.$$; echo /tmp/kmsg.$$; }
 # by_scale CI FULL: the one or the other, as vm-test.sh was called without or with --full.
 by_scale() { if [ "$scale" = full ]; then echo "$2"; else echo "$1"; fi; }
