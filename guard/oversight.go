@@ -67,8 +67,11 @@ func (o *oversight) step() time.Duration {
 		return -1
 	}
 	c := &contest{g: o.g, proc: p}
-	if o.looks == 2 && c.independent() {
-		return -1 // nobody who loads can be waiting for us
+	if o.looks == 2 {
+		independent := false
+		if c.bounded(func(c *contest) { independent = c.independent() }); independent {
+			return -1 // nobody who loads can be waiting for us
+		}
 	}
 	if o.gap *= 2; o.gap > oversightMost {
 		o.gap = oversightMost
@@ -77,43 +80,72 @@ func (o *oversight) step() time.Duration {
 		o.last = nil
 		return o.gap
 	}
-	c.sys, _ = proc.OpenSys()
-	defer c.sys.Close()
+	sys, _ := proc.OpenSys()
+	defer sys.Close()
+	probe := c.probe()
 	defer func() {
 		if c.maps != nil {
 			c.maps.Close()
 		}
 	}()
+	o.eyes.sys, o.eyes.probe, o.eyes.unpack = sys, probe, o.g.o.Unpack
 	// A registry of our own: the entry in the other one stays where it is.
 	r := registry{dir: o.g.o.Dir, fd: -1}
 	defer r.close()
+	before := cpuTime()
+	var seen circle
+	var gap time.Duration
+	var done oversight
+	p.Bounded(func(p *proc.FS) {
+		try := *o
+		seen, gap = try.circle(p, &r)
+		done = try
+	})
+	if *o = done; seen.task != nil {
+		gap = o.end(p, &r, seen)
+	}
+	if gap < 0 {
+		return gap
+	}
+	return rest(gap, cpuTime()-before, max(1, len(o.last.entries)))
+}
+
+// circle is what a look of an [oversight] found: a task of its command that can
+// never go on, and why.
+type circle struct {
+	task      *task
+	chain     []graph.Step
+	suspected bool
+}
+
+// circle looks for one. Without one it tells when to look again.
+func (o *oversight) circle(p *proc.FS, r *registry) (circle, time.Duration) {
 	entries, err := r.read(p)
-	o.eyes.proc, o.eyes.sys, o.eyes.probe, o.eyes.unpack = p, c.sys, c.probe(), c.g.o.Unpack
+	o.eyes.proc = p
 	s := o.eyes.look(entries, err == nil)
 	before := o.last
 	o.last = s
 	sure, maybe := s.system(exact, before), s.system(best, before)
 	now := time.Now()
-	suspected := false
 	t, chain := o.stuck(s, sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely), &o.proof, now)
-	if t == nil || !o.proof.held(confirmAfter, now) {
-		if t == nil {
-			t, chain = o.stuck(s, maybe.Stuck(graph.Likely), nil, &o.suspect, now)
-			if t == nil {
-				return o.gap
-			}
-		}
-		if !o.g.watches(t.module) {
-			return -1
-		}
-		if suspected = o.suspect.held(o.g.o.Patience, now); !suspected {
-			if o.gap = min(o.gap, time.Second); o.proof.picture != "" || before == nil {
-				return confirmAfter
-			}
-			return o.gap
+	if t != nil && o.proof.held(confirmAfter, now) {
+		return circle{t, chain, false}, o.gap
+	}
+	if t == nil {
+		if t, chain = o.stuck(s, maybe.Stuck(graph.Likely), nil, &o.suspect, now); t == nil {
+			return circle{}, o.gap
 		}
 	}
-	return o.end(p, &r, t, chain, suspected)
+	if !o.g.watches(t.module) {
+		return circle{}, -1
+	}
+	if o.suspect.held(o.g.o.Patience, now) {
+		return circle{t, chain, true}, o.gap
+	}
+	if o.gap = min(o.gap, time.Second); o.proof.picture != "" || before == nil {
+		return circle{}, confirmAfter
+	}
+	return circle{}, o.gap
 }
 
 // stuck gives the task of the command that waits in the kernel for a load that
@@ -176,7 +208,8 @@ func (s *snapshot) commands(pid int) bool {
 
 // end has the wait of a task end, by a signal to its process: what it waits for
 // then goes on.
-func (o *oversight) end(p *proc.FS, r *registry, t *task, chain []graph.Step, suspected bool) time.Duration {
+func (o *oversight) end(p *proc.FS, r *registry, c circle) time.Duration {
+	t := c.task
 	if !o.g.watches(t.module) {
 		return -1
 	}
@@ -186,8 +219,8 @@ func (o *oversight) end(p *proc.FS, r *registry, t *task, chain []graph.Step, su
 	}
 	defer r.unlock()
 	o.held = 0
-	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: suspected, By: o.g.self.pid}
-	for i, step := range chain {
+	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: c.suspected, By: o.g.self.pid}
+	for i, step := range c.chain {
 		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
 		if k := o.last.tasks[h.TID]; k != nil {
 			h.PID, h.Comm, h.Module = k.pid, k.Comm, k.module
@@ -213,7 +246,9 @@ func (o *oversight) end(p *proc.FS, r *registry, t *task, chain []graph.Step, su
 		return o.gap
 	}
 	defer unix.Close(fd)
-	if st, err := p.ProcessStat(t.pid); err != nil || st.Start != t.pstart {
+	var st proc.Stat
+	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(t.pid) })
+	if err != nil || st.Held || st.Start != t.pstart {
 		return oversightLeast
 	}
 	if unix.PidfdSendSignal(fd, sig, nil, 0) != nil {

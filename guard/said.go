@@ -24,18 +24,31 @@ const (
 // say writes one line where somebody will see it: standard error, or else the
 // kernel's log.
 func (g *Guard) say(line string) {
-	switch {
-	case g.o.Log != nil:
+	if g.o.Log != nil {
 		g.o.Log(line)
-	case kmsg.Print(line):
-	default:
-		unsaid, ok := g.reg.mayLog(boottime())
-		if unsaid > 0 {
-			_ = kmsg.Write(kmsg.Warning, unsaidLine(unsaid))
-		}
-		if ok {
-			_ = kmsg.Write(kmsg.Warning, line)
-		}
+		return
+	}
+	g.reg.say(line)
+}
+
+// Say is for lines that come of a load, but not of its guard: they count as the
+// guard's do.
+func Say(line string) {
+	r := registry{dir: defaultDir, fd: -1}
+	defer r.close()
+	r.say(line)
+}
+
+func (r *registry) say(line string) {
+	if kmsg.Print(line) {
+		return
+	}
+	unsaid, ok := r.mayLog(boottime())
+	if unsaid > 0 {
+		_ = kmsg.Write(kmsg.Warning, unsaidLine(unsaid))
+	}
+	if ok {
+		_ = kmsg.Write(kmsg.Warning, line)
 	}
 }
 

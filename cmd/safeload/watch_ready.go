@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/proc"
 )
 
 // A ready file says "attached" by being there, and by whom in its lines: a
@@ -22,19 +24,26 @@ func readyText() (string, error) {
 // keeper names a process among all that ever were: pid, start time (field 22
 // of /proc/PID/stat) and boot.
 func keeper(pid int) (string, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	p, err := proc.OpenProc()
 	if err != nil {
 		return "", err
 	}
-	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	defer p.Close()
+	st, err := processStat(p, pid)
+	if err != nil {
+		return "", err
+	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err
 	}
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+	switch {
+	case st.Held:
+		return "", proc.ErrHeld // it has come to have the pid: a watch executes nothing
+	case st.Gone():
 		return "", os.ErrProcessDone
 	}
-	return fmt.Sprintf("%d\nstart %s\nboot %s\n", pid, f[19], strings.TrimSpace(string(boot))), nil
+	return fmt.Sprintf("%d\nstart %d\nboot %s\n", pid, st.Start, strings.TrimSpace(string(boot))), nil
 }
 
 // makeReady makes the file, whole at once; none must be there.

@@ -43,14 +43,6 @@ func Write(priority int, line string) error {
 	}
 }
 
-// Say writes one line where somebody will see it: as [Print] does, or else to the
-// kernel's log as a warning.
-func Say(line string) {
-	if !Print(line) {
-		_ = Write(Warning, line)
-	}
-}
-
 // Print writes one line to standard error. false: that is closed, only held open
 // by the entry stub (O_PATH on a directory), or the null device.
 func Print(line string) bool {

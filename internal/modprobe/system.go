@@ -9,7 +9,6 @@ import (
 
 	"safeload/finit"
 	"safeload/guard"
-	"safeload/internal/kmsg"
 	"safeload/internal/modload"
 	"safeload/internal/version"
 	"safeload/kmod"
@@ -87,7 +86,7 @@ func (*running) Command(text string, env []string, look func() int) (status int,
 // that.
 func sayHindered(path string, err error) {
 	if h, ok := errors.AsType[*finit.Hindered](err); ok {
-		kmsg.Say("safeload: " + path + ": " + h.Error())
+		guard.Say("safeload: " + path + ": " + h.Error())
 	}
 }
 

@@ -11,7 +11,8 @@ setup() {
 	/stock/modprobe fuse
 	{
 		echo "options slreq_c0 req=slreq_c0"
-		echo "options slreq_c1 hold_ms=3000"
+		echo "options slreq_c1 hold_ms=4000"
+		echo "install slreq_held /bin/busybox sleep 2"
 	} | conf held
 }
 
@@ -34,6 +35,8 @@ control() {
 	start held-status cat "/proc/$one/status"
 	if locked; then must_hang held-syscall; else must_end held-syscall; fi
 	must_end held-status
+	start held-cmdline cat "/proc/$(cat /tmp/hold/mapped)/cmdline"
+	must_hang held-cmdline
 	finish held-stat 10
 	log "held: cat /proc/PID/stat: $(if [ "$rc" = hang ]; then echo hangs; else echo ends; fi)"
 	locked || want "without the lock it ends" [ "$rc" = 0 ]
@@ -60,6 +63,16 @@ lookers() {
 	start slow /safe/modprobe slreq_c1
 	wait_for 30 is slreq_c1 coming
 	timed "$1 a load that waits for another" /safe/modprobe slreq_c1; eval "${1}_wait=$took"
+	finish slow 60
+	unload slreq_c1
+}
+
+# ordered: an install command, while a module is coming.
+ordered() {
+	start slow /safe/modprobe slreq_c1
+	wait_for 30 is slreq_c1 coming
+	timed "below a held task: an install command" /bin/busybox sh /tmp/hold/parent /safe/modprobe slreq_held
+	want "it takes no longer than its sleep of 2 s and 2 s more" [ "$took" -le 400 ]
 	finish slow 60
 	unload slreq_c1
 }
@@ -115,6 +128,7 @@ check() {
 	finish slow 60
 	unload slreq_c1
 
+	ordered
 	with_watch held
 	want "watch starts within 2 s more" [ "$held_watch" -le $((free_watch + 200)) ]
 	want "with watch: at most 2 s more" [ "$held_watched" -le $((free_watched + 200)) ]
