@@ -4,7 +4,14 @@ package guard
 
 import (
 	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"safeload/internal/proc"
 )
@@ -47,6 +54,74 @@ func BenchmarkLook(b *testing.B) {
 		n = len(s.tasks)
 	}
 	b.ReportMetric(float64(n), "tasks")
+}
+
+// The same beside so many idle threads of one user's process, for 50 who wait. A
+// look's CPU is what counts, and how long each rests before the next by it.
+func BenchmarkLookThreads(b *testing.B) {
+	for _, n := range []int{1, 1000, 8000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = append(os.Environ(), "SAFELOAD_TEST_THREADS="+strconv.Itoa(n))
+			cmd.Stderr = os.Stderr
+			end, err := cmd.StdinPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			ready, err := cmd.StdoutPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				end.Close()
+				_ = cmd.Wait()
+			}()
+			if _, err := ready.Read(make([]byte, 1)); err != nil {
+				b.Fatal(err)
+			}
+			p, err := proc.OpenProc()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			eyes := &observer{}
+			looks := 0
+			before := cpuTime()
+			for b.Loop() {
+				p.Bounded(func(p *proc.FS) {
+					eyes.proc = p
+					eyes.look(nil, true).system(best, nil)
+				})
+				looks++
+			}
+			cost := (cpuTime() - before) / time.Duration(looks)
+			b.ReportMetric(float64(cost.Microseconds()), "cpu-us/look")
+			b.ReportMetric(rest(lookMost, cost, 50).Seconds(), "s-rest-of-50")
+		})
+	}
+}
+
+// idleThreads is the process of such a user. It ends with its standard input.
+func idleThreads(n int) {
+	_ = unix.Setresuid(65534, 65534, 65534) // as root: no longer so
+	var begun sync.WaitGroup
+	for range n {
+		begun.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			begun.Done()
+			for {
+				_ = unix.Pause()
+			}
+		}()
+	}
+	begun.Wait()
+	os.Stdout.WriteString("ready\n")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	os.Exit(0)
 }
 
 // What diagnose reads of 500 processes, none of which loads, and of as many

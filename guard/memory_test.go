@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("ready\n")
 		bufio.NewReader(os.Stdin).ReadByte()
 		os.Exit(0)
+	}
+	if n, _ := strconv.Atoi(os.Getenv("SAFELOAD_TEST_THREADS")); n > 0 {
+		idleThreads(n)
 	}
 	os.Exit(m.Run())
 }
