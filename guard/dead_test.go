@@ -66,6 +66,13 @@ func image(name string) string {
 	return string(b)
 }
 
+// executes is the status of a task with all capabilities that has no program.
+func executes(uid int) string {
+	u := proc.Itoa(uid)
+	return "Name:\tx\nState:\tD (disk sleep)\nPPid:\t1\nUid:\t" + u + "\t" + u + "\t" + u + "\t" + u +
+		"\nVmSize:\t9 kB\nVmExe:\t0 kB\nThreads:\t1\nCapEff:\tffffffffffffffff\n"
+}
+
 func (s *system) attend(change func()) attendance {
 	p, sys := s.open()
 	defer p.Close()
@@ -129,6 +136,14 @@ func TestRollcall(t *testing.T) {
 			}
 			s.thread(60, 61, string(call))
 		}, nil, unclear}, // its file is not there: the name is not known
+		{"a user's task is held in execve", func(s *system) {
+			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
+			s.own(60, "status", executes(1000))
+		}, nil, nobody},
+		{"a task of root's has no program that can be seen", func(s *system) {
+			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
+			s.own(60, "status", executes(0))
+		}, nil, unclear},
 		{"others wait for it in the kernel", func(s *system) { s.load(60, 1, 60, "m", "idempotent_init_module") }, nil, nobody},
 		{"somebody loads what is not known", func(s *system) {
 			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
