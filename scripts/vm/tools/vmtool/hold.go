@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +26,6 @@ const nobody = 1000 // a user with no rights
 //
 //	hold DIR N               makes N of them; DIR/held has their pids, one a line, DIR/server the server's, and
 //	                         DIR/flush.PID is there when PID waits
-//	                         DIR/mapped has that of one whose arguments stand in such a file, and cannot be read
 //	hold parent DIR COMMAND  starts the command as root, and becomes a user's task that is held
 func hold(args []string) int {
 	if len(args) < 2 {
@@ -47,8 +45,6 @@ func hold(args []string) int {
 		err = holdServe(args[1], args[2])
 	case "take":
 		err = holdTake(args[1], args[2] == "bare")
-	case "map":
-		err = holdMap(args[1], args[2])
 	default:
 		if err = holdDir(args[0]); err == nil {
 			err = again(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, "user", args...)
@@ -120,19 +116,6 @@ func holdServe(dir, count string) error {
 			_ = cmd.Process.Signal(unix.SIGTERM)
 		}
 	}
-	mapped := exec.Command("/proc/self/exe", "hold", "map", dir, strings.Repeat("x", 3*os.Getpagesize()))
-	mapped.Stderr = os.Stderr
-	if err := mapped.Start(); err != nil {
-		return err
-	}
-	for n := 0; ; n++ {
-		if _, err := os.Stat(dir + "/mapped"); err == nil {
-			break
-		} else if n == 600 {
-			return fmt.Errorf("%s/mapped: %w", dir, err)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
 	if err := os.WriteFile(dir+"/held.new", []byte(strings.Join(held, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
@@ -157,29 +140,6 @@ func holdTake(path string, bare bool) error {
 	return syscall.Exec("/proc/self/exe", []string{"vmtool"}, nil)
 }
 
-// holdMap puts a page of the file where a page of its argument is, and waits.
-func holdMap(dir, arg string) error {
-	fd, err := unix.Open(dir+"/mnt/file", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open: %w", err)
-	}
-	page := os.Getpagesize()
-	at := unsafe.Pointer(unsafe.StringData(arg)) // where the kernel has put it
-	at = unsafe.Add(at, -int(uintptr(at))&(page-1))
-	if _, err := unix.MmapPtr(fd, 0, at, uintptr(page), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
-		return fmt.Errorf("map: %w", err)
-	}
-	if err := os.WriteFile(dir+"/mapped.new", []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return err
-	}
-	if err := os.Rename(dir+"/mapped.new", dir+"/mapped"); err != nil {
-		return err
-	}
-	for {
-		_ = unix.Pause()
-	}
-}
-
 // holdParent leaves a command of root's below a task that is held.
 func holdParent(dir string, args []string) error {
 	server, err := os.ReadFile(dir + "/server")
@@ -200,8 +160,7 @@ func holdParent(dir string, args []string) error {
 	return holdTake("/proc/"+string(server)+"/root"+dir, false)
 }
 
-// fuseServer is a file system with one file that never lets go of who closes or
-// reads it.
+// fuseServer is a file system with one file that never lets go of who closes it.
 type fuseServer struct {
 	fd      int
 	dir     string
@@ -214,7 +173,6 @@ const (
 	fuseForget      = 2
 	fuseGetattr     = 3
 	fuseOpen        = 14
-	fuseRead        = 15
 	fuseRelease     = 18
 	fuseFlush       = 25
 	fuseInit        = 26
@@ -235,7 +193,7 @@ type fuseAttr struct {
 }
 
 func fuseFile(node uint64) fuseAttr {
-	a := fuseAttr{Ino: node, Size: 1 << 16, Links: 1, Mode: unix.S_IFREG | 0o755}
+	a := fuseAttr{Ino: node, Links: 1, Mode: unix.S_IFREG | 0o755}
 	if node == 1 {
 		a.Links, a.Mode = 2, unix.S_IFDIR|0o755
 	}
@@ -286,7 +244,6 @@ func (s *fuseServer) run() {
 		case fuseFlush:
 			_ = os.WriteFile(fmt.Sprintf("%s/flush.%d", s.dir, in.PID), nil, 0o644)
 			s.flushed <- struct{}{}
-		case fuseRead: // is for ever
 		case fuseForget, fuseBatchForget, fuseInterrupt: // have no answer
 		default:
 			s.answer(in.Unique, -int32(unix.ENOSYS), nil)
