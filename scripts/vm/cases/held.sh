@@ -35,6 +35,8 @@ control() {
 	start held-status cat "/proc/$one/status"
 	if locked; then must_hang held-syscall; else must_end held-syscall; fi
 	must_end held-status
+	start held-cmdline cat "/proc/$(cat /tmp/hold/mapped)/cmdline"
+	must_hang held-cmdline
 	finish held-stat 10
 	log "held: cat /proc/PID/stat: $(if [ "$rc" = hang ]; then echo hangs; else echo ends; fi)"
 	locked || want "without the lock it ends" [ "$rc" = 0 ]

@@ -5,9 +5,11 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +28,7 @@ const nobody = 1000 // a user with no rights
 //
 //	hold DIR N               makes N of them; DIR/held has their pids, one a line, DIR/server the server's, and
 //	                         DIR/flush.PID is there when PID waits
+//	                         DIR/mapped has that of one whose memory is locked: its cmdline cannot be read
 //	hold parent DIR COMMAND  starts the command as root, and becomes a user's task that is held
 func hold(args []string) int {
 	if len(args) < 2 {
@@ -45,6 +48,8 @@ func hold(args []string) int {
 		err = holdServe(args[1], args[2])
 	case "take":
 		err = holdTake(args[1], args[2] == "bare")
+	case "map":
+		err = holdMap(args[1])
 	default:
 		if err = holdDir(args[0]); err == nil {
 			err = again(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, "user", args...)
@@ -116,6 +121,20 @@ func holdServe(dir, count string) error {
 			_ = cmd.Process.Signal(unix.SIGTERM)
 		}
 	}
+	mapped := exec.Command("/proc/self/exe", "hold", "map", dir)
+	mapped.Stderr = os.Stderr
+	if err := mapped.Start(); err != nil {
+		return err
+	}
+	for n := 0; !locked(mapped.Process.Pid); n++ {
+		if n == 600 {
+			return fmt.Errorf("task %d does not wait with its memory locked", mapped.Process.Pid)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err := os.WriteFile(dir+"/mapped", []byte(strconv.Itoa(mapped.Process.Pid)+"\n"), 0o644); err != nil {
+		return err
+	}
 	if err := os.WriteFile(dir+"/held.new", []byte(strings.Join(held, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
@@ -140,6 +159,42 @@ func holdTake(path string, bare bool) error {
 	return syscall.Exec("/proc/self/exe", []string{"vmtool"}, nil)
 }
 
+// holdMap has one thread read a page that never comes, and maps the file another
+// way: fuse_file_mmap waits for that page, with the lock of this memory.
+func holdMap(dir string) error {
+	cached, err := unix.Open(dir+"/mnt/file", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	direct, err := unix.Open(dir+"/mnt/file", unix.O_RDONLY|unix.O_SYNC|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	go func() { _, _ = unix.Pread(cached, make([]byte, 1), 0) }()
+	for n := 0; waiting(os.Getpid()) == 0; n++ {
+		if n == 600 {
+			return errors.New("the page is there")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	_, err = unix.Mmap(direct, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
+	return fmt.Errorf("map: it ended: %w", err)
+}
+
+// locked tells whether both threads of holdMap wait.
+func locked(pid int) bool { return waiting(pid) == 2 }
+
+// waiting counts the threads of a process in state D.
+func waiting(pid int) (n int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte("State:\tD")) {
+			n++
+		}
+	}
+	return n
+}
+
 // holdParent leaves a command of root's below a task that is held.
 func holdParent(dir string, args []string) error {
 	server, err := os.ReadFile(dir + "/server")
@@ -160,7 +215,7 @@ func holdParent(dir string, args []string) error {
 	return holdTake("/proc/"+string(server)+"/root"+dir, false)
 }
 
-// fuseServer is a file system with one file that never lets go of who closes it.
+// fuseServer is a file system with one file that never lets go of who closes or reads it.
 type fuseServer struct {
 	fd      int
 	dir     string
@@ -173,6 +228,7 @@ const (
 	fuseForget      = 2
 	fuseGetattr     = 3
 	fuseOpen        = 14
+	fuseRead        = 15
 	fuseRelease     = 18
 	fuseFlush       = 25
 	fuseInit        = 26
@@ -193,7 +249,7 @@ type fuseAttr struct {
 }
 
 func fuseFile(node uint64) fuseAttr {
-	a := fuseAttr{Ino: node, Links: 1, Mode: unix.S_IFREG | 0o755}
+	a := fuseAttr{Ino: node, Size: 1 << 16, Links: 1, Mode: unix.S_IFREG | 0o755}
 	if node == 1 {
 		a.Links, a.Mode = 2, unix.S_IFDIR|0o755
 	}
@@ -224,7 +280,7 @@ func (s *fuseServer) run() {
 				Background, Congestion         uint16
 				MaxWrite, TimeGran             uint32
 				Rest                           [9]uint32
-			}{Major: 7, Minor: 26, MaxWrite: 4096, TimeGran: 1})
+			}{Major: 7, Minor: 26, Flags: 1, MaxWrite: 4096, TimeGran: 1}) // FUSE_ASYNC_READ
 		case fuseLookup:
 			s.answer(in.Unique, 0, struct {
 				Node, Generation, EntryValid, AttrValid uint64
@@ -238,12 +294,17 @@ func (s *fuseServer) run() {
 				Attr      fuseAttr
 			}{Valid: 3600, Attr: fuseFile(in.Node)})
 		case fuseOpen:
-			s.answer(in.Unique, 0, [2]uint64{})
+			var direct uint64 // FOPEN_DIRECT_IO
+			if flags := buf[40:n]; len(flags) >= 4 && binary.LittleEndian.Uint32(flags)&unix.O_DSYNC != 0 {
+				direct = 1
+			}
+			s.answer(in.Unique, 0, [2]uint64{0, direct})
 		case fuseRelease:
 			s.answer(in.Unique, 0, nil)
 		case fuseFlush:
 			_ = os.WriteFile(fmt.Sprintf("%s/flush.%d", s.dir, in.PID), nil, 0o644)
 			s.flushed <- struct{}{}
+		case fuseRead: // nor has this
 		case fuseForget, fuseBatchForget, fuseInterrupt: // have no answer
 		default:
 			s.answer(in.Unique, -int32(unix.ENOSYS), nil)
