@@ -386,7 +386,8 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	}
 	var probed bool
 	c.needs, probed = c.patience(s, guess, self)
-	c.turn = s.victim(proof, guess, self, false) || c.quick && s.victim(guess, guess, self, true)
+	// What is only likely now may be certain at the next look: whose helper is whose.
+	c.turn = s.victim(proof, guess, self, false) || s.victim(guess, guess, self, true)
 	if end, ok := c.suspect.over(c.needs); ok && before != nil {
 		if left := time.Until(end); left > 0 && left <= confirmAfter {
 			// What is left is not worth another look at everybody.
