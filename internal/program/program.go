@@ -3,8 +3,9 @@
 // Package program tells whether the kernel could start a file, without starting
 // it. To try it is no way to find out where the file is the kernel's own helper:
 // for a format that it does not know the kernel asks for a module (binfmt-464c,
-// search_binary_handler in fs/exec.c), which means to start the helper, which is
-// that file: 50 requests, one within the other.
+// search_binary_handler in fs/exec.c; seen on 6.1 and 6.12, later kernels may not),
+// which means to start the helper, which is that file: 50 requests, one within the
+// other.
 package program
 
 import (
