@@ -5,6 +5,7 @@ package install
 import (
 	"debug/elf"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -191,6 +192,25 @@ func TestNewDoesNotWork(t *testing.T) {
 	}
 }
 
+// loaderOf is the dynamic loader that a program names, if any.
+func loaderOf(t *testing.T, path string) string {
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			b, err := io.ReadAll(p.Open())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimRight(string(b), "\x00")
+		}
+	}
+	return ""
+}
+
 // A program of an image is not run, nor anything in a dry run.
 func TestRunsNothing(t *testing.T) {
 	for _, dry := range []bool{false, true} {
@@ -201,6 +221,10 @@ func TestRunsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.write("usr/sbin/safeload-modprobe", string(exe)) // would say so itself, by TestMain
+		s.write("bin/sh", programtest.ELF(program.Machines()[0], "", 0))
+		if loader := loaderOf(t, "/proc/self/exe"); loader != "" { // with -race
+			s.write(loader, programtest.ELF(program.Machines()[0], "", 0))
+		}
 		s.write("sbin/modprobe.real", "#!/bin/sh\n: >"+mark+"\n")
 		o := s.options(Sysctl)
 		o.Helper, o.try, o.DryRun = "", nil, dry
