@@ -40,7 +40,8 @@
 // whose target is not in the code. When a new version of Go makes it fail, look
 // at what the function it names does with a g of zeroes; either write the code
 // so that it is not called, or add it to that list with the reason. If neither
-// can be done, build with the switch above: nothing but time is lost.
+// can be done, build with the switch above: nothing but time is lost. Who else
+// checks is in CONTRIBUTING.md.
 //
 // # A fault
 //
