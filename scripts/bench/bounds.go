@@ -22,7 +22,8 @@ const (
 	absentToOldKmod = 0.25 // kmod 30 and before, which load libcrypto at each start
 	absentToKmod    = 0.40 // newer ones, and what is no release
 	absentFaults    = 12
-	otherToKmod     = 1.0  // each other question, to kmod's releases
+	otherToKmod     = 0.80 // each other question, to kmod's releases
+	otherToMaster   = 1.30 // to what is no release
 	otherToLate     = 1.10 // what was read in vain before the runtime
 )
 
@@ -50,8 +51,10 @@ func bound(work, program string) (most float64, ok bool) {
 		return 0, false
 	case program == peerLate:
 		return otherToLate, work != absentName
+	case work != absentName && release == 0:
+		return otherToMaster, true
 	case work != absentName:
-		return otherToKmod, release > 0
+		return otherToKmod, true
 	case release > 0 && release <= 30:
 		return absentToOldKmod, true
 	}

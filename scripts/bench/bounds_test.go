@@ -28,9 +28,9 @@ func TestMissed(t *testing.T) {
 		{"over master's", []measurement{ours(absentName, 12), to("master", 0.41)}, "of master"},
 		{"an empty program has no bound", []measurement{ours(absentName, 12), to(peerEmpty, 5)}, ""},
 		{"no ratio at all", []measurement{ours(absentName, 12), to("kmod 30", math.NaN())}, "of kmod 30"},
-		{"another question, as quick as kmod", []measurement{ours(other, 150), to("kmod 34.2", 1)}, ""},
-		{"another question, slower than kmod", []measurement{ours(other, 150), to("kmod 34.2", 1.01)}, "of kmod 34.2"},
-		{"another question, slower than master", []measurement{ours(other, 150), to("master", 1.5)}, ""},
+		{"another question, at its bounds", []measurement{ours(other, 150), to("kmod 34.2", 0.8), to("master", 1.3)}, ""},
+		{"another question, over kmod's", []measurement{ours(other, 150), to("kmod 34.2", 0.81)}, "of kmod 34.2"},
+		{"another question, over master's", []measurement{ours(other, 150), to("master", 1.31)}, "of master"},
 		{"slower than without the early answer", []measurement{ours(other, 150), to(peerLate, 1.11)}, peerLate},
 		{"the early answer, without it", []measurement{ours(absentName, 12), to(peerLate, 0.2)}, ""},
 	} {
