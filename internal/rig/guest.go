@@ -35,6 +35,7 @@ type Guest struct {
 	resumed  bool
 	ending   ending
 	took     time.Duration
+	cpu      time.Duration // QEMU's
 	verdicts []report.Verdict
 }
 
@@ -68,6 +69,27 @@ func (g *Guest) fresh() bool {
 		}
 	}
 	return g.Machine.Board || g.append != ""
+}
+
+// idles says whether the guest does little but wait by the real clock for what must hang.
+func (g *Guest) idles() bool {
+	if g.Mode != Stock || g.size.icount != "" || g.Machine.Board {
+		return false
+	}
+	for _, c := range g.Cases {
+		if c.has["stock"] {
+			return false
+		}
+	}
+	return true
+}
+
+// slot is the kind of slot that the guest takes.
+func (g *Guest) slot() string {
+	if g.idles() {
+		return idling
+	}
+	return computing
 }
 
 // qemu is a running QEMU.
@@ -109,6 +131,14 @@ func (q *qemu) over() bool {
 	default:
 		return false
 	}
+}
+
+// cpu is the processor's time that it took, once it is over.
+func (q *qemu) cpu() time.Duration {
+	if !q.over() || q.cmd.ProcessState == nil {
+		return 0
+	}
+	return q.cmd.ProcessState.UserTime() + q.cmd.ProcessState.SystemTime()
 }
 
 // stop ends it, and waits until it is over.
@@ -193,6 +223,7 @@ func (r *run) boot(ctx context.Context, g *Guest, slot *os.File) (string, error)
 		done = func() bool { return tailHas(console, "reboot: ") || tailHas(console, "#END#") }
 	}
 	g.ending = q.wait(ctx, g.limit, done)
+	g.cpu = q.cpu()
 	return g.why(q), nil
 }
 
@@ -247,7 +278,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 		g.failAll("no image could be made: " + err.Error())
 		return
 	}
-	slot, err := takeSlot(ctx, r.cache)
+	slot, err := takeSlot(ctx, r.cache, g.slot())
 	if err != nil {
 		g.failAll("no room for a guest: " + err.Error())
 		return

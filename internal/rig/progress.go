@@ -42,9 +42,17 @@ func (p *progress) expected(g *Guest) float64 {
 	return g.limit.Seconds() / 4
 }
 
+// computes is how long a guest is expected to take a slot of those that bound the run.
+func (p *progress) computes(g *Guest) float64 {
+	if g.idles() {
+		return 0
+	}
+	return p.expected(g)
+}
+
 func (p *progress) total(guests []*Guest) {
 	for _, g := range guests {
-		p.left += p.expected(g)
+		p.left += p.computes(g)
 	}
 	if len(guests) > 2 {
 		p.line("%d guests, about %s", len(guests), p.remaining())
@@ -93,7 +101,7 @@ func (p *progress) ended(g *Guest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, g.name())
-	p.left -= p.expected(g)
+	p.left -= p.computes(g)
 	how := ""
 	if g.resumed {
 		how = " (resumed)"
@@ -101,9 +109,10 @@ func (p *progress) ended(g *Guest) {
 	if _, fail, _ := report.Count(g.verdicts); fail > 0 {
 		how += fmt.Sprintf(": %d failed", fail)
 	}
-	p.print(fmt.Sprintf("%-11s %-10s %-6s %3.0f s%s", g.label(), g.Group, g.Mode, g.took.Seconds(), how))
+	p.print(fmt.Sprintf("%-11s %-10s %-6s %3.0f s, %3.0f s of a processor%s", g.label(), g.Group, g.Mode, g.took.Seconds(), g.cpu.Seconds(), how))
 	// Times of single cases are not those of the group.
 	p.times[g.name()] = max(g.took.Seconds(), p.times[g.name()]*0.9)
+	p.times["cpu "+g.name()] = g.cpu.Seconds()
 	if b, err := json.Marshal(p.times); err == nil {
 		_ = os.WriteFile(p.file, b, 0o644)
 	}

@@ -207,6 +207,33 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// Only a guest that waits by the real clock for what must hang takes no slot of those that compute.
+func TestIdles(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		mode  Mode
+		clock string
+		board bool
+		want  string
+	}{
+		{"control() {\ncheck() {\n", Stock, "", false, idling},
+		{"control() {\ncheck() {\n", Stock, "1", false, computing},
+		{"control() {\ncheck() {\n", Stock, "", true, computing},
+		{"control() {\ncheck() {\n", Safe, "", false, computing},
+		{"control() {\nstock() {\n", Stock, "", false, computing},
+		{"# stands-still: stock\ncontrol() { :; }\n", Stock, "", false, idling},
+	} {
+		c, err := ParseCase("x", []byte(test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &Guest{Mode: test.mode, Cases: []*Case{c}, size: size{icount: test.clock}, Machine: Machine{Board: test.board}}
+		if got := g.slot(); got != test.want {
+			t.Errorf("%q, %s, clock %q, board %v: %s, not %s", test.text, test.mode, test.clock, test.board, got, test.want)
+		}
+	}
+}
+
 // What a guest gets is the most that one of its cases needs; a case's words for the kernel stay in their order.
 func TestMeasure(t *testing.T) {
 	m, err := machineFor("", "arm")

@@ -372,11 +372,24 @@ func (r *run) counts(g *Guest) bool {
 	return g.Mode != Shell && !r.Demo && g.size.cpus == 1 && !g.standsStill()
 }
 
-// runAll runs the guests: images are made while guests run, and as many of these run as there are slots.
+// runAll runs the guests: images are made while guests run, and as many of these run as there are slots of their kind.
 func (r *run) runAll(ctx context.Context, guests []*Guest) {
+	byKind := map[string][]*Guest{}
+	for _, g := range guests {
+		byKind[g.slot()] = append(byKind[g.slot()], g)
+	}
+	var kinds sync.WaitGroup
+	for kind, workers := range map[string]int{computing: runtime.NumCPU() + 1, idling: runtime.NumCPU()} {
+		kinds.Go(func() { r.runSome(ctx, byKind[kind], workers) })
+	}
+	kinds.Wait()
+	r.tryAgain(ctx, guests)
+}
+
+func (r *run) runSome(ctx context.Context, guests []*Guest, most int) {
 	queue := make(chan *Guest)
 	var workers sync.WaitGroup
-	for range runtime.NumCPU() + 1 {
+	for range most {
 		workers.Go(func() {
 			for g := range queue {
 				r.guest(ctx, g)
@@ -393,7 +406,6 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) {
 	}
 	close(queue)
 	workers.Wait()
-	r.tryAgain(ctx, guests)
 }
 
 // tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
@@ -553,7 +565,7 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	if err := r.kitchen.root(ctx, g.Kernel.Key, g.dir, g.Mode, g.Cases); err != nil {
 		return err
 	}
-	slot, err := takeSlot(ctx, r.cache)
+	slot, err := takeSlot(ctx, r.cache, computing)
 	if err != nil {
 		return err
 	}
@@ -565,7 +577,7 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	return r.bootShell(ctx, &g, slot)
 }
 
-// Times are how long guests took, from run to run.
+// Times are how long guests took, from run to run, and under "cpu NAME" how much of a processor that was.
 type times map[string]float64
 
 func readTimes(file string) times {

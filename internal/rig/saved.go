@@ -195,6 +195,7 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 		return "", fmt.Errorf("%w: %s", err, q.stderr.String())
 	}
 	g.ending = q.wait(ctx, g.limit, nil)
+	g.cpu = q.cpu()
 	return g.why(q), nil
 }
 

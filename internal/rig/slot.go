@@ -13,9 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// takeSlot waits until this machine has room for one guest more: as many run at once as it has cores, whoever starts
-// them. The slot is held by whoever has the file open, so a guest inherits it.
-func takeSlot(ctx context.Context, cache string) (*os.File, error) {
+// The kinds of slots. A guest that is idle most of its time takes none of those that compute.
+const (
+	computing = "slot"
+	idling    = "idle"
+)
+
+// takeSlot waits until this machine has room for one guest more: of each kind as many run at once as it has cores,
+// whoever starts them. The slot is held by whoever has the file open, so a guest inherits it.
+func takeSlot(ctx context.Context, cache, kind string) (*os.File, error) {
 	dir := os.Getenv("SAFELOAD_SLOTS")
 	if dir == "" {
 		dir = "/var/lock/safeload-vm"
@@ -26,7 +32,7 @@ func takeSlot(ctx context.Context, cache string) (*os.File, error) {
 	}
 	for {
 		for i := range runtime.NumCPU() {
-			f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("slot%d", i)), os.O_RDWR|os.O_CREATE, 0o644)
+			f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%s%d", kind, i)), os.O_RDWR|os.O_CREATE, 0o644)
 			if err != nil {
 				return nil, err
 			}
