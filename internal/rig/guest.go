@@ -36,6 +36,7 @@ type Guest struct {
 	ending   ending
 	took     time.Duration
 	cpu      time.Duration // QEMU's
+	costs    *costs
 	verdicts []report.Verdict
 }
 
@@ -222,9 +223,21 @@ func (r *run) boot(ctx context.Context, g *Guest, slot *os.File) (string, error)
 	} else if g.Machine.Halts {
 		done = func() bool { return tailHas(console, "reboot: ") || tailHas(console, "#END#") }
 	}
-	g.ending = q.wait(ctx, g.limit, done)
-	g.cpu = q.cpu()
+	r.attend(ctx, g, q, done)
 	return g.why(q), nil
+}
+
+// attend waits for the guest's end, and keeps what it cost.
+func (r *run) attend(ctx context.Context, g *Guest, q *qemu, done func() bool) {
+	g.costs = &costs{console: filepath.Join(g.dir, "console"), pid: q.cmd.Process.Pid, by: map[string]time.Duration{}}
+	g.ending = q.wait(ctx, g.limit, func() bool {
+		g.costs.look()
+		return done != nil && done()
+	})
+	g.cpu = q.cpu()
+	if text, err := os.ReadFile(g.costs.console); err == nil {
+		g.costs.take(text, g.cpu)
+	}
 }
 
 // why says why a verdict that is owed is not there.

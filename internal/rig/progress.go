@@ -113,6 +113,14 @@ func (p *progress) ended(g *Guest) {
 	// Times of single cases are not those of the group.
 	p.times[g.name()] = max(g.took.Seconds(), p.times[g.name()]*0.9)
 	p.times["cpu "+g.name()] = g.cpu.Seconds()
+	if g.costs != nil && len(g.Cases) > 1 && g.Mode == Safe {
+		for name, spent := range g.costs.by {
+			p.times["cpu "+g.name()+" "+name] = spent.Seconds()
+		}
+		if said := g.costs.String(); said != "" {
+			p.print("            " + said)
+		}
+	}
 	if b, err := json.Marshal(p.times); err == nil {
 		_ = os.WriteFile(p.file, b, 0o644)
 	}

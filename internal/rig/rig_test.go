@@ -234,6 +234,22 @@ func TestIdles(t *testing.T) {
 	}
 }
 
+func TestCosts(t *testing.T) {
+	c := &costs{by: map[string]time.Duration{}}
+	c.take([]byte("#R# a|check|pass|1|x\r\n#L# b: ok\n"), 4*time.Second)
+	c.take([]byte("#R# a|check|pass|1|x\r\n#L# b: ok\n#R# b|check|pa"), 9*time.Second)
+	c.take([]byte("#R# a|check|pass|1|x\r\n#L# b: ok\n#R# b|check|pass|1|x\n#R# c|check|fail|1|x\n"), 10*time.Second)
+	if diff := cmp.Diff(map[string]time.Duration{"a": 4 * time.Second, "b": 3 * time.Second, "c": 3 * time.Second}, c.by); diff != "" {
+		t.Error(diff)
+	}
+	if got, ok := processorTime([]byte("7 (a) b (c) S 1 7 7 0 -1 4 1 2 3 4 150 50 0 0 20 0")); !ok || got != 2*time.Second {
+		t.Errorf("processorTime: %v, %v", got, ok)
+	}
+	if _, ok := processorTime([]byte("7 (a")); ok {
+		t.Error("half a line was read")
+	}
+}
+
 // What a guest gets is the most that one of its cases needs; a case's words for the kernel stay in their order.
 func TestMeasure(t *testing.T) {
 	m, err := machineFor("", "arm")

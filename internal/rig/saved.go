@@ -194,8 +194,7 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 		q.stop()
 		return "", fmt.Errorf("%w: %s", err, q.stderr.String())
 	}
-	g.ending = q.wait(ctx, g.limit, nil)
-	g.cpu = q.cpu()
+	r.attend(ctx, g, q, nil)
 	return g.why(q), nil
 }
 
