@@ -110,7 +110,8 @@ later() {
 	_busy=$(busy)
 	sleep 5
 	_busy=$(($(busy) - _busy))
-	want "ten that wait take little of a processor: $(seconds $_busy) s of 5" [ $_busy -lt 150 ]
+	case $kver in *-armmp*) _most=100 ;; *) _most=250 ;; esac # by counted instructions; by a clock that others' work moves
+	want "ten that wait take little of a processor: $(seconds $_busy) s of 5" [ $_busy -lt $_most ]
 	_i=0 _told=0
 	while [ $_i -lt 10 ]; do
 		! ended "blind$_i" || _told=$((_told + 1))
