@@ -195,8 +195,10 @@ func (e *trials) unload(module string) error {
 	return nil
 }
 
-// mark forgets what the kernel's log has said so far.
+// mark forgets what the kernel's log has said so far, and how many lines a minute
+// safeload has written there, which are limited.
 func (e *trials) mark() {
+	_ = os.Remove("/run/safeload/said")
 	_, _ = e.log.Seek(0, 2)
 	logged = logged[:0]
 }
