@@ -89,7 +89,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 # With the decompressor linked: the one that build.sh embeds needs /proc, or rights, to run. A guest tests that one.
 # With the entry of the helper that is installed, so that it answers first.
-CGO_ENABLED=0 go build -ldflags '-s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
+CGO_ENABLED=0 go build -tags safeload_spare -ldflags '-checklinkname=0 -s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
 go build -o "$work/difftest" ./scripts/difftest
 "$work/difftest" -ours "$work/safeload-modprobe" -work "$work/roots" -docs docs/kmod-differences.md \
 	-random "${random:-40}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"
