@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: the outer load is by Debian's busybox, its modprobe, which reads modprobe.d and modules.dep as kmod's does
 # kernels: all
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: main
 # limit: 45
 # copies: g4

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: the recursion goes through a dependency (modules.dep), and through a softdep
 # kernels: all
+# matrix: arm-6.12 arm-6.1 amd64-6.12 amd64-newest *-own
 # boot: main
 # limit: 60
 # copies: p0 p1

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: things that cannot be loaded: exit code and words as kmod's, never a panic
 # kernels: all
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: main
 # limit: 150
 # modules: dummy

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps, another pid namespace
 # kernels: all
-# matrix: arm-6.12 *-own
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: stress
 # limit: 480
 # copies: j0 j1 j2 j3

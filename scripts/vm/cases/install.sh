@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: user-space hops: an install command with a shell and env -i, with setsid, with a daemon whose parent has gone
 # kernels: all
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: main
 # limit: 150
 # copies: i0 i1 i2

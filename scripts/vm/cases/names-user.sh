@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: an unprivileged user chooses names (AF_ALG, socket, mount): they do reach modprobe, and lead to no path, shell or forged line
 # kernels: all
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: main
 # limit: 120
 # modules: af_alg algif_skcipher

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: names that any user can choose reach modprobe through the kernel: no path, no shell, no forged log line
 # kernels: all
+# matrix: arm-6.12 amd64-6.12 *-own
 # boot: main
 # limit: 60
 # modules: af_alg algif_skcipher

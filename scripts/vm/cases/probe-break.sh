@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: the probe flags and breaks recursions of stock kmod, busybox and an in-process loader
 # kernels: all
-# matrix: arm-6.12 arm64-6.12 amd64-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: probe
 # limit: 300
 # copies: p0 p1 p2 p3 p4 p5 p6 p7 p8 p9

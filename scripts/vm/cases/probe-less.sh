@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: the watch without BPF: from a tracing instance, and by sampling /proc; both find and break a recursion
 # kernels: all
-# matrix: arm-6.12 arm64-6.12 amd64-6.12
+# matrix: arm-6.12 amd64-6.12
 # boot: probe
 # limit: 240
 # copies: x0 x1

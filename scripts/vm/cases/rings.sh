@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: rings: A's init asks for B, B's for A; a ring of 5; a ring of 20
 # kernels: all
+# matrix: arm-6.12 arm-6.1 arm64-6.12 amd64-6.12 amd64-newest *-own
 # boot: main
 # cpus: 2
 # limit: 90

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: the request comes from a kernel thread that init waits for, and from a work item that it flushes
 # kernels: all
+# matrix: arm-6.12 arm-6.1 arm64-6.12 amd64-6.12 amd64-newest *-own
 # boot: main
 # cpus: 2
 # limit: 75

@@ -2,6 +2,7 @@
 # shellcheck shell=dash
 # what: xz and gzip modules, decompressed by the kernel (6.12) and in user space, also what the kernel fails to decompress
 # kernels: all
+# matrix: arm-6.12 arm-6.1 amd64-6.12 amd64-newest *-own
 # boot: main
 # limit: 90
 # extra: xz
