@@ -10,8 +10,8 @@ import _ "unsafe" // for go:linkname
 // architecture. scripts/build.sh links the helper with -checklinkname=0, as the
 // linker lets nobody else have this name; SAFELOAD_SPARE=no leaves it out.
 type handled struct {
-	flags int32
-	name  string
+	_ int32  // flags
+	_ string // name
 }
 
 //go:linkname sigtable runtime.sigtable
