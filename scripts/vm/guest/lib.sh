@@ -11,8 +11,14 @@
 cases=/t/cases
 kver=$(uname -r)
 
-# now: guest time in hundredths of a second.
-now() { read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))"; } # not octal
+# now: guest time in hundredths of a second. time_now sets now to it, and starts no process.
+now() { time_now; echo "$now"; }
+time_now() { read -r up _ </proc/uptime; now=$((${up%.*} * 100 + 1${up#*.} - 100)); } # not octal
+# pause SECONDS: a sleep that starts no process: what waits for something looks often, and an emulated processor is slow.
+# Nobody writes into the pipe.
+[ -p /t/pause ] || mkfifo /t/pause
+# shellcheck disable=SC3045 # busybox can
+pause() { read -r -t "$1" _ <>/t/pause; :; }
 seconds() { echo "$(($1 / 100)).$(printf %02d $(($1 % 100)))"; }
 
 log() { echo "#L# $*"; }
@@ -27,15 +33,16 @@ start() {
 	setsid sh -c 'n=$1; shift; "$@" >"/tmp/job/$n.out" 2>&1 </dev/null & echo $! >"/tmp/job/$n.pid"
 		wait $!; rc=$?; read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"' \
 		start "$_n" "$@" &
-	while [ ! -s "/tmp/job/$_n.pid" ]; do usleep 10000; done
+	while [ ! -s "/tmp/job/$_n.pid" ]; do pause 0.01; done
 }
 pid_of() { cat "/tmp/job/$1.pid"; }
 ended() { [ -s "/tmp/job/$1.rc" ]; }
 
 # finish NAME SECONDS: waits for a started command. Sets rc (or "hang"), out (a file), took (hundredths).
 finish() {
-	_end=$(($(now) + $2 * 100)) out=/tmp/job/$1.out
-	while ! ended "$1" && [ "$(now)" -lt "$_end" ]; do usleep 50000; done
+	time_now
+	_end=$((now + $2 * 100)) out=/tmp/job/$1.out
+	while ! ended "$1" && time_now && [ "$now" -lt "$_end" ]; do pause 0.05; done
 	if ended "$1"; then rc=$(cat "/tmp/job/$1.rc"); took=$(($(cat "/tmp/job/$1.t1") - $(cat "/tmp/job/$1.t0")))
 	else rc=hang took=$(($(now) - $(cat "/tmp/job/$1.t0"))); fi
 }
@@ -48,10 +55,16 @@ state() {
 }
 # wait_for SECONDS COMMAND...: waits for a command to succeed.
 wait_for() {
-	_end=$(($(now) + $1 * 100)); shift
-	while ! "$@" >/dev/null 2>&1; do [ "$(now)" -lt "$_end" ] || return 1; usleep 50000; done
+	time_now
+	_end=$((now + $1 * 100)); shift
+	while ! "$@" >/dev/null 2>&1; do time_now; [ "$now" -lt "$_end" ] || return 1; pause 0.05; done
 }
-is() { [ "$(state "$1")" = "$2" ]; }
+is() {
+	_is=absent
+	# A module may go between the one and the other.
+	if [ -e "/sys/module/$1/initstate" ]; then { read -r _is <"/sys/module/$1/initstate"; } 2>/dev/null; fi
+	[ "$_is" = "$2" ]
+}
 
 # want TEXT COMMAND...: one thing that must hold.
 want() {
