@@ -207,6 +207,55 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// Those that were not used for longest go first, and none that is in use.
+func TestBoundSaved(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for name, age := range map[string]time.Duration{"old": 9 * time.Hour, "older": 10 * time.Hour, "young": 3 * time.Hour, "used": time.Minute} {
+		s := saved{dir: filepath.Join(dir, name)}
+		if err := os.Mkdir(s.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.state(), make([]byte, 100), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(s.dir, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	for _, test := range []struct {
+		most int64
+		want []string
+	}{
+		{400, []string{"old", "older", "used", "young"}},
+		{399, []string{"old", "used", "young"}},
+		{250, []string{"used", "young"}},
+		{0, []string{"used"}},
+	} {
+		if err := boundSaved(dir, test.most, now); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, left()); diff != "" {
+			t.Errorf("%d bytes: %s", test.most, diff)
+		}
+	}
+	if err := boundSaved(filepath.Join(dir, "none"), 0, now); err != nil {
+		t.Error(err)
+	}
+	if (saved{dir: filepath.Join(dir, "older")}).used() == nil {
+		t.Error("one that is gone was marked as used")
+	}
+}
+
 // Only a guest that waits by the real clock for what must hang takes no slot of those that compute.
 func TestIdles(t *testing.T) {
 	for _, test := range []struct {

@@ -46,7 +46,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
-	if s, ok := r.savedBy[key]; ok {
+	if s, ok := r.savedBy[key]; ok && s.used() == nil {
 		return s, nil
 	}
 	sum := sha256.Sum256([]byte(key))
@@ -78,10 +78,10 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	s := saved{filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), packed}
 	err = r.locked("saved-"+g.Kernel.Key+"-"+id, func() error {
 		if _, err := os.Stat(s.state()); err == nil {
-			return nil
+			return s.used()
 		}
 		r.say.line("%s: booting the guest that the cases start from", g.Kernel.Key)
-		return r.saveNow(ctx, base, boot, s, slot)
+		return errors.Join(r.saveNow(ctx, base, boot, s, slot), boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
 	})
 	if err == nil {
 		r.savedBy[key] = s
