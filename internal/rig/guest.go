@@ -31,6 +31,7 @@ type Guest struct {
 	kernel   Prepared
 	size     size
 	append   string
+	spare    string        // the machine's, or empty where the kernel is to be as it comes
 	limit    time.Duration // of the host's time
 	resumed  bool
 	ending   ending
@@ -186,10 +187,14 @@ func (q *qemu) wait(ctx context.Context, limit time.Duration, done func() bool) 
 	}
 }
 
+// cmdline is the kernel's command line.
+func (g *Guest) cmdline(init string) string {
+	return strings.Join(strings.Fields(fmt.Sprintf("console=%s quiet loglevel=3 panic=-1 %s %s -- %s", g.Machine.Console, g.spare, g.append, init)), " ")
+}
+
 // bootArgs are QEMU's for the kernel and an initramfs.
 func (g *Guest) bootArgs(initrd, init string) ([]string, error) {
-	args := []string{"-kernel", g.kernel.Image, "-initrd", initrd,
-		"-append", strings.Join(strings.Fields(fmt.Sprintf("console=%s quiet loglevel=3 panic=-1 %s -- %s", g.Machine.Console, g.append, init)), " ")}
+	args := []string{"-kernel", g.kernel.Image, "-initrd", initrd, "-append", g.cmdline(init)}
 	if g.Machine.DTB != "" {
 		dtb, err := g.kernel.dtb(g.Machine.DTB)
 		if err != nil {

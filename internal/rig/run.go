@@ -334,6 +334,9 @@ func (r *run) measure(g *Guest) {
 	if n, ok := os.LookupEnv("VM_ICOUNT"); ok {
 		g.size.icount = n
 	}
+	if !r.Full && !r.Boot {
+		g.spare = g.Machine.Spare
+	}
 	g.append = strings.Join(slices.Sorted(maps.Keys(appended)), " ")
 	g.limit = time.Duration(seconds) * time.Second
 	if g.standsStill() {

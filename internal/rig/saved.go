@@ -42,7 +42,7 @@ func channel(socket string) []string {
 
 // save gives the saved guest for g's kernel, machine and size, made if the cache has none.
 func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) {
-	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size}
+	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size, spare: g.spare}
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
@@ -100,7 +100,7 @@ func (r *run) savedID(g *Guest, packed Packed) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\x00%q\x00%s\x00", version, g.Machine.command(g.size), packed.Sum())
+	fmt.Fprintf(h, "%s\x00%q\x00%s\x00%s\x00", version, g.Machine.command(g.size), g.cmdline("saved"), packed.Sum())
 	_, _ = h.Write(image)
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
