@@ -155,6 +155,8 @@ func readRegular(path string, limit int) (buf []byte, opened bool, err error) {
 	switch err := unix.Fstat(fd, &st); {
 	case err != nil:
 		return nil, true, err
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return nil, true, unix.EISDIR // what read(2) says to kmod
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, true, unix.EINVAL
 	case st.Size > int64(limit):
