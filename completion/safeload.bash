@@ -13,7 +13,7 @@ _safeload_loaded() {
 _safeload_options() {
 	case $1 in
 	audit) echo "-C -S -a --baseline --config -d --dirname --fail-on --json --sarif --set-version" ;;
-	diagnose) echo "--dot --free --json" ;;
+	diagnose) echo "--dot --free --json --svg" ;;
 	doctor) echo "--json --probe -v" ;;
 	insmod) echo "-f --force --force-modversion --force-vermagic -s --syslog -v --verbose -V --version -h --help" ;;
 	install) echo "--helper -n --root --via" ;;
@@ -21,7 +21,7 @@ _safeload_options() {
 	modinfo) echo "-a --author -d --description -l --license -p --parameters -n --filename -0 --null -m --modname -F --field -k --set-version -b --basedir -V --version -h --help" ;;
 	modprobe) echo "-a --all -r --remove --remove-holders -w --wait --first-time -i --ignore-install -i --ignore-remove -b --use-blacklist -f --force --force-modversion --force-vermagic -R --show-alias -D --show-depends -c --show-config --show-modversions --show-exports -n --dry-run -C --config -d --dirname -S --set-version -s --syslog -q --quiet -v --verbose -V --version -h --help" ;;
 	rmmod) echo "-f --force -s --syslog -v --verbose -V --version -h --help" ;;
-	status) echo "--json" ;;
+	status) echo "--dot --json --svg" ;;
 	uninstall) echo "-n --root" ;;
 	watch) echo "--break --duration --json --once --pin --ready-file --source -v" ;;
 	esac

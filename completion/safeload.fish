@@ -44,6 +44,7 @@ complete -c safeload -n '__fish_seen_subcommand_from audit' -a '(__fish_complete
 complete -c safeload -n '__fish_seen_subcommand_from diagnose' -l dot -d 'a graph for Graphviz'
 complete -c safeload -n '__fish_seen_subcommand_from diagnose' -l free -d 'end the one load whose failing costs least'
 complete -c safeload -n '__fish_seen_subcommand_from diagnose' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from diagnose' -l svg -d 'a picture'
 
 complete -c safeload -n '__fish_seen_subcommand_from doctor' -l json -d 'print one JSON object'
 complete -c safeload -n '__fish_seen_subcommand_from doctor' -l probe -d 'load the probe for a moment, to see whether the kernel takes it (root)'
@@ -118,7 +119,9 @@ complete -c safeload -n '__fish_seen_subcommand_from rmmod' -s V -l version -d '
 complete -c safeload -n '__fish_seen_subcommand_from rmmod' -s h -l help -d 'show this help'
 complete -c safeload -n '__fish_seen_subcommand_from rmmod' -a '(__safeload_loaded)'
 
+complete -c safeload -n '__fish_seen_subcommand_from status' -l dot -d 'a graph for Graphviz'
 complete -c safeload -n '__fish_seen_subcommand_from status' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from status' -l svg -d 'a picture'
 
 complete -c safeload -n '__fish_seen_subcommand_from uninstall' -s n -d 'change nothing, say what would be done'
 complete -c safeload -n '__fish_seen_subcommand_from uninstall' -l root -r -fa '(__fish_complete_directories)' -d 'the system in DIR, such as an image, not the running one'

@@ -25,7 +25,7 @@ import (
 func init() {
 	commands = append(commands, command{
 		name:    "diagnose",
-		args:    "[--json | --dot] [--free]",
+		args:    "[--json | --dot | --svg] [--free]",
 		summary: "tell why modprobe hangs, with nothing installed before",
 		run:     runDiagnose,
 	})
@@ -35,6 +35,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("diagnose", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
 	asDot := flags.Bool("dot", false, "a graph for Graphviz")
+	asSVG := flags.Bool("svg", false, "a picture")
 	free := flags.Bool("free", false, "end the one load whose failing costs least")
 	if code, done := parse(flags, args, stdout, stderr); done {
 		return code
@@ -42,8 +43,8 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 {
 		return misused("diagnose", stderr, "it takes no argument, not %q", flags.Arg(0))
 	}
-	if *asJSON && *asDot {
-		return misused("diagnose", stderr, "either --json or --dot")
+	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
+		return misused("diagnose", stderr, "one of --json, --dot and --svg")
 	}
 	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
@@ -60,6 +61,8 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		err = surveyJSON(stdout, sv)
 	case *asDot:
 		printDot(stdout, sv)
+	case *asSVG:
+		err = writeSVG(stdout, sv)
 	default:
 		printDiagnosis(stdout, sv)
 	}
@@ -73,7 +76,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	if *free {
 		// The report's own format must stay what it is.
 		out := stdout
-		if *asJSON || *asDot {
+		if *asJSON || *asDot || *asSVG {
 			out = stderr
 		}
 		freeAll(out, sv)

@@ -16,7 +16,7 @@ import (
 func init() {
 	commands = append(commands, command{
 		name:    "status",
-		args:    "[--json]",
+		args:    "[--json | --dot | --svg]",
 		summary: "list the loads in flight and who waits for whom",
 		run:     runStatus,
 	})
@@ -25,11 +25,16 @@ func init() {
 func runStatus(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
+	asDot := flags.Bool("dot", false, "a graph for Graphviz")
+	asSVG := flags.Bool("svg", false, "a picture")
 	if code, done := parse(flags, args, stdout, stderr); done {
 		return code
 	}
 	if flags.NArg() > 0 {
 		return misused("status", stderr, "it takes no argument, not %q", flags.Arg(0))
+	}
+	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
+		return misused("status", stderr, "one of --json, --dot and --svg")
 	}
 	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
 	if err != nil {
@@ -39,33 +44,45 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	for _, f := range sv.Faults {
 		plain.Fprintf(stderr, "safeload: %s\n", f)
 	}
-	verdicts := guard.Verdicts("")
-	if *asJSON {
-		err = surveyJSON(stdout, sv)
-		if err == nil {
-			err = json.NewEncoder(stdout).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: verdicts.Independent,
-				WentLive: verdicts.WentLive, Refused: verdicts.Refused, Suspected: verdicts.Suspected, Refusals: verdicts.Refusals})
+	switch {
+	case *asSVG:
+		err = writeSVG(stdout, sv)
+	case *asDot:
+		printDot(stdout, sv)
+	case *asJSON:
+		if err = surveyJSON(stdout, sv); err == nil {
+			err = verdictsAsJSON(stdout, guard.Verdicts(""))
 		}
-		if err != nil {
-			plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
-			return exitError
-		}
-	} else {
-		if len(sv.Tasks) == 0 {
-			fmt.Fprintln(stdout, "nothing is being loaded")
-		}
-		printTree(stdout, sv)
-		printDead(stdout, sv)
-		plain.Fprintf(stdout, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
-			verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
-		for _, line := range verdicts.Refusals {
-			plain.Fprintf(stdout, "  %s\n", printable(line))
-		}
+	default:
+		printStatus(stdout, sv, guard.Verdicts(""))
+	}
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+		return exitError
 	}
 	if len(sv.Findings)+len(sv.Dead) > 0 {
 		return exitFound
 	}
 	return exitOK
+}
+
+// printStatus writes the report for people.
+func printStatus(w io.Writer, sv *guard.Survey, verdicts guard.Statistics) {
+	if len(sv.Tasks) == 0 {
+		fmt.Fprintln(w, "nothing is being loaded")
+	}
+	printTree(w, sv)
+	printDead(w, sv)
+	plain.Fprintf(w, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
+		verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
+	for _, line := range verdicts.Refusals {
+		plain.Fprintf(w, "  %s\n", printable(line))
+	}
+}
+
+func verdictsAsJSON(w io.Writer, v guard.Statistics) error {
+	return json.NewEncoder(w).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: v.Independent,
+		WentLive: v.WentLive, Refused: v.Refused, Suspected: v.Suspected, Refusals: v.Refusals})
 }
 
 type verdictsJSON struct {

@@ -119,6 +119,9 @@ check() {
 	diagnose --dot
 	sed 's/^/#L# dot: /' "$out"
 	want "as a graph" has "$out" "color=red"
+	diagnose --svg
+	want "as a picture" has "$out" "^</svg>"
+	want "the picture says in words what it shows" has "$out" "id=.d.>The load of tcrypt waits for itself"
 	diagnose --free
 	want "--free says what it ended" has "$out" "^free: ended pid"
 	finish tcrypt 20
