@@ -30,7 +30,10 @@ type Step struct {
 	Limit time.Duration
 	// alone: the step keeps all cores busy by itself, and what it runs has limits of time.
 	alone bool
-	run   func(*job) (Result, error)
+	// beside: the step waits for most of its time, for a guest that takes one of the machine's slots as all guests do. It
+	// starts with the others, and steps that are alone do not wait for it.
+	beside bool
+	run    func(*job) (Result, error)
 }
 
 // Options say what is run, and where it is written.
@@ -140,33 +143,54 @@ const atOnce = 2
 
 // steps runs them in their order, those that are alone after all others.
 func (r *runner) steps(ctx context.Context, steps []Step) []done {
-	var all []done
-	running := 0
-	wait := func() {
+	var all, later []done
+	running, beside := 0, 0
+	// wait takes the next step that ends. What ends beside a step that prints for itself is printed after it.
+	wait := func(alone bool) {
 		d := <-r.ended
-		running--
+		if d.step.beside {
+			beside--
+		} else {
+			running--
+		}
+		if all = append(all, d); alone && d.step.beside {
+			later = append(later, d)
+			return
+		}
 		r.print(d)
-		all = append(all, d)
 	}
 	for _, s := range steps {
 		if s.alone {
 			continue
 		}
-		for running >= atOnce {
-			wait()
+		for !s.beside && running >= atOnce {
+			wait(false)
 		}
-		running++
+		if s.beside {
+			beside++
+		} else {
+			running++
+		}
 		go r.step(ctx, s)
 	}
 	for running > 0 {
-		wait()
+		wait(false)
 	}
 	for _, s := range steps {
-		if s.alone {
-			running++
-			go r.step(ctx, s)
-			wait()
+		if !s.alone {
+			continue
 		}
+		running++
+		go r.step(ctx, s)
+		for running > 0 {
+			wait(true)
+		}
+	}
+	for _, d := range later {
+		r.print(d)
+	}
+	for beside > 0 {
+		wait(false)
 	}
 	return all
 }

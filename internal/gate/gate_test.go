@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -214,6 +215,42 @@ func TestRun(t *testing.T) {
 	b.Reset()
 	if err := writeJUnit(&b, all); err != nil || !strings.Contains(b.String(), `tests="4" failures="3"`) {
 		t.Errorf("%v: %s", err, b.String())
+	}
+}
+
+// What runs beside the others is not waited for by a step that is alone, and its words come after that one's.
+func TestBeside(t *testing.T) {
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out), ended: make(chan done)}
+	all := r.steps(context.Background(), []Step{
+		// It ends only when the last step runs, which ends after it has been told.
+		{Name: "beside", Limit: time.Minute, beside: true, run: script("sh", "-c", "cat '"+pipe+"'; echo 2 passed, 0 failed")},
+		{Name: "one", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
+		{Name: "two", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
+		{Name: "last", Limit: time.Minute, alone: true, run: script("sh", "-c", "echo told >'"+pipe+"'; echo 1 passed, 0 failed")},
+	})
+	got := map[string]Result{}
+	for _, d := range all {
+		got[d.step.Name] = d.result
+	}
+	want := map[string]Result{"one": {Passed: 1}, "two": {Passed: 1}, "beside": {Passed: 2}, "last": {Passed: 1}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	said, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Index(string(said), "=== beside") < strings.Index(string(said), "=== last") {
+		t.Errorf("its words came first:\n%s", said)
 	}
 }
 

@@ -28,7 +28,7 @@ func Steps(quick bool) []Step {
 		}
 	}
 	return []Step{
-		{Name: "package", Limit: 25 * time.Minute, run: script("scripts/pkg-test.sh", "--boot")},
+		{Name: "package", Limit: 45 * time.Minute, beside: true, run: script("scripts/pkg-test.sh", "--boot")},
 		{Name: "unit", Limit: 20 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-race", uncheckedNowhere, "./...") }},
 		{Name: "diff", Limit: 20 * time.Minute, run: script("scripts/diff-test.sh")},
 		{Name: "lint", Limit: 15 * time.Minute, run: lint},
