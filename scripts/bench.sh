@@ -12,6 +12,7 @@ usage() {
 		                    kernel's, or else one of those that scripts/diff-test.sh has made
 		  --kmod NAME=PATH  another kmod besides the installed one and the one of a newer Debian
 		  --vm KERNEL       in a guest, with loads and removals; a kernel of scripts/vm/lib.sh's table, such as arm-6.12
+		Exit status: 1 if a bound of scripts/bench/bounds.go is missed (not looked at with --vm).
 		Environment: SAFELOAD_CACHE (default .cache)
 	USAGE
 }
