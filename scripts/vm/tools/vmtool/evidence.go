@@ -124,6 +124,12 @@ func (e *trials) stranger(i int) error {
 		return err
 	}
 	outcome := "went through"
+	if bind != nil {
+		_ = within(20*time.Second, func() bool { return bind.ends(0) || initstate("slneed") != "coming" })
+		if initstate("slneed") == "coming" {
+			outcome = "failed" // who has not waited has not asked for it
+		}
+	}
 	if !load.ends(30 * time.Second) {
 		outcome = "hung"
 	}
