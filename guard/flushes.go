@@ -42,8 +42,8 @@ func (s *snapshot) flushed(g *graph.System, p, o *task) []*task {
 			g.Add(graph.ID(w.TID), kids)
 		}
 	}
-	if len(own) > 0 {
-		return own
+	if len(own) > 0 || !s.bold && base(p.wchan) == "wait_for_device_probe" {
+		return own // any process may be the one that probes a device
 	}
 	all = s.memory.alone(s, p, all, others)
 	return slices.DeleteFunc(all, func(w *task) bool { return w.requester() && s.anotherFlush(w, p) })

@@ -188,6 +188,14 @@ func TestTies(t *testing.T) {
 			s.init("__flush_workqueue", 20*sec)
 			s.works(120, "events_unbound", request, 12*sec, 200)
 		}, true, true},
+		"probes of devices, which a process may be at": {func(s *story) {
+			s.init("wait_for_device_probe", 20*sec)
+			s.works(120, "slhub", request, 12*sec, 200)
+		}, false, true},
+		"probes of devices, and a queue of its name": {func(s *story) {
+			s.init("wait_for_device_probe", 20*sec)
+			s.works(120, "m", request, 12*sec, 200)
+		}, true, true},
 		"work, and one sleeps at the init's": {func(s *story) {
 			s.init("__flush_work", 20*sec)
 			s.works(120, "slhub", request, 20*sec, 200)
