@@ -28,8 +28,11 @@ early_trace() {
 stock() { want "kmod loaded something early, so that there is something to compare" early_seen; }
 check() {
 	want "safeload loaded something early" early_seen
-	early_trace
-	want "some names exist nowhere, and some do" [ "$_nowhere" -gt 0 ] && [ "$_with" -gt 0 ]
-	want "each name that exists nowhere was answered before Go's runtime, and no other" [ "$_without" -eq "$_nowhere" ]
 	want "no Go program died" not sh -c "dmesg | grep -q 'fatal error'"
+	[ -e /sys/kernel/tracing/trace ] || { log "early: NOT LOOKED AT: this kernel cannot trace who answered"; return; }
+	early_trace
+	want "some names were requested" [ -s /tmp/early.names ]
+	# What there is besides differs from kernel to kernel.
+	case $kver in *-armmp) want "some exist nowhere" [ "$_nowhere" -gt 0 ]; want "some exist" [ "$_with" -gt 0 ] ;; esac
+	want "each name that exists nowhere was answered before Go's runtime, and no other" [ "$_without" -eq "$_nowhere" ]
 }
