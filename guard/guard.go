@@ -89,6 +89,7 @@ type Guard struct {
 	reg     registry
 	faulted bool
 	conf    *conf.Settings // nil until needed
+	result  error          // of the load that we waited for and that failed
 
 	settings func(conf.WarnFunc) conf.Settings // nil: the defaults hold
 }
@@ -118,6 +119,8 @@ func (g *Guard) Close() {
 // succeed. It returns
 //   - submit's error, when it ran;
 //   - nil when the module was being loaded by somebody else and went live;
+//   - a *finit.Error with what the kernel would have given us, when somebody
+//     else's load of it has failed;
 //   - a *Refused when the load would wait for itself, after saying so in one
 //     line on standard error or, with none, in the kernel's log.
 func (g *Guard) Submit(l Load, submit func() error) error {
@@ -156,11 +159,16 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 			case Done:
 				g.guarded(g.reg.retract)
 				return nil
+			case Failed:
+				g.guarded(g.reg.retract)
+				return g.result
 			case Again:
 				continue
 			}
 		}
-		g.guarded(func() { g.publish(l.entry(stateLoad)) })
+		if verdict != Follow {
+			g.guarded(func() { g.publish(l.entry(stateLoad)) })
+		}
 		err := submit()
 		if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && g.reg.holds() {
 			// The descriptors that kmod would have had for it are ours.
@@ -171,11 +179,17 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 			})
 			err = submit()
 		}
-		g.guarded(g.reg.retract)
 		if again < maxAgain && state == proc.Coming && interrupted(err, proc.State(l.Module)) {
 			again++
+			g.guarded(g.reg.retract)
 			continue
 		}
+		g.guarded(func() {
+			if err != nil {
+				g.tell(l, err, state == proc.Coming)
+			}
+			g.reg.retract()
+		})
 		return err
 	}
 }

@@ -162,6 +162,8 @@ type snapshot struct {
 
 	unsure bool // somebody who may have asked could not be looked at
 
+	loaders map[int]bool // processes with a thread in a load; nil: not asked yet
+
 	polls  map[int]bool // tasks of commands that may ask again and again
 	worked bool         // one of them was found at work
 
@@ -365,7 +367,7 @@ func (s *snapshot) process(pid int) {
 	}
 	s.tasks[pid] = t
 	s.kids[o.PPID] = append(s.kids[o.PPID], pid)
-	if o.Gone() && o.Threads <= 1 {
+	if o.Gone() && o.Threads <= 1 || s.waits(t) {
 		return
 	}
 	p := &process{pid: pid, first: t, idle: o.User == 0 && o.Capable}
@@ -413,6 +415,13 @@ func (s *snapshot) dates() {
 			s.date(t)
 		}
 	}
+}
+
+// waits: it is one of ours that waits in user space. None of its threads is in
+// a call that matters, and of fifty they would be most of what a look reads.
+func (s *snapshot) waits(t *task) bool {
+	e := s.entries[t.pid]
+	return e != nil && e.state == stateWait && e.start != 0 && s.date(t) && e.start == t.pstart
 }
 
 // process is what the threads of one have in common.

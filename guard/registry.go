@@ -61,6 +61,8 @@ type registry struct {
 	foreign bool
 	err     error // why there is no directory
 
+	looking int // descriptor of the lock of who looks first; 0: not ours
+
 	memory int // descriptor of what stands in for our entry; 0: none
 }
 
@@ -129,6 +131,7 @@ func (r *registry) unlock() {
 }
 
 func (r *registry) close() {
+	r.looksNoMore()
 	if r.fd >= 0 {
 		unix.Close(r.fd)
 		r.fd, r.locked = -1, false
@@ -142,7 +145,16 @@ func (r *registry) publish(e entry) error {
 	}
 	r.unlock()
 	name := proc.Itoa(e.pid) + "." + proc.Utoa(e.start)
-	temp := "." + name
+	if err := r.replace(name, "."+name, e.format()); err != nil {
+		r.retract() // what it said before holds no longer
+		return err
+	}
+	r.name = name
+	return nil
+}
+
+// replace writes a file at one stroke. temp is a name that only we use.
+func (r *registry) replace(name, temp string, b []byte) error {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(r.fd, temp, flags, 0o600)
 	if err == unix.EEXIST { // left by one killed in between, pid and start alike: us
@@ -152,7 +164,6 @@ func (r *registry) publish(e entry) error {
 	if err != nil {
 		return err
 	}
-	b := e.format()
 	n, err := unix.Write(fd, b)
 	if err == nil && n != len(b) {
 		err = unix.ENOSPC
@@ -163,10 +174,8 @@ func (r *registry) publish(e entry) error {
 	}
 	if err != nil {
 		_ = unix.Unlinkat(r.fd, temp, 0)
-		return err
 	}
-	r.name = name
-	return nil
+	return err
 }
 
 // retract removes our entry.
@@ -264,22 +273,28 @@ func splitName(name string) (pid int, start uint64, ok bool) {
 }
 
 func (r *registry) readEntry(name string) (entry, bool) {
+	var b [maxEntry]byte
+	n, ok := r.readOwn(name, b[:])
+	if !ok {
+		return entry{}, false
+	}
+	return parseEntry(b[:n])
+}
+
+// readOwn reads a file that root alone can have written, and that fits into b.
+func (r *registry) readOwn(name string, b []byte) (int, bool) {
 	fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return entry{}, false
+		return 0, false
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG ||
-		int(st.Uid) != unix.Geteuid() || st.Mode&0o077 != 0 || st.Nlink != 1 || st.Size > maxEntry {
-		return entry{}, false
+		int(st.Uid) != unix.Geteuid() || st.Mode&0o077 != 0 || st.Nlink != 1 || st.Size > int64(len(b)) {
+		return 0, false
 	}
-	var b [maxEntry]byte
-	n, err := unix.Read(fd, b[:])
-	if err != nil {
-		return entry{}, false
-	}
-	return parseEntry(b[:n])
+	n, err := unix.Read(fd, b)
+	return n, err == nil
 }
 
 func (e *entry) format() []byte {

@@ -22,13 +22,15 @@ const (
 	Refuse                // it would wait for itself
 	Done                  // it went live by somebody else
 	Again                 // it went away: from the beginning
+	Failed                // somebody else's load has failed, and ours with it
+	Follow                // submit it, to wait in the kernel; others have been told
 )
 
 func (v Verdict) letter(r *Refused) byte {
 	if r != nil && r.Suspected {
 		return 's'
 	}
-	return [...]byte{'g', 'w', 'r', 'd', 'a'}[v]
+	return [...]byte{'g', 'w', 'r', 'd', 'a', 'f', 'g'}[v]
 }
 
 // Times of the wait in user space.
@@ -46,14 +48,14 @@ const (
 )
 
 // contend decides over a load whose module is coming. It returns Go, Refuse,
-// Done or Again.
+// Done, Failed, Follow or Again.
 func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if unix.Geteuid() != 0 {
 		return Go, nil // the kernel refuses it at once, and says why
 	}
 	g.publish(l.entry(stateWait))
 	sweepAll()
-	c := &contest{g: g, l: l}
+	c := &contest{g: g, l: l, began: g.own.since}
 	defer c.close()
 	var err error
 	if c.proc, err = proc.OpenProc(); err != nil {
@@ -78,7 +80,21 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 		g.reg.count(Go, nil)
 		return Go, nil
 	}
-	return c.wait()
+	for {
+		verdict, refused := c.wait()
+		if verdict != Follow {
+			return verdict, refused
+		}
+		// With fifty of us, each step takes as long as it takes the others to
+		// have their turn: the load may be over, and its result not be had from
+		// the kernel any more.
+		g.publish(l.entry(stateLoad))
+		if state, another := c.state(); state == proc.Coming && !another {
+			g.reg.count(Follow, nil)
+			return Follow, nil
+		}
+		g.publish(l.entry(stateWait))
+	}
 }
 
 // bounded runs f so that nobody can hold it up (see [proc.FS.Bounded]), on a copy
@@ -105,6 +121,15 @@ type contest struct {
 	maps      *ancestry.Maps
 	quick     bool      // look often: a decision is near
 	heldAt    time.Time // since when another holds the registry
+	node      uint64    // of the load that we wait for, in sysfs; 0: not known
+	began     int64     // when we said that we wait; ns, CLOCK_BOOTTIME
+	free      bool      // whoever asked for us is a stranger to all who load
+	seen      int64     // when it was last seen coming; ns, CLOCK_BOOTTIME
+	going     time.Time // since when its module is going
+
+	first, looking time.Time // when the first look was due, and taken
+	helper         uint8     // see alone; 0: not asked yet
+	boot           string
 
 	last    *snapshot     // the previous look
 	proof   standstill    // of what is certain
@@ -118,6 +143,7 @@ type contest struct {
 }
 
 func (c *contest) close() {
+	c.g.reg.looksNoMore()
 	c.proc.Close()
 	c.sys.Close()
 	if c.maps != nil {
@@ -125,11 +151,23 @@ func (c *contest) close() {
 	}
 }
 
-func (c *contest) state() proc.ModuleState {
+// state is the module's, and whether it is that of another load by now: each
+// has a node of its own in sysfs.
+func (c *contest) state() (state proc.ModuleState, another bool) {
+	var node uint64
+	at := boottime()
 	if c.sys != nil {
-		return c.sys.State(c.l.Module)
+		state, node = c.sys.StateNode(c.l.Module)
+	} else {
+		state = proc.State(c.l.Module)
 	}
-	return proc.State(c.l.Module)
+	if state == proc.Coming && c.node == 0 {
+		c.node = node
+	}
+	if another = node != 0 && node != c.node; state == proc.Coming && !another {
+		c.seen = at
+	}
+	return state, another
 }
 
 // independent: nothing above us was started by the kernel's helper mechanism,
@@ -179,19 +217,44 @@ func (c *contest) wait() (Verdict, *Refused) {
 	next := time.Now()
 	gap := confirmAfter / 4
 	for {
-		switch c.state() {
+		state, another := c.state()
+		if another {
+			return c.outcome()
+		}
+		switch state {
 		case proc.Live:
 			c.g.reg.count(Done, nil)
 			return Done, nil
 		case proc.Coming:
+			if c.free && !c.vacant() {
+				return Follow, nil
+			}
 		case proc.Going:
-			// Its init has failed, or somebody removes it: the kernel sorts
-			// out who comes first.
-			return Go, nil
+			// Its init has failed, or somebody removes it, which may take any
+			// time: the kernel sorts out who comes first.
+			if c.going.IsZero() {
+				c.going = time.Now()
+			}
+			if time.Since(c.going) > resultWait {
+				return Go, nil
+			}
+			poll = min(poll, pollMost/4)
+			sleep(poll)
+			poll += poll / 4
+			continue
 		case proc.Unknown:
 			return c.blind("its state in /sys")
 		default:
-			return Again, nil
+			return c.outcome()
+		}
+		hold, strangers := c.holdOff()
+		if c.free = strangers; strangers && !c.vacant() {
+			continue
+		}
+		if hold {
+			sleep(poll)
+			poll = min(2*poll, pollMost) // and leave the processor to who looks
+			continue
 		}
 		now := time.Now()
 		before := cpuTime()
@@ -217,6 +280,9 @@ func (c *contest) wait() (Verdict, *Refused) {
 			verdict, refused, waiting := c.boundedLook()
 			if verdict == Refuse {
 				verdict, refused = c.confirm(refused)
+			}
+			if c.free && !c.vacant() {
+				continue
 			}
 			if verdict != Wait {
 				return verdict, refused
@@ -344,6 +410,7 @@ func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 // look takes one look and says Refuse or Wait, and how many others wait.
 func (c *contest) look() (Verdict, *Refused, int) {
 	began := time.Now()
+	stamp := boottime()
 	entries, err := c.g.reg.read(c.proc)
 	waiting := 0
 	me := false
@@ -366,8 +433,13 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		return v, nil, waiting
 	}
 	s.alias(c.l)
+	c.tellLook(s, stamp, waiting)
 	before := c.last
 	c.last = s
+	// Where the init may have died, the kernel is not given the module, whoever asks.
+	if c.free = s.strangers(c.g.self); c.free && !c.vacant() {
+		return Wait, nil, waiting
+	}
 
 	sure := s.system(exact, before)
 	maybe := s.system(best, before)

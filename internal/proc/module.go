@@ -31,7 +31,7 @@ func State(name string) ModuleState {
 	if !validModule(name) {
 		return Absent
 	}
-	s, err := stateAt(unix.AT_FDCWD, "/sys/module/"+name+"/initstate")
+	s, err := stateAt(unix.AT_FDCWD, "/sys/module/"+name+"/initstate", nil)
 	if err == nil || !missing(err) {
 		return s
 	}
@@ -46,7 +46,7 @@ func (f *FS) State(name string) ModuleState {
 	if !validModule(name) {
 		return Absent
 	}
-	s, err := stateAt(f.fd, "module/"+name+"/initstate")
+	s, err := stateAt(f.fd, "module/"+name+"/initstate", nil)
 	if missing(err) {
 		return Absent
 	}
@@ -84,6 +84,20 @@ func (f *FS) Hides() bool {
 	return err != nil || len(b) >= readLimit || bytes.Contains(b, []byte("hidepid="))
 }
 
+// StateNode is [FS.State], and a number that is another one for each load of
+// the module: the inode of its file in sysfs. 0 where it is absent.
+func (f *FS) StateNode(name string) (ModuleState, uint64) {
+	if !validModule(name) {
+		return Absent, 0
+	}
+	var node uint64
+	s, err := stateAt(f.fd, "module/"+name+"/initstate", &node)
+	if missing(err) {
+		return Absent, 0
+	}
+	return s, node
+}
+
 // Loading are the modules whose init runs, by /proc/modules (m_show in
 // kernel/module/procfs.c): one read for all of them.
 func (f *FS) Loading() []string {
@@ -107,13 +121,19 @@ func (f *FS) Loading() []string {
 
 func missing(err error) bool { return err == unix.ENOENT || err == unix.ENOTDIR }
 
-func stateAt(dir int, path string) (ModuleState, error) {
+func stateAt(dir int, path string, node *uint64) (ModuleState, error) {
 	fd, err := openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
 		return Unknown, err
 	}
 	var b [16]byte
 	n, err := unix.Read(fd, b[:])
+	if node != nil {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil {
+			*node = st.Ino
+		}
+	}
 	unix.Close(fd)
 	if err != nil || n <= 0 {
 		return Absent, nil

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"testing"
+
+	"safeload/internal/proc"
+)
+
+// TestStrangers: who may be handed over to the kernel's own wait.
+func TestStrangers(t *testing.T) {
+	const mount = "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n"
+	// A slow init, and 200, a helper that waits for it, asked for by 300.
+	slow := func(s *system) {
+		s.coming("a")
+		s.task(1, 0, 'S', plain, 1, "ep_poll", "")
+		s.task(50, 1, 'S', plain, 300, "do_wait", s.call(proc.WaitChild, -1))
+		s.load(100, 50, 500, "a", "msleep")
+		s.waits(200, s.helperOf(200), 510, "a")
+	}
+	for name, tt := range map[string]struct {
+		make func(s *system)
+		want bool
+	}{
+		"a program asks": {func(s *system) {
+			slow(s)
+			s.task(300, 50, 'D', plain, 400, request, mount)
+		}, true},
+		"many programs ask": {func(s *system) {
+			slow(s)
+			for i := range 5 {
+				s.task(300+i, 50, 'D', plain, 400, request, mount)
+			}
+			s.waits(201, s.helperOf(201), 511, "a")
+		}, true},
+		"nobody is seen to ask": {slow, false},
+		"the init asks": {func(s *system) {
+			slow(s)
+			s.task(300, 50, 'D', plain, 400, request, mount)
+			s.load(101, 50, 500, "b", request)
+		}, false},
+		"a kernel thread asks as well": {func(s *system) {
+			slow(s)
+			s.task(300, 50, 'D', plain, 400, request, mount)
+			s.kthread(301, 0, request, 505)
+		}, false},
+		"a helper of the kernel asks": {func(s *system) {
+			slow(s)
+			s.task(299, s.helperOf(299), 'S', plain, 400, "do_wait", s.call(proc.WaitChild, -1))
+			s.task(300, 299, 'D', plain, 401, request, mount)
+		}, false},
+		"below one who loads": {func(s *system) {
+			slow(s)
+			s.task(300, 100, 'D', plain, 505, request, mount)
+		}, false},
+		"below a command of ours": {func(s *system) {
+			slow(s)
+			s.commands(299, 50, 400)
+			s.task(300, 299, 'D', plain, 401, request, mount)
+		}, false},
+		"fewer are seen asking than were helped": {func(s *system) {
+			slow(s)
+			s.task(300, 50, 'D', plain, 400, request, mount)
+			s.task(201, s.helperOf(201), 'R', plain, 512, "", "running\n")
+		}, false},
+		"one sleeps nobody knows where": {func(s *system) {
+			slow(s)
+			s.task(300, 50, 'D', plain, 400, request, mount)
+			s.task(302, 50, 'D', plain, 400, "", mount)
+		}, false},
+		"one above is not seen": {func(s *system) {
+			slow(s)
+			s.task(300, 60, 'D', plain, 400, request, mount)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			tt.make(s)
+			p, sys := s.open()
+			defer p.Close()
+			defer sys.Close()
+			look := (&observer{proc: p, sys: sys}).look(s.entries, true)
+			if got := look.strangers(identity{pid: 200}); got != tt.want {
+				t.Errorf("apart from any load: %v, want %v", got, tt.want)
+			}
+			if look.strangers(identity{pid: 200, parent: newToken()}) {
+				t.Error("one of a command of ours is taken for a stranger's")
+			}
+			if look.allStrangers() && !tt.want {
+				t.Error("it would tell the others that all are")
+			}
+		})
+	}
+}
+
+// TestRecords: what is read back is what was written, and nothing else.
+func TestRecords(t *testing.T) {
+	f := failure{file: inode{1<<63 + 1, 7}, byFile: true, errno: 19, since: 5, ended: 9, boot: "b"}
+	if got, ok := parseFailure(f.format()); !ok || got != f {
+		t.Errorf("%+v %v, want %+v", got, ok, f)
+	}
+	l := looked{began: 5, ended: 9, strangers: true, waiting: 45, boot: "b"}
+	if got, ok := parseLooked(l.format()); !ok || got != l {
+		t.Errorf("%+v %v, want %+v", got, ok, l)
+	}
+	for _, bad := range []string{"", "schema=1\n", "schema=1\nerrno=0\n", "schema=1\nerrno=5000\n", "schema=2\nerrno=1\nboot=b\n", "schema=1\nerrno=1\n", "errno\n", "schema=1\nerrno=-1\n"} {
+		if _, ok := parseFailure([]byte(bad)); ok {
+			t.Errorf("%q is taken for a failure", bad)
+		}
+	}
+	for _, bad := range []string{"", "schema=2\n", "schema=1\nbegan=1\nended=1\n", "schema=1\nboot=b\nbegan=2\nended=1\n", "schema=1\nbegan=x\n"} {
+		if _, ok := parseLooked([]byte(bad)); ok {
+			t.Errorf("%q is taken for a look", bad)
+		}
+	}
+	for at, want := range map[int64]bool{4: false, 5: true, 9: true, 10: false} {
+		if f.overlaps(at) != want {
+			t.Errorf("under way at %d: %v, want %v", at, !want, want)
+		}
+	}
+}
