@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"path/filepath"
 	"testing"
 
 	"safeload/internal/proc"
@@ -118,5 +119,48 @@ func TestRecords(t *testing.T) {
 		if f.overlaps(at) != want {
 			t.Errorf("under way at %d: %v, want %v", at, !want, want)
 		}
+	}
+}
+
+// TestStrangersOfTheDead: whoever asks, a module whose init may have died with
+// its task is not given to the kernel.
+func TestStrangersOfTheDead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tainted string
+		alive   bool
+		want    bool
+	}{
+		"the init runs":                      {"4096\n", true, true},
+		"the init runs, in an oopsed kernel": {"4224\n", true, true},
+		"nobody runs it in an oopsed kernel": {"4224\n", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t)
+			s.coming("a")
+			s.write("proc/sys/kernel/tainted", tt.tainted)
+			s.task(1, 0, 'S', plain, 1, "ep_poll", "")
+			s.task(50, 1, 'S', plain, 300, "do_wait", s.call(proc.WaitChild, -1))
+			if tt.alive {
+				s.load(100, 50, 500, "a", "msleep")
+			}
+			s.waits(200, s.helperOf(200), 510, "a")
+			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			p, sys := s.open()
+			g := New(Options{Dir: filepath.Join(s.dir, "run")})
+			g.self = identity{known: true, pid: 200, start: 510}
+			g.own = s.entries[0]
+			c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
+			t.Cleanup(func() {
+				c.close()
+				g.Close()
+			})
+			c.boundedLook()
+			if !c.free {
+				t.Fatal("who asks is no stranger: the test has the wrong system")
+			}
+			if got := c.free && !c.vacant(); got != tt.want {
+				t.Errorf("it is submitted: %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
