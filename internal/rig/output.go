@@ -75,9 +75,14 @@ func List(ctx context.Context, w io.Writer, o Options) error {
 	return nil
 }
 
+func atTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 // input keeps what is piped in: a serial port has no end of file, and drops what comes before somebody listens.
 func (r *run) input(dir string) error {
-	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
+	if atTerminal(os.Stdin) {
 		return nil
 	}
 	f, err := os.Create(filepath.Join(dir, "input"))

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/rig/report"
 )
 
@@ -30,8 +28,7 @@ type progress struct {
 }
 
 func newProgress(out *os.File, file string) *progress {
-	_, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	return &progress{out: out, terminal: err == nil, file: file, times: readTimes(file), running: map[string]time.Time{}}
+	return &progress{out: out, terminal: atTerminal(out), file: file, times: readTimes(file), running: map[string]time.Time{}}
 }
 
 // expected is how long a guest took last time, or else a part of its limit.

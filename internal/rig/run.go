@@ -568,7 +568,11 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	if err := r.kitchen.root(ctx, g.Kernel.Key, g.dir, g.Mode, g.Cases); err != nil {
 		return err
 	}
-	slot, err := takeSlot(ctx, r.cache, computing)
+	kind := computing
+	if atTerminal(os.Stdin) {
+		kind = idling // a guest at whose prompt somebody sits
+	}
+	slot, err := takeSlot(ctx, r.cache, kind)
 	if err != nil {
 		return err
 	}
