@@ -76,6 +76,9 @@ func processorTime(stat []byte) (time.Duration, bool) {
 
 // String names the dearest first, without what took less than a second.
 func (c *costs) String() string {
+	if c == nil {
+		return ""
+	}
 	var said []string
 	for _, name := range slices.SortedFunc(maps.Keys(c.by), func(a, b string) int { return int(c.by[b] - c.by[a]) }) {
 		if c.by[name] >= time.Second {

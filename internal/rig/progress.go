@@ -107,18 +107,23 @@ func (p *progress) ended(g *Guest) {
 		how += fmt.Sprintf(": %d failed", fail)
 	}
 	p.print(fmt.Sprintf("%-11s %-10s %-6s %3.0f s, %3.0f s of a processor%s", g.label(), g.Group, g.Mode, g.took.Seconds(), g.cpu.Seconds(), how))
-	// Times of single cases are not those of the group.
+	p.keep(g)
+	if said := g.costs.String(); said != "" && len(g.Cases) > 1 && g.Mode == Safe {
+		p.print("            " + said)
+	}
+}
+
+// keep writes down how long the guest took. Other runs write there too. Times of single cases are not those of the group.
+func (p *progress) keep(g *Guest) {
 	p.times[g.name()] = max(g.took.Seconds(), p.times[g.name()]*0.9)
-	p.times["cpu "+g.name()] = g.cpu.Seconds()
-	if g.costs != nil && len(g.Cases) > 1 && g.Mode == Safe {
+	all := readTimes(p.file)
+	all[g.name()], all["cpu "+g.name()] = p.times[g.name()], g.cpu.Seconds()
+	if g.costs != nil && g.Mode == Safe {
 		for name, spent := range g.costs.by {
-			p.times["cpu "+g.name()+" "+name] = spent.Seconds()
-		}
-		if said := g.costs.String(); said != "" {
-			p.print("            " + said)
+			all["cpu "+g.name()+" "+name] = spent.Seconds()
 		}
 	}
-	if b, err := json.Marshal(p.times); err == nil {
+	if b, err := json.Marshal(all); err == nil {
 		_ = os.WriteFile(p.file, b, 0o644)
 	}
 }
