@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/getopt"
 	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
@@ -15,25 +16,25 @@ import (
 // applet is what insmod, rmmod and lsmod have in common.
 type applet struct {
 	short string
-	long  []longOption
+	long  []getopt.Option
 	help  string // after "Usage:\n\tNAME"
 	// option handles what is not common.
 	option func(o rune)
 }
 
-var commonOptions = []longOption{
-	{"syslog", false, 's'},
-	{"verbose", false, 'v'},
-	{"version", false, 'V'},
-	{"help", false, 'h'},
+var commonOptions = []getopt.Option{
+	{Name: "syslog", Val: 's'},
+	{Name: "verbose", Val: 'v'},
+	{Name: "version", Val: 'V'},
+	{Name: "help", Val: 'h'},
 }
 
 // parse reads the options. With stop, the program is at its end.
 func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
 	p.verbose = kmod.LogErr
 	_, posix := p.vars.Get("POSIXLY_CORRECT")
-	opts := getopt{args: p.env.Args, short: a.short, long: a.long, posix: posix, errs: printErr}
-	for o := opts.next(); o != optEnd; o = opts.next() {
+	opts := getopt.Parser{Args: p.env.Args, Short: a.short, Long: a.long, Posix: posix, Errs: printErr}
+	for o := opts.Next(); o != getopt.End; o = opts.Next() {
 		switch o {
 		case 's':
 			p.log.syslog = &syslogger{name: p.log.name, fd: -1}
@@ -45,13 +46,13 @@ func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
 		case 'V':
 			p.printVersion()
 			return nil, true, true
-		case optBad:
+		case getopt.Bad:
 			return nil, true, false
 		default:
 			a.option(o)
 		}
 	}
-	return opts.operands, false, true
+	return opts.Operands, false, true
 }
 
 // load makes the context of a program that reads no modprobe.d.
@@ -71,10 +72,10 @@ func (p *program) setLevel() {
 func (p *program) insmod() bool {
 	operands, stop, ok := p.parse(&applet{
 		short: "fsvVh",
-		long: append([]longOption{
-			{"force", false, 'f'},
-			{"force-modversion", false, optForceModversion},
-			{"force-vermagic", false, optForceVermagic},
+		long: append([]getopt.Option{
+			{Name: "force", Val: 'f'},
+			{Name: "force-modversion", Val: optForceModversion},
+			{Name: "force-vermagic", Val: optForceVermagic},
 		}, commonOptions...),
 		help: insmodHelp,
 		option: func(o rune) {
@@ -131,7 +132,7 @@ func insmodText(e syscall.Errno) string {
 func (p *program) rmmod() bool {
 	operands, stop, ok := p.parse(&applet{
 		short:  "fsvVh",
-		long:   append([]longOption{{"force", false, 'f'}}, commonOptions...),
+		long:   append([]getopt.Option{{Name: "force", Val: 'f'}}, commonOptions...),
 		help:   rmmodHelp,
 		option: func(rune) { p.Force = true },
 	})

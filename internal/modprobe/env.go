@@ -75,3 +75,7 @@ func joinParams(args []string) string {
 	}
 	return string(out)
 }
+
+func hasPrefix(s, prefix string) bool {
+	return len(s) >= len(prefix) && s[:len(prefix)] == prefix
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"safeload/internal/getopt"
 )
 
 func TestSplitOptions(t *testing.T) {
@@ -42,10 +44,10 @@ func FuzzGetopt(f *testing.F) {
 	f.Add("--re\x00-C\x00-w")
 	f.Fuzz(func(t *testing.T, line string) {
 		args := append([]string{"modprobe"}, strings.Split(line, "\x00")...)
-		g := getopt{args: args, short: shortOptions, long: longOptions[:], errs: func(string) {}}
+		g := getopt.Parser{Args: args, Short: shortOptions, Long: longOptions[:], Errs: func(string) {}}
 		for range len(line) + len(args) + 1 {
-			if g.next() == optEnd {
-				if len(g.operands) >= len(args) {
+			if g.Next() == getopt.End {
+				if len(g.Operands) >= len(args) {
 					t.Fatal("more operands than arguments")
 				}
 				return

@@ -7,25 +7,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/getopt"
 	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 	"safeload/kmod/modfile"
 )
 
-var modinfoOptions = []longOption{
-	{"author", false, 'a'},
-	{"description", false, 'd'},
-	{"license", false, 'l'},
-	{"parameters", false, 'p'},
-	{"filename", false, 'n'},
-	{"null", false, '0'},
-	{"modname", false, 'm'},
-	{"field", true, 'F'},
-	{"set-version", true, 'k'},
-	{"basedir", true, 'b'},
-	{"version", false, 'V'},
-	{"help", false, 'h'},
+var modinfoOptions = []getopt.Option{
+	{Name: "author", Val: 'a'},
+	{Name: "description", Val: 'd'},
+	{Name: "license", Val: 'l'},
+	{Name: "parameters", Val: 'p'},
+	{Name: "filename", Val: 'n'},
+	{Name: "null", Val: '0'},
+	{Name: "modname", Val: 'm'},
+	{Name: "field", Arg: true, Val: 'F'},
+	{Name: "set-version", Arg: true, Val: 'k'},
+	{Name: "basedir", Arg: true, Val: 'b'},
+	{Name: "version", Val: 'V'},
+	{Name: "help", Val: 'h'},
 }
 
 // modinfo is the program modinfo.
@@ -43,8 +44,8 @@ func (p *program) modinfo() bool {
 	var root, version string
 	var dirSet, versionSet bool
 	_, posix := p.vars.Get("POSIXLY_CORRECT")
-	opts := getopt{args: p.env.Args, short: "adlpn0mF:k:b:Vh", long: modinfoOptions, posix: posix, errs: printErr}
-	for o := opts.next(); o != optEnd; o = opts.next() {
+	opts := getopt.Parser{Args: p.env.Args, Short: "adlpn0mF:k:b:Vh", Long: modinfoOptions, Posix: posix, Errs: printErr}
+	for o := opts.Next(); o != getopt.End; o = opts.Next() {
 		switch o {
 		case 'a':
 			only("author")
@@ -76,7 +77,7 @@ func (p *program) modinfo() bool {
 			return false
 		}
 	}
-	if len(opts.operands) == 0 {
+	if len(opts.Operands) == 0 {
 		p.log.err("missing module or filename.\n")
 		return false
 	}
@@ -86,7 +87,7 @@ func (p *program) modinfo() bool {
 	}
 	p.load(dir)
 	defer p.log.lib(kmod.LogInfo, "kmod_unref", "context 0x1 released\n")
-	return p.each(opts.operands, func(name string) error {
+	return p.each(opts.Operands, func(name string) error {
 		defer p.Modules.Forget()
 		switch {
 		case byName:

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/entry"
+	"safeload/internal/getopt"
 	"safeload/internal/modload"
 	"safeload/internal/syntax"
 	"safeload/kmod"
@@ -62,37 +63,37 @@ const (
 	optShow
 )
 
-var longOptions = [...]longOption{
-	{"all", false, 'a'},
-	{"remove", false, 'r'},
-	{"remove-dependencies", false, optRemoveDependencies},
-	{"remove-holders", false, optRemoveHolders},
-	{"wait", true, 'w'},
-	{"resolve-alias", false, optResolveAlias},
-	{"show-alias", false, 'R'},
-	{"first-time", false, optFirstTime},
-	{"ignore-install", false, 'i'},
-	{"ignore-remove", false, 'i'},
-	{"use-blacklist", false, 'b'},
-	{"force", false, 'f'},
-	{"force-modversion", false, optForceModversion},
-	{"force-vermagic", false, optForceVermagic},
-	{"show-depends", false, 'D'},
-	{"showconfig", false, optShowconfig},
-	{"show-config", false, 'c'},
-	{"show-modversions", false, optShowModversions},
-	{"dump-modversions", false, optDumpModversions},
-	{"show-exports", false, optShowExports},
-	{"dry-run", false, 'n'},
-	{"show", false, optShow},
-	{"config", true, 'C'},
-	{"dirname", true, 'd'},
-	{"set-version", true, 'S'},
-	{"syslog", false, 's'},
-	{"quiet", false, 'q'},
-	{"verbose", false, 'v'},
-	{"version", false, 'V'},
-	{"help", false, 'h'},
+var longOptions = [...]getopt.Option{
+	{Name: "all", Val: 'a'},
+	{Name: "remove", Val: 'r'},
+	{Name: "remove-dependencies", Val: optRemoveDependencies},
+	{Name: "remove-holders", Val: optRemoveHolders},
+	{Name: "wait", Arg: true, Val: 'w'},
+	{Name: "resolve-alias", Val: optResolveAlias},
+	{Name: "show-alias", Val: 'R'},
+	{Name: "first-time", Val: optFirstTime},
+	{Name: "ignore-install", Val: 'i'},
+	{Name: "ignore-remove", Val: 'i'},
+	{Name: "use-blacklist", Val: 'b'},
+	{Name: "force", Val: 'f'},
+	{Name: "force-modversion", Val: optForceModversion},
+	{Name: "force-vermagic", Val: optForceVermagic},
+	{Name: "show-depends", Val: 'D'},
+	{Name: "showconfig", Val: optShowconfig},
+	{Name: "show-config", Val: 'c'},
+	{Name: "show-modversions", Val: optShowModversions},
+	{Name: "dump-modversions", Val: optDumpModversions},
+	{Name: "show-exports", Val: optShowExports},
+	{Name: "dry-run", Val: 'n'},
+	{Name: "show", Val: optShow},
+	{Name: "config", Arg: true, Val: 'C'},
+	{Name: "dirname", Arg: true, Val: 'd'},
+	{Name: "set-version", Arg: true, Val: 'S'},
+	{Name: "syslog", Val: 's'},
+	{Name: "quiet", Val: 'q'},
+	{Name: "verbose", Val: 'v'},
+	{Name: "version", Val: 'V'},
+	{Name: "help", Val: 'h'},
 }
 
 // program is one run of modprobe.
@@ -171,14 +172,14 @@ func (p *program) modprobe() (ok bool) {
 		args = append(append(args[:1:1], splitOptions(value)...), args[1:]...)
 	}
 	_, posix := p.vars.Get("POSIXLY_CORRECT")
-	opts := getopt{args: args, short: shortOptions, long: longOptions[:], posix: posix, errs: printErr}
+	opts := getopt.Parser{Args: args, Short: shortOptions, Long: longOptions[:], Posix: posix, Errs: printErr}
 	var (
 		all, remove, config, modversions, exports, syslog bool
 		configPaths                                       []string
 		root, version                                     string
 		dirSet, versionSet                                bool
 	)
-	for o := opts.next(); o != optEnd; o = opts.next() {
+	for o := opts.Next(); o != getopt.End; o = opts.Next() {
 		switch o {
 		case 'a':
 			p.fatal, all = kmod.LogWarning, true
@@ -258,7 +259,7 @@ func (p *program) modprobe() (ok bool) {
 			return false
 		}
 	}
-	operands := opts.operands
+	operands := opts.Operands
 	if syslog || !stderrUsable() {
 		p.log.syslog = &syslogger{name: p.log.name, fd: -1}
 	}
