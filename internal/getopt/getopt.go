@@ -31,7 +31,7 @@ type Parser struct {
 }
 
 const (
-	End = -1 // no more options
+	End = -1  // no more options
 	Bad = '?' // a message has been given
 )
 

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package depmod
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// load finds what each module depends on; the error is a loop.
+func (p *program) load() error {
+	p.read()
+	for _, m := range p.modules {
+		for _, s := range m.exports {
+			p.addSymbol(s.Name, false, s.CRC, m)
+		}
+	}
+	for _, m := range p.modules {
+		p.resolve(m)
+	}
+	return p.sortTopologically()
+}
+
+// resolve finds who has the symbols that a module needs.
+func (p *program) resolve(m *module) {
+	known := make(map[*module]bool)
+	for _, n := range m.needs {
+		s := p.findSymbol(n.name)
+		if s == nil {
+			if p.printUnknown && !n.weak {
+				p.log.warn(m.path, " needs unknown symbol ", n.name, "\n")
+			}
+			continue
+		}
+		if p.checkSymvers && s.crc != n.crc && !n.weak && p.printUnknown {
+			p.log.warn(m.path, " disagrees about version of symbol ", n.name, "\n")
+		}
+		if s.owner == nil || known[s.owner] {
+			continue
+		}
+		known[s.owner] = true
+		m.deps = append(m.deps, s.owner)
+		s.owner.users++
+		p.show(m.path, " needs \"", s.name, "\": ", s.owner.path, "\n")
+	}
+	m.needs = nil
+}
+
+// sortTopologically numbers the modules so that those that others use come
+// behind them.
+func (p *program) sortTopologically() error {
+	users := make([]uint16, len(p.modules))
+	var roots []*module
+	for i, m := range p.modules {
+		if users[i] = m.users; m.users == 0 {
+			roots = append(roots, m)
+		}
+	}
+	n := 0
+	for len(roots) > 0 {
+		m := roots[len(roots)-1]
+		roots = roots[:len(roots)-1]
+		m.sorted = n
+		n++
+		for _, d := range m.deps {
+			if users[d.idx]--; users[d.idx] == 0 {
+				roots = append(roots, d)
+			}
+		}
+	}
+	if n < len(p.modules) {
+		p.reportLoops(users)
+		return syscall.EINVAL
+	}
+	for _, m := range p.modules {
+		slices.SortStableFunc(m.deps, bySorted)
+	}
+	return nil
+}
+
+func bySorted(a, b *module) int { return a.sorted - b.sorted }
+
+// vertex is a module on a way from a root.
+type vertex struct {
+	parent *vertex
+	m      *module
+}
+
+// maxVertices bounds the search for loops: there may be more ways than anyone
+// can walk, and kmod walks a loop that does not lead back to where it began for
+// ever.
+const maxVertices = 1 << 20
+
+// reportLoops names the loops among the modules that have users left.
+func (p *program) reportLoops(users []uint16) {
+	var roots []*module
+	for i, m := range p.modules {
+		if users[i] > 0 {
+			roots = append(roots, m)
+		}
+	}
+	inLoop := map[*module]bool{}
+	drop := func(m *module) {
+		if i := slices.Index(roots, m); i >= 0 {
+			roots = slices.Delete(roots, i, i+1)
+		}
+	}
+	left := maxVertices
+	for len(roots) > 0 && left > 0 {
+		root := roots[0]
+		roots = roots[1:]
+		stack := []*vertex{{nil, root}}
+		for len(stack) > 0 && left > 0 {
+			left--
+			v := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if v.m.visited && v.m == root {
+				var names []string
+				for u := v.parent; u != nil; u = u.parent {
+					names = append(names, u.m.name)
+					inLoop[u.m] = true
+				}
+				slices.Reverse(names)
+				p.log.err("Cycle detected: ", strings.Join(append(names, v.m.name), " -> "), "\n")
+				for u := v.parent; u != nil; u = u.parent {
+					drop(u.m)
+				}
+				continue
+			}
+			if v.loops() {
+				continue
+			}
+			v.m.visited = true
+			if len(v.m.deps) == 0 {
+				drop(v.m)
+				continue
+			}
+			for _, d := range v.m.deps {
+				stack = append(stack, &vertex{v, d})
+			}
+		}
+	}
+	p.log.err("Found ", strconv.Itoa(len(inLoop)), " modules in dependency cycles!\n")
+}
+
+// loops tells whether the way to v has been at its module before.
+func (v *vertex) loops() bool {
+	for u := v.parent; u != nil; u = u.parent {
+		if u.m == v.m {
+			return true
+		}
+	}
+	return false
+}
+
+// allDeps gives all that a module depends on, those that use others first.
+func (p *program) allDeps(m *module, list []*module) []*module {
+	p.stamp++
+	list = list[:0]
+	var walk func(m *module)
+	walk = func(m *module) {
+		for _, d := range m.deps {
+			if p.stamps[d.idx] != p.stamp {
+				p.stamps[d.idx] = p.stamp
+				list = append(list, d)
+				walk(d)
+			}
+		}
+	}
+	walk(m)
+	slices.SortFunc(list, bySorted)
+	return list
+}

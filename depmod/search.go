@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package depmod
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/treefile"
+	"safeload/kmod"
+)
+
+// module is one module of the tree.
+type module struct {
+	name, path string
+	rel        string // below the tree, or the path
+	inTree     bool
+	place      int // by modules.order
+	idx        int // in program.modules
+	contents
+	deps    []*module
+	users   uint16
+	sorted  int // place among dependencies
+	visited bool
+}
+
+// base is the length of the path up to the last slash.
+func (m *module) base() int { return strings.LastIndexByte(m.path, '/') }
+
+// search finds the modules of the tree and of the external directories.
+func (p *program) search() error {
+	if err := p.searchPath(p.dir); err != nil {
+		return err
+	}
+	for _, dir := range p.cfg.externals {
+		_ = p.searchPath(dir)
+	}
+	return nil
+}
+
+func (p *program) searchPath(path string) error {
+	d, err := openDir(path)
+	if err != nil {
+		p.log.err("could not open directory ", path, ": ", text(err), "\n")
+		return err
+	}
+	defer d.Close()
+	p.searchDir(d, path)
+	return nil
+}
+
+func openDir(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// excluded says what is passed over at every level.
+func (p *program) excluded(name string) bool {
+	return name == "build" || name == "source" || slices.Contains(p.cfg.excludes, name)
+}
+
+// searchDir takes entries in the order of the directory: of two modules with
+// one name and one priority the first stays.
+func (p *program) searchDir(d *os.File, path string) {
+	entries, _ := d.ReadDir(-1)
+	for _, e := range entries {
+		name := e.Name()
+		if p.excluded(name) {
+			continue
+		}
+		full := path + "/" + name
+		mode := e.Type()
+		if mode != 0 && mode != fs.ModeDir {
+			var st unix.Stat_t
+			if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
+				p.log.err("fstatat(", strconv.Itoa(int(d.Fd())), ", ", name, "): ", text(err), "\n")
+				continue
+			}
+			switch st.Mode & unix.S_IFMT {
+			case unix.S_IFREG:
+				mode = 0
+			case unix.S_IFDIR:
+				mode = fs.ModeDir
+			default:
+				p.log.err("unsupported file type ", full, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+				continue
+			}
+		}
+		if mode == 0 {
+			p.searchFile(full, len(path)+1)
+			continue
+		}
+		sub, err := openDir(full)
+		if err != nil {
+			p.log.err("openat(", strconv.Itoa(int(d.Fd())), ", ", name, ", O_RDONLY): ", text(err), "\n")
+			continue
+		}
+		p.searchDir(sub, full)
+		sub.Close()
+	}
+}
+
+func (p *program) searchFile(path string, base int) {
+	if !kmod.ModuleExt(path[base:]) {
+		return
+	}
+	name := kmod.NormalizeName(path[base:])
+	if old := p.byName[name]; old != nil {
+		if p.stays(old, path, base+len(name)) {
+			return
+		}
+		p.remove(old)
+	}
+	p.add(name, path)
+}
+
+// add adds a module whose name is not taken.
+func (p *program) add(name, path string) {
+	m := &module{name: name, path: path, rel: path, place: 1, sorted: 1<<31 - 1}
+	if strings.HasPrefix(path, p.dir+"/") {
+		m.rel, m.inTree = path[len(p.dir)+1:], true
+		p.byFile[m.file()] = m
+	}
+	p.byName[name] = m
+}
+
+func (p *program) remove(m *module) {
+	delete(p.byName, m.name)
+	if m.inTree {
+		delete(p.byFile, m.file())
+	}
+}
+
+// file is the path in the tree as if the module were not compressed, as
+// modules.order has it.
+func (m *module) file() string {
+	n := strings.LastIndexByte(m.rel, '/') + 1 + len(m.name) + len(".ko")
+	return m.rel[:min(n, len(m.rel))]
+}
+
+// stays tells whether a module goes before one at another path with the same
+// name, whose path without extension is n bytes long: kmod's
+// depmod_module_is_higher_priority, which compares by lengths alone here and
+// there.
+func (p *program) stays(old *module, newPath string, n int) bool {
+	oldFull, newFull := old.path[:old.base()+1+len(old.name)], newPath[:n]
+	inside := func(path string) string {
+		if strings.HasPrefix(path, p.dir) && len(path) > len(p.dir) {
+			return path[len(p.dir)+1:]
+		}
+		return ""
+	}
+	relOld, relNew := inside(oldFull), inside(newFull)
+	for _, o := range p.cfg.overrides {
+		if o == relNew {
+			return false
+		}
+		if o == relOld {
+			return true
+		}
+	}
+	builtin, oldPrio, newPrio := -1, -1, -1
+	i := 0
+	for _, s := range p.cfg.searches {
+		switch {
+		case s == searchBuiltin:
+			builtin = i
+		case s == searchExternal:
+			for _, dir := range p.cfg.externals {
+				if strings.HasPrefix(newFull, dir+"/") {
+					newPrio = i
+				}
+				if strings.HasPrefix(oldFull, dir+"/") {
+					oldPrio = i
+				}
+				i++
+			}
+		case strings.HasPrefix(relNew, s+"/"):
+			newPrio = i
+		case strings.HasPrefix(relOld, s+"/"):
+			oldPrio = i
+		}
+		i++
+	}
+	if newPrio < 0 {
+		newPrio = builtin
+	}
+	if oldPrio < 0 {
+		oldPrio = builtin
+	}
+	return newPrio <= oldPrio
+}
+
+// addFile adds a module that was named on the command line.
+func (p *program) addFile(path string) {
+	if path == "" || path[0] != '/' {
+		p.log.crit(path, ": not absolute path.\n")
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		p.log.crit("could not create module ", path, ": ", text(err), "\n")
+	}
+	base := strings.LastIndexByte(path, '/') + 1
+	if base == len(path) {
+		p.log.crit("could not create module ", path, ": ", text(syscall.ENOENT), "\n")
+	}
+	name := kmod.NormalizeName(path[base:])
+	if old := p.byName[name]; old != nil {
+		if old.path != path {
+			p.log.err("kmod_module '", name, "' already exists with different path: new-path='", path, "' old-path='", old.path, "'\n")
+			p.log.crit("could not create module ", path, ": ", text(syscall.EEXIST), "\n")
+		}
+		p.log.err("hash_add_unique ", name, ": ", text(syscall.EEXIST), "\n")
+		p.log.crit("could not add module ", path, ": ", text(syscall.EEXIST), "\n")
+	}
+	p.add(name, path)
+}
+
+// maxList is far beyond the size of a tree's own lists.
+const maxList = 64 << 20
+
+// treeFile reads one of the tree's own lists; ok is false after a warning.
+func (p *program) treeFile(name string) (b []byte, ok bool) {
+	var st unix.Stat_t
+	if err := unix.Stat(p.dir, &st); err != nil {
+		p.log.warn("could not open directory ", p.dir, ": ", text(err), "\n")
+		return nil, false
+	}
+	b, err := treefile.Read(p.dir+"/"+name, maxList)
+	if err != nil {
+		p.log.warn("could not open ", name, " at ", p.dir, ": ", text(err), "\n")
+		return nil, false
+	}
+	return b, true
+}
+
+// fgets takes what fgets(3) reads into a buffer of that size from b, and cuts
+// it at the first NUL.
+func fgets(b []byte, size int) (line string, rest []byte) {
+	n := 0
+	for n < len(b) && n < size-1 {
+		n++
+		if b[n-1] == '\n' {
+			break
+		}
+	}
+	line, _, _ = strings.Cut(string(b[:n]), "\x00")
+	return line, b[n:]
+}
+
+const pathMax = 4096
+
+// order sorts the modules as modules.order has them; others come behind, as
+// kmod's table has them.
+func (p *program) order() {
+	p.modules = hashOrder(p.byName, moduleBuckets)
+	defer func() {
+		for i, m := range p.modules {
+			m.idx = i
+		}
+	}()
+	if len(p.modules) >= 1<<16-1 {
+		p.log.crit("could not build module array: ", text(syscall.ERANGE), "\n")
+	}
+	const name = "modules.order"
+	b, ok := p.treeFile(name)
+	if !ok {
+		return
+	}
+	next := -len(p.modules)
+	for n := 1; len(b) > 0; n++ {
+		var line string
+		line, b = fgets(b, pathMax)
+		if line == "" {
+			continue
+		}
+		if line[len(line)-1] != '\n' {
+			p.log.err(p.dir, "/", name, ":", strconv.Itoa(n), " corrupted line misses '\\n'\n")
+			return
+		}
+		if m := p.byFile[line[:len(line)-1]]; m != nil && m.place >= 0 {
+			m.place = next
+			next++
+		}
+	}
+	slices.SortStableFunc(p.modules, func(a, b *module) int { return a.place - b.place })
+}
