@@ -27,10 +27,10 @@ func (p *program) upToDate() bool {
 		p.log.err("could not fstatat(", p.dir, ", modules.dep): ", text(err), "\n")
 		return false
 	}
-	return p.noneNewer(d, p.dir, st.Mtim)
+	return p.noneNewer(d, p.dir, st.Mtim, firstFD)
 }
 
-func (p *program) noneNewer(d *os.File, path string, than unix.Timespec) bool {
+func (p *program) noneNewer(d *os.File, path string, than unix.Timespec, fd int) bool {
 	entries, _ := d.ReadDir(-1)
 	for _, e := range entries {
 		name := e.Name()
@@ -41,7 +41,7 @@ func (p *program) noneNewer(d *os.File, path string, than unix.Timespec) bool {
 		var st unix.Stat_t
 		if mode != fs.ModeDir && (mode != 0 || kmod.ModuleExt(name)) {
 			if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
-				p.log.err("fstatat(", strconv.Itoa(int(d.Fd())), ", ", name, "): ", text(err), "\n")
+				p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
 				continue
 			}
 			switch st.Mode & unix.S_IFMT {
@@ -62,10 +62,10 @@ func (p *program) noneNewer(d *os.File, path string, than unix.Timespec) bool {
 		}
 		sub, err := openDir(path + "/" + name)
 		if err != nil {
-			p.log.err("openat(", strconv.Itoa(int(d.Fd())), ", ", name, ", O_RDONLY): ", text(err), "\n")
+			p.log.err("openat(", strconv.Itoa(fd), ", ", name, ", O_RDONLY): ", text(err), "\n")
 			continue
 		}
-		fresh := p.noneNewer(sub, path+"/"+name, than)
+		fresh := p.noneNewer(sub, path+"/"+name, than, fd+1)
 		sub.Close()
 		if !fresh {
 			return false

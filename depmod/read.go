@@ -13,6 +13,7 @@ import (
 
 	"safeload/finit"
 	"safeload/finit/unpack"
+	"safeload/internal/modload"
 	"safeload/kmod/modfile"
 )
 
@@ -21,7 +22,8 @@ type contents struct {
 	exports                     []modfile.Symbol
 	needs                       []need
 	aliases, softdeps, weakdeps []string
-	unpackErr, err              error // of decompression, of the symbols
+	damage                      finit.Damage
+	err                         error // of the symbols
 }
 
 type need struct {
@@ -56,16 +58,16 @@ func (p *program) read() {
 	}
 	wg.Wait()
 	for _, m := range p.modules {
-		if m.unpackErr != nil {
-			p.log.err(m.unpackErr.Error(), "\n")
+		if m.damage.Valid() {
+			p.log.err(modload.DamageText(m.damage), "\n")
 		}
 		if m.err != nil && m.err != syscall.ENODATA {
 			p.log.err("failed to load symbols from ", m.path, ": ", text(m.err), "\n")
 		}
-		if m.unpackErr != nil {
+		if m.damage.Valid() {
 			// libkmod tries again for the information and for what is needed.
-			p.log.err(m.unpackErr.Error(), "\n")
-			p.log.err(m.unpackErr.Error(), "\n")
+			p.log.err(modload.DamageText(m.damage), "\n")
+			p.log.err(modload.DamageText(m.damage), "\n")
 		}
 	}
 }
@@ -84,10 +86,7 @@ func readModule(path string, list []modfile.Need) (c contents, _ []modfile.Need)
 	}()
 	data, err := loader.Contents(path)
 	if err != nil {
-		var damage finit.Damage
-		if errors.As(err, &damage) {
-			c.unpackErr = damage
-		}
+		errors.As(err, &c.damage)
 		c.err = err
 		return c, list
 	}

@@ -52,7 +52,7 @@ func (p *program) searchPath(path string) error {
 		return err
 	}
 	defer d.Close()
-	p.searchDir(d, path)
+	p.searchDir(d, path, firstFD)
 	return nil
 }
 
@@ -69,9 +69,13 @@ func (p *program) excluded(name string) bool {
 	return name == "build" || name == "source" || slices.Contains(p.cfg.excludes, name)
 }
 
+// firstFD is the descriptor that a tree has in kmod, which messages name; each
+// directory in it has the next one.
+const firstFD = 3
+
 // searchDir takes entries in the order of the directory: of two modules with
 // one name and one priority the first stays.
-func (p *program) searchDir(d *os.File, path string) {
+func (p *program) searchDir(d *os.File, path string, fd int) {
 	entries, _ := d.ReadDir(-1)
 	for _, e := range entries {
 		name := e.Name()
@@ -83,7 +87,7 @@ func (p *program) searchDir(d *os.File, path string) {
 		if mode != 0 && mode != fs.ModeDir {
 			var st unix.Stat_t
 			if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
-				p.log.err("fstatat(", strconv.Itoa(int(d.Fd())), ", ", name, "): ", text(err), "\n")
+				p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
 				continue
 			}
 			switch st.Mode & unix.S_IFMT {
@@ -102,10 +106,10 @@ func (p *program) searchDir(d *os.File, path string) {
 		}
 		sub, err := openDir(full)
 		if err != nil {
-			p.log.err("openat(", strconv.Itoa(int(d.Fd())), ", ", name, ", O_RDONLY): ", text(err), "\n")
+			p.log.err("openat(", strconv.Itoa(fd), ", ", name, ", O_RDONLY): ", text(err), "\n")
 			continue
 		}
-		p.searchDir(sub, full)
+		p.searchDir(sub, full, fd+1)
 		sub.Close()
 	}
 }

@@ -136,6 +136,9 @@ var damages = [...]struct{ text, function string }{
 	finit.ZstdSmall:  {"zstd: Destination buffer is too small", "kmod_file_load_zstd"},
 }
 
+// DamageText is what libkmod says of a damaged file.
+func DamageText(d finit.Damage) string { return damages[d].text }
+
 // TellDamage tells what libkmod says when it cannot decompress a file, or
 // cannot force one that it has decompressed.
 func TellDamage(t Teller, err error) {
