@@ -173,7 +173,7 @@ func TestCompletions(t *testing.T) {
 	t.Run("man", func(t *testing.T) {
 		page := read(t, "../man/safeload.8")
 		for name, opts := range want {
-			if slices.Contains([]string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo"}, name) {
+			if slices.Contains([]string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod"}, name) {
 				continue // kmod's pages have their options
 			}
 			if !strings.Contains(page, "\n.It Cm "+name+"\n") && !strings.Contains(page, "\n.It Cm "+name+" ") {
@@ -185,10 +185,12 @@ func TestCompletions(t *testing.T) {
 				}
 			}
 		}
-		page = read(t, "../man/safeload-modprobe.8")
-		for _, o := range want["modprobe"] {
-			if !described(page, o) {
-				t.Errorf("safeload-modprobe.8 does not have %s", o)
+		for _, name := range []string{"modprobe", "depmod"} {
+			page := read(t, "../man/safeload-"+name+".8")
+			for _, o := range want[name] {
+				if !described(page, o) {
+					t.Errorf("safeload-%s.8 does not have %s", name, o)
+				}
 			}
 		}
 	})
@@ -302,7 +304,7 @@ func TestManPagesLint(t *testing.T) {
 		t.Skip("no mandoc on this machine")
 	}
 	pages, err := filepath.Glob("../man/*.[58]")
-	if err != nil || len(pages) != 3 {
+	if err != nil || len(pages) != 4 {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
 	for _, p := range pages {

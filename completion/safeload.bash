@@ -13,6 +13,7 @@ _safeload_loaded() {
 _safeload_options() {
 	case $1 in
 	audit) echo "-C -S -a --baseline --config -d --dirname --fail-on --json --sarif --set-version" ;;
+	depmod) echo "-a --all -A --quick -b --basedir -m --moduledir -o --outdir -C --config -E --symvers -F --filesyms -e --errsyms -v --verbose -n --show -P --symbol-prefix -w --warn -V --version -h --help" ;;
 	diagnose) echo "--dot --free --json --svg" ;;
 	doctor) echo "--json --probe -v" ;;
 	insmod) echo "-f --force --force-modversion --force-vermagic -s --syslog -v --verbose -V --version -h --help" ;;
@@ -34,7 +35,7 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit diagnose doctor insmod install load lsmod modinfo modprobe rmmod status uninstall unload version watch help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install load lsmod modinfo modprobe rmmod status uninstall unload version watch help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}
