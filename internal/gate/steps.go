@@ -189,7 +189,7 @@ func lint(j *job) (Result, error) {
 // reached the step is skipped, and the report counts it as that.
 func vuln(j *job) (Result, error) {
 	program := filepath.Join(j.work, "govulncheck")
-	if err := j.run("go", "-C", "scripts/tools", "build", "-o", program, "golang.org/x/vuln/cmd/govulncheck"); err != nil {
+	if err := j.run("go", "-C", "scripts/tools/vuln", "build", "-o", program, "golang.org/x/vuln/cmd/govulncheck"); err != nil {
 		return Result{}, err
 	}
 	quiet := *j
