@@ -162,11 +162,11 @@ func holdTake(path string, bare bool) error {
 // holdMap has one thread read a page that never comes, and maps the file another
 // way: fuse_file_mmap waits for that page, with the lock of this memory.
 func holdMap(dir string) error {
-	cached, err := unix.Open(dir+"/mnt/file", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	cached, err := unix.Open(dir+"/mnt/page", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	direct, err := unix.Open(dir+"/mnt/file", unix.O_RDONLY|unix.O_SYNC|unix.O_CLOEXEC, 0)
+	direct, err := unix.Open(dir+"/mnt/page", unix.O_RDONLY|unix.O_SYNC|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
@@ -215,7 +215,7 @@ func holdParent(dir string, args []string) error {
 	return holdTake("/proc/"+string(server)+"/root"+dir, false)
 }
 
-// fuseServer is a file system with one file that never lets go of who closes or reads it.
+// fuseServer is a file system with two files that never let go of who closes or reads it.
 type fuseServer struct {
 	fd      int
 	dir     string
@@ -282,11 +282,15 @@ func (s *fuseServer) run() {
 				Rest                           [9]uint32
 			}{Major: 7, Minor: 26, Flags: 1, MaxWrite: 4096, TimeGran: 1}) // FUSE_ASYNC_READ
 		case fuseLookup:
+			node := uint64(2)
+			if bytes.HasPrefix(buf[40:n], []byte("page")) { // who opens the other one does not wait for its page
+				node = 3
+			}
 			s.answer(in.Unique, 0, struct {
 				Node, Generation, EntryValid, AttrValid uint64
 				EntryNS, AttrNS                         uint32
 				Attr                                    fuseAttr
-			}{Node: 2, EntryValid: 3600, AttrValid: 3600, Attr: fuseFile(2)})
+			}{Node: node, EntryValid: 3600, AttrValid: 3600, Attr: fuseFile(node)})
 		case fuseGetattr:
 			s.answer(in.Unique, 0, struct {
 				Valid     uint64
