@@ -5,7 +5,12 @@ package proc
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Much of what /proc tells of a task is read under that task's
@@ -68,7 +73,34 @@ type hand struct {
 	asked uint32 // how often one was
 	left  bool   // it has been left behind, and ends at its next step
 	tired bool   // nothing more is asked, but of the kernel's
+
+	over  uint32 // atomic: 1 once look has returned, which fault tells the end of
+	fault any
 }
+
+// end says that look has returned, and wakes who waits for that.
+func (h *hand) end(fault any) {
+	h.fault = fault
+	atomic.StoreUint32(&h.over, 1)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&h.over)), futexWakePrivate, 1, 0, 0, 0)
+}
+
+// rest waits for the end of look, a tick at most. It tells whether that is over.
+//
+// It is a futex(2) and no timer of Go's: with the first of these the runtime makes
+// two descriptors, and ends the process where there are too few for them.
+func (h *hand) rest() (ticked bool) {
+	ts := unix.NsecToTimespec(int64(tick))
+	_, _, errno := syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&h.over)), futexWaitPrivate, 0,
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
+	return errno == unix.ETIMEDOUT
+}
+
+// Operations of futex(2), with FUTEX_PRIVATE_FLAG.
+const (
+	futexWaitPrivate = 0 | 128
+	futexWakePrivate = 1 | 128
+)
 
 // Bounded runs look, which is given an FS to read with that is valid until look
 // returns, so that nobody can hold it up for ever. Where a read is given up look
@@ -94,7 +126,6 @@ func (f *FS) Bounded(look func(p *FS)) {
 
 // tend runs one hand, to its end or until it is left behind.
 func (f *FS) tend(h *hand, look func(p *FS), asleep *int) bool {
-	done := make(chan any, 1)
 	go func() {
 		// Locked to its thread, so that it can be seen whether that sleeps.
 		runtime.LockOSThread()
@@ -104,8 +135,8 @@ func (f *FS) tend(h *hand, look func(p *FS), asleep *int) bool {
 			h.mu.Lock()
 			left := h.left
 			h.mu.Unlock()
-			if !left { // or nobody listens
-				done <- fault
+			if !left { // or nobody waits
+				h.end(fault)
 			}
 		}()
 		tid := p.thread()
@@ -114,21 +145,23 @@ func (f *FS) tend(h *hand, look func(p *FS), asleep *int) bool {
 		h.mu.Unlock()
 		look(p)
 	}()
-	timer := time.NewTicker(tick)
-	defer timer.Stop()
+	// With one processor for Go, look has it from here on, and often returns before
+	// this goes on: a wait in the kernel would keep it until the runtime notices.
+	runtime.Gosched()
 	var was, is struct {
 		asked    uint32
 		switches uint64
 	}
 	still := 0
 	for {
-		select {
-		case fault := <-done:
-			if fault != nil {
-				panic(fault)
+		if atomic.LoadUint32(&h.over) != 0 {
+			if h.fault != nil {
+				panic(h.fault)
 			}
 			return true
-		case <-timer.C:
+		}
+		if !h.rest() {
+			continue
 		}
 		h.mu.Lock()
 		asking, tid := h.pid != 0, h.tid
