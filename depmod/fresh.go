@@ -3,7 +3,6 @@
 package depmod
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -40,17 +39,8 @@ func (p *program) noneNewer(d *os.File, path string, than unix.Timespec, fd int)
 		mode := e.Type()
 		var st unix.Stat_t
 		if mode != fs.ModeDir && (mode != 0 || kmod.ModuleExt(name)) {
-			if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
-				p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
-				continue
-			}
-			switch st.Mode & unix.S_IFMT {
-			case unix.S_IFREG:
-				mode = 0
-			case unix.S_IFDIR:
-				mode = fs.ModeDir
-			default:
-				p.log.err("unsupported file type ", path, "/", name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+			var ok bool
+			if mode, st, ok = p.statIn(d, path, name, fd); !ok {
 				continue
 			}
 		}

@@ -73,6 +73,23 @@ func (p *program) excluded(name string) bool {
 // directory in it has the next one.
 const firstFD = 3
 
+// statIn looks at an entry of a directory that is open as d, and in kmod as fd. It
+// says why if that is neither a plain file, of which it gives 0, nor a directory.
+func (p *program) statIn(d *os.File, path, name string, fd int) (mode fs.FileMode, st unix.Stat_t, ok bool) {
+	if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
+		p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
+		return 0, st, false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return 0, st, true
+	case unix.S_IFDIR:
+		return fs.ModeDir, st, true
+	}
+	p.log.err("unsupported file type ", path, "/", name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+	return 0, st, false
+}
+
 // searchDir takes entries in the order of the directory: of two modules with
 // one name and one priority the first stays.
 func (p *program) searchDir(d *os.File, path string, fd int) {
@@ -85,18 +102,8 @@ func (p *program) searchDir(d *os.File, path string, fd int) {
 		full := path + "/" + name
 		mode := e.Type()
 		if mode != 0 && mode != fs.ModeDir {
-			var st unix.Stat_t
-			if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
-				p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
-				continue
-			}
-			switch st.Mode & unix.S_IFMT {
-			case unix.S_IFREG:
-				mode = 0
-			case unix.S_IFDIR:
-				mode = fs.ModeDir
-			default:
-				p.log.err("unsupported file type ", full, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+			var ok bool
+			if mode, _, ok = p.statIn(d, path, name, fd); !ok {
 				continue
 			}
 		}

@@ -228,7 +228,7 @@ func (l *Loader) Plan(name string, params ...string) ([]Step, error) {
 	}
 	var steps []Step
 	for _, m := range list {
-		for _, s := range m.Plan(l.o.IgnoreCommands, joinParams(params)) {
+		for _, s := range m.Plan(l.o.IgnoreCommands, modload.JoinParams(params)) {
 			steps = append(steps, Step{
 				Module: strings.Clone(s.Module.Name), Path: strings.Clone(s.Module.Path()),
 				Params: strings.Clone(strings.TrimSuffix(s.Options, " ")), Command: strings.Clone(s.Command), Required: s.Required,
@@ -236,19 +236,6 @@ func (l *Loader) Plan(name string, params ...string) ([]Step, error) {
 		}
 	}
 	return steps, nil
-}
-
-// joinParams makes the parameter string of a module, with quotes around a value
-// with blanks, as modprobe does.
-func joinParams(params []string) string {
-	quoted := slices.Clone(params)
-	for i, p := range quoted {
-		key, value, ok := strings.Cut(p, "=")
-		if ok && strings.Contains(value, " ") && !strings.HasPrefix(value, `"`) && !strings.HasPrefix(value, "'") {
-			quoted[i] = key + `="` + value + `"`
-		}
-	}
-	return strings.Join(quoted, " ")
 }
 
 // Load loads what a name, an alias or the path of a file stands for, with what it
@@ -279,7 +266,7 @@ func (l *Loader) Load(ctx context.Context, name string, params ...string) error 
 	passedOver := 0
 	for _, m := range list {
 		if err = ctx.Err(); err == nil {
-			err = r.Load(m, joinParams(params))
+			err = r.Load(m, modload.JoinParams(params))
 		}
 		if errors.Is(err, ErrBlacklisted) {
 			passedOver++
@@ -331,7 +318,7 @@ func (l *Loader) request(ctx context.Context, name string) (*modload.Request, er
 	}
 	system := l.system
 	if system == nil {
-		system = &running{ctx: ctx, l: l, loader: finit.Loader{Unpack: unpack.InProcess}}
+		system = &running{modload.Kernel{Loader: finit.Loader{Unpack: unpack.InProcess}}, ctx, l}
 	}
 	return &modload.Request{
 		Name: name, Modules: c, System: system, Teller: teller{l},
@@ -364,9 +351,9 @@ func (teller) Failed(*modload.Error) (stop bool) { return true }
 
 // running is the running system, for one request.
 type running struct {
-	ctx    context.Context
-	l      *Loader
-	loader finit.Loader
+	modload.Kernel
+	ctx context.Context
+	l   *Loader
 }
 
 // guarding is held by the one request of the process that has a guard. What an
@@ -375,14 +362,6 @@ type running struct {
 var guarding sync.Mutex
 
 type onlyGuard struct{ *guard.Guard }
-
-func (g onlyGuard) Submit(module, path string, submit func() error) error {
-	return g.Guard.Submit(guard.Load{Module: module, Path: path}, submit)
-}
-
-func (g onlyGuard) Command(kind, module, text string, env []string, run func([]string, func() int) error) error {
-	return g.Guard.Command(guard.Command{Kind: kind, Module: module, Plain: kmod.PlainCommand(text)}, env, run)
-}
 
 func (g onlyGuard) Close() {
 	g.Guard.Close()
@@ -393,32 +372,23 @@ func (r *running) Guard(request string) modload.Guard {
 	if r.l.o.Unguarded || unix.Geteuid() != 0 || !guarding.TryLock() {
 		return nil
 	}
-	return onlyGuard{guard.New(guard.Options{Request: request, Unpack: r.loader.Unpack, Log: func(line string) {
+	return onlyGuard{guard.New(guard.Options{Request: request, Unpack: r.Unpack, Log: func(line string) {
 		r.l.log(kmod.LogWarning, line)
 	}})}
-}
-
-func (r *running) Refused(err error) bool {
-	_, refused := errors.AsType[*guard.Refused](err)
-	return refused
 }
 
 func (r *running) Insert(path, name, params string, flags finit.Flags) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	return r.loader.Load(path, name, params, flags)
+	return r.Load(path, name, params, flags)
 }
 
 func (r *running) Remove(name string, force bool) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	flags := finit.NonBlock
-	if force {
-		flags |= finit.Force
-	}
-	return finit.Unload(name, flags)
+	return r.Kernel.Remove(name, force)
 }
 
 func (r *running) Command(text string, env []string, look func() int) (status int, err error) {

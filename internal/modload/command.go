@@ -2,6 +2,11 @@
 
 package modload
 
+import (
+	"safeload/guard"
+	"safeload/kmod"
+)
+
 // run runs a command of the configuration by the shell, with the module's name
 // in MODPROBE_MODULE.
 func (r *Request) run(kind, module, command string) (status int, err error) {
@@ -11,7 +16,7 @@ func (r *Request) run(kind, module, command string) (status int, err error) {
 	}
 	r.PassOn = nil
 	env.Set("MODPROBE_MODULE", module)
-	err = r.guarded().Command(kind, module, command, *env, func(env []string, look func() int) error {
+	err = r.guarded().Command(guard.Command{Kind: kind, Module: module, Plain: kmod.PlainCommand(command)}, *env, func(env []string, look func() int) error {
 		status, err = r.System.Command(command, env, look)
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"safeload/finit"
+	"safeload/guard"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 )
@@ -102,7 +103,7 @@ func (r *Request) Submit(m *kmod.Module, params string) error {
 	if r.IgnoreVermagic {
 		flags |= finit.IgnoreVermagic
 	}
-	err := r.guarded().Submit(m.Name, path, func() error {
+	err := r.guarded().Submit(guard.Load{Module: m.Name, Path: path}, func() error {
 		return r.System.Insert(path, m.Name, params, flags)
 	})
 	TellDamage(r.Teller, err)

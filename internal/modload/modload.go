@@ -15,20 +15,22 @@ import (
 	"syscall"
 
 	"safeload/finit"
+	"safeload/guard"
 	"safeload/internal/strerror"
 	"safeload/kmod"
 )
 
-// Guard decides whether a module may be submitted to the kernel.
+// Guard decides whether a module may be submitted to the kernel: a
+// [*guard.Guard], or a test's.
 type Guard interface {
 	// Submit calls submit, or refuses to: then its error is one that
 	// [System.Refused] knows.
-	Submit(module, path string, submit func() error) error
+	Submit(l guard.Load, submit func() error) error
 	// Command calls run with the environment for an install or remove command
-	// of a module, kind being the one word or the other; or refuses to. While
+	// of a module, or refuses to. While
 	// the command runs, run calls look, at once and again after so many
 	// milliseconds as that returns, until it is negative; nil: never.
-	Command(kind, module, text string, env []string, run func(env []string, look func() int) error) error
+	Command(c guard.Command, env []string, run func(env []string, look func() int) error) error
 	Close()
 }
 
@@ -50,6 +52,24 @@ type System interface {
 	// status, and an error only if no process could be made. Meanwhile it calls
 	// look: see [Guard].
 	Command(text string, env []string, look func() int) (status int, err error)
+}
+
+// Kernel is what the Systems of the program and of the library have in common.
+type Kernel struct{ finit.Loader }
+
+// Refused tells an error of a [*guard.Guard] that refuses.
+func (Kernel) Refused(err error) bool {
+	_, refused := errors.AsType[*guard.Refused](err)
+	return refused
+}
+
+// Remove is [finit.Unload] as modprobe calls it.
+func (Kernel) Remove(name string, force bool) error {
+	flags := finit.NonBlock
+	if force {
+		flags |= finit.Force
+	}
+	return finit.Unload(name, flags)
 }
 
 // Teller is told what is done.
@@ -178,8 +198,8 @@ func (r *Request) guarded() Guard {
 
 type noGuard struct{}
 
-func (noGuard) Submit(_, _ string, submit func() error) error { return submit() }
-func (noGuard) Command(_, _, _ string, env []string, run func([]string, func() int) error) error {
+func (noGuard) Submit(_ guard.Load, submit func() error) error { return submit() }
+func (noGuard) Command(_ guard.Command, env []string, run func([]string, func() int) error) error {
 	return run(env, nil)
 }
 func (noGuard) Close() {}

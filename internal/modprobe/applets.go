@@ -104,7 +104,7 @@ func (p *program) insmod() bool {
 		p.log.err("could not load module ", file, ": ", strerror.Text(modload.Errno(err)), "\n")
 		return false
 	}
-	err = p.Submit(m, joinParams(operands[1:]))
+	err = p.Submit(m, modload.JoinParams(operands[1:]))
 	if err == nil {
 		return true
 	}

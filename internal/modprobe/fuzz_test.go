@@ -69,11 +69,3 @@ func TestParseUnsigned(t *testing.T) {
 		}
 	}
 }
-
-func TestJoinParams(t *testing.T) {
-	got := joinParams([]string{"a", "b=1", "c=x y", `d="p q"`, "e='r s'", "f="})
-	want := `a b=1 c="x y" d="p q" e='r s' f=`
-	if got != want {
-		t.Errorf("joinParams = %s, want %s", got, want)
-	}
-}

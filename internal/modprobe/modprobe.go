@@ -288,7 +288,7 @@ func (p *program) modprobe() (ok bool) {
 	case all:
 		ok = p.each(operands, func(name string) error { return p.insert(name, "") })
 	default:
-		ok = p.insert(operands[0], joinParams(operands[1:])) == nil
+		ok = p.insert(operands[0], modload.JoinParams(operands[1:])) == nil
 	}
 	if p.ended {
 		return false // a fatal message ends kmod at once

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"safeload/finit"
+	"safeload/guard"
 	"safeload/internal/kmodtest"
 	"safeload/internal/modload"
 	"safeload/internal/modprobe"
@@ -24,14 +25,14 @@ type fake struct {
 	fail map[string]error
 }
 
-func (f *fake) Submit(module, _ string, submit func() error) error {
-	if f.fail["guard "+module] != nil {
-		return f.fail["guard "+module]
+func (f *fake) Submit(l guard.Load, submit func() error) error {
+	if f.fail["guard "+l.Module] != nil {
+		return f.fail["guard "+l.Module]
 	}
 	return submit()
 }
 
-func (f *fake) Command(_, _, _ string, env []string, run func([]string, func() int) error) error {
+func (f *fake) Command(_ guard.Command, env []string, run func([]string, func() int) error) error {
 	return run(append(env, "TOKEN=t"), nil)
 }
 

@@ -43,18 +43,13 @@ func Running(args, environ []string, unpack finit.Unpacker) *Env {
 }
 
 // running is the running system.
-type running struct{ finit.Loader }
+type running struct{ modload.Kernel }
 
 func (r *running) Guard(request string) modload.Guard {
 	if unix.Geteuid() != 0 {
 		return nil // cannot load anything: the kernel's answer says it best
 	}
-	return systemGuard{guard.New(guard.Options{Request: request, Unpack: r.Unpack})}
-}
-
-func (*running) Refused(err error) bool {
-	_, refused := err.(*guard.Refused)
-	return refused
+	return guard.New(guard.Options{Request: request, Unpack: r.Unpack})
 }
 
 func (r *running) Insert(path, name, params string, flags finit.Flags) error {
@@ -69,14 +64,6 @@ func (r *running) Image(path string) ([]byte, error) {
 	return b, err
 }
 
-func (*running) Remove(name string, force bool) error {
-	flags := finit.NonBlock
-	if force {
-		flags |= finit.Force
-	}
-	return finit.Unload(name, flags)
-}
-
 func (*running) Command(text string, env []string, look func() int) (status int, err error) {
 	return system(text, env, look)
 }
@@ -88,14 +75,4 @@ func sayHindered(path string, err error) {
 	if h, ok := errors.AsType[*finit.Hindered](err); ok {
 		guard.Say("safeload: " + path + ": " + h.Error())
 	}
-}
-
-type systemGuard struct{ *guard.Guard }
-
-func (g systemGuard) Command(kind, module, text string, env []string, run func([]string, func() int) error) error {
-	return g.Guard.Command(guard.Command{Kind: kind, Module: module, Plain: kmod.PlainCommand(text)}, env, run)
-}
-
-func (g systemGuard) Submit(module, path string, submit func() error) error {
-	return g.Guard.Submit(guard.Load{Module: module, Path: path}, submit)
 }
