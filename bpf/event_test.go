@@ -48,8 +48,8 @@ func TestLayout(t *testing.T) {
 		m    string
 		size int
 	}{
-		{"scratch", eventSize}, {"loads", loadSize}, {"config", 24}, {"owner", 32},
-		{"flags", 24}, {"tasks", 24}, {"requests", requestSize},
+		{"scratch", eventSize}, {"loads", loadSize}, {"config", configSize}, {"owner", ownerSize},
+		{"flags", flagsSize}, {"tasks", 24}, {"requests", requestSize},
 		{"selfcheck", (32+32+8)*8 + 16},
 	} {
 		if got := int(spec.Maps[c.m].ValueSize); got != c.size {

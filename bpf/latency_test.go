@@ -21,6 +21,8 @@ import (
 // TestMain is also the tasks that the measurement needs beside it.
 func TestMain(m *testing.M) {
 	switch os.Getenv("SAFELOAD_TEST_TASK") {
+	case "pin":
+		loadAndDie(os.Getenv("SAFELOAD_TEST_AT"))
 	case "load":
 		fd, err := unix.MemfdCreate("safeload-test", unix.MFD_CLOEXEC)
 		if err != nil {

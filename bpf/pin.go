@@ -25,7 +25,7 @@ import (
 const PinDir = "/sys/fs/bpf/safeload"
 
 // ancestryABI is ANCESTRY_ABI of src/state.h.
-const ancestryABI = 2
+const ancestryABI = 3
 
 func (p *Probe) pinTo(dir string) error {
 	if err := ownDir(dir); err != nil {
@@ -132,11 +132,11 @@ func sweep(dir string) {
 // are whole: until all that began before the probe has ended, what is not in
 // them proves nothing. To be called about once a second.
 func (p *Probe) Beat() error {
-	if err := p.rest(); err != nil {
-		return err
+	if p.stays != nil {
+		return p.beatStaying()
 	}
 	if !p.whole {
-		p.whole = p.nothingOlder()
+		p.whole = nothingOlder(p.maps.Names, p.maps.Tasks)
 	}
 	if p.pin == "" {
 		return nil
@@ -145,60 +145,33 @@ func (p *Probe) Beat() error {
 	if err != nil {
 		return err
 	}
-	le := binary.LittleEndian
-	b := le.AppendUint64(nil, start)
-	b = le.AppendUint64(b, uint64(Now()))
-	b = le.AppendUint32(b, ancestryABI)
-	b = le.AppendUint32(b, uint32(os.Getpid()))
-	complete := uint32(0)
-	if p.whole {
-		complete = 1
-	}
-	b = le.AppendUint32(b, complete)
-	spawns := uint32(0)
-	if p.spawns {
-		spawns = 1
-	}
-	b = le.AppendUint32(b, spawns)
+	b := ownerValue(start, uint32(os.Getpid()), ancestryABI, p.whole, p.spawns)
 	if err := p.maps.Owner.Put(uint32(0), b); err != nil {
 		return fmt.Errorf("renew the ancestry maps: %w", err)
 	}
 	return nil
 }
 
-// rest lets the hot hooks return at once while nothing is being loaded. A load
-// enters the map before it sets the flag, so looking again after clearing it
-// misses none.
-func (p *Probe) rest() error {
-	const active = 1
-	put := func(on uint32) error {
-		p.rests++
-		b := make([]byte, 24)
-		binary.LittleEndian.PutUint32(b, on)
-		binary.LittleEndian.PutUint32(b[4:], on)
-		binary.LittleEndian.PutUint32(b[12:], p.rests)
-		return p.maps.Flags.Put(uint32(0), b)
+// ownerValue is a struct owner (src/state.h).
+func ownerValue(start uint64, pid, abi uint32, whole, spawns bool) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint64(nil, start)
+	b = le.AppendUint64(b, uint64(Now()))
+	b = le.AppendUint32(b, abi)
+	b = le.AppendUint32(b, pid)
+	for _, is := range []bool{whole, spawns} {
+		if is {
+			b = le.AppendUint32(b, 1)
+		} else {
+			b = le.AppendUint32(b, 0)
+		}
 	}
-	if !p.idle() {
-		return nil
-	}
-	if err := put(0); err != nil {
-		return fmt.Errorf("reset the probe's flags: %w", err)
-	}
-	if !p.idle() {
-		return put(active)
-	}
-	return nil
-}
-
-func (p *Probe) idle() bool {
-	var key uint64
-	return errors.Is(p.maps.Loads.NextKey(nil, &key), ebpf.ErrKeyNotExist)
+	return b
 }
 
 // nothingOlder reports whether no load and no helper is about that the probe
 // did not see begin.
-func (pr *Probe) nothingOlder() bool {
+func nothingOlder(names, tasks *ebpf.Map) bool {
 	states, err := filepath.Glob("/sys/module/*/initstate")
 	if err != nil {
 		return false
@@ -211,7 +184,7 @@ func (pr *Probe) nothingOlder() bool {
 		name := make([]byte, 64)
 		copy(name, filepath.Base(filepath.Dir(f)))
 		var id uint64
-		if pr.maps.Names.Lookup(name, &id) != nil {
+		if names.Lookup(name, &id) != nil {
 			return false
 		}
 	}
@@ -236,7 +209,7 @@ func (pr *Probe) nothingOlder() bool {
 	})
 	for _, u := range users {
 		var buf [24]byte
-		if kernel[u.parent] && pr.maps.Tasks.Lookup(uint32(u.pid), &buf) != nil {
+		if kernel[u.parent] && tasks.Lookup(uint32(u.pid), &buf) != nil {
 			return false
 		}
 	}

@@ -31,6 +31,8 @@ type Options struct {
 	// Pin is the directory under a bpffs where the ancestry maps are pinned
 	// for guard/ancestry, usually [PinDir]. Empty pins nothing.
 	Pin string
+	// stays: attached for good, by [Load].
+	stays bool
 }
 
 // Unavailable says that this kernel, or what we may do on it, is not enough
@@ -64,8 +66,10 @@ type Probe struct {
 	config  config
 	pin     string
 	whole   bool
-	spawns  bool   // all that inits start is recorded
-	rests   uint32 // how often the flags were written
+	spawns  bool // all that inits start is recorded
+	wakes   bool // it is seen when an init wakes
+	stays   *reading
+	had     uint64 // events lost before us
 }
 
 // config is struct config of src/state.h.
@@ -76,6 +80,8 @@ type config struct {
 	InodeOff   uint32
 	CookieBack uint32
 	OpenBreaks uint32
+	Reads      uint64
+	Breaks     uint64
 }
 
 // Open loads the programs, attaches them to what the kernel has, and checks
@@ -107,6 +113,9 @@ func Open(o Options) (*Probe, error) {
 			return nil, err
 		}
 	}
+	if o.stays {
+		spec.Maps[probeMapEvents].MaxEntries = stayingRing
+	}
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, refused(err)
@@ -122,9 +131,12 @@ func Open(o Options) (*Probe, error) {
 		p.Close()
 		return nil, err
 	}
-	if err := p.configure(symbols, o.Signal); err != nil {
+	if err := p.configure(symbols, o); err != nil {
 		p.Close()
 		return nil, err
+	}
+	if o.stays {
+		return p, nil
 	}
 	if p.events, err = ringbuf.NewReader(p.maps.Events); err != nil {
 		p.Close()
@@ -268,6 +280,7 @@ func (p *Probe) attach(use []hook, symbols map[string]string) error {
 		}
 	}
 	p.spawns = seen == len(spawnHooks) && currentTaskSafe()
+	p.wakes = p.coll.Programs[probeProgWaitOver] != nil
 	return nil
 }
 
@@ -360,7 +373,7 @@ func (p *Probe) Lost() (uint64, error) {
 	for _, v := range perCPU {
 		n += v
 	}
-	return n, nil
+	return n - p.had, nil
 }
 
 // Waiting reports whether a load is still in its system call.
@@ -380,7 +393,7 @@ func (p *Probe) Requested(request uint64) bool {
 func (p *Probe) Asleep(load uint64) bool {
 	var buf [loadSize]byte
 	const blocked = 8 // LOAD_BLOCKED
-	if p.coll.Programs[probeProgWaitOver] == nil {
+	if !p.wakes {
 		return false // nobody says when it wakes
 	}
 	return p.maps.Loads.Lookup(load, &buf) == nil && buf[9*8]&blocked != 0
@@ -394,11 +407,16 @@ const (
 // Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.
 func (p *Probe) Wake() { p.events.Flush() }
 
-// Close detaches the probe and removes its pins.
+// Close detaches the probe and removes its pins. One that was there before it,
+// by [Load], stays.
 func (p *Probe) Close() error {
 	var errs []error
 	if p.pin != "" {
 		errs = append(errs, os.RemoveAll(p.pin))
+	}
+	if p.stays != nil {
+		errs = append(errs, p.until(0, 0))
+		p.stays.Close()
 	}
 	if p.events != nil {
 		errs = append(errs, p.events.Close())
@@ -408,8 +426,8 @@ func (p *Probe) Close() error {
 	}
 	if p.coll != nil {
 		p.coll.Close()
-		errs = append(errs, p.maps.Close())
 	}
+	errs = append(errs, p.maps.Close())
 	return errors.Join(errs...)
 }
 

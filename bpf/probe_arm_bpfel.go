@@ -24,6 +24,7 @@ const (
 	probeMapDoomed          = "doomed"
 	probeMapEvents          = "events"
 	probeMapFlags           = "flags"
+	probeMapInflight        = "inflight"
 	probeMapInodes          = "inodes"
 	probeMapKthreads        = "kthreads"
 	probeMapLoads           = "loads"
@@ -158,6 +159,7 @@ type probeMapSpecs struct {
 	Doomed    *ebpf.MapSpec `ebpf:"doomed"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flags     *ebpf.MapSpec `ebpf:"flags"`
+	Inflight  *ebpf.MapSpec `ebpf:"inflight"`
 	Inodes    *ebpf.MapSpec `ebpf:"inodes"`
 	Kthreads  *ebpf.MapSpec `ebpf:"kthreads"`
 	Loads     *ebpf.MapSpec `ebpf:"loads"`
@@ -220,6 +222,7 @@ type probeMaps struct {
 	Doomed    *ebpf.Map `ebpf:"doomed"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Flags     *ebpf.Map `ebpf:"flags"`
+	Inflight  *ebpf.Map `ebpf:"inflight"`
 	Inodes    *ebpf.Map `ebpf:"inodes"`
 	Kthreads  *ebpf.Map `ebpf:"kthreads"`
 	Loads     *ebpf.Map `ebpf:"loads"`
@@ -247,6 +250,7 @@ func (m *probeMaps) Close() error {
 		m.Doomed,
 		m.Events,
 		m.Flags,
+		m.Inflight,
 		m.Inodes,
 		m.Kthreads,
 		m.Loads,

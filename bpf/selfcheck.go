@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -54,8 +53,11 @@ type selfcheck struct {
 // that cannot be had the layout is assumed, and stays harmless if wrong, since
 // a wait is only ever matched with an inode that a load in flight is known to
 // have.
-func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
-	p.config = config{Signal: uint32(sig), CookieBack: cookieBack}
+func (p *Probe) configure(symbols map[string]string, o Options) error {
+	p.config = config{Signal: uint32(o.Signal), CookieBack: cookieBack}
+	if !o.stays {
+		p.config.Reads, p.config.Breaks = forever, forever
+	}
 	if p.coll.Programs[probeProgOwnFile] == nil {
 		if waitsByFile() {
 			p.missing = append(p.missing, "waits for the same file (no function "+fromFile+" or "+readFile+")")
@@ -94,7 +96,8 @@ func (p *Probe) configure(symbols map[string]string, sig syscall.Signal) error {
 	p.config.SelfTGID = 0
 	p.config.InodeOff = p.learned.InodeOff
 	p.config.CookieBack = p.learned.CookieBack
-	if p.learned.Hard {
+	// Of those that stay none signals, and each open would pay.
+	if p.learned.Hard && !o.stays {
 		p.config.OpenBreaks = 1
 		links, err := p.attachOpen(symbols, openHooks)
 		p.links = append(p.links, links...)
@@ -213,12 +216,19 @@ func (p *Probe) selfcheck() (selfcheck, error) {
 	return s, binary.Read(bytes.NewReader(b), binary.LittleEndian, &s)
 }
 
+const (
+	configSize = 6*4 + 2*8
+	forever    = ^uint64(0)
+)
+
 func (p *Probe) putConfig() error {
 	c := p.config
-	b := make([]byte, 0, 24)
+	b := make([]byte, 0, configSize)
 	for _, v := range []uint32{c.SelfTGID, c.Signal, c.Idempotent, c.InodeOff, c.CookieBack, c.OpenBreaks} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
+	b = binary.LittleEndian.AppendUint64(b, c.Reads)
+	b = binary.LittleEndian.AppendUint64(b, c.Breaks)
 	if err := p.maps.Config.Put(uint32(0), b); err != nil {
 		return fmt.Errorf("configure the probe: %w", err)
 	}

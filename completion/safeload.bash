@@ -21,6 +21,7 @@ _safeload_options() {
 	lsmod) echo "-s --syslog -v --verbose -V --version -h --help" ;;
 	modinfo) echo "-a --author -d --description -l --license -p --parameters -n --filename -0 --null -m --modname -F --field -k --set-version -b --basedir -V --version -h --help" ;;
 	modprobe) echo "-a --all -r --remove --remove-holders -w --wait --first-time -i --ignore-install -i --ignore-remove -b --use-blacklist -f --force --force-modversion --force-vermagic -R --show-alias -D --show-depends -c --show-config --show-modversions --show-exports -n --dry-run -C --config -d --dirname -S --set-version -s --syslog -q --quiet -v --verbose -V --version -h --help" ;;
+	probe) echo "--json --patience" ;;
 	rmmod) echo "-f --force -s --syslog -v --verbose -V --version -h --help" ;;
 	status) echo "--dot --json --svg" ;;
 	uninstall) echo "-n --root" ;;
@@ -35,7 +36,7 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install load lsmod modinfo modprobe rmmod status uninstall unload version watch help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install load lsmod modinfo modprobe probe rmmod status uninstall unload version watch help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}
@@ -71,6 +72,7 @@ _safeload() {
 			esac
 			;;
 		audit) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+		probe) mapfile -t COMPREPLY < <(compgen -W "load status unload" -- "$cur") ;;
 		esac
 		;;
 	esac

@@ -21,6 +21,7 @@ complete -c safeload -n __fish_use_subcommand -a load -d 'load the module in FIL
 complete -c safeload -n __fish_use_subcommand -a lsmod -d 'lsmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a modinfo -d 'modinfo(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a modprobe -d 'modprobe(8) of kmod, with the guard'
+complete -c safeload -n __fish_use_subcommand -a probe -d 'leave the probe in the kernel without a process, take it away, or say whether it is there'
 complete -c safeload -n __fish_use_subcommand -a rmmod -d 'rmmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a status -d 'list the loads in flight and who waits for whom'
 complete -c safeload -n __fish_use_subcommand -a uninstall -d 'undo safeload install, exactly'
@@ -128,6 +129,9 @@ complete -c safeload -n '__fish_seen_subcommand_from modprobe' -s V -l version -
 complete -c safeload -n '__fish_seen_subcommand_from modprobe' -s h -l help -d 'show this help'
 complete -c safeload -n '__fish_seen_subcommand_from modprobe' -a '(__safeload_modules)'
 
+complete -c safeload -n '__fish_seen_subcommand_from probe' -a 'load status unload'
+complete -c safeload -n '__fish_seen_subcommand_from probe' -l json -d 'one JSON object'
+complete -c safeload -n '__fish_seen_subcommand_from probe' -l patience -r -f -d 'wait this long for what began before the probe to end'
 complete -c safeload -n '__fish_seen_subcommand_from rmmod' -s f -l force -d 'DANGEROUS: forces an unload, may crash the machine'
 complete -c safeload -n '__fish_seen_subcommand_from rmmod' -s s -l syslog -d 'print to syslog, not stderr'
 complete -c safeload -n '__fish_seen_subcommand_from rmmod' -s v -l verbose -d 'enables more messages'

@@ -3,10 +3,8 @@
 package doctor
 
 import (
-	"os"
 	"strings"
 
-	"safeload/bpf"
 	"safeload/guard"
 	"safeload/install"
 	"safeload/internal/conf"
@@ -33,11 +31,11 @@ func (e *examination) guard() {
 	if e.probeWorks {
 		e.r.Possible = TierProbe
 	}
-	pinned, _ := os.ReadDir(e.sys.path(bpf.PinDir))
+	probed := e.stays()
 	switch {
 	case settings.Policy == conf.Off:
 		e.r.Tier = TierNone
-	case len(pinned) > 0:
+	case probed:
 		e.r.Tier = TierProbe
 	case !e.proc:
 		e.r.Tier = TierNone
@@ -64,11 +62,11 @@ func (e *examination) guard() {
 	switch {
 	case e.r.Tier == e.r.Possible:
 	case e.r.Possible == TierProbe:
-		fix := "safeload watch"
-		if e.sys.exists("/usr/lib/systemd/system/safeload-watch.service") {
-			fix = "systemctl enable --now safeload-watch"
+		fix, why := e.probeFix(), "exact and immediate once the probe stays in the kernel"
+		if fix != stayFix {
+			why = "exact and immediate while safeload watch runs: this kernel pins no links of perf events (5.15)"
 		}
-		e.add(Note, "possible", "tier probe", "exact and immediate while safeload watch runs", fix)
+		e.add(Note, "possible", "tier probe", why, fix)
 	default:
 		e.add(Note, "possible", "tier "+string(e.r.Possible), "a watcher can see and break what others load while it runs", "safeload watch")
 	}

@@ -21,7 +21,7 @@ typedef long long s64;
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 
-enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9, MAP_RINGBUF = 27 };
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9, MAP_STACK = 23, MAP_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
@@ -31,6 +31,9 @@ static u64 (*get_current_pid_tgid)(void) = (void *)14;
 static long (*get_current_comm)(void *buf, u32 size) = (void *)16;
 static u64 (*get_current_task)(void) = (void *)35;
 static u64 (*get_current_cgroup_id)(void) = (void *)80;
+static long (*map_push)(void *map, const void *value, u64 flags) = (void *)87;
+static long (*map_pop)(void *map, void *value) = (void *)88;
+static long (*map_peek)(void *map, void *value) = (void *)89;
 static long (*send_signal)(u32 sig) = (void *)109;
 static long (*probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
 static long (*probe_read_kernel_str)(void *dst, u32 size, const void *src) = (void *)115;

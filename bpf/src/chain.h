@@ -129,7 +129,8 @@ INLINE u64 close_cycle(u64 target, u64 ctx, u32 how)
 		return VERDICT(0, SENT_NONE);
 	u64 newest = c->newest;
 	struct config *k = cfg();
-	if (k && k->signal && c->cert == CERT_PROVEN && how != WAIT_FILE_HARD) {
+	if (k && k->signal && c->cert == CERT_PROVEN && how != WAIT_FILE_HARD &&
+	    ktime_get_boot_ns() <= k->breaks_until) {
 		/* Each one who opens must be stopped: after it is too late. */
 		if (map_update(&claims, &newest, &one, BPF_NOEXIST) && how != WAIT_OPEN)
 			sent = SENT_CLAIMED;

@@ -31,7 +31,6 @@ INLINE int load_begin(s32 fd)
 	u32 tid = tid_now();
 	u64 now = ktime_get_boot_ns();
 	struct config *k = cfg();
-	struct flags *f = flag();
 	struct task fresh = { .born = now };
 	struct load l = {};
 
@@ -50,8 +49,6 @@ INLINE int load_begin(s32 fd)
 	if (t)
 		l.ctx = t->ctx;
 	keep(&loads, &l.id, &l);
-	if (f)
-		f->active = 1;
 	if (t) {
 		t->load = l.id;
 	} else {
@@ -62,6 +59,7 @@ INLINE int load_begin(s32 fd)
 			return 0;
 		}
 	}
+	load_began();
 	request_next(l.ctx, 0, l.id);
 
 	struct event *e = event_new(EV_LOAD, l.id, 0);
@@ -104,6 +102,7 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 		event_send(e);
 	}
 	map_delete(&loads, &id);
+	load_over();
 }
 
 INLINE int load_end(void *ctx)

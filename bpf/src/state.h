@@ -14,7 +14,7 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 2
+#define ANCESTRY_ABI 3
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
 
@@ -120,6 +120,10 @@ struct config {
 	u32 inode_off;   /* of f_inode in struct file, 0 not known */
 	u32 cookie_back; /* words from a waiter's completion back to its cookie */
 	u32 open_breaks; /* the wait cannot be left: act on the open before it */
+	/* Boot time in ns: whoever watches writes these again and again, so that
+	 * what it wanted ends with it, however it ends. */
+	u64 reads_until;  /* somebody reads the events */
+	u64 breaks_until; /* somebody wants the signal sent */
 };
 
 #define SELF_WORDS 32
@@ -135,10 +139,10 @@ struct selfcheck {
 
 /* PINNED. */
 struct flags {
-	u32 active; /* loads may be in flight; cleared by user space */
+	u32 active; /* loads may be in flight */
 	u32 works;  /* works or threads of loads may be about */
 	u32 lossy;  /* a map was full: something is missing in it */
-	u32 rests;  /* how often user space wrote this: meanwhile nothing was recorded */
+	u32 rests;  /* how often active was cleared or set again: meanwhile nothing was recorded */
 	u32 spawns; /* threads and work items of loads that were recorded */
 	u32 pad;
 };
@@ -147,8 +151,8 @@ struct flags {
 struct owner {
 	u64 start;    /* of the process: field 22 of /proc/PID/stat */
 	u64 beat;     /* boot time in ns, about once a second */
-	u32 abi;      /* ANCESTRY_ABI */
-	u32 pid;
+	u32 abi;      /* ANCESTRY_ABI; 0: kept no more */
+	u32 pid;      /* 0: no process, the links are pinned beside the maps */
 	u32 complete; /* nothing in flight began before the probe */
 	u32 spawns;   /* all that inits start is recorded: the hooks for that are there */
 };
@@ -163,11 +167,20 @@ struct owner {
 
 struct name_key { char s[NAME_LEN]; };
 
-MAP(tasks, MAP_HASH, u32, struct task, 8192);
-MAP(loads, MAP_HASH, u64, struct load, 2048);
+#define TASKS 4096
+
+MAP(tasks, MAP_HASH, u32, struct task, TASKS);
+MAP(loads, MAP_HASH, u64, struct load, 1024);
 MAP(requests, MAP_HASH, u64, struct request, 1024);
-MAP(names, MAP_HASH, struct name_key, u64, 2048);
-MAP(inodes, MAP_HASH, u64, u64, 2048);
+MAP(names, MAP_HASH, struct name_key, u64, 1024);
+MAP(inodes, MAP_HASH, u64, u64, 1024);
+/* One for each load in flight: whether there is any is asked of it, since the
+ * programs cannot count (atomics fail in 6.1's JIT for ARM). Each has a task. */
+struct {
+	__uint(type, MAP_STACK);
+	__uint(max_entries, TASKS);
+	__type(value, u32);
+} inflight SEC(".maps");
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
 /* Those of spawnsKept (guard/ancestry) are in them, with the batches that an
  * LRU map keeps for each CPU. */
@@ -226,16 +239,48 @@ INLINE int keep(void *map, const void *key, const void *value)
 	return 0;
 }
 
-/* The event under construction. One per CPU: programs do not preempt each
- * other there. */
+/* A load enters the stack before it sets the flag, so that looking again after
+ * clearing it misses none. */
+INLINE void load_began(void)
+{
+	u32 one = 1;
+	struct flags *f = flag();
+	if (!f)
+		return;
+	map_push(&inflight, &one, BPF_ANY);
+	f->active = 1;
+}
+
+/* Lets the hot hooks return at once while nothing is being loaded. What was not
+ * recorded while a map was full has ended with the last load. */
+INLINE void load_over(void)
+{
+	u32 one;
+	struct flags *f = flag();
+	if (map_pop(&inflight, &one) || !map_peek(&inflight, &one) || !f)
+		return;
+	f->rests++;
+	f->active = f->works = f->lossy = f->spawns = 0;
+	if (map_peek(&inflight, &one))
+		return;
+	f->active = 1;
+	f->rests++;
+}
+
+/* The event under construction, if anybody reads it. One per CPU: programs do
+ * not preempt each other there. */
 INLINE struct event *event_new(u32 kind, u64 id, u64 peer)
 {
 	u32 zero = 0;
+	u64 now = ktime_get_boot_ns();
+	struct config *k = cfg();
+	if (!k || k->reads_until < now)
+		return 0;
 	struct event *e = map_lookup(&scratch, &zero);
 	if (!e)
 		return 0;
 	__builtin_memset(e, 0, sizeof(*e));
-	e->at = ktime_get_boot_ns();
+	e->at = now;
 	e->kind = kind;
 	e->id = id;
 	e->peer = peer;

@@ -79,10 +79,14 @@ func openBPF(o watchOptions) (source, error) {
 	// A huge page for some kilobytes in use is most of what a small heap takes.
 	// A kernel without them has nothing to switch off.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	mountIfAbsent("tracefs", "/sys/kernel/tracing", "")
 	if o.pin == bpf.PinDir {
-		mountIfAbsent("bpf", "/sys/fs/bpf", "mode=0700") // 1777 if not said
+		// Whatever keeps us from that one, one of our own may do.
+		if p, err := bpf.Attach(bpf.PinDir, bpf.Options{Signal: syscall.Signal(o.signal)}); err == nil {
+			return p, nil
+		}
+		mountBPF()
 	}
+	mountTracefs()
 	p, err := bpf.Open(bpf.Options{Signal: syscall.Signal(o.signal), Pin: o.pin})
 	if err != nil {
 		return nil, err
@@ -95,13 +99,18 @@ func openBPF(o watchOptions) (source, error) {
 }
 
 func openTracefs(watchOptions) (source, error) {
-	mountIfAbsent("tracefs", "/sys/kernel/tracing", "")
+	mountTracefs()
 	s, err := tracefs.Open()
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
+
+func mountTracefs() { mountIfAbsent("tracefs", "/sys/kernel/tracing", "") }
+
+// mountBPF mounts a bpffs of root's: it would be everybody's, mode 1777, if not said.
+func mountBPF() { mountIfAbsent("bpf", "/sys/fs/bpf", "mode=0700") }
 
 // mountIfAbsent mounts a kernel file system where the kernel has an empty
 // directory for it, as an init system would. What fails is missed, and named,

@@ -2,11 +2,13 @@
 
 // Package ancestry reads what the probe knows of the loads in flight: who
 // requested whom, across the hops that no parent pid shows. It takes it from
-// the maps that a running "safeload watch" keeps pinned under the bpffs, by the
-// bpf system call alone, and links no eBPF library.
+// maps pinned under the bpffs, by the bpf system call alone, and links no eBPF
+// library.
 //
-// An answer is only given from maps that are kept: their directory is named
-// after the process that keeps them, by pid and start time, and that process
+// An answer is only given from maps that are kept: by a probe that stays in the
+// kernel (safeload probe load), whose links are pinned beside them and whose
+// owner map says that it is ready; or by a running "safeload watch", whose
+// directory is named after the process, by pid and start time, and that process
 // is alive. When it dies the kernel detaches its programs at the same moment.
 // Needs root (CAP_BPF or CAP_SYS_ADMIN), a mounted bpffs and /proc.
 package ancestry
@@ -23,7 +25,7 @@ import (
 const Dir = "/sys/fs/bpf/safeload"
 
 // abi is ANCESTRY_ABI of bpf/src/state.h: the layout that this package reads.
-const abi = 2
+const abi = 3
 
 // ErrNone says that no probe is running that could be asked.
 var ErrNone = errors.New("no running probe")
@@ -32,7 +34,7 @@ var ErrNone = errors.New("no running probe")
 type Maps struct {
 	tasks, loads, requests, names, flags, owner int
 
-	keeper int       // a pidfd
+	keeper int       // a pidfd; -1: the links are pinned, and no process keeps them
 	seen   []request // that Requester returned
 	buf    *buffers
 }
@@ -52,6 +54,26 @@ func openIn(dir string) (*Maps, error) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Uid != 0 || st.Mode&0o022 != 0 {
 		return nil, ErrNone
 	}
+	// One that is not whole is better than none, if no watch keeps a whole one.
+	stays := open(dir+"/"+staying, 0, 0)
+	if stays != nil && stays.Whole() {
+		return stays, nil
+	}
+	m, err := openKept(fd, dir, stays != nil)
+	switch {
+	case m == nil && stays != nil:
+		return stays, nil
+	case stays != nil:
+		stays.Close()
+	}
+	return m, err
+}
+
+// staying is where a probe that stays is pinned (pinnedName in bpf).
+const staying = "probe"
+
+// openKept finds the maps of a process that watches.
+func openKept(fd int, dir string, whole bool) (*Maps, error) {
 	buf := make([]byte, 4096)
 	for {
 		n, err := unix.ReadDirent(fd, buf)
@@ -64,8 +86,12 @@ func openIn(dir string) (*Maps, error) {
 			if !ok {
 				continue
 			}
-			if m := open(dir+"/"+name, pid, start); m != nil {
+			m := open(dir+"/"+name, pid, start)
+			if m != nil && (!whole || m.Whole()) {
 				return m, nil
+			}
+			if m != nil {
+				m.Close()
 			}
 		}
 	}
@@ -78,16 +104,20 @@ func parseKeeper(name string) (pid int, start uint64, ok bool) {
 	return pid, start, ok && err1 == nil && err2 == nil && pid > 0
 }
 
+// open opens the maps in a directory, of the process that keeps them; pid 0:
+// of a probe that stays.
 func open(dir string, pid int, start uint64) *Maps {
 	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, owner: -1, keeper: -1, buf: new(buffers)}
-	// Held before it is looked at: from then on no other can be taken for it.
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil
-	}
-	if m.keeper = fd; !alive(pid, start) {
-		m.Close()
-		return nil
+	if pid > 0 {
+		// Held before it is looked at: from then on no other can be taken for it.
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			return nil
+		}
+		if m.keeper = fd; !alive(pid, start) {
+			m.Close()
+			return nil
+		}
 	}
 	for _, f := range []struct {
 		name string

@@ -207,8 +207,13 @@ func mapGet(path string) (int, error) {
 	return int(fd), nil
 }
 
-// kept reports whether the keeper lives: a pidfd is readable from its end on.
+// kept reports whether the programs are attached: the keeper lives (a pidfd is
+// readable from its end on), or nobody has said that the links go.
 func (m *Maps) kept() bool {
+	if m.keeper < 0 {
+		o, ok := m.readOwner()
+		return ok && o.abi == abi && o.pid == 0
+	}
 	fds := [1]unix.PollFd{{Fd: int32(m.keeper), Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(fds[:], 0)

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"safeload/bpf"
+	"safeload/internal/plain"
+)
+
+func init() {
+	commands = append(commands, command{
+		name:    "probe",
+		args:    "load [--patience D] [--json] | unload [--json] | status [--json]",
+		summary: "leave the probe in the kernel without a process, take it away, or say whether it is there",
+		run:     runProbe,
+	})
+}
+
+func runProbe(args []string, stdout, stderr io.Writer) int {
+	verb := ""
+	if len(args) > 0 {
+		verb = args[0]
+	}
+	fs := flag.NewFlagSet("probe", flag.ContinueOnError)
+	asJSON := fs.Bool("json", false, "one JSON object")
+	patience := 2 * time.Second
+	run := map[string]func() (*probeReport, error){
+		"load":   func() (*probeReport, error) { return probeLoad(patience) },
+		"unload": probeUnload,
+		"status": probeStatus,
+	}[verb]
+	if run == nil {
+		if code, done := parse(fs, args, stdout, stderr); done {
+			return code
+		}
+		return misused("probe", stderr, "load, unload or status, not %q", verb)
+	}
+	if verb == "load" {
+		fs.DurationVar(&patience, "patience", patience, "wait this long for what began before the probe to end")
+	}
+	if code, done := parse(fs, args[1:], stdout, stderr); done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return misused("probe", stderr, "%s takes no argument, not %q", verb, fs.Arg(0))
+	}
+	r, err := run()
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: probe %s: %v\n", verb, err)
+		return exitError
+	}
+	if *asJSON {
+		err = json.NewEncoder(stdout).Encode(r)
+	} else {
+		err = r.print(stdout)
+	}
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
+		return exitError
+	}
+	if verb == "status" && !r.Ready {
+		return exitError
+	}
+	return exitOK
+}
+
+// probeReport is what each of the three says.
+type probeReport struct {
+	Schema  int      `json:"schema"`
+	Type    string   `json:"type"`
+	Did     string   `json:"did,omitempty"`
+	Ready   bool     `json:"ready"`           // the helper believes it
+	Fault   string   `json:"fault,omitempty"` // why it does not, if one is there
+	Version string   `json:"version,omitempty"`
+	ABI     uint32   `json:"abi,omitempty"`
+	SinceMs int64    `json:"since_ms,omitempty"`
+	Whole   bool     `json:"whole"`
+	Watched bool     `json:"watched"`
+	Links   int      `json:"links,omitempty"`
+	Bytes   uint64   `json:"bytes,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+}
+
+func reportOf(p *bpf.Pinned, did string) *probeReport {
+	r := &probeReport{Schema: 1, Type: "probe", Did: did}
+	if p == nil {
+		return r
+	}
+	r.Ready, r.Fault, r.Version, r.ABI, r.SinceMs = p.Fault == "", p.Fault, p.Version, p.ABI, p.Age.Milliseconds()
+	r.Whole, r.Watched, r.Links, r.Bytes, r.Missing = p.Whole && r.Ready, p.Read, p.Links, p.Bytes, p.Missing
+	return r
+}
+
+func probeLoad(patience time.Duration) (*probeReport, error) {
+	mountTracefs()
+	mountBPF()
+	p, loaded, err := bpf.Load(bpf.PinDir, patience)
+	var u *bpf.Unavailable
+	if errors.As(err, &u) {
+		return nil, fmt.Errorf("%w; safeload watch is what works here", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	did := "loaded"
+	if !loaded {
+		did = "it is there already"
+	}
+	return reportOf(p, did), nil
+}
+
+func probeUnload() (*probeReport, error) {
+	had, err := bpf.Unload(bpf.PinDir)
+	if err != nil {
+		return nil, err
+	}
+	if !had {
+		return reportOf(nil, "nothing to unload"), nil
+	}
+	return reportOf(nil, "unloaded"), nil
+}
+
+func probeStatus() (*probeReport, error) {
+	p, err := bpf.Find(bpf.PinDir)
+	if err != nil {
+		return nil, err
+	}
+	return reportOf(p, ""), nil
+}
+
+// print writes the report for people.
+func (r *probeReport) print(w io.Writer) error {
+	if r.Did != "" {
+		plain.Fprintf(w, "%s\n", r.Did)
+	}
+	switch {
+	case r.Fault != "":
+		plain.Fprintf(w, "a probe is in the kernel, and nobody believes it: %s\n", r.Fault)
+		return nil
+	case !r.Ready:
+		if r.Did == "" {
+			fmt.Fprintln(w, "no probe is in the kernel")
+		}
+		return nil
+	}
+	plain.Fprintf(w, "probe of safeload %s, in the kernel for %v, %d links, %d kB of maps\n",
+		r.Version, (time.Duration(r.SinceMs) * time.Millisecond).Round(time.Second), r.Links, (r.Bytes+1023)/1024)
+	if !r.Whole {
+		fmt.Fprintln(w, "not whole: something in flight began before it, or a map was full; what is not in its maps proves nothing yet")
+	}
+	if r.Watched {
+		fmt.Fprintln(w, "a watch reads from it")
+	}
+	for _, m := range r.Missing {
+		plain.Fprintf(w, "not seen on this kernel: %s\n", m)
+	}
+	return nil
+}
