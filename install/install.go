@@ -39,6 +39,10 @@ type Options struct {
 	Via    Via    // empty: Sysctl
 	Helper string // safeload-modprobe, on this machine; empty: [FindHelper]
 	DryRun bool   // change nothing, report what would be
+	// Program is safeload itself, which a unit starts at boot to leave the
+	// probe in the kernel; Probe does so now. Without them neither is done.
+	Program string
+	Probe   Probe
 	// Report takes one line for each change, and each thing of note.
 	Report func(line string)
 
@@ -83,6 +87,9 @@ func Install(o Options) error {
 	if err != nil {
 		return err
 	}
+	if r.o.Program != "" {
+		r.planProbe(st)
+	}
 	r.noteMissing(st)
 	if err := r.carryOut(st); err != nil {
 		err = r.rollback(err)
@@ -109,10 +116,14 @@ func (r *run) carryOut(st *State) error {
 			return err
 		}
 	}
+	install := r.installSysctl
 	if st.Via == Divert {
-		return r.installDivert(st)
+		install = r.installDivert
 	}
-	return r.installSysctl(st)
+	if err := install(st); err != nil {
+		return err
+	}
+	return r.installProbe(st)
 }
 
 // Uninstall brings back what was there before [Install]. Without an
@@ -139,6 +150,9 @@ func Uninstall(o Options) error {
 		err = r.uninstallDivert(st)
 	default:
 		err = r.uninstallSysctl(st)
+	}
+	if err == nil {
+		err = r.uninstallProbe(st)
 	}
 	if err != nil {
 		return r.rollback(err)

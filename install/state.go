@@ -29,6 +29,8 @@ type State struct {
 	Broken bool
 	// Diverted are the names that dpkg was told of.
 	Diverted []string
+	// Unit starts Program at boot to leave the probe in the kernel.
+	Unit, Program string
 	// Made are directories that were not there before, the deepest first.
 	Made []string
 }
@@ -51,6 +53,8 @@ func (s *State) encode() []byte {
 	for _, d := range s.Diverted {
 		line("diverted", d)
 	}
+	line("unit", s.Unit)
+	line("program", s.Program)
 	for _, d := range s.Made {
 		line("made", d)
 	}
@@ -103,6 +107,10 @@ func parseState(text string) (*State, error) {
 			s.Broken = value == "yes"
 		case "diverted":
 			s.Diverted = append(s.Diverted, value)
+		case "unit":
+			s.Unit = value
+		case "program":
+			s.Program = value
 		case "made":
 			s.Made = append(s.Made, value)
 		}
@@ -122,6 +130,9 @@ func (r *run) noteMissing(st *State) {
 	files := []string{stateFile}
 	if st.Via == Sysctl {
 		files = append(files, sysctlFile)
+	}
+	if st.Unit != "" {
+		files = append(files, unitWanted)
 	}
 	if st.Copied {
 		files = append(files, st.Helper)

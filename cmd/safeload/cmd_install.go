@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"io"
+	"os"
 
 	"safeload/install"
 	"safeload/internal/plain"
@@ -44,9 +45,26 @@ func runInstall(name string, args []string, stdout, stderr io.Writer) int {
 	if name == "install" && o.Via != install.Sysctl && o.Via != install.Divert {
 		return misused(name, stderr, "--via %q: sysctl or divert", o.Via)
 	}
+	if exe, err := os.Executable(); err == nil {
+		o.Program = exe
+	}
+	o.Probe = theProbe{}
 	if err := do(o); err != nil {
 		plain.Fprintf(stderr, "safeload: %v\n", err)
 		return exitError
 	}
 	return exitOK
+}
+
+// theProbe is the one of the kernel that runs.
+type theProbe struct{}
+
+func (theProbe) Load() error {
+	_, err := probeLoad(probePatience)
+	return err
+}
+
+func (theProbe) Unload() error {
+	_, err := probeUnload()
+	return err
 }

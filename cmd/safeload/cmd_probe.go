@@ -23,6 +23,8 @@ func init() {
 	})
 }
 
+const probePatience = 2 * time.Second
+
 func runProbe(args []string, stdout, stderr io.Writer) int {
 	verb := ""
 	if len(args) > 0 {
@@ -30,7 +32,7 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 	}
 	fs := flag.NewFlagSet("probe", flag.ContinueOnError)
 	asJSON := fs.Bool("json", false, "one JSON object")
-	patience := 2 * time.Second
+	patience := probePatience
 	run := map[string]func() (*probeReport, error){
 		"load":   func() (*probeReport, error) { return probeLoad(patience) },
 		"unload": probeUnload,
