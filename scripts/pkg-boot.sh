@@ -92,10 +92,13 @@ recursion() {
 picture() { (cd / && find etc usr/sbin var/lib/safeload -xdev \( -type f -exec sha256sum {} + -o -type l -printf '%p -> %l\n' \) 2>/dev/null | sort; cat /var/lib/dpkg/diversions; knob); }
 mkdir -p /run/modprobe.d && echo 'alias crypto-recurse tcrypt' >/run/modprobe.d/pkg-test.conf
 say "systemd $(systemctl is-system-running) helper $(knob)"
+say "probe $(systemctl is-active safeload-probe.service) $(safeload probe status --json)"
+say "probe since $(safeload probe status --json | sed -n 's/.*"since_ms":\([0-9]*\).*/\1/p') of $(sed 's/[. ].*//' /proc/uptime)"
 recursion sysctl
 systemctl start safeload-watch.service
 say "watch $(systemctl is-active safeload-watch.service)"
-for ((n = 0; n < 120; n++)); do [ -n "$(ls /sys/fs/bpf/safeload 2>/dev/null)" ] && break; sleep 1; done
+for ((n = 0; n < 120; n++)); do safeload probe status --json | grep -q '"watched":true' && break; sleep 1; done
+say "watched $(safeload probe status --json) pins $(ls /sys/fs/bpf/safeload | tr '\n' ' ')"
 safeload doctor >/run/doctor; say "doctor exit $?"
 grep -E '^  [a-z]+ +(installed|in force|kernel.modprobe|at boot|tried) ' /run/doctor | tr -s ' ' | while read -r line; do say "doctor: $line"; done
 say "unit $(systemd-analyze security --no-pager safeload-watch.service | tail -n 1)"
@@ -105,6 +108,9 @@ unit=/sys/fs/cgroup/system.slice/safeload-watch.service
 say "watch memory peak $(cat $unit/memory.peak) oom $(sed -n 's/^oom_kill //p' $unit/memory.events) tasks $(cat $unit/pids.current) of $(cat $unit/pids.max)"
 say "watch limits $(systemctl show -p DevicePolicy -p DeviceAllow -p MemoryMax safeload-watch.service | tr '\n' ' ')"
 safeload uninstall >/run/out 2>&1; say "uninstall exit $? helper $(knob)"
+say "unloaded $(safeload probe status)"
+# The watch read from it; systemd starts it anew, and it attaches its own.
+for ((n = 0; n < 120; n++)); do [ -n "$(ls /sys/fs/bpf/safeload 2>/dev/null)" ] && break; sleep 1; done
 recursion kmod
 journalctl -o cat -u safeload-watch.service | grep tcrypt | head -n 4 | while read -r line; do say "journal: $line"; done
 safeload diagnose --free | grep -E '^(FOUND|free)' | while read -r line; do say "diagnose: $line"; done
@@ -139,8 +145,11 @@ boot_system() {
 }
 t "boot the whole system" boot_system
 t "  kernel.modprobe is safeload's from boot on" said system 'PKGTEST systemd [a-z]+ helper /usr/sbin/safeload-modprobe'
+t "  the probe is in the kernel, by systemd's unit" said system 'PKGTEST probe active .*"ready":true.*"whole":true'
+t "  since before the system: the initramfs has it" said system 'PKGTEST probe since [0-9]+ of'
 t "  a recursion of kmod's modprobe returns, refused" said system 'PKGTEST sysctl: .*safeload: refused tcrypt'
 t "  the watcher runs as systemd's unit" said system 'PKGTEST watch active'
+t "  which reads from the probe that is there" said system 'PKGTEST watched .*"watched":true.* pins probe $'
 t "  the guard's tier is the probe" said system 'PKGTEST doctor: ok in force tier probe'
 t "  doctor exits with 0" said system 'PKGTEST doctor exit 0'
 t "  a recursion is refused" said system 'PKGTEST watched: .*safeload: refused tcrypt'
@@ -148,6 +157,7 @@ t "  the watcher is not hurt" said system 'PKGTEST watch still active'
 t "  nor by its limits" said system 'PKGTEST watch memory peak [0-9]+ oom 0 tasks [0-9]+ of 64'
 t "  which are in force" said system 'PKGTEST watch limits .*MemoryMax=268435456'
 t "uninstall in the running system" said system 'PKGTEST uninstall exit 0 helper /sbin/modprobe'
+t "  the probe has gone" said system 'PKGTEST unloaded no probe is in the kernel'
 t "  kmod then hangs as before" said system 'PKGTEST kmod: recursion hangs'
 t "  which the watcher sees" said system 'PKGTEST journal: .*tcrypt'
 t "  safeload diagnose finds it" said system 'PKGTEST diagnose: FOUND .certain.: the load of tcrypt'

@@ -57,7 +57,10 @@ type Waiting struct {
 // for the maps to say.
 func (m *Maps) Decide(module string, pid int, others []Waiting) (Verdict, []Hop) {
 	whole := m.Whole()
-	t, _ := m.task(pid)
+	t, ok := m.task(pid)
+	if ok && !t.of(pid) {
+		return Unknown, nil
+	}
 	target, known := m.name(module)
 	if !known {
 		return Unknown, nil
