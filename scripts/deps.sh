@@ -2,58 +2,71 @@
 # SPDX-License-Identifier: Apache-2.0
 # Lists the Debian packages that the tests need, one a line.
 # usage: deps.sh            all of them
-#        deps.sh GROUP...   those of some steps of test.sh, of "vm" or "demo" of vm-test.sh, or of "seed" (--seed-kernel)
+#        deps.sh GROUP...   those of some steps of test.sh, of "quick" (its --quick), of "vm", "demo" or "seed" (--seed-kernel)
+#                           of vm-test.sh, or of "vm-arm", "vm-arm64", "vm-amd64", its guests of one architecture
 # Go is not among them: scripts/setup.sh finds or fetches the version that go.mod names.
 set -eu
 # Package, groups, what needs it. "all" is every group.
 list() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^$/d' <<-'LIST'
 		bash                        all
-		bc                          vm,audit,seed     # kernel headers' Makefiles
-		binutils                    build,package,vm  # readelf, strip
-		binutils-aarch64-linux-gnu  vm,audit,unit     # test modules, audit's fixtures
-		binutils-arm-linux-gnueabihf vm,audit,unit,seed
+		bc                          guest,audit,seed     # kernel headers' Makefiles
+		binutils                    build,package,guest  # readelf, strip
+		binutils-aarch64-linux-gnu  arm64,audit,unit     # test modules, audit's fixtures
+		binutils-arm-linux-gnueabihf arm,audit,unit,seed
 		bison                       seed
-		busybox-static              vm,demo           # the guests' shell
+		busybox-static              guest,demo           # the guests' shell
 		ca-certificates             all               # Go modules
 		clang                       generate          # bpf2go
-		cpio                        vm,demo,diff,package,audit # initramfs images
+		cpio                        guest,demo,diff,package,audit # initramfs images
 		debootstrap                 package           # a Debian root to install into
 		e2fsprogs                   package           # the disk of the system that is booted
 		fish                        unit              # completion
 		flex                        seed
-		gcc                         unit,vm,seed      # go test -race, amd64's test modules
-		gcc-aarch64-linux-gnu       vm,audit,unit
-		gcc-arm-linux-gnueabihf     vm,audit,unit,seed
+		gcc                         unit,amd64,seed      # go test -race, amd64's test modules
+		gcc-aarch64-linux-gnu       arm64,audit,unit
+		gcc-arm-linux-gnueabihf     arm,audit,unit,seed
 		git                         all
 		graphviz                    unit              # diagnose --dot
-		kmod                        vm,demo,diff,package,audit,unit # the peer in all comparisons; depmod
+		kmod                        guest,demo,diff,package,audit,unit # the peer in all comparisons; depmod
 		libbpf-dev                  generate          # bpf_helpers.h
-		libc6-dev                   unit,vm,generate,seed
-		libelf-dev                  vm,seed
+		libc6-dev                   unit,amd64,generate,seed
+		libelf-dev                  amd64,seed        # objtool
 		linux-libc-dev              generate,unit
 		llvm                        generate          # llvm-strip
-		make                        vm,audit,seed
+		make                        guest,audit,seed
 		mandoc                      man,unit
-		patch                       vm,audit          # the incident's module
-		qemu-system-arm             vm,demo
-		qemu-system-x86             vm,package
-		qemu-user-static            build,unit        # arm and arm64 binaries
+		patch                       arm,audit          # the incident's module
+		qemu-system-arm             arm,arm64,demo
+		qemu-system-x86             amd64,package
+		qemu-user-static            build,unit,short        # arm and arm64 binaries
 		shellcheck                  shell
 		util-linux                  all               # flock, unshare
 		xz-utils                    all
 		zsh                         unit              # completion
-		zstd                        unit,diff,vm
+		zstd                        unit,short,diff,guest
 	LIST
 }
+# A group of others: the guests of an architecture need what all guests do, and --quick has short unit tests, a
+# comparison and guests of one architecture.
+groups=()
 for group; do
+	case $group in
+	vm) groups+=(guest arm arm64 amd64) ;;
+	vm-arm | vm-arm64 | vm-amd64) groups+=(guest "${group#vm-}") ;;
+	quick) groups+=(short diff guest arm) ;;
+	guest | arm | arm64 | amd64 | short) groups+=("no-$group") ;; # parts, not to be asked for
+	*) groups+=("$group") ;;
+	esac
+done
+for group in "${groups[@]+"${groups[@]}"}"; do
 	list | awk '{print $2}' | tr , '\n' | grep -qx -e "$group" || case $group in format | modules | vet | lint | vuln) ;; *)
-		echo "deps.sh: no group $group" >&2
+		echo "deps.sh: no group ${group#no-}" >&2
 		exit 2
 		;;
 	esac
 done
-list | awk -v want="$*" '
+list | awk -v want="${groups[*]-}" '
 	BEGIN { n = split(want, w, " "); for (i in w) asked[w[i]] = 1 }
 	{
 		found = (n == 0 || $2 == "all")

@@ -21,14 +21,12 @@ while [ $# -gt 0 ]; do
 	shift
 done
 steps=(format modules vet lint vuln shell man generate unit build diff audit package vm)
-if [ ${#groups[@]} -eq 0 ]; then
-	groups=("${steps[@]}")
-	[ -z "$quick" ] || groups=(unit diff vm)
-fi
+[ ${#groups[@]} -gt 0 ] || groups=("${steps[@]}")
 # A step that does not exist is the gate's to refuse.
 for group in "${groups[@]}"; do
 	case " ${steps[*]} " in *" $group "*) ;; *) nothing=yes ;; esac
 done
+[ -z "$quick" ] || groups=(quick)
 [ -z "$nothing" ] || groups=()
 setup test "$install" "${groups[@]}" || exit 1
 gate=$(mktemp "${TMPDIR:-/tmp}/safeload-gate.XXXXXX") || exit 1

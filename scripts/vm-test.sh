@@ -8,16 +8,22 @@ SAFELOAD_REPO=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 export SAFELOAD_REPO
 cd "$SAFELOAD_REPO" || exit 1
 . scripts/setup.sh
-install=yes groups=(vm) args=()
+install=yes guests=vm groups=() args=() before='' list=''
 for arg; do
-	case $arg in
+	case $before$arg in
+	--arch=arm | --arch=arm64 | --arch=amd64) guests=vm-$arg ;;
 	--no-install) install=no; continue ;;
-	demo) groups=(demo) ;;
-	--seed-kernel) groups=(vm seed) ;;
-	-h | --help | --list) groups=() ;;
+	demo) groups+=(demo) ;;
+	--machine) [ "$guests" != vm ] || guests=vm-arm ;; # unless --arch says otherwise
+	--seed-kernel) guests=vm-arm groups+=(vm-arm seed) ;;
+	-h | --help | --list) list=yes ;;
 	esac
-	args+=("$arg")
+	before='' args+=("$arg")
+	[ "$arg" != --arch ] || before=--arch=
 done
+# The demo's machine is 32-bit ARM's; of the others it needs what their guests do.
+case ${groups[*]-}$guests in demovm | demovm-arm) ;; *) groups+=("$guests") ;; esac
+[ -z "$list" ] || groups=()
 setup vm-test "$install" "${groups[@]}" || exit 1
 rig=$(mktemp "${TMPDIR:-/tmp}/safeload-rig.XXXXXX") || exit 1
 go build -o "$rig" ./scripts/vmrig || { rm -f "$rig"; exit 1; }

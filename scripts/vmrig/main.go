@@ -63,7 +63,7 @@ func run(args []string) int {
 		}
 		return 0
 	}
-	if missing := missingTools(o.Demo); len(missing) > 0 {
+	if missing := missingTools(o); len(missing) > 0 {
 		return complain(fmt.Errorf("these packages are needed: %s", strings.Join(missing, " ")))
 	}
 	verdicts, err := rig.Run(ctx, o)
@@ -153,17 +153,26 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 	return o, list, -1
 }
 
-// missingTools are the packages of programs that are not there. scripts/vm-test.sh has installed them where it can; the
-// demo boots one kernel of one architecture, without modules that have to be compiled.
-func missingTools(demo bool) []string {
+// missingTools are the packages of programs that are not there. scripts/vm-test.sh has installed them where it can. The
+// demo has no modules that have to be compiled; guests of one architecture need no other's tools.
+func missingTools(o rig.Options) []string {
 	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	tools := map[string]string{"qemu-system-arm": "qemu-system-arm", "cpio": "cpio", "depmod": "kmod", "busybox": "busybox-static",
-		"dpkg-deb": "dpkg", "flock": "util-linux", "xz": "xz-utils"}
-	if !demo {
-		for tool, pkg := range map[string]string{"qemu-system-aarch64": "qemu-system-arm", "qemu-system-x86_64": "qemu-system-x86",
-			"make": "make", "patch": "patch", "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf",
-			"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu"} {
-			tools[tool] = pkg
+	tools := map[string]string{"cpio": "cpio", "depmod": "kmod", "busybox": "busybox-static", "dpkg-deb": "dpkg", "xz": "xz-utils"}
+	emulators := map[string][2]string{"arm": {"qemu-system-arm", "qemu-system-arm"}, "arm64": {"qemu-system-aarch64", "qemu-system-arm"},
+		"amd64": {"qemu-system-x86_64", "qemu-system-x86"}}
+	compilers := map[string][2]string{"arm": {"arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"},
+		"arm64": {"aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"}, "amd64": {"x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"}}
+	arch := o.Arch
+	if arch == "" && (o.Demo || o.Machine != "" || o.SeedKernel) {
+		arch = "arm"
+	}
+	for a, emulator := range emulators {
+		if arch != "" && a != arch {
+			continue
+		}
+		tools[emulator[0]] = emulator[1]
+		if !o.Demo {
+			tools[compilers[a][0]], tools["make"], tools["patch"] = compilers[a][1], "make", "patch"
 		}
 	}
 	missing := map[string]bool{}
