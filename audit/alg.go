@@ -21,6 +21,7 @@ const (
 	typeAEAD      = 0x3
 	typeLSKCipher = 0x4
 	typeSKCipher  = 0x5
+	typeAkcipher  = 0x6
 	typeShash     = 0xe
 	typeAhash     = 0xf
 
@@ -180,7 +181,7 @@ func registration(symbol string) (typ uint32, ok bool) {
 	case "ahashe", "ahash":
 		return typeAhash, true
 	case "akcipher":
-		return 6, true
+		return typeAkcipher, true
 	case "sig":
 		return 7, true
 	case "kpp":

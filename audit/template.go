@@ -73,92 +73,92 @@ func split(name string) (template string, args []string, ok bool) {
 	return template, append(args, inner[from:]), depth == 0
 }
 
-// inner gives what a template asks for when an instance is made: its create
-// function in crypto/TEMPLATE.c. What the caller forbids (asynchronous,
-// needing a fallback, allocating) it forbids too: crypto_check_attr_type,
-// CRYPTO_ALG_INHERITED_FLAGS.
-func (m model) inner(template string, args []string, of algRequest) (out []algRequest) {
-	mask := (of.typ ^ algInherited) & of.mask & algInherited
-	ask := func(name string, class, cmask uint32) {
-		if name != "" {
-			out = append(out, algRequest{name, class, cmask, 0, mask, of.unsure})
-		}
-	}
-	arg := func(i int) string {
-		if i < len(args) {
-			return args[i]
-		}
-		return ""
-	}
-	a := arg(0)
-	skcipher := func(n string) { ask(n, typeSKCipher, 0xe) }
-	cipher := func(n string) { ask(n, typeCipher, algTypeMask) }
-	ahash := func(n string) { ask(n, typeAhash, 0xe) }
-	shash := func(n string) { ask(n, typeShash, algTypeMask) }
-	aead := func(n string) { ask(n, typeAEAD, algTypeMask) }
+// wanted is one algorithm that a template asks for: its name, in which $0 and $1
+// stand for the template's arguments, and its kind.
+type wanted struct {
+	name         string
+	class, cmask uint32
+}
+
+func skcipher(name string) wanted  { return wanted{name, typeSKCipher, 0xe} }
+func lskcipher(name string) wanted { return wanted{name, typeLSKCipher, algTypeMask} }
+func cipher(name string) wanted    { return wanted{name, typeCipher, algTypeMask} }
+func ahash(name string) wanted     { return wanted{name, typeAhash, 0xe} }
+func shash(name string) wanted     { return wanted{name, typeShash, algTypeMask} }
+func aead(name string) wanted      { return wanted{name, typeAEAD, algTypeMask} }
+
+// templates are those that ask for the same on every kernel, whatever their
+// arguments: the create functions in crypto/TEMPLATE.c.
+var templates = map[string][]wanted{
+	"ctr": {cipher("$0")}, "pcbc": {cipher("$0")}, "cfb": {cipher("$0")}, "ofb": {cipher("$0")}, "kw": {cipher("$0")},
+	"xctr": {cipher("$0")}, "cbcmac": {cipher("$0")}, "cmac": {cipher("$0")}, "xcbc": {cipher("$0")}, "vmac64": {cipher("$0")},
+	"cts": {skcipher("$0")}, "rfc3686": {skcipher("$0")},
+	"gcm":      {skcipher("ctr($0)"), ahash("ghash")},
+	"gcm_base": {skcipher("$0"), ahash("$1")}, "rfc7539": {skcipher("$0"), ahash("$1")}, "rfc7539esp": {skcipher("$0"), ahash("$1")},
+	"ccm":      {ahash("cbcmac($0)"), skcipher("ctr($0)")},
+	"ccm_base": {skcipher("$0"), ahash("$1")},
+	"rfc4106":  {aead("$0")}, "rfc4309": {aead("$0")}, "rfc4543": {aead("$0")}, "seqiv": {aead("$0")}, "echainiv": {aead("$0")}, "pcrypt": {aead("$0")},
+	"hmac":    {shash("$0")},
+	"authenc": {ahash("$0"), skcipher("$1")}, "authencesn": {ahash("$0"), skcipher("$1")},
+	"hctr2":    {skcipher("xctr($0)"), shash("polyval"), cipher("$0")},
+	"adiantum": {skcipher("$0"), cipher("$1"), shash("nhpoly1305")},
+	"pkcs1pad": {{"$0", typeAkcipher, algTypeMask}},
+}
+
+// wants is what a template asks for on this kernel. first is its first argument.
+func (m model) wants(template, first string) []wanted {
 	switch template {
 	case "cbc":
 		if m.lskcipher() { // lskcipher_alloc_instance_simple, crypto/lskcipher.c
-			ask(a, typeLSKCipher, algTypeMask)
-			ask("ecb("+a+")", typeLSKCipher, algTypeMask)
-		} else {
-			cipher(a)
+			return []wanted{lskcipher("$0"), lskcipher("ecb($0)")}
 		}
+		return []wanted{cipher("$0")}
 	case "ecb":
 		if m.lskcipher() {
-			ask(a, typeLSKCipher, algTypeMask)
+			return []wanted{lskcipher("$0"), cipher("$0")}
 		}
-		cipher(a)
-	case "ctr", "pcbc", "cfb", "ofb", "kw", "xctr", "cbcmac", "cmac", "xcbc", "vmac64":
-		cipher(a)
+		return []wanted{cipher("$0")}
 	case "xts", "lrw":
-		skcipher(a)
-		if !strings.HasPrefix(a, "ecb(") {
-			skcipher("ecb(" + a + ")")
+		list := []wanted{skcipher("$0")}
+		if !strings.HasPrefix(first, "ecb(") {
+			list = append(list, skcipher("ecb($0)"))
 		}
 		if template == "xts" {
-			cipher(a)
+			list = append(list, cipher("$0"))
 		}
-	case "cts", "rfc3686":
-		skcipher(a)
+		return list
 	case "essiv":
-		if strings.HasPrefix(a, "authenc") {
-			aead(a)
-		} else {
-			skcipher(a)
+		if strings.HasPrefix(first, "authenc") {
+			return []wanted{aead("$0"), shash("$1")}
 		}
-		shash(arg(1))
-	case "gcm":
-		skcipher("ctr(" + a + ")")
-		ahash("ghash")
-	case "gcm_base", "rfc7539", "rfc7539esp":
-		skcipher(a)
-		ahash(arg(1))
-	case "ccm":
-		ahash("cbcmac(" + a + ")")
-		skcipher("ctr(" + a + ")")
-	case "ccm_base":
-		skcipher(a)
-		ahash(arg(1))
-	case "rfc4106", "rfc4309", "rfc4543", "seqiv", "echainiv", "pcrypt":
-		aead(a)
-	case "hmac":
-		shash(a)
-	case "authenc", "authencesn":
-		ahash(a)
-		skcipher(arg(1))
-	case "hctr2":
-		skcipher("xctr(" + a + ")")
-		shash("polyval")
-		cipher(a)
-	case "adiantum":
-		skcipher(a)
-		cipher(arg(1))
-		shash("nhpoly1305")
-	case "pkcs1pad":
-		ask(a, 6, algTypeMask)
-	case "cryptd":
-		out = append(out, algRequest{a, of.class, of.cmask, algInternal, algInternal | mask, of.unsure})
+		return []wanted{skcipher("$0"), shash("$1")}
+	}
+	return templates[template]
+}
+
+// inner gives what a template asks for when an instance is made. What the caller
+// forbids (asynchronous, needing a fallback, allocating) it forbids too:
+// crypto_check_attr_type, CRYPTO_ALG_INHERITED_FLAGS.
+func (m model) inner(template string, args []string, of algRequest) (out []algRequest) {
+	var arg [2]string
+	copy(arg[:], args)
+	mask := (of.typ ^ algInherited) & of.mask & algInherited
+	if template == "cryptd" {
+		return []algRequest{{arg[0], of.class, of.cmask, algInternal, algInternal | mask, of.unsure}}
+	}
+	for _, w := range m.wants(template, arg[0]) {
+		if name := fillIn(w.name, arg); name != "" {
+			out = append(out, algRequest{name, w.class, w.cmask, 0, mask, of.unsure})
+		}
 	}
 	return out
+}
+
+// fillIn puts arguments in the place of $0 and $1.
+func fillIn(name string, arg [2]string) string {
+	before, rest, ok := strings.Cut(name, "$")
+	if !ok {
+		return name
+	}
+	return before + arg[rest[0]-'0'] + rest[1:]
 }

@@ -69,75 +69,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Config == nil {
 		o.Config = &kmod.Config{}
 	}
-	var files []string
-	err := filepath.WalkDir(o.Dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (d.Name() == "build" || d.Name() == "source") && filepath.Dir(p) == filepath.Clean(o.Dir) {
-			return fs.SkipDir
-		}
-		if moduleFile(p) {
-			if d.Type()&fs.ModeSymlink != 0 {
-				if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() {
-					return ctx.Err()
-				}
-			} else if !d.Type().IsRegular() {
-				return ctx.Err()
-			}
-			files = append(files, p)
-		}
-		return ctx.Err()
-	})
+	files, err := moduleFiles(ctx, o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: %w", o.Dir, ErrNoModules)
-	}
-	sort.Strings(files)
-	// The same module packed and unpacked side by side is one.
-	files = slices.CompactFunc(files, func(a, b string) bool {
-		a, _, _ = strings.Cut(a, ".ko")
-		b, _, _ = strings.Cut(b, ".ko")
-		return a == b
-	})
-	all := make([]*facts, len(files))
-	memory := newMemory(totalMemory)
-	var wg sync.WaitGroup
-	work := make(chan int)
-	var mu sync.Mutex
-	done := 0
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
-		wg.Go(func() {
-			d := decompressor{memory: memory}
-			for i := range work {
-				raw, err := d.read(files[i])
-				name := moduleName(files[i])
-				if err != nil {
-					all[i] = &facts{name: name, file: files[i], err: err}
-				} else {
-					all[i] = study(name, files[i], raw)
-				}
-				d.release()
-				mu.Lock()
-				done++
-				if o.Progress != nil {
-					o.Progress(done, len(files))
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for i := range files {
-		if ctx.Err() != nil {
-			break
-		}
-		work <- i
-	}
-	close(work)
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
+	all, err := studyAll(ctx, files, o.Progress)
+	if err != nil {
 		return nil, err
 	}
 	res := &Result{Dir: o.Dir, Modules: len(files)}
@@ -172,6 +109,85 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		res.Failed = append(res.Failed, fmt.Errorf("%s: not all rings of modules were looked for: too many requests lead to modules", o.Dir))
 	}
 	return res, nil
+}
+
+// moduleFiles are the files of modules in a tree, sorted.
+func moduleFiles(ctx context.Context, dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "build" || d.Name() == "source") && filepath.Dir(p) == filepath.Clean(dir) {
+			return fs.SkipDir
+		}
+		if moduleFile(p) && regular(p, d) {
+			files = append(files, p)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoModules)
+	}
+	sort.Strings(files)
+	// The same module packed and unpacked side by side is one.
+	return slices.CompactFunc(files, func(a, b string) bool {
+		a, _, _ = strings.Cut(a, ".ko")
+		b, _, _ = strings.Cut(b, ".ko")
+		return a == b
+	}), nil
+}
+
+// regular reports whether p is a regular file, or a link to one.
+func regular(p string, d fs.DirEntry) bool {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	st, err := os.Stat(p)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// studyAll reads the files, as many at a time as there are processors.
+func studyAll(ctx context.Context, files []string, progress func(done, total int)) ([]*facts, error) {
+	all := make([]*facts, len(files))
+	memory := newMemory(totalMemory)
+	var wg sync.WaitGroup
+	work := make(chan int)
+	var mu sync.Mutex
+	done := 0
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		wg.Go(func() {
+			d := decompressor{memory: memory}
+			for i := range work {
+				raw, err := d.read(files[i])
+				name := moduleName(files[i])
+				if err != nil {
+					all[i] = &facts{name: name, file: files[i], err: err}
+				} else {
+					all[i] = study(name, files[i], raw)
+				}
+				d.release()
+				mu.Lock()
+				done++
+				if progress != nil {
+					progress(done, len(files))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range files {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	return all, ctx.Err()
 }
 
 func moduleFile(p string) bool {

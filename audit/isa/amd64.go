@@ -56,6 +56,42 @@ var conditions = map[x86asm.Op]uint8{
 // simple reports whether m is base plus displacement, or PC-relative.
 func simple(m x86asm.Mem) bool { return m.Index == 0 && m.Segment == 0 && m.Base != 0 }
 
+// operands are what an instruction of amd64 works on, where it is something
+// that matters here.
+type operands struct {
+	op               x86asm.Op
+	end              int64 // of the instruction
+	bytes            uint8 // of memory
+	dst, src         x86asm.Reg
+	dstReg, srcReg   bool
+	d                uint8 // number of dst, NoReg if it is no general register
+	dstMem, srcMem   x86asm.Mem
+	toMem, fromMem   bool
+	rel, imm         int64
+	isRel, immediate bool
+}
+
+func operandsOf(x *x86asm.Inst, end int64) *operands {
+	o := &operands{op: x.Op, end: end, bytes: uint8(x.MemBytes), d: NoReg}
+	o.dst, o.dstReg = x.Args[0].(x86asm.Reg)
+	o.src, o.srcReg = x.Args[1].(x86asm.Reg)
+	o.dstMem, o.toMem = x.Args[0].(x86asm.Mem)
+	o.srcMem, o.fromMem = x.Args[1].(x86asm.Mem)
+	if rel, ok := x.Args[0].(x86asm.Rel); ok {
+		o.rel, o.isRel = int64(rel), true
+	}
+	if imm, ok := x.Args[1].(x86asm.Imm); ok {
+		o.imm, o.immediate = int64(imm), true
+	}
+	if o.dstReg {
+		o.d = regNumber(o.dst)
+	}
+	return o
+}
+
+// toWide reports whether the whole of a register is written.
+func (o *operands) toWide() bool { return o.dstReg && wide(o.dst) }
+
 func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 	if pos < 0 || pos >= int64(len(code)) {
 		return Inst{}, false
@@ -74,139 +110,165 @@ func decodeAMD64(code []byte, pos int64, _ *State) (Inst, bool) {
 		return Inst{}, false
 	}
 	in.Len = x.Len
-	end := pos + int64(x.Len)
-	rel, isRel := x.Args[0].(x86asm.Rel)
-	dst, dstReg := x.Args[0].(x86asm.Reg)
-	src, srcReg := x.Args[1].(x86asm.Reg)
-	dstMem, toMem := x.Args[0].(x86asm.Mem)
-	srcMem, fromMem := x.Args[1].(x86asm.Mem)
-	imm, isImm := x.Args[1].(x86asm.Imm)
-	d := NoReg + uint8(0)
-	if dstReg {
-		d = regNumber(dst)
-	}
-	switch x.Op {
-	case x86asm.CALL:
-		in.Kind = CallReg
-		if isRel {
-			in.Kind, in.Target = Call, end+int64(rel)
-		}
-		return in, true
-	case x86asm.JMP:
-		in.Kind, in.Table = Return, true
-		if isRel {
-			in.Kind, in.Table, in.Target = Jump, false, end+int64(rel)
-		}
-		return in, true
-	case x86asm.RET, x86asm.LRET, x86asm.UD2, x86asm.IRETQ, x86asm.SYSRET:
-		in.Kind = Return
-		return in, true
-	case x86asm.CMP, x86asm.TEST:
-		switch {
-		case x.Op == x86asm.CMP && d != NoReg && isImm:
-			in.Kind, in.Src, in.Imm, in.Size = Compare, d, int64(imm), width(dst)
-		case x.Op == x86asm.TEST && d != NoReg && srcReg && src == dst:
-			in.Kind, in.Src, in.Imm, in.Size = Compare, d, 0, width(dst)
-		}
-		return in, true
-	case x86asm.NOP, x86asm.PREFETCHT0, x86asm.PREFETCHW, x86asm.BT:
-		return in, true
-	case x86asm.PUSH:
-		in.Clobbers = mask(4)
-		return in, true
-	case x86asm.POP:
-		in.Clobbers = mask(4, d)
-		return in, true
-	}
-	if isRel {
-		in.Kind, in.Target = CondJump, end+int64(rel)
-		if cc, ok := conditions[x.Op]; ok {
-			in.CC = cc
-		}
-		if x.Op == x86asm.LOOP || x.Op == x86asm.LOOPE || x.Op == x86asm.LOOPNE {
-			in.Clobbers = mask(1)
-		}
-		return in, true
-	}
+	o := operandsOf(&x, pos+int64(x.Len))
 	switch {
-	case x.Op == x86asm.LEA && dstReg && wide(dst) && fromMem && simple(srcMem):
-		in.Dst = d
-		if srcMem.Base == x86asm.RIP {
-			in.Kind, in.Target = PCRel, end+srcMem.Disp
-		} else {
-			in.Kind, in.Src, in.Imm = Add, regNumber(srcMem.Base), srcMem.Disp
-		}
-		return in, true
-	case (x.Op == x86asm.MOV || x.Op == x86asm.MOVSXD) && dstReg && wide(dst):
-		in.Dst = d
-		switch {
-		case srcReg && regNumber(src) != NoReg:
-			in.Kind, in.Src, in.Size = Move, regNumber(src), max(4, width(src))
-			if dst >= x86asm.RAX && x.Op == x86asm.MOV {
-				in.Size = 8
-			}
-			return in, true
-		case isImm:
-			in.Kind, in.Imm = Const, int64(imm)
-			if dst < x86asm.RAX {
-				in.Imm = int64(uint32(imm))
-			}
-			return in, true
-		case fromMem && simple(srcMem):
-			in.Size = uint8(x.MemBytes)
-			if srcMem.Base == x86asm.RIP {
-				in.Kind, in.Target = LoadPC, end+srcMem.Disp
-			} else {
-				in.Kind, in.Src, in.Imm = Load, regNumber(srcMem.Base), srcMem.Disp
-			}
-			return in, true
-		}
-	case x.Op == x86asm.MOV && toMem:
-		if simple(dstMem) && dstMem.Base != x86asm.RIP && x.MemBytes >= 4 {
-			in.Dst, in.Imm, in.Size = regNumber(dstMem.Base), dstMem.Disp, uint8(x.MemBytes)
-			if srcReg && regNumber(src) != NoReg {
-				in.Kind, in.Src = Store, regNumber(src)
-			} else if isImm {
-				in.Kind, in.Value = StoreConst, int64(imm)
-			}
-		}
-		return in, true
-	case x.Op == x86asm.MOVZX && dstReg && wide(dst) && srcReg && low(src):
-		in.Kind, in.Dst, in.Src, in.Size = Move, d, regNumber(src), width(src)
-		return in, true
-	case x.Op == x86asm.XOR && dstReg && srcReg && dst == src && wide(dst):
-		in.Kind, in.Dst, in.Imm = Const, d, 0
-		return in, true
-	case x.Op == x86asm.OR && dstReg && wide(dst) && isImm && int64(imm) == -1:
-		in.Kind, in.Dst, in.Imm = Const, d, -1
-		return in, true
-	case (x.Op == x86asm.ADD || x.Op == x86asm.SUB) && dstReg && wide(dst) && isImm:
-		in.Kind, in.Dst, in.Src, in.Imm = Add, d, d, int64(imm)
-		if x.Op == x86asm.SUB {
-			in.Imm = -in.Imm
-		}
-		return in, true
-	}
-	in.Dst, in.Src = NoReg, NoReg
-	if dstReg && d != NoReg {
-		in.Clobbers = mask(d)
-	}
-	switch x.Op {
-	case x86asm.MUL, x86asm.IMUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.RDMSR:
-		in.Clobbers |= mask(0, 2)
-	case x86asm.CPUID:
-		in.Clobbers |= mask(0, 1, 2, 3)
-	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ,
-		x86asm.CMPSB, x86asm.SCASB, x86asm.LODSB:
-		in.Clobbers |= mask(0, 1, 6, 7)
-	case x86asm.XCHG, x86asm.XADD:
-		if srcReg {
-			in.Clobbers |= mask(regNumber(src))
-		}
-	case x86asm.CMPXCHG, x86asm.CMPXCHG8B, x86asm.CMPXCHG16B:
-		in.Clobbers |= mask(0, 2)
-	case x86asm.LEAVE:
-		in.Clobbers |= mask(4, 5)
+	case in.branchAMD64(o), in.leaveAlone(o), in.moveAMD64(o), in.addAMD64(o):
+	default:
+		in.clobberAMD64(o)
 	}
 	return in, true
+}
+
+// branchAMD64 decodes branches and what ends a function, and reports whether o
+// is one.
+func (in *Inst) branchAMD64(o *operands) bool {
+	switch o.op {
+	case x86asm.CALL:
+		in.Kind = CallReg
+		if o.isRel {
+			in.Kind, in.Target = Call, o.end+o.rel
+		}
+	case x86asm.JMP:
+		in.Kind, in.Table = Return, true
+		if o.isRel {
+			in.Kind, in.Table, in.Target = Jump, false, o.end+o.rel
+		}
+	case x86asm.RET, x86asm.LRET, x86asm.UD2, x86asm.IRETQ, x86asm.SYSRET:
+		in.Kind = Return
+	default:
+		if !o.isRel {
+			return false
+		}
+		in.Kind, in.Target = CondJump, o.end+o.rel
+		if cc, ok := conditions[o.op]; ok {
+			in.CC = cc
+		}
+		if o.op == x86asm.LOOP || o.op == x86asm.LOOPE || o.op == x86asm.LOOPNE {
+			in.Clobbers = mask(1)
+		}
+	}
+	return true
+}
+
+// leaveAlone decodes what leaves all registers alone but the stack pointer, and
+// reports whether o does.
+func (in *Inst) leaveAlone(o *operands) bool {
+	switch o.op {
+	case x86asm.CMP, x86asm.TEST:
+		switch {
+		case o.op == x86asm.CMP && o.d != NoReg && o.immediate:
+			in.Kind, in.Src, in.Imm, in.Size = Compare, o.d, o.imm, width(o.dst)
+		case o.op == x86asm.TEST && o.d != NoReg && o.srcReg && o.src == o.dst:
+			in.Kind, in.Src, in.Imm, in.Size = Compare, o.d, 0, width(o.dst)
+		}
+	case x86asm.NOP, x86asm.PREFETCHT0, x86asm.PREFETCHW, x86asm.BT:
+	case x86asm.PUSH:
+		in.Clobbers = mask(4)
+	case x86asm.POP:
+		in.Clobbers = mask(4, o.d)
+	default:
+		return false
+	}
+	return true
+}
+
+// moveAMD64 decodes what moves constants, addresses and registers, to memory
+// and back, and reports whether o does.
+func (in *Inst) moveAMD64(o *operands) bool {
+	switch {
+	case o.op == x86asm.LEA && o.toWide() && o.fromMem && simple(o.srcMem):
+		in.Dst = o.d
+		if o.srcMem.Base == x86asm.RIP {
+			in.Kind, in.Target = PCRel, o.end+o.srcMem.Disp
+		} else {
+			in.Kind, in.Src, in.Imm = Add, regNumber(o.srcMem.Base), o.srcMem.Disp
+		}
+	case (o.op == x86asm.MOV || o.op == x86asm.MOVSXD) && o.toWide():
+		return in.moveToWide(o)
+	case o.op == x86asm.MOV && o.toMem:
+		if simple(o.dstMem) && o.dstMem.Base != x86asm.RIP && o.bytes >= 4 {
+			in.Dst, in.Imm, in.Size = regNumber(o.dstMem.Base), o.dstMem.Disp, o.bytes
+			if o.srcReg && regNumber(o.src) != NoReg {
+				in.Kind, in.Src = Store, regNumber(o.src)
+			} else if o.immediate {
+				in.Kind, in.Value = StoreConst, o.imm
+			}
+		}
+	case o.op == x86asm.MOVZX && o.toWide() && o.srcReg && low(o.src):
+		in.Kind, in.Dst, in.Src, in.Size = Move, o.d, regNumber(o.src), width(o.src)
+	default:
+		return false
+	}
+	return true
+}
+
+func (in *Inst) moveToWide(o *operands) bool {
+	switch {
+	case o.srcReg && regNumber(o.src) != NoReg:
+		in.Kind, in.Src, in.Size = Move, regNumber(o.src), max(4, width(o.src))
+		if o.dst >= x86asm.RAX && o.op == x86asm.MOV {
+			in.Size = 8
+		}
+	case o.immediate:
+		in.Kind, in.Imm = Const, o.imm
+		if o.dst < x86asm.RAX {
+			in.Imm = int64(uint32(o.imm))
+		}
+	case o.fromMem && simple(o.srcMem):
+		in.Size = o.bytes
+		if o.srcMem.Base == x86asm.RIP {
+			in.Kind, in.Target = LoadPC, o.end+o.srcMem.Disp
+		} else {
+			in.Kind, in.Src, in.Imm = Load, regNumber(o.srcMem.Base), o.srcMem.Disp
+		}
+	default:
+		return false
+	}
+	in.Dst = o.d
+	return true
+}
+
+// addAMD64 decodes additions of numbers, and the ways in which compilers set a
+// register to 0 and -1, and reports whether o is one.
+func (in *Inst) addAMD64(o *operands) bool {
+	switch {
+	case !o.toWide():
+		return false
+	case o.op == x86asm.XOR && o.srcReg && o.dst == o.src:
+		in.Kind, in.Dst, in.Imm = Const, o.d, 0
+	case o.op == x86asm.OR && o.immediate && o.imm == -1:
+		in.Kind, in.Dst, in.Imm = Const, o.d, -1
+	case (o.op == x86asm.ADD || o.op == x86asm.SUB) && o.immediate:
+		in.Kind, in.Dst, in.Src, in.Imm = Add, o.d, o.d, o.imm
+		if o.op == x86asm.SUB {
+			in.Imm = -in.Imm
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// implicit are the registers that an instruction changes without naming them,
+// by their numbers.
+var implicit = map[x86asm.Op]uint64{
+	x86asm.MUL: mask(0, 2), x86asm.IMUL: mask(0, 2), x86asm.DIV: mask(0, 2), x86asm.IDIV: mask(0, 2),
+	x86asm.CDQ: mask(0, 2), x86asm.CQO: mask(0, 2), x86asm.RDTSC: mask(0, 2), x86asm.RDMSR: mask(0, 2),
+	x86asm.CPUID: mask(0, 1, 2, 3),
+	x86asm.MOVSB: mask(0, 1, 6, 7), x86asm.MOVSW: mask(0, 1, 6, 7), x86asm.MOVSQ: mask(0, 1, 6, 7),
+	x86asm.STOSB: mask(0, 1, 6, 7), x86asm.STOSW: mask(0, 1, 6, 7), x86asm.STOSD: mask(0, 1, 6, 7), x86asm.STOSQ: mask(0, 1, 6, 7),
+	x86asm.CMPSB: mask(0, 1, 6, 7), x86asm.SCASB: mask(0, 1, 6, 7), x86asm.LODSB: mask(0, 1, 6, 7),
+	x86asm.CMPXCHG: mask(0, 2), x86asm.CMPXCHG8B: mask(0, 2), x86asm.CMPXCHG16B: mask(0, 2),
+	x86asm.LEAVE: mask(4, 5),
+}
+
+// clobberAMD64 tells which registers any other instruction may change.
+func (in *Inst) clobberAMD64(o *operands) {
+	in.Clobbers = implicit[o.op]
+	if o.dstReg && o.d != NoReg {
+		in.Clobbers |= mask(o.d)
+	}
+	if (o.op == x86asm.XCHG || o.op == x86asm.XADD) && o.srcReg {
+		in.Clobbers |= mask(regNumber(o.src))
+	}
 }

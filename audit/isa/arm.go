@@ -31,12 +31,24 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 	}
 	// With S set, or to and from the coprocessors and the status register.
 	in.Flags = op&0x0c000000 == 0 && op&(1<<20) != 0 || op&0x0c000000 == 0x0c000000 || op&0x0fb00000 == 0x03200000
-	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
-	imm12 := int64(op & 0xfff)
-	if op&(1<<23) == 0 {
-		imm12 = -imm12
+	switch {
+	case in.branchA32(op, pos), in.moveA32(op, pos), in.memoryA32(op, pos):
+	default:
+		in.clobberA32(op)
 	}
-	rot := int64(bits.RotateLeft32(op&0xff, -int(op>>8&15)*2))
+	if in.Kind != Call && in.Kind != Jump && in.Kind != CondJump && in.Kind != Store &&
+		(in.Dst == 15 || in.Clobbers&(1<<15) != 0) {
+		in.Table = op&0x0e000000 != 0x08000000 && in.Kind != Return // not by LDM
+		in.Kind = Return
+	}
+	if in.Kind == Return && in.Cond { // the other way falls through
+		in = Inst{Len: 4, Dst: NoReg, Src: NoReg, Cond: true, CC: CCUnknown, Table: in.Table}
+	}
+	return in, true
+}
+
+// branchA32 decodes branches, and reports whether op is one.
+func (in *Inst) branchA32(op uint32, pos int64) bool {
 	branch := pos + 8 + signExtend(uint64(op&0xffffff), 24)*4
 	switch {
 	case op&0x0f000000 == 0x0b000000:
@@ -50,6 +62,18 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		in.Kind = CallReg
 	case op&0x0ffffff0 == 0x012fff10:
 		in.Kind, in.Table = Return, op&15 != 14
+	default:
+		return false
+	}
+	return true
+}
+
+// moveA32 decodes what moves, compares and adds constants and registers, and
+// reports whether op does.
+func (in *Inst) moveA32(op uint32, pos int64) bool {
+	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
+	rot := int64(bits.RotateLeft32(op&0xff, -int(op>>8&15)*2))
+	switch {
 	case op&0x0ff00000 == 0x03000000: // MOVW
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(op>>4&0xf000|op&0xfff)
 	case op&0x0ff00000 == 0x03400000: // MOVT
@@ -72,6 +96,20 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		if rn == 15 {
 			in.Kind, in.Target = PCRel, pos+8+rot
 		}
+	default:
+		return false
+	}
+	return true
+}
+
+// memoryA32 decodes loads and stores, and reports whether op is one.
+func (in *Inst) memoryA32(op uint32, pos int64) bool {
+	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
+	imm12 := int64(op & 0xfff)
+	if op&(1<<23) == 0 {
+		imm12 = -imm12
+	}
+	switch {
 	case op&0x0e500000 == 0x04100000: // LDR word, immediate
 		in.Kind, in.Dst, in.Src, in.Imm = Load, rd, rn, imm12
 		if rn == 15 {
@@ -100,6 +138,16 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 		if op&(1<<21) != 0 {
 			in.Clobbers |= mask(rn)
 		}
+	default:
+		return false
+	}
+	return true
+}
+
+// clobberA32 tells which registers any other instruction may change.
+func (in *Inst) clobberA32(op uint32) {
+	rd, rn := uint8(op>>12&15), uint8(op>>16&15)
+	switch {
 	case op&0x0c000000 == 0: // data processing, multiplies, extra loads
 		if op&0x01900000 != 0x01100000 || op&0x02000090 == 0x90 { // not TST, TEQ, CMP, CMN
 			in.Clobbers = mask(rd)
@@ -110,13 +158,4 @@ func decodeARM(code []byte, pos int64, st *State) (Inst, bool) {
 	case op&0x0c000000 == 0x0c000000: // coprocessor, SVC
 		in.Clobbers = mask(rd, rn)
 	}
-	if in.Kind != Call && in.Kind != Jump && in.Kind != CondJump && in.Kind != Store &&
-		(in.Dst == 15 || in.Clobbers&(1<<15) != 0) {
-		in.Table = op&0x0e000000 != 0x08000000 && in.Kind != Return // not by LDM
-		in.Kind = Return
-	}
-	if in.Kind == Return && in.Cond { // the other way falls through
-		in = Inst{Len: 4, Dst: NoReg, Src: NoReg, Cond: true, CC: CCUnknown, Table: in.Table}
-	}
-	return in, true
 }

@@ -15,11 +15,19 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 	}
 	op := binary.LittleEndian.Uint32(code[pos:])
 	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 8, CC: CCUnknown}
-	rd, rn := uint8(op&31), uint8(op>>5&31)
-	imm12 := int64(op >> 10 & 0xfff)
 	// ADDS, SUBS, ANDS, CCMP and the like; MOVK has the same bit; the rest of
 	// floating point and system registers is not looked at.
 	in.Flags = op&(1<<29) != 0 && op&0x1f800000 != 0x12800000 || op>>25&7 == 7 || op>>22 == 0x354
+	switch {
+	case in.branchA64(op, pos), in.moveA64(op, pos), in.memoryA64(op, pos):
+	default: // system registers too
+		in.Clobbers = mask(uint8(op&31)) &^ (1 << 31)
+	}
+	return in, true
+}
+
+// branchA64 decodes branches and exceptions, and reports whether op is one.
+func (in *Inst) branchA64(op uint32, pos int64) bool {
 	switch {
 	case op&0xfc000000 == 0x94000000:
 		in.Kind, in.Target = Call, pos+signExtend(uint64(op&0x3ffffff), 26)*4
@@ -30,7 +38,7 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		if op&0xff000000 == 0x54000000 {
 			in.CC = uint8(op & 15)
 		} else { // CBZ, CBNZ
-			in.Src, in.Zero, in.CC, in.Size = rd, true, uint8(op>>24&1), 4<<(op>>31)
+			in.Src, in.Zero, in.CC, in.Size = uint8(op&31), true, uint8(op>>24&1), 4<<(op>>31)
 		}
 	case op&0x7e000000 == 0x36000000:
 		in.Kind, in.Target = CondJump, pos+signExtend(uint64(op>>5&0x3fff), 14)*4
@@ -38,6 +46,17 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		in.Kind = CallReg
 	case op&0xfe000000 == 0xd6000000, op&0xffe0001f == 0xd4200000: // RET, BR, ERET, BRK
 		in.Kind, in.Table = Return, op&0xfffffc1f == 0xd61f0000
+	default:
+		return false
+	}
+	return true
+}
+
+// moveA64 decodes what moves and adds constants, addresses and registers, and
+// reports whether op does.
+func (in *Inst) moveA64(op uint32, pos int64) bool {
+	rd, rn := uint8(op&31), uint8(op>>5&31)
+	switch {
 	case op&0x9f000000 == 0x90000000: // ADRP
 		in.Kind, in.Dst = PCRel, rd
 		in.Target = pos&^0xfff + signExtend(uint64(op>>5&0x7ffff<<2|op>>29&3), 21)<<12
@@ -45,6 +64,7 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		in.Kind, in.Dst = PCRel, rd
 		in.Target = pos + signExtend(uint64(op>>5&0x7ffff<<2|op>>29&3), 21)
 	case op&0x1f800000 == 0x11000000: // ADD, SUB #imm
+		imm12 := int64(op >> 10 & 0xfff)
 		if op>>22&1 != 0 {
 			imm12 <<= 12
 		}
@@ -88,6 +108,17 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		if !ok {
 			in.Kind, in.Dst, in.Clobbers = Other, NoReg, mask(rd)
 		}
+	default:
+		return false
+	}
+	return true
+}
+
+// memoryA64 decodes loads and stores, and reports whether op is one.
+func (in *Inst) memoryA64(op uint32, pos int64) bool {
+	rd, rn := uint8(op&31), uint8(op>>5&31)
+	imm12 := int64(op >> 10 & 0xfff)
+	switch {
 	case op&0xbf000000 == 0x18000000: // LDR literal
 		in.Kind, in.Dst, in.Target = LoadPC, rd, pos+signExtend(uint64(op>>5&0x7ffff), 19)*4
 		in.Size = 4 << (op >> 30 & 1)
@@ -119,12 +150,10 @@ func decodeARM64(code []byte, pos int64, _ *State) (Inst, bool) {
 		} else {
 			in.Clobbers &^= 1 << 31
 		}
-	case op>>22 == 0x354: // system
-		in.Clobbers = mask(rd) &^ (1 << 31)
 	default:
-		in.Clobbers = mask(rd) &^ (1 << 31)
+		return false
 	}
-	return in, true
+	return true
 }
 
 // bitmask is DecodeBitMasks.

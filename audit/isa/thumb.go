@@ -45,8 +45,17 @@ func decodeThumb(code []byte, pos int64, st *State) (Inst, bool) {
 
 func thumb16(h uint32, pos int64, st *State) Inst {
 	in := Inst{Len: 2, Dst: NoReg, Src: NoReg, Size: 4, CC: CCUnknown}
-	lo, mid, high := uint8(h&7), uint8(h>>3&7), uint8(h>>8&7)
-	imm8 := int64(h & 0xff)
+	switch {
+	case in.branchT16(h, pos, st), in.moveT16(h, pos), in.memoryT16(h, pos):
+	default:
+		in.clobberT16(h)
+	}
+	return in
+}
+
+// branchT16 decodes branches and what begins or ends a function, and reports
+// whether h is one.
+func (in *Inst) branchT16(h uint32, pos int64, st *State) bool {
 	switch {
 	case h&0xff00 == 0xbf00:
 		if h&15 != 0 {
@@ -59,13 +68,25 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 		in.CC = uint8(h >> 8 & 15)
 	case h&0xf500 == 0xb100: // CBZ, CBNZ
 		in.Kind, in.Target = CondJump, pos+4+int64(h>>9&1)<<6+int64(h>>3&31)<<1
-		in.Src, in.Zero, in.CC = lo, true, uint8(h>>11&1)
+		in.Src, in.Zero, in.CC = uint8(h&7), true, uint8(h>>11&1)
 	case h&0xff80 == 0x4780:
 		in.Kind = CallReg
 	case h&0xff80 == 0x4700, h&0xff00 == 0xbd00: // BX, POP {…,pc}
 		in.Kind, in.Table = Return, h&0xff80 == 0x4700 && h>>3&15 != 14
 	case h&0xff00 == 0xbc00: // POP
 		in.Clobbers = uint64(h & 0xff)
+	default:
+		return false
+	}
+	return true
+}
+
+// moveT16 decodes what moves, compares and adds constants and registers, and
+// reports whether h does.
+func (in *Inst) moveT16(h uint32, pos int64) bool {
+	lo, mid, high := uint8(h&7), uint8(h>>3&7), uint8(h>>8&7)
+	imm8 := int64(h & 0xff)
+	switch {
 	case h&0xf800 == 0x2800: // CMP #imm8
 		in.Kind, in.Src, in.Imm = Compare, high, imm8
 	case h&0xffc0 == 0xb2c0: // UXTB
@@ -94,6 +115,17 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 		in.Kind, in.Dst, in.Target = PCRel, high, (pos+4)&^3+imm8*4
 	case h&0xf800 == 0xa800:
 		in.Kind, in.Dst, in.Src, in.Imm = Add, high, 13, imm8*4
+	default:
+		return false
+	}
+	return true
+}
+
+// memoryT16 decodes loads and stores of words, and reports whether h is one.
+func (in *Inst) memoryT16(h uint32, pos int64) bool {
+	lo, mid, high := uint8(h&7), uint8(h>>3&7), uint8(h>>8&7)
+	imm8 := int64(h & 0xff)
+	switch {
 	case h&0xf800 == 0x4800: // LDR literal
 		in.Kind, in.Dst, in.Target = LoadPC, high, (pos+4)&^3+imm8*4
 	case h&0xf800 == 0x6800: // LDR
@@ -104,6 +136,16 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 		in.Kind, in.Dst, in.Src, in.Imm = Load, high, 13, imm8*4
 	case h&0xf800 == 0x9000:
 		in.Kind, in.Src, in.Dst, in.Imm = Store, high, 13, imm8*4
+	default:
+		return false
+	}
+	return true
+}
+
+// clobberT16 tells which registers any other instruction may change.
+func (in *Inst) clobberT16(h uint32) {
+	lo, high := uint8(h&7), uint8(h>>8&7)
+	switch {
 	case h&0xff00 == 0x4400: // ADD, high registers
 		in.Clobbers = mask(uint8(h>>4&8) | lo)
 	case h&0xf000 == 0xc000: // LDM, STM
@@ -117,7 +159,6 @@ func thumb16(h uint32, pos int64, st *State) Inst {
 	default:
 		in.Clobbers = mask(lo)
 	}
-	return in
 }
 
 // expandImm is ThumbExpandImm.
@@ -139,8 +180,20 @@ func expandImm(i uint32) int64 {
 
 func thumb32(h, l uint32, pos int64) Inst {
 	in := Inst{Len: 4, Dst: NoReg, Src: NoReg, Size: 4, CC: CCUnknown}
-	rn, rt, rd := uint8(h&15), uint8(l>>12&15), uint8(l>>8&15)
-	imm12 := h>>10&1<<11 | l>>12&7<<8 | l&0xff
+	switch {
+	case in.branchT32(h, l, pos), in.moveT32(h, l, pos), in.memoryT32(h, l, pos):
+	default:
+		in.clobberT32(h, l)
+	}
+	if in.Dst == 15 && in.Kind != Store || in.Clobbers&(1<<15) != 0 {
+		in.Table = h&0xfe40 != 0xe800
+		in.Kind = Return
+	}
+	return in
+}
+
+// branchT32 decodes branches, and reports whether h and l are one.
+func (in *Inst) branchT32(h, l uint32, pos int64) bool {
 	long := func() int64 {
 		s := h >> 10 & 1
 		i1, i2 := ^(l>>13^s)&1, ^(l>>11^s)&1
@@ -157,6 +210,18 @@ func thumb32(h, l uint32, pos int64) Inst {
 		off := h>>10&1<<20 | l>>11&1<<19 | l>>13&1<<18 | h&0x3f<<12 | l&0x7ff<<1
 		in.Kind, in.Target = CondJump, pos+4+signExtend(uint64(off), 21)
 		in.CC = uint8(h >> 6 & 15)
+	default:
+		return false
+	}
+	return true
+}
+
+// moveT32 decodes what moves, compares and adds constants and registers, and
+// reports whether h and l do.
+func (in *Inst) moveT32(h, l uint32, pos int64) bool {
+	rn, rd := uint8(h&15), uint8(l>>8&15)
+	imm12 := h>>10&1<<11 | l>>12&7<<8 | l&0xff
+	switch {
 	case h&0xfbf0 == 0xf240: // MOVW
 		in.Kind, in.Dst, in.Imm = Const, rd, int64(h&15<<12|imm12)
 	case h&0xfbf0 == 0xf2c0: // MOVT
@@ -183,6 +248,16 @@ func thumb32(h, l uint32, pos int64) Inst {
 		if rn == 15 {
 			in.Kind, in.Target = PCRel, (pos+4)&^3+v
 		}
+	default:
+		return false
+	}
+	return true
+}
+
+// memoryT32 decodes loads and stores, and reports whether h and l are one.
+func (in *Inst) memoryT32(h, l uint32, pos int64) bool {
+	rn, rt, rd := uint8(h&15), uint8(l>>12&15), uint8(l>>8&15)
+	switch {
 	case h&0xff7f == 0xf85f: // LDR.W literal
 		v := int64(l & 0xfff)
 		if h&0x80 == 0 {
@@ -217,17 +292,19 @@ func thumb32(h, l uint32, pos int64) Inst {
 			in.Clobbers = mask(rn)
 		}
 	default:
-		in.Clobbers = mask(rd)
-		if h&0xfc00 == 0xfc00 || h&0xfc00 == 0xec00 {
-			in.Clobbers |= mask(rt, rn)
-		}
-		if rd == 15 {
-			in.Clobbers &^= 1 << 15 // a compare
-		}
+		return false
 	}
-	if in.Dst == 15 && in.Kind != Store || in.Clobbers&(1<<15) != 0 {
-		in.Table = h&0xfe40 != 0xe800
-		in.Kind = Return
+	return true
+}
+
+// clobberT32 tells which registers any other instruction may change.
+func (in *Inst) clobberT32(h, l uint32) {
+	rn, rt, rd := uint8(h&15), uint8(l>>12&15), uint8(l>>8&15)
+	in.Clobbers = mask(rd)
+	if h&0xfc00 == 0xfc00 || h&0xfc00 == 0xec00 {
+		in.Clobbers |= mask(rt, rn)
 	}
-	return in
+	if rd == 15 {
+		in.Clobbers &^= 1 << 15 // a compare
+	}
 }

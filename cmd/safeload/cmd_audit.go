@@ -83,17 +83,9 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 }
 
 func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int, error) {
-	known := map[string]bool{}
-	if o.baseline != "" {
-		f, err := os.Open(o.baseline)
-		if err != nil {
-			return exitError, fmt.Errorf("read the baseline: %w", err)
-		}
-		known, err = audit.ReadBaseline(f)
-		f.Close()
-		if err != nil {
-			return exitError, fmt.Errorf("read the baseline %s: %w", o.baseline, err)
-		}
+	known, err := o.knownFindings()
+	if err != nil {
+		return exitError, err
 	}
 	for _, c := range o.configs {
 		if _, err := os.Stat(c); err != nil {
@@ -102,42 +94,16 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	trees, own := o.trees, false
-	if len(trees) == 0 {
-		release := o.release
-		if release == "" {
-			var u unix.Utsname
-			if err := unix.Uname(&u); err != nil {
-				return exitError, fmt.Errorf("ask for the running kernel's release: %w", err)
-			}
-			release = unix.ByteSliceToString(u.Release[:])
-		}
-		own = o.root == "" && o.release == ""
-		trees = []string{filepath.Join("/", o.root, "lib/modules", release)}
+	trees, own, err := o.treesToAudit()
+	if err != nil {
+		return exitError, err
 	}
 	code := exitOK
 	var results []*audit.Result
 	for _, tree := range trees {
-		progress, done := auditProgress(stderr, tree)
-		r, err := audit.Run(ctx, audit.Options{Dir: tree, Config: o.config(tree, own), Progress: progress})
-		done()
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, audit.ErrNoModules):
-			return exitError, fmt.Errorf("%w; a TREE is a folder such as /lib/modules/$(uname -r)", err)
-		case err != nil:
-			return exitError, fmt.Errorf("audit %s: %w", tree, err)
-		}
-		if len(r.Failed) == r.Modules {
-			return exitError, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
-		}
-		if r.Foreign > 0 {
-			plain.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
-				r.Foreign, r.Modules, tree, r.Release)
-		}
-		if o.sarif { // which has no place for it that its readers show
-			for _, err := range r.Failed {
-				plain.Fprintf(stderr, "safeload: audit: %s\n", err)
-			}
+		r, err := o.auditTree(ctx, tree, own, stderr)
+		if err != nil {
+			return exitError, err
 		}
 		for _, f := range r.Findings {
 			if f.Rank <= threshold && !known[f.ID()] {
@@ -146,29 +112,88 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 		}
 		results = append(results, r)
 	}
-	has := func(id string) bool { return known[id] }
-	if o.sarif {
-		return o.written(code, audit.WriteSARIF(stdout, version.Version, results, has))
-	}
-	for _, r := range results {
-		var err error
-		if o.json {
-			err = audit.WriteJSON(stdout, r, has)
-		} else {
-			err = audit.WriteText(stdout, r, o.all)
-		}
-		if err != nil {
-			return o.written(code, err)
-		}
+	if err := o.write(stdout, results, func(id string) bool { return known[id] }); err != nil {
+		return exitError, fmt.Errorf("write the report: %w", err)
 	}
 	return code, nil
 }
 
-func (o *auditOptions) written(code int, err error) (int, error) {
-	if err != nil {
-		return exitError, fmt.Errorf("write the report: %w", err)
+// knownFindings are those of the baseline.
+func (o *auditOptions) knownFindings() (map[string]bool, error) {
+	if o.baseline == "" {
+		return nil, nil
 	}
-	return code, nil
+	f, err := os.Open(o.baseline)
+	if err != nil {
+		return nil, fmt.Errorf("read the baseline: %w", err)
+	}
+	defer f.Close()
+	known, err := audit.ReadBaseline(f)
+	if err != nil {
+		return nil, fmt.Errorf("read the baseline %s: %w", o.baseline, err)
+	}
+	return known, nil
+}
+
+// treesToAudit are the trees that were named, or the running kernel's. own tells
+// that it is this system's.
+func (o *auditOptions) treesToAudit() (trees []string, own bool, err error) {
+	if len(o.trees) > 0 {
+		return o.trees, false, nil
+	}
+	release := o.release
+	if release == "" {
+		var u unix.Utsname
+		if err := unix.Uname(&u); err != nil {
+			return nil, false, fmt.Errorf("ask for the running kernel's release: %w", err)
+		}
+		release = unix.ByteSliceToString(u.Release[:])
+	}
+	return []string{filepath.Join("/", o.root, "lib/modules", release)}, o.root == "" && o.release == "", nil
+}
+
+// auditTree audits one tree, and tells what its report has no place for.
+func (o *auditOptions) auditTree(ctx context.Context, tree string, own bool, stderr io.Writer) (*audit.Result, error) {
+	progress, done := auditProgress(stderr, tree)
+	r, err := audit.Run(ctx, audit.Options{Dir: tree, Config: o.config(tree, own), Progress: progress})
+	done()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, audit.ErrNoModules):
+		return nil, fmt.Errorf("%w; a TREE is a folder such as /lib/modules/$(uname -r)", err)
+	case err != nil:
+		return nil, fmt.Errorf("audit %s: %w", tree, err)
+	}
+	if len(r.Failed) == r.Modules {
+		return nil, fmt.Errorf("no module of %s could be read, the first because: %w", tree, r.Failed[0])
+	}
+	if r.Foreign > 0 {
+		plain.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
+			r.Foreign, r.Modules, tree, r.Release)
+	}
+	if o.sarif { // which has no place for it that its readers show
+		for _, err := range r.Failed {
+			plain.Fprintf(stderr, "safeload: audit: %s\n", err)
+		}
+	}
+	return r, nil
+}
+
+func (o *auditOptions) write(stdout io.Writer, results []*audit.Result, known func(id string) bool) error {
+	if o.sarif {
+		return audit.WriteSARIF(stdout, version.Version, results, known)
+	}
+	for _, r := range results {
+		var err error
+		if o.json {
+			err = audit.WriteJSON(stdout, r, known)
+		} else {
+			err = audit.WriteText(stdout, r, o.all)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // config reads modprobe.d: the directories and files given, or those of this
