@@ -3,6 +3,7 @@
 package conf
 
 import (
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -78,7 +79,7 @@ func readNames(fd int, f func(name string)) {
 			if size <= header || size > len(b) {
 				return
 			}
-			name, _ := cut(string(b[header:size]), 0)
+			name, _, _ := strings.Cut(string(b[header:size]), "\x00")
 			if len(name) > len(suffix) && name[0] != '.' && name[len(name)-len(suffix):] == suffix {
 				f(name)
 			}

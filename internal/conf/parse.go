@@ -4,6 +4,7 @@ package conf
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,7 @@ func (s *Settings) parse(path, text string, warn WarnFunc) {
 		first := number + 1
 		for {
 			var part string
-			part, text = cut(text, '\n')
+			part, text, _ = strings.Cut(text, "\n")
 			number++
 			if len(part) == 0 || part[len(part)-1] != '\\' || text == "" {
 				line += part
@@ -25,7 +26,7 @@ func (s *Settings) parse(path, text string, warn WarnFunc) {
 			}
 			line += part[:len(part)-1] + " "
 		}
-		words := fields(line)
+		words := strings.FieldsFunc(line, blank)
 		if len(words) == 0 || words[0][0] == '#' {
 			continue
 		}
@@ -40,12 +41,12 @@ func (s *Settings) parse(path, text string, warn WarnFunc) {
 // that it does not have (unknown_bootoption in init/main.c).
 func (s *Settings) cmdline(line string, warn WarnFunc) {
 	const prefix = "safeload."
-	for _, w := range fields(line) {
+	for _, w := range strings.FieldsFunc(line, blank) {
 		if len(w) <= len(prefix) || w[:len(prefix)] != prefix {
 			continue
 		}
-		key, value := cut(w[len(prefix):], '=')
-		if why := s.set(key, split(value, ',')); why != "" {
+		key, value, _ := strings.Cut(w[len(prefix):], "=")
+		if why := s.set(key, split(value)); why != "" {
 			warn("kernel command line: " + why)
 		}
 	}
@@ -133,37 +134,16 @@ func show(s string) string {
 	return string(append(b, '"'))
 }
 
-func cut(s string, sep byte) (before, after string) {
-	for i := 0; i < len(s); i++ {
-		if s[i] == sep {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
-}
-
-func split(s string, sep byte) []string {
+// split takes a list apart at its commas. One at the end divides nothing.
+func split(s string) []string {
 	var list []string
 	for s != "" {
 		var w string
-		w, s = cut(s, sep)
+		w, s, _ = strings.Cut(s, ",")
 		list = append(list, w)
 	}
 	return list
 }
 
-func fields(s string) []string {
-	var list []string
-	start := -1
-	for i := 0; i <= len(s); i++ {
-		blank := i == len(s) || s[i] == ' ' || s[i] >= '\t' && s[i] <= '\r' || s[i] == 0
-		switch {
-		case blank && start >= 0:
-			list = append(list, s[start:i])
-			start = -1
-		case !blank && start < 0:
-			start = i
-		}
-	}
-	return list
-}
+// blank tells what divides words.
+func blank(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' || r == 0 }

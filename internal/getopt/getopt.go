@@ -3,6 +3,8 @@
 // Package getopt is getopt_long(3) of glibc, with its messages.
 package getopt
 
+import "strings"
+
 // Option is an entry of getopt_long(3).
 type Option struct {
 	Name string
@@ -114,7 +116,7 @@ func (g *Parser) word(text string) rune {
 			found, ambiguous = &g.Long[i], false
 			break
 		}
-		if !hasPrefix(g.Long[i].Name, name) {
+		if !strings.HasPrefix(g.Long[i].Name, name) {
 			continue
 		}
 		if found == nil {
@@ -127,7 +129,7 @@ func (g *Parser) word(text string) rune {
 		msg := g.Args[0] + ": option '--" + text + "' is ambiguous; possibilities:"
 		for i := range g.Long {
 			o := &g.Long[i]
-			if o == found || hasPrefix(o.Name, name) && (o.Arg != found.Arg || o.Val != found.Val) {
+			if o == found || strings.HasPrefix(o.Name, name) && (o.Arg != found.Arg || o.Val != found.Val) {
 				msg += " '--" + o.Name + "'"
 			}
 		}
@@ -151,8 +153,4 @@ func (g *Parser) word(text string) rune {
 		return Bad
 	}
 	return found.Val
-}
-
-func hasPrefix(s, prefix string) bool {
-	return len(s) >= len(prefix) && s[:len(prefix)] == prefix
 }

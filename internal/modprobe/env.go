@@ -40,7 +40,3 @@ func splitOptions(value string) (words []string) {
 	}
 	return words
 }
-
-func hasPrefix(s, prefix string) bool {
-	return len(s) >= len(prefix) && s[:len(prefix)] == prefix
-}

@@ -3,6 +3,7 @@
 package modprobe
 
 import (
+	"strings"
 	"syscall"
 
 	"safeload/internal/modload"
@@ -12,18 +13,16 @@ import (
 
 // resolve finds the modules of a name, or the one of a path.
 func (p *program) resolve(name string) (list []*kmod.Module, err error) {
-	if hasPrefix(name, "/") || hasPrefix(name, "./") {
+	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") {
 		m, err := p.Modules.ByPath(name)
 		if err != nil {
-			p.fail("Failed to get module from path ", name, ": ", strerror.Text(modload.Errno(err)), "\n")
-			return nil, syscall.ENOENT
+			return nil, p.fail(syscall.ENOENT, "Failed to get module from path ", name, ": ", strerror.Text(modload.Errno(err)), "\n")
 		}
 		return []*kmod.Module{m}, nil
 	}
 	list, err = p.Modules.Lookup(name)
 	if err != nil {
-		p.fail("Module ", name, " not found in directory ", p.Modules.Dir, "\n")
-		return nil, syscall.ENOENT
+		return nil, p.fail(syscall.ENOENT, "Module ", name, " not found in directory ", p.Modules.Dir, "\n")
 	}
 	return list, nil
 }

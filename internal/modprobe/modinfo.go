@@ -41,8 +41,7 @@ func (p *program) modinfo() bool {
 	i := &modinfo{program: p, separator: "\n"}
 	only := func(field string) { i.field, i.hasField = field, true }
 	byName := false
-	var root, version string
-	var dirSet, versionSet bool
+	var tree treeChoice
 	_, posix := p.vars.Get("POSIXLY_CORRECT")
 	opts := getopt.Parser{Args: p.env.Args, Short: "adlpn0mF:k:b:Vh", Long: modinfoOptions, Posix: posix, Errs: printErr}
 	for o := opts.Next(); o != getopt.End; o = opts.Next() {
@@ -64,9 +63,9 @@ func (p *program) modinfo() bool {
 		case 'F':
 			only(opts.Arg)
 		case 'k':
-			version, versionSet, dirSet = opts.Arg, true, true
+			tree.version, tree.versionSet, tree.dirSet = opts.Arg, true, true
 		case 'b':
-			root, dirSet = opts.Arg, true
+			tree.root, tree.dirSet = opts.Arg, true
 		case 'h':
 			p.out.print("Usage:\n\t", p.log.name, modinfoHelp)
 			return true
@@ -81,7 +80,7 @@ func (p *program) modinfo() bool {
 		p.log.err("missing module or filename.\n")
 		return false
 	}
-	dir, ok := p.treeDir(root, version, dirSet, versionSet)
+	dir, ok := p.treeDir(&tree)
 	if !ok {
 		return false
 	}
@@ -96,7 +95,7 @@ func (p *program) modinfo() bool {
 			return i.byPath(name)
 		}
 		return i.byAlias(name)
-	})
+	}) == nil
 }
 
 func isModuleFile(path string) bool {

@@ -14,14 +14,15 @@ func (p *program) removeName(name string) error {
 	p.Name = name
 	list, err := p.Modules.Lookup(name)
 	if err == kmod.ErrNotFound {
-		p.fail("Module ", name, " not found.\n")
-		return syscall.ENOENT
+		return p.fail(syscall.ENOENT, "Module ", name, " not found.\n")
 	}
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
-		if err := p.Remove(m); err != nil {
+		if err := p.Remove(m); p.Stopped() {
+			return errFatal
+		} else if err != nil {
 			return err
 		}
 	}

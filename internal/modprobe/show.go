@@ -2,7 +2,11 @@
 
 package modprobe
 
-import "safeload/kmod"
+import (
+	"strings"
+
+	"safeload/kmod"
+)
 
 // versionText is what kmod prints of itself, for the version that is followed:
 // tools read the first line.
@@ -61,7 +65,7 @@ General Options:
 `
 
 // showConfig prints the configuration and the aliases of the tree.
-func (p *program) showConfig() bool {
+func (p *program) showConfig() {
 	c := p.Modules.Config
 	for _, name := range c.Blacklist {
 		p.out.print("blacklist ", name, "\n")
@@ -74,22 +78,21 @@ func (p *program) showConfig() bool {
 		s := kmod.ParseSoftdep(d.Value)
 		p.out.print("softdep ", d.Name, " ")
 		if len(s.Pre) > 0 {
-			p.out.print("pre: ", join(s.Pre))
+			p.out.print("pre: ", strings.Join(s.Pre, " "))
 		}
 		if len(s.Post) > 0 {
 			// Right after the last name, as kmod has it.
-			p.out.print("post: ", join(s.Post))
+			p.out.print("post: ", strings.Join(s.Post, " "))
 		}
 		p.out.print("\n")
 	}
 	for _, d := range c.Weakdeps {
-		p.out.print("weakdep ", d.Name, " ", join(kmod.ParseWeakdep(d.Value)), "\n")
+		p.out.print("weakdep ", d.Name, " ", strings.Join(kmod.ParseWeakdep(d.Value), " "), "\n")
 	}
 	p.out.print("\n# End of configuration files. Dumping indexes now:\n\n")
 	p.Modules.DumpAliases(func(key []byte, module string) {
 		p.out.print("alias ", string(key), " ", module, "\n")
 	})
-	return true
 }
 
 func (p *program) directives(kind string, list []kmod.Directive) {
@@ -98,22 +101,13 @@ func (p *program) directives(kind string, list []kmod.Directive) {
 	}
 }
 
-func join(words []string) string {
-	var b []byte
-	for i, w := range words {
-		if i > 0 {
-			b = append(b, ' ')
-		}
-		b = append(b, w...)
-	}
-	return string(b)
-}
-
 // showSymbols prints something of the modules of a name.
-func (p *program) showSymbols(name string, print func(*kmod.Module) error) bool {
+func (p *program) showSymbols(name string, print func(*kmod.Module) error) error {
 	list, err := p.resolve(name)
 	for _, m := range list {
-		err = print(m)
+		if err = print(m); err == errFatal {
+			break
+		}
 	}
-	return err == nil
+	return err
 }

@@ -46,8 +46,7 @@ func (p *program) printExports(m *kmod.Module) error {
 
 func (p *program) printSymbols(what string, m *kmod.Module, list []modfile.Symbol, err error) error {
 	if err != nil {
-		p.fail("could not get ", what, " of ", m.Name, ": ", strerror.Text(modload.Errno(err)), "\n")
-		return err
+		return p.fail(err, "could not get ", what, " of ", m.Name, ": ", strerror.Text(modload.Errno(err)), "\n")
 	}
 	for _, s := range list {
 		crc := strconv.FormatUint(s.CRC, 16)

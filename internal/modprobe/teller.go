@@ -41,28 +41,38 @@ func (p *program) Removing(verb, what string) {
 	}
 }
 
-// Failed prints why something is not removed.
+// Failed prints why something is not removed, and tells whether that ends the
+// program.
 func (p *program) Failed(err *modload.Error) (stop bool) {
 	switch err.Reason {
 	case modload.NotLoaded:
-		p.fail("Module ", err.Module, " is not in kernel.\n")
+		return p.fail(err, "Module ", err.Module, " is not in kernel.\n") == errFatal
 	case modload.Builtin:
-		p.fail("Module ", err.Module, " is builtin.\n")
+		return p.fail(err, "Module ", err.Module, " is builtin.\n") == errFatal
 	case modload.InUse:
-		p.fail("Module ", err.Module, " is in use.\n")
+		return p.fail(err, "Module ", err.Module, " is in use.\n") == errFatal
 	case modload.CommandFailed:
-		p.fail("Error running remove command for ", err.Module, "\n")
+		return p.fail(err, "Error running remove command for ", err.Module, "\n") == errFatal
 	case modload.Removal:
 		p.log.err("could not remove '", err.Module, "': ", strerror.Text(err.Errno), "\n")
 	}
-	return p.ended
+	return false
 }
 
-// fail prints a message that ends the program: all of it, if the message is
-// not too quiet to be printed, as kmod has it. With -a it is a warning, which
-// ends nothing.
-func (p *program) fail(parts ...string) {
+// errFatal is the error after a message that ends the program. It goes up to
+// [Main] through all that return an error.
+var errFatal error = fatalError{}
+
+type fatalError struct{}
+
+func (fatalError) Error() string { return "a fatal message was printed" }
+
+// fail prints why err ends the program, and returns errFatal. It ends nothing,
+// and err is returned, with -a, which makes the message a warning, and if the
+// message is too quiet to be printed, as kmod has it.
+func (p *program) fail(err error, parts ...string) error {
 	if p.log.log(p.fatal, parts...) && p.fatal <= kmod.LogCrit {
-		p.ended = true
+		return errFatal
 	}
+	return err
 }

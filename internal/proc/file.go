@@ -3,6 +3,8 @@
 package proc
 
 import (
+	"bytes"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -123,7 +125,7 @@ func (f *FS) identity(pid int, path string) (File, error) {
 // Lines calls yield for each line without its newline.
 func Lines(b []byte, yield func(line []byte) bool) {
 	for len(b) > 0 {
-		i := indexByte(b, '\n')
+		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
 			yield(b)
 			return
@@ -133,13 +135,4 @@ func Lines(b []byte, yield func(line []byte) bool) {
 		}
 		b = b[i+1:]
 	}
-}
-
-func indexByte(b []byte, c byte) int {
-	for i, x := range b {
-		if x == c {
-			return i
-		}
-	}
-	return -1
 }

@@ -15,6 +15,7 @@
 package proc
 
 import (
+	"bytes"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -229,7 +230,7 @@ func readNames(fd int, yield func(string) bool) error {
 				return unix.EIO
 			}
 			name := b[19:reclen]
-			if i := indexByte(name, 0); i >= 0 {
+			if i := bytes.IndexByte(name, 0); i >= 0 {
 				name = name[:i]
 			}
 			if s := string(name); s != "." && s != ".." && !yield(s) {

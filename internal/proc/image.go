@@ -193,7 +193,7 @@ func (e *elf) thisModule() (string, bool) {
 		return "", false
 	}
 	b := e.bytes(off+at, length)
-	n := indexByte(b, 0)
+	n := bytes.IndexByte(b, 0)
 	if n <= 0 || !validModule(string(b[:n])) || !printable(b[:n]) {
 		return "", false
 	}
@@ -208,7 +208,7 @@ func (e *elf) modinfo() (string, bool) {
 	info := e.bytes(off, size)
 	for len(info) > 0 {
 		var item []byte
-		if n := indexByte(info, 0); n >= 0 {
+		if n := bytes.IndexByte(info, 0); n >= 0 {
 			item, info = info[:n], info[n+1:]
 		} else {
 			item, info = info, nil
