@@ -105,19 +105,13 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 	if not {
 		i++
 	}
-	verdict := func(end int, found bool) (int, bracketResult) {
-		if found != not {
-			return end, bracketMatch
-		}
-		return end, bracketOther
-	}
 	for first := true; ; first = false {
 		b := At(pattern, i)
 		switch {
 		case b == 0:
 			return 0, bracketOpen
 		case b == ']' && !first:
-			return verdict(i+1, false)
+			return bracketVerdict(i+1, false, not)
 		case b == '[' && At(pattern, i+1) == ':':
 			name, next, ok := className(pattern, i+2)
 			if ok {
@@ -126,11 +120,7 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 					return 0, bracketOther
 				}
 				if in {
-					end, r := skipBracket(pattern, next)
-					if r != bracketMatch {
-						return 0, r
-					}
-					return verdict(end, true)
+					return foundInBracket(pattern, next, not)
 				}
 				i = next
 				continue
@@ -138,11 +128,7 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 		case b == '[' && At(pattern, i+1) == '=':
 			if At(pattern, i+2) != 0 && At(pattern, i+3) == '=' && At(pattern, i+4) == ']' {
 				if At(pattern, i+2) == c {
-					end, r := skipBracket(pattern, i+5)
-					if r != bracketMatch {
-						return 0, r
-					}
-					return verdict(end, true)
+					return foundInBracket(pattern, i+5, not)
 				}
 				i += 5
 				continue
@@ -158,24 +144,33 @@ func matchBracket(pattern string, i int, c byte) (end int, r bracketResult) {
 				return 0, bracketOther
 			}
 			if lo <= c && c <= hi {
-				end, r := skipBracket(pattern, after)
-				if r != bracketMatch {
-					return 0, r
-				}
-				return verdict(end, true)
+				return foundInBracket(pattern, after, not)
 			}
 			i = after
 			continue
 		}
 		if lo == c {
-			end, r := skipBracket(pattern, next)
-			if r != bracketMatch {
-				return 0, r
-			}
-			return verdict(end, true)
+			return foundInBracket(pattern, next, not)
 		}
 		i = next
 	}
+}
+
+// foundInBracket is the result for a character that the bracket expression has,
+// whose rest begins at pattern[i].
+func foundInBracket(pattern string, i int, not bool) (end int, r bracketResult) {
+	end, r = skipBracket(pattern, i)
+	if r != bracketMatch {
+		return 0, r
+	}
+	return bracketVerdict(end, true, not)
+}
+
+func bracketVerdict(end int, found, not bool) (int, bracketResult) {
+	if found != not {
+		return end, bracketMatch
+	}
+	return end, bracketOther
 }
 
 // bracketChar reads one end of a range: a character, an escaped one or a

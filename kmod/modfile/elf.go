@@ -24,6 +24,7 @@ type File struct {
 
 type section struct {
 	offset, size uint64
+	header       uint64 // where its header is
 }
 
 // The sections that are of interest; of several with one name the first
@@ -112,11 +113,11 @@ func (f *File) section(i uint64) (s section, name uint64, ok bool) {
 	}
 	if f.is64 {
 		off := f.shoff + i*shdrSize64
-		s = section{f.u64(off + 0x18), f.u64(off + 0x20)}
+		s = section{f.u64(off + 0x18), f.u64(off + 0x20), off}
 		name = f.u32(off)
 	} else {
 		off := f.shoff + i*shdrSize32
-		s = section{f.u32(off + 0x10), f.u32(off + 0x14)}
+		s = section{f.u32(off + 0x10), f.u32(off + 0x14), off}
 		name = f.u32(off)
 	}
 	return s, name, f.valid(s.offset, s.size)
@@ -129,6 +130,30 @@ func (f *File) part(name string) (b []byte, ok bool) {
 		return nil, false
 	}
 	return f.data[s.offset : s.offset+s.size], true
+}
+
+// Modinfo is the .modinfo of the file, in its data; nil if there is none.
+func (f *File) Modinfo() []byte {
+	b, _ := f.part(secModinfo)
+	return b
+}
+
+// Hide takes SHF_ALLOC off a section in the file's data. The kernel does not find
+// it then (find_sec in kernel/module/main.c).
+func (f *File) Hide(name string) {
+	const flags, allocate = 8, 2 // sh_flags, at the same place in both classes; SHF_ALLOC
+	s, ok := f.parsed[name]
+	if !ok {
+		return
+	}
+	low := s.header + flags
+	switch {
+	case f.big && f.is64:
+		low += 7
+	case f.big:
+		low += 3
+	}
+	f.data[low] &^= allocate
 }
 
 func (f *File) valid(offset, size uint64) bool {

@@ -55,78 +55,63 @@ func ParseSignature(b []byte) *Signature {
 	return s
 }
 
+// elements are read one after the other from DER. After the first that is not
+// there none is.
+type elements struct {
+	rest   []byte
+	broken bool
+}
+
+// next reads an element.
+func (e *elements) next(tag byte) []byte {
+	content, rest, ok := der(e.rest, tag)
+	if !ok || e.broken {
+		e.rest, e.broken = nil, true
+		return nil
+	}
+	e.rest = rest
+	return content
+}
+
+// skip passes over an element that may be there.
+func (e *elements) skip(tag byte) {
+	if _, rest, ok := der(e.rest, tag); ok && !e.broken {
+		e.rest = rest
+	}
+}
+
+// in reads an element that holds others.
+func (e *elements) in(tag byte) *elements {
+	content := e.next(tag)
+	return &elements{content, e.broken}
+}
+
 // fromPKCS7 reads the first signer of a SignedData (RFC 2315, RFC 5652).
 func (s *Signature) fromPKCS7(b []byte) bool {
-	content, _, ok := der(b, tagSequence)
-	if !ok {
+	content := (&elements{rest: b}).in(tagSequence)
+	if string(content.next(tagOID)) != oidSignedData {
 		return false
 	}
-	oid, content, ok := der(content, tagOID)
-	if !ok || string(oid) != oidSignedData {
+	signed := content.in(tagContext0).in(tagSequence)
+	signed.next(tagInteger)  // version
+	signed.next(tagSet)      // digestAlgorithms
+	signed.next(tagSequence) // contentInfo
+	signed.skip(tagContext0) // certificates
+	signed.skip(tagContext1) // lists of revoked ones
+	info := signed.in(tagSet).in(tagSequence)
+	info.next(tagInteger) // version
+	issuer := info.in(tagSequence)
+	digest := info.in(tagSequence)
+	info.skip(tagContext0) // signed attributes
+	info.next(tagSequence) // signature algorithm
+	data := info.next(tagOctets)
+	name := issuer.next(tagSequence)
+	serial := issuer.next(tagInteger)
+	hash := digest.next(tagOID)
+	if info.broken || issuer.broken || digest.broken {
 		return false
 	}
-	content, _, ok = der(content, tagContext0)
-	if !ok {
-		return false
-	}
-	signed, _, ok := der(content, tagSequence)
-	if !ok {
-		return false
-	}
-	// version, digestAlgorithms, contentInfo; certificates and lists of
-	// revoked ones may follow.
-	for _, tag := range [...]byte{tagInteger, tagSet, tagSequence} {
-		if _, signed, ok = der(signed, tag); !ok {
-			return false
-		}
-	}
-	for _, tag := range [...]byte{tagContext0, tagContext1} {
-		if _, rest, ok := der(signed, tag); ok {
-			signed = rest
-		}
-	}
-	signers, _, ok := der(signed, tagSet)
-	if !ok {
-		return false
-	}
-	info, _, ok := der(signers, tagSequence)
-	if !ok {
-		return false
-	}
-	_, info, ok = der(info, tagInteger) // version
-	if !ok {
-		return false
-	}
-	issuer, info, ok := der(info, tagSequence)
-	if !ok {
-		return false
-	}
-	digest, info, ok := der(info, tagSequence)
-	if !ok {
-		return false
-	}
-	if _, rest, ok := der(info, tagContext0); ok { // signed attributes
-		info = rest
-	}
-	if _, info, ok = der(info, tagSequence); !ok { // signature algorithm
-		return false
-	}
-	if s.Data, _, ok = der(info, tagOctets); !ok {
-		return false
-	}
-	name, issuer, ok := der(issuer, tagSequence)
-	if !ok {
-		return false
-	}
-	serial, _, ok := der(issuer, tagInteger)
-	if !ok {
-		return false
-	}
-	hash, _, ok := der(digest, tagOID)
-	if !ok {
-		return false
-	}
-	s.Signer, s.KeyID, s.Hash = commonName(name), magnitude(serial), hashName(hash)
+	s.Data, s.Signer, s.KeyID, s.Hash = data, commonName(name), magnitude(serial), hashName(hash)
 	return true
 }
 
