@@ -22,14 +22,20 @@ check() { # name, expected, got
 
 SAFELOAD_DIST=$work/one scripts/build.sh >"$work/log" 2>&1 || { cat "$work/log"; bad build; }
 
+if (cd "$work/one" && sha256sum --quiet -c SHA256SUMS && [ "$(wc -l <SHA256SUMS)" = "$(find . -name 'safeload-*' | wc -l)" ]); then
+	ok 'SHA256SUMS has each program, as it is'
+else
+	bad 'SHA256SUMS is not of what was built'
+fi
+
 # A second build, from another directory and with an empty build cache.
 mkdir "$work/tree" "$work/cache"
 git ls-files -z --cached --others --exclude-standard |
 	tar --null --ignore-failed-read -T - -c 2>/dev/null | tar -x -C "$work/tree"
-version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
+version=$(scripts/version.sh)
 GOCACHE=$work/cache SAFELOAD_DIST=$work/two SAFELOAD_VERSION=$version "$work/tree/scripts/build.sh" arm >"$work/log" 2>&1 ||
 	{ cat "$work/log"; bad 'build again'; }
-for f in "$work"/two/*; do
+for f in "$work"/two/safeload-*; do
 	if cmp "$f" "$work/one/${f##*/}"; then
 		ok "two builds of ${f##*/} are identical"
 	else

@@ -8,7 +8,9 @@ usage() {
 		usage: build.sh [--deb] [arm|arm64|amd64]...     all three if none is named
 		Writes dist/safeload-linux-ARCH and dist/safeload-modprobe-linux-ARCH;
 		with --deb also Debian packages (arm: for armhf, from ARMv6 with VFP on).
-		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of git describe),
+		dist/SHA256SUMS has the checksums of all that is there then.
+		Environment: SAFELOAD_DIST (instead of dist), SAFELOAD_VERSION (instead of scripts/version.sh),
+		SAFELOAD_MAINTAINER (of the packages: "Name <address>"),
 		SAFELOAD_ENTRY=entry.startHelper (a helper that always starts Go's runtime; see internal/nowhere),
 		SAFELOAD_SPARE=no (a helper whose runtime takes all signals; see internal/entry/signals.go).
 	USAGE
@@ -29,7 +31,7 @@ done
 dist=${SAFELOAD_DIST:-dist}
 mkdir -p "$dist"
 dist=$(cd "$dist" && pwd)
-version=${SAFELOAD_VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
+version=${SAFELOAD_VERSION:-$(scripts/version.sh)}
 
 # The helper has the decompressor in it, as a constant. An overlay puts the file
 # into its package without writing to the source tree, so that two builds at
@@ -71,3 +73,5 @@ if [ -n "$deb" ]; then
 	unset GOOS GOARCH GOARM GOFLAGS
 	scripts/deb.sh "$dist" "$version" "${archs[@]}"
 fi
+(cd "$dist" && sha256sum safeload[-_]*) >"$work/SHA256SUMS" # 64 digits, two blanks, a name: sha256sum -c reads it
+mv "$work/SHA256SUMS" "$dist/"

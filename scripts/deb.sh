@@ -14,20 +14,20 @@ shift 2
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH=$epoch
 
-# Debian's versions begin with a digit. A tag v1.2.3 and commits after it give
-# 1.2.3 and 1.2.3+5.gabc; a commit without a tag sorts by its time, before all
-# releases.
+# What comes before a release sorts before it, and by the time of its commit.
 case $version in
-v[0-9]*) version=${version#v} ;;
-[0-9]*.*) ;;
-*) version=0~git$(date -u -d "@$epoch" +%Y%m%d.%H%M%S).$version ;;
+*-dev.*) version=${version%%-dev.*}~dev$(date -u -d "@$epoch" +%Y%m%d.%H%M%S).${version#*-dev.} ;;
 esac
 version=$(printf %s "$version" | tr -- -_ +. | tr -cd 'A-Za-z0-9.+~')
+
+# Debian's policy (5.6.2) wants an address that takes mail, of people or of a list. There is none of the project's own
+# yet: the default is the form that Debian gives teams, which can be nobody's own. Who distributes packages names himself.
+PKG_MAINTAINER=${SAFELOAD_MAINTAINER:-safeload maintainers <team+safeload@tracker.debian.org>}
 
 PKG_VERSION=$version
 PKG_STAGE=$(mktemp -d)
 trap 'rm -rf "$PKG_STAGE"' EXIT
-export PKG_VERSION PKG_STAGE
+export PKG_VERSION PKG_STAGE PKG_MAINTAINER
 
 # nfpm has its own module: what it needs is not what safeload needs.
 (cd scripts/tools && CGO_ENABLED=0 GOFLAGS=-trimpath \
@@ -36,8 +36,8 @@ export PKG_VERSION PKG_STAGE
 for page in man/*.[58]; do
 	gzip -9nc "$page" >"$PKG_STAGE/${page#man/}.gz"
 done
-printf 'safeload (%s) unstable; urgency=medium\n\n  * See the log of the repository.\n\n -- safeload maintainers <safeload@localhost>  %s\n' \
-	"$version" "$(date -u -R -d "@$epoch")" | gzip -9n >"$PKG_STAGE/changelog.gz"
+printf 'safeload (%s) unstable; urgency=medium\n\n  * See the log of the repository.\n\n -- %s  %s\n' \
+	"$version" "$PKG_MAINTAINER" "$(date -u -R -d "@$epoch")" | gzip -9n >"$PKG_STAGE/changelog.gz"
 
 for arch; do
 	# GOARM=6 programs use the VFP of ARMv6 and no library: they run on
