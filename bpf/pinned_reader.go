@@ -94,7 +94,11 @@ func (p *Probe) readOn(sig syscall.Signal) error {
 		}
 	}
 	p.events.SetDeadline(time.Time{})
-	return p.beatStaying()
+	if err := p.beatStaying(); err != nil {
+		return err
+	}
+	p.replay, err = p.maps.inFlight()
+	return err
 }
 
 func (p *Probe) beatStaying() error {

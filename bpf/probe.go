@@ -69,7 +69,8 @@ type Probe struct {
 	spawns  bool // all that inits start is recorded
 	wakes   bool // it is seen when an init wakes
 	stays   *reading
-	had     uint64 // events lost before us
+	had     uint64  // events lost before us
+	replay  []Event // of before us, to be read first
 }
 
 // config is struct config of src/state.h.
@@ -349,6 +350,11 @@ func (p *Probe) Learned() Learned { return p.learned }
 // Read waits for the next event. It returns [os.ErrDeadlineExceeded] after the
 // time given to [Probe.SetDeadline], [os.ErrClosed] after Close.
 func (p *Probe) Read() (Event, error) {
+	if len(p.replay) > 0 {
+		e := p.replay[0]
+		p.replay = p.replay[1:]
+		return e, nil
+	}
 	if err := p.events.ReadInto(&p.record); err != nil {
 		return Event{}, err
 	}

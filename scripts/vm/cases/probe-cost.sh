@@ -36,6 +36,9 @@ check() {
 	sleep 60 # takes no time; what boot began ends meanwhile
 	want "measured without" cost_of off
 	want "and again, as a measure of what else there is" cost_of again
+	want "the probe is in the kernel" /safe/safeload probe load
+	want "measured with it, and nobody reading" cost_of stays
+	/safe/safeload probe unload
 	want "the watch starts" watch_begin
 	want "measured with" cost_of on
 	_peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(pid_of watch)/status")
@@ -61,10 +64,11 @@ check() {
 	# A hook that is left behind would show as a cost that stays; but where memory lies differs, too.
 	for _what in load:100 wait: fork:25 exec:15; do
 		_most=${_what#*:} _what=${_what%:*}
-		eval "_off=\$${_what}_off _again=\$${_what}_again _on=\$${_what}_on _after=\$${_what}_after"
+		eval "_off=\$${_what}_off _again=\$${_what}_again _on=\$${_what}_on _stays=\$${_what}_stays _after=\$${_what}_after"
 		# shellcheck disable=SC2154 # set by the eval above
 		_without=$(((_off + _again + _after) / 3))
-		log "cost: $_what: $_off ns, again $_again, with the probe $_on, after it $_after: ratio $(ratio $_without "$_on")"
+		log "cost: $_what: $_off ns, again $_again, with the watch $_on, with the probe alone $_stays, after it $_after: ratios $(ratio $_without "$_on"), $(ratio $_without "$_stays")"
+		want "$_what: costs not a tenth more without a watch than with one" [ "$_stays" -lt $((_on * 11 / 10)) ]
 		want "$_what: costs after the probe what it did before" [ "$_after" -lt $((_again * 5 / 4)) ]
 		[ -z "$_most" ] || want "$_what: costs less than $_most % more with it" [ "$_on" -lt $((_without * (100 + _most) / 100)) ]
 	done

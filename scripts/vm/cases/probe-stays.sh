@@ -78,8 +78,21 @@ check() {
 	want "found and freed" [ "$(seen finding slreq_r0) $(seen freed slreq_r0)" = "1 1" ]
 	unload slreq_r0
 	watch_end
-	want "it is still there, and not read" still unread
+	want "it is still there, and not read" still
+	# One that comes when it has hung for a while sees what began before it.
+	start ps-before /stock/modprobe slreq_r0
+	wait_for 10 inner slreq_r0
+	sleep 1
+	want "the watch starts in the middle" watch_begin --break
+	finish ps-before 60
+	want "and frees it" [ "$rc $(seen finding slreq_r0)" = "0 1" ]
+	unload slreq_r0
 	helper /safe/modprobe
+	# It ends when what it reads from is taken away.
+	probe 60 unload
+	finish watch 20
+	want "a watch without its probe ends with an error" [ "$rc" = 1 ]
+	probe 240 load
 	at_once r0
 
 	# A watch that was killed leaves nothing that signals.
@@ -96,6 +109,8 @@ check() {
 	gotest bpf "$(by_scale 240 1400)" -test.run TestKilled
 	grep 'took' "$out" | sed "s/^/#L# $case: /"
 }
+# inner MODULE: the kernel's own modprobe for it is there.
+inner() { pgrep -f "modprobe -q -- $1" >/dev/null; }
 still() {
 	probe 60 status
 	has "$out" '"ready":true' && has "$out" '"watched":false'
