@@ -47,6 +47,7 @@ check() {
 	probe 240 load
 	log "$(cat "$out")"
 	want "it is loaded, ready and whole" has "$out" '"did":"loaded","ready":true,.*"whole":true'
+	want "it is as the schema says" /t/vmtool jsonl probe "$out"
 	want "no process stays" not pgrep -x safeload
 	want "its directory is root's alone" [ "$(stat -c '%u %a' /sys/fs/bpf/safeload $pinned | sort -u)" = "0 700" ]
 	_bytes=$(grep -o '"bytes":[0-9]*' "$out" | cut -d: -f2)
