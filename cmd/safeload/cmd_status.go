@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -51,10 +52,11 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 		printDot(stdout, sv)
 	case *asJSON:
 		if err = surveyJSON(stdout, sv); err == nil {
-			err = verdictsAsJSON(stdout, guard.Verdicts(""))
+			err = errors.Join(verdictsAsJSON(stdout, guard.Verdicts("")), probeAsJSON(stdout))
 		}
 	default:
 		printStatus(stdout, sv, guard.Verdicts(""))
+		printProbe(stdout)
 	}
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot write: %v\n", err)
