@@ -57,6 +57,10 @@ func Attach(dir string, o Options) (*Probe, error) {
 		return nil, ErrBusy
 	}
 	m, err := openMaps(path)
+	if err == nil && !isStill(f, path) {
+		m.Close()
+		err = ErrUnloaded
+	}
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -68,6 +72,14 @@ func Attach(dir string, o Options) (*Probe, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// isStill reports whether a path leads to an open directory: what was opened
+// by it meanwhile is of that one.
+func isStill(f *os.File, path string) bool {
+	is, err1 := f.Stat()
+	now, err2 := os.Lstat(path)
+	return err1 == nil && err2 == nil && os.SameFile(is, now)
 }
 
 // readOn begins to read, with what happens from now on.

@@ -55,7 +55,7 @@ func openIn(dir string) (*Maps, error) {
 		return nil, ErrNone
 	}
 	// One that is not whole is better than none, if no watch keeps a whole one.
-	stays := open(dir+"/"+staying, 0, 0)
+	stays := openStaying(dir + "/" + staying)
 	if stays != nil && stays.Whole() {
 		return stays, nil
 	}
@@ -71,6 +71,21 @@ func openIn(dir string) (*Maps, error) {
 
 // staying is where a probe that stays is pinned (pinnedName in bpf).
 const staying = "probe"
+
+// openStaying opens the maps of a probe that stays: all of one, whoever puts
+// another in its place meanwhile.
+func openStaying(dir string) *Maps {
+	var before, after unix.Stat_t
+	if unix.Lstat(dir, &before) != nil {
+		return nil
+	}
+	m := open(dir, 0, 0)
+	if m != nil && (unix.Lstat(dir, &after) != nil || after.Ino != before.Ino) {
+		m.Close()
+		return nil
+	}
+	return m
+}
 
 // openKept finds the maps of a process that watches.
 func openKept(fd int, dir string, whole bool) (*Maps, error) {
