@@ -4,7 +4,7 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: probe
-# limit: 300
+# limit: 400
 # limit-full: 1500
 # copies: r0 r1 r2 r3
 # tests: bpf
@@ -33,7 +33,8 @@ at_once() { # MODULE
 	finish "ps-$1" 40
 	log "$1: took $(seconds "$took") s"
 	want "$1: modprobe ends with 0" [ "$rc" = 0 ]
-	want "$1: within a second" [ "$took" -lt 100 ]
+	# Where the guest's time counts instructions; elsewhere the machine may be busy.
+	case $kver in *armmp*) want "$1: within a second" [ "$took" -lt 100 ] ;; esac
 	want "$1: the module is live" is "slreq_$1" live
 	want "$1: one refusal" count "$(kmsg)" "safeload: refused" 1
 	[ "$1" != r0 ] || want "$1: not on suspicion" proven
@@ -105,9 +106,10 @@ check() {
 	want "it is unloaded" has "$out" '"did":"unloaded"'
 	want "nothing is left of it" [ -z "$(ls /sys/fs/bpf/safeload)" ]
 
-	STEPS=$(by_scale some all)
+	# One of each kind, and fewer where each load costs more.
+	case $kver in *armmp*) STEPS=$(by_scale some all) ;; *) STEPS=$(by_scale few all) ;; esac
 	export STEPS
-	gotest bpf "$(by_scale 240 1400)" -test.run TestKilled
+	gotest bpf "$(by_scale 280 1400)" -test.run TestKilled
 	grep 'took' "$out" | sed "s/^/#L# $case: /"
 }
 # inner MODULE: the kernel's own modprobe for it is there.
