@@ -219,7 +219,14 @@ func (p *program) run(a *arguments) int {
 		a.all = true
 	}
 	p.context()
-	defer p.log.info("context 0x1 released\n")
+	// Not at the end of one that a fatal message ends.
+	code := p.index(a)
+	p.log.info("context 0x1 released\n")
+	return code
+}
+
+// index finds the modules and makes their indexes.
+func (p *program) index(a *arguments) int {
 	switch {
 	case a.symversGiven:
 		if err := p.readSymvers(a.symvers); err != nil {

@@ -7,22 +7,30 @@ set -eu
 
 usage() {
 	cat <<-'USAGE'
-		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [--random COUNT] [--seed N] [-- difftest options]
+		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [--random COUNT] [--depmod COUNT] [--depmod-trees] [--seed N] [-- difftest options]
 		  --kmod NAME=PATH  another kmod to compare with: a program, or a directory in which a system is unpacked
 		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: all of them
 		  --random COUNT    only in so many configurations made by chance, over small trees made by chance;
 		                    without it 40 are part of the run
+		  --depmod COUNT    the same of depmod: over so many trees and depmod.d made by chance
+		  --depmod-trees    compare depmod's indexes of all the trees, not only of one plain and one .xz
 		  --seed N          makes others of them; 1 if not said. A difference is printed with what repeats it
 		Environment: SAFELOAD_CACHE (packages and trees; default .cache)
 	USAGE
 }
 
 cd "$(dirname "$0")/.."
-kernels=() args=() random=
+# Mounts of its own: they go with the script, however it ends.
+if [ "$(id -u)" = 0 ] && [ -z "${DIFF_TEST_NS-}" ]; then
+	DIFF_TEST_NS=yes exec unshare --mount --propagation private "$0" "$@"
+fi
+kernels=() args=() random='' depmod='' all_trees=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kmod) args+=(-kmod "$2"); shift 2 ;;
 	--random) random=$2; shift 2 ;;
+	--depmod) depmod=$2; shift 2 ;;
+	--depmod-trees) all_trees=yes; shift ;;
 	--seed) args+=(-seed "$2"); shift 2 ;;
 	--kernel) kernels+=("$2"); shift 2 ;;
 	--) shift; args+=("$@"); break ;;
@@ -30,7 +38,10 @@ while [ $# -gt 0 ]; do
 	*) usage >&2; exit 2 ;;
 	esac
 done
-[ -n "$random" ] || [ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm-6.1 arm64-6.12 amd64-6.12)
+[ -n "$random$depmod" ] || [ ${#kernels[@]} -gt 0 ] || kernels=(arm-6.12 arm-6.1 arm64-6.12 amd64-6.12)
+if [ -z "$random$depmod" ]; then
+	random=40 depmod=40
+fi
 [ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
 
 . scripts/vm/lib.sh
@@ -81,15 +92,23 @@ trees=()
 for k in "${kernels[@]+"${kernels[@]}"}"; do
 	tree_get "$k"
 	trees+=(-tree "$tree")
+	# Of those of a usual run, one without and one with compression: xz takes depmod its time.
+	case $all_trees:$k in
+	yes:* | :arm-6.1 | :amd64-6.12) trees+=(-depmod-tree "$tree") ;;
+	esac
 done
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'umount "$work/memory" 2>/dev/null; rm -rf "$work"' EXIT
 # libraries and links of a chroot must be reachable for the unprivileged
 chmod 755 "$work"
 # With the decompressor linked: the one that build.sh embeds needs /proc, or rights, to run. A guest tests that one.
 # With the entry of the helper that is installed, so that it answers first.
 CGO_ENABLED=0 go build -tags safeload_spare -ldflags '-checklinkname=0 -s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
+CGO_ENABLED=0 go build -o "$work/safeload" ./cmd/safeload
 go build -o "$work/difftest" ./scripts/difftest
-"$work/difftest" -ours "$work/safeload-modprobe" -work "$work/roots" -docs docs/kmod-differences.md \
-	-random "${random:-40}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"
+# depmod writes its files down to the disk: in memory that takes no time.
+mkdir "$work/memory"
+mount -t tmpfs -o mode=755 none "$work/memory"
+"$work/difftest" -ours "$work/safeload-modprobe" -safeload "$work/safeload" -work "$work/roots" -memory "$work/memory" -docs docs/kmod-differences.md \
+	-random "${random:-0}" -depmod "${depmod:-0}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"

@@ -22,7 +22,7 @@ func Steps(quick bool) []Step {
 	if quick {
 		return []Step{
 			{Name: "unit", Limit: 10 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-short", "./...") }},
-			{Name: "diff", Limit: 10 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5")},
+			{Name: "diff", Limit: 10 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5", "--depmod", "5")},
 			{Name: "vm", Limit: 15 * time.Minute, alone: true,
 				run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
 		}

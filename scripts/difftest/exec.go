@@ -34,6 +34,10 @@ type testCase struct {
 	merged bool
 	// names that the run asks for.
 	names int
+	// privileged is whether root runs it.
+	privileged bool
+	// limit ends it, if there is one.
+	limit time.Duration
 }
 
 func (c *testCase) String() string {
@@ -49,6 +53,8 @@ type outcome struct {
 	stdout, stderr string
 	code           int
 	signal         syscall.Signal
+	// files are those that depmod left.
+	files string
 }
 
 // nobody has no privileges, so that nothing can be loaded.
@@ -82,6 +88,9 @@ func executeCounted(root, dir string, c *testCase) (o outcome, faults int64) {
 		cmd.Args = append([]string{"sh", "-c", `exec "$0" "$@" 2>&-`, cmd.Path}, c.args[1:]...)
 		cmd.Path = "/bin/sh"
 	}
+	if c.privileged {
+		cmd.SysProcAttr.Credential = nil
+	}
 	var logged func() string
 	if c.syslog {
 		var err error
@@ -90,7 +99,13 @@ func executeCounted(root, dir string, c *testCase) (o outcome, faults int64) {
 			os.Exit(1)
 		}
 	}
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		if c.limit > 0 {
+			defer time.AfterFunc(c.limit, func() { _ = cmd.Process.Kill() }).Stop()
+		}
+		err = cmd.Wait()
+	}
 	if c.syslog {
 		errs.WriteString(logged())
 	}
@@ -152,12 +167,18 @@ type comparison struct {
 	want, got  outcome
 	// rerun runs kmod with more arguments.
 	rerun func(more ...string) outcome
+	// allowances are those that count; all but depmod's if nil.
+	allowances []allowance
 }
 
 // difference says how the outcomes differ, "" if they do not but for what is
 // allowed.
 func (p *comparison) difference() (diff string, allowed []string) {
-	for _, a := range allowances {
+	list := p.allowances
+	if list == nil {
+		list = allowances
+	}
+	for _, a := range list {
 		if p.want == p.got {
 			break
 		}
@@ -175,6 +196,7 @@ func (p *comparison) difference() (diff string, allowed []string) {
 	}
 	firstDifference(&b, "stdout", want.stdout, got.stdout)
 	firstDifference(&b, "stderr", want.stderr, got.stderr)
+	firstDifference(&b, "files", want.files, got.files)
 	return b.String(), allowed
 }
 

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -22,19 +23,23 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	var peers, trees multi
+	var peers, trees, depmodOf multi
 	ours := flag.String("ours", "", "our program")
 	work := flag.String("work", "", "directory for the chroots, made anew")
+	memory := flag.String("memory", "", "directory for those of depmod, on a tmpfs; default -work")
 	docs := flag.String("docs", "", "document that must describe each allowed difference")
 	verbose := flag.Int("show", 10, "differences to print")
 	only := flag.String("only", "", "run only cases whose arguments contain this")
 	random := flag.Int("random", 0, "compare in so many random configurations, over random trees, too")
 	seed := flag.Uint64("seed", 1, "of the random configurations")
+	depmod := flag.Int("depmod", 0, "compare depmod in so many random trees, too")
+	safeload := flag.String("safeload", "", "our program with depmod")
 	first := flag.Int("first", 0, "number of the first random configuration")
 	flag.Var(&peers, "kmod", "NAME=PATH of a kmod to compare with, a program or a directory with an unpacked system; may be repeated")
 	flag.Var(&trees, "tree", "module tree (…/lib/modules/VERSION); may be repeated")
+	flag.Var(&depmodOf, "depmod-tree", "module tree of which depmod's indexes are compared; may be repeated")
 	flag.Parse()
-	if *ours == "" || *work == "" || len(peers) == 0 || len(trees) == 0 && *random == 0 {
+	if *ours == "" || *work == "" || len(peers) == 0 || len(trees) == 0 && *random == 0 && *depmod == 0 && len(depmodOf) == 0 || *depmod+len(depmodOf) > 0 && *safeload == "" {
 		flag.Usage()
 		return 2
 	}
@@ -53,6 +58,14 @@ func run() int {
 		if err == nil && *random > 0 {
 			total.add(r)
 			r, err = randomPeer(name, path, *ours, filepath.Join(*work, name), *seed, *first, *random, *verbose)
+		}
+		if err == nil && len(depmodOf) > 0 && release(name) > 30 {
+			total.add(r)
+			r, err = depmodTrees(name, path, *ours, *safeload, filepath.Join(cmp.Or(*memory, *work), "trees-"+name), depmodOf)
+		}
+		if err == nil && *depmod > 0 {
+			total.add(r)
+			r, err = depmodPeer(name, path, *ours, *safeload, filepath.Join(cmp.Or(*memory, *work), "depmod-"+name), *seed, *first, *depmod, *verbose)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "difftest:", err)

@@ -438,16 +438,16 @@ func randomTree(r *rand.Rand, dir string, number int) (w randomWords, err error)
 		if c.one(3) {
 			info = append(info, pick(c, "softdep=", "softdep=", "weakdep=")+pick(c, "pre: ", "post: ", "")+pick(c, w.modules...)+" "+pick(c, w.modules...))
 		}
-		var needs []string
+		var needs []elfSymbol
 		for j := range i {
 			if c.one(3) {
-				needs = append(needs, fmt.Sprint("sym_", j))
+				needs = append(needs, elfSymbol{name: fmt.Sprint("sym_", j)})
 			}
 		}
 		symbol := fmt.Sprint("sym_", i)
 		w.symbols = append(w.symbols, symbol)
 		path := "kernel/" + pick(c, "a/", "b/c/", "") + n + ".ko"
-		files[path] = string(object(info, []string{symbol}, needs))
+		files[path] = string((&elfModule{info: info, exports: []elfSymbol{{name: symbol, crc: 1}}, needs: needs}).bytes())
 		fmt.Fprintln(&order, path)
 	}
 	for range 3 {
