@@ -305,7 +305,7 @@ func (w *depmodWorld) setTimes(root string) error {
 		if _, ok := w.files[path]; !ok {
 			continue
 		}
-		tv := []syscall.Timeval{{Sec: t}, {Sec: t}}
+		tv := []syscall.Timeval{syscall.NsecToTimeval(t * 1e9), syscall.NsecToTimeval(t * 1e9)}
 		if err := syscall.Utimes(filepath.Join(root, path), tv); err != nil {
 			return fmt.Errorf("times of %s: %w", path, err)
 		}
