@@ -18,6 +18,7 @@ _safeload_options() {
 	doctor) echo "--json --probe -v" ;;
 	insmod) echo "-f --force --force-modversion --force-vermagic -s --syslog -v --verbose -V --version -h --help" ;;
 	install) echo "--helper -n --root --via" ;;
+	kmod) echo "-V --version -h --help" ;;
 	lsmod) echo "-s --syslog -v --verbose -V --version -h --help" ;;
 	modinfo) echo "-a --author -d --description -l --license -p --parameters -n --filename -0 --null -m --modname -F --field -k --set-version -b --basedir -V --version -h --help" ;;
 	modprobe) echo "-a --all -r --remove --remove-holders -w --wait --first-time -i --ignore-install -i --ignore-remove -b --use-blacklist -f --force --force-modversion --force-vermagic -R --show-alias -D --show-depends -c --show-config --show-modversions --show-exports -n --dry-run -C --config -d --dirname -S --set-version -s --syslog -q --quiet -v --verbose -V --version -h --help" ;;
@@ -36,13 +37,14 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install load lsmod modinfo modprobe probe rmmod status uninstall unload version watch help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load lsmod modinfo modprobe probe rmmod status uninstall unload version watch help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}
 		;;
 	esac
 	case $cmd:$prev in
+	kmod:kmod) mapfile -t COMPREPLY < <(compgen -W "help list static-nodes" -- "$cur"); return ;;
 	install:--via) mapfile -t COMPREPLY < <(compgen -W "sysctl divert" -- "$cur"); return ;;
 	watch:--source) mapfile -t COMPREPLY < <(compgen -W "bpf tracefs proc" -- "$cur"); return ;;
 	audit:--fail-on) mapfile -t COMPREPLY < <(compgen -W "certain likely possible" -- "$cur"); return ;;

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"safeload/internal/getopt"
+	"safeload/internal/stdio"
 	"safeload/kmod"
 )
 
@@ -178,9 +179,9 @@ func (p *program) directories(a *arguments) bool {
 	if len(a.files) > 0 {
 		p.version = a.files[0]
 		x := p.version
-		_, x, ok := number(x)
+		_, x, ok := stdio.Unsigned(x)
 		if ok && strings.HasPrefix(x, ".") {
-			_, _, ok = number(x[1:])
+			_, _, ok = stdio.Unsigned(x[1:])
 		} else {
 			ok = false
 		}

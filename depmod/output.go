@@ -4,10 +4,10 @@ package depmod
 
 import (
 	"bytes"
-	"math/bits"
 	"strconv"
 	"strings"
 
+	"safeload/internal/stdio"
 	"safeload/kmod"
 )
 
@@ -170,7 +170,7 @@ func (p *program) builtinBin() ([]byte, error) {
 	name := ""
 	for len(b) > 0 {
 		var line string
-		line, b = fgets(b, pathMax)
+		line, b = stdio.Line(b, pathMax)
 		if line == "" || !isAlpha(line[0]) {
 			p.log.err("Invalid modules.builtin line: ", line, "\n")
 			continue
@@ -279,34 +279,9 @@ func numbers(s, prefix string) (x, y uint32, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	if x, s, ok = number(s); !ok || !strings.HasPrefix(s, "-") {
+	if x, s, ok = stdio.Unsigned(s); !ok || !strings.HasPrefix(s, "-") {
 		return 0, 0, false
 	}
-	y, _, ok = number(s[1:])
+	y, _, ok = stdio.Unsigned(s[1:])
 	return x, y, ok
-}
-
-// number is "%u" of sscanf(3): blanks, a sign, digits; as much as 32 bits hold.
-func number(s string) (n uint32, rest string, ok bool) {
-	s = strings.TrimLeft(s, " \t\n\v\f\r")
-	negative := strings.HasPrefix(s, "-")
-	if negative || strings.HasPrefix(s, "+") {
-		s = s[1:]
-	}
-	i, v, most := 0, uint64(0), false
-	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
-		hi, lo := bits.Mul64(v, 10)
-		sum, carry := bits.Add64(lo, uint64(s[i]-'0'), 0)
-		most = most || hi != 0 || carry != 0
-		v = sum
-	}
-	switch {
-	case i == 0:
-		return 0, s, false
-	case most:
-		v = 1<<64 - 1
-	case negative:
-		v = -v
-	}
-	return uint32(v), s[i:], true
 }

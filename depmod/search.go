@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/stdio"
 	"safeload/internal/treefile"
 	"safeload/kmod"
 )
@@ -255,20 +256,6 @@ func (p *program) treeFile(name string) (b []byte, ok bool) {
 	return b, true
 }
 
-// fgets takes what fgets(3) reads into a buffer of that size from b, and cuts
-// it at the first NUL.
-func fgets(b []byte, size int) (line string, rest []byte) {
-	n := 0
-	for n < len(b) && n < size-1 {
-		n++
-		if b[n-1] == '\n' {
-			break
-		}
-	}
-	line, _, _ = strings.Cut(string(b[:n]), "\x00")
-	return line, b[n:]
-}
-
 const pathMax = 4096
 
 // order sorts the modules as modules.order has them; others come behind, as
@@ -291,7 +278,7 @@ func (p *program) order() {
 	next := -len(p.modules)
 	for n := 1; len(b) > 0; n++ {
 		var line string
-		line, b = fgets(b, pathMax)
+		line, b = stdio.Line(b, pathMax)
 		if line == "" {
 			continue
 		}

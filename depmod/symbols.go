@@ -6,9 +6,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"safeload/internal/strerror"
 	"syscall"
+
+	"safeload/internal/stdio"
+	"safeload/internal/strerror"
 )
 
 type symbol struct {
@@ -53,7 +54,7 @@ func (p *program) readSymvers(path string) error {
 	}
 	for n := 1; len(b) > 0; n++ {
 		var line string
-		line, b = fgets(b, lineSize)
+		line, b = stdio.Line(b, lineSize)
 		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 		if len(words) < 3 || words[2] != "vmlinux" {
 			continue
@@ -100,7 +101,7 @@ func (p *program) readSystemMap(path string) error {
 	}
 	for n := 1; len(b) > 0; n++ {
 		var line string
-		line, b = fgets(b, lineSize)
+		line, b = stdio.Line(b, lineSize)
 		_, rest, ok := strings.Cut(line, " ")
 		if ok {
 			_, rest, ok = strings.Cut(rest, " ")

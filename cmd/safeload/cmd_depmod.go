@@ -10,6 +10,9 @@ import (
 	"safeload/internal/version"
 )
 
+// kmodVersion is what kmod prints of itself: tools read the first line.
+var kmodVersion = "kmod version 34\n+ZSTD +XZ +ZLIB -OPENSSL\nsafeload " + version.Version + "\n"
+
 func init() {
 	commands = append(commands, command{
 		name: "depmod", args: "[OPTION...] [VERSION [FILE...]]", summary: "depmod(8) of kmod, by all CPUs",
@@ -19,8 +22,7 @@ func init() {
 				Args:    append([]string{"depmod"}, args...),
 				Environ: os.Environ(),
 				Stdout:  stdout,
-				// As of the other programs: tools read the first line.
-				Version: "kmod version 34\n+ZSTD +XZ +ZLIB -OPENSSL\nsafeload " + version.Version + "\n",
+				Version: kmodVersion,
 			})
 		},
 	})

@@ -33,6 +33,8 @@ var commonOptions = []getopt.Option{
 func (p *program) parse(a *applet) (operands []string, stop, ok bool) {
 	p.verbose = kmod.LogErr
 	_, posix := p.vars.Get("POSIXLY_CORRECT")
+	// A command of kmod's goes on with the getopt(3) that has found the command.
+	posix = posix || p.env.Name != ""
 	opts := getopt.Parser{Args: p.env.Args, Short: a.short, Long: a.long, Posix: posix, Errs: printErr}
 	for o := opts.Next(); o != getopt.End; o = opts.Next() {
 		switch o {

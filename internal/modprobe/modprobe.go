@@ -40,6 +40,9 @@ type Env struct {
 	Loader modload.System
 	// Version of safeload.
 	Version string
+	// Applet is which of the programs it is and Name what messages call it,
+	// if Args[0] says neither: "kmod list" is lsmod.
+	Applet, Name string
 }
 
 // moduleRoot is kmod's MODULE_DIRECTORY as Debian configures it.
@@ -87,8 +90,12 @@ func Main(env *Env) (code int) {
 		p.out.flush()
 		p.Close()
 	}()
+	applet := p.log.name
+	if env.Name != "" {
+		applet, p.log.name = env.Applet, env.Name
+	}
 	run := p.modprobe
-	switch p.log.name {
+	switch applet {
 	case "insmod":
 		run = p.insmod
 	case "rmmod":

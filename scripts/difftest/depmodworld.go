@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ type depmodWorld struct {
 	cases  []*testCase
 	gzip   bool // whether this kmod reads .ko.gz
 	old    bool // whether it is kmod 30
+	// release is the running kernel's.
+	release string
 	// symbols are all that modules of the world export.
 	symbols []elfSymbol
 }
@@ -47,6 +50,9 @@ func makeDepmodWorld(seed uint64, number int, peer string, gzip bool) *depmodWor
 	w.lists(c, peer)
 	w.config(c)
 	w.asks(c, peer)
+	if w.release = runningRelease(); !w.old {
+		w.nodes(c)
+	}
 	return w
 }
 
@@ -277,7 +283,7 @@ func (w *depmodWorld) asks(c *chance, peer string) {
 			args = append(args, pick(c, "-n", "-A", "-e", "-ee", "-nv", "-vvv", "-vvv", "-Av", "-a", "-E/nonesuch", "-F/nonesuch", "-b/etc/Module.symvers", "-Pab", "--sh", "--dry-run", "--quick", "-Z", "--nonesuch", "-C"))
 		}
 		if release(peer) > 30 && c.one(3) {
-			args = append(args, pick(c, "-o/out", "-o/out/a/b/", "-o", "-m/lib/modules", "-mlib/modules", "-m/usr/lib/modules", "-m/", "--outdir=/etc/Module.symvers", "-oout"))
+			args = append(args, pick(c, "-o/out", "-o/out/a/b/", "-o", "-m/lib/modules", "-mlib/modules", "-m/usr/lib/modules", "-m/foobar", "-mfoobar", "--outdir=/etc/Module.symvers", "-oout"))
 		}
 		dir := ""
 		if c.one(4) {
@@ -299,6 +305,31 @@ func (w *depmodWorld) asks(c *chance, peer string) {
 	}
 }
 
+// nodes makes modules.devname of the running kernel, and asks kmod for it.
+func (w *depmodWorld) nodes(c *chance) {
+	var b strings.Builder
+	for range c.IntN(6) {
+		kind := pick(c, "c", "c", "b", "x", " c", "")
+		b.WriteString(pick(c, "# Device nodes", "fuse fuse c10:229", "loop loop-control c10:237", "a\tb/c/d b"+fmt.Sprint(c.IntN(1<<20))+":"+fmt.Sprint(c.IntN(300)),
+			"tun net/tun "+kind+"10:200", "x y "+kind+"1:", "x y", "", " a b c-1:+2", "a b c99999999999999999999:1", strings.Repeat("x", 5000)+" y c1:2", "é /é c1 :2") + "\n")
+	}
+	if !c.one(6) {
+		w.files["lib/modules/"+w.release+"/modules.devname"] = b.String()
+	}
+	for range 2 {
+		args := []string{"kmod"}
+		if c.one(6) {
+			args = append(args, pick(c, "--", "-h", "-V", "--help", "--vers", "-x", "--nonesuch"))
+		}
+		args = append(args, pick(c, "static-nodes", "static-nodes", "static-nodes", "static-nodes", "list", "help", "lsmod", "load", ""))
+		for range c.IntN(4) {
+			args = append(args, pick(c, "-f", "tmpfiles", "-ftmpfiles", "--format=devname", "-fhuman", "-fx", "-o/out/a/b", "-o/etc/Module.symvers/x", "-o/etc/Module.symvers/x", "--output", "/out/c", "-o/etc",
+				"-h", "-x", "--", "word", "-v", "-s", "--format", "devname"))
+		}
+		w.cases = append(w.cases, &testCase{root: fmt.Sprint("depmod ", w.number), names: 1, privileged: true, limit: depmodLimit, args: args})
+	}
+}
+
 // setTimes gives the files below root their times.
 func (w *depmodWorld) setTimes(root string) error {
 	for path, t := range w.times {
@@ -311,4 +342,13 @@ func (w *depmodWorld) setTimes(root string) error {
 		}
 	}
 	return nil
+}
+
+// runningRelease is "uname -r".
+func runningRelease() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
 }
