@@ -38,14 +38,14 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 		"unload": probeUnload,
 		"status": probeStatus,
 	}[verb]
+	if run == nil || verb == "load" {
+		fs.DurationVar(&patience, "patience", patience, "wait this long for what began before the probe to end")
+	}
 	if run == nil {
 		if code, done := parse(fs, args, stdout, stderr); done {
 			return code
 		}
 		return misused("probe", stderr, "load, unload or status, not %q", verb)
-	}
-	if verb == "load" {
-		fs.DurationVar(&patience, "patience", patience, "wait this long for what began before the probe to end")
 	}
 	if code, done := parse(fs, args[1:], stdout, stderr); done {
 		return code
