@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -147,9 +148,9 @@ func TestStood(t *testing.T) {
 			}
 			defer p.Close()
 			now := (&observer{proc: p}).look(s.entries, true)
-			start := uint64((now.now - int64(tt.age)) / tick)
+			start := uint64((now.now - int64(tt.age)) / clock.Tick)
 			got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200, start: start})
-			if d := got - tt.want; d < 0 || d > 2*tick {
+			if d := got - tt.want; d < 0 || d > 2*clock.Tick {
 				t.Errorf("stood for %v, want %v", got, tt.want)
 			}
 			if got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200}); got != 0 {
@@ -176,7 +177,7 @@ func TestHead(t *testing.T) {
 		s.ran(120, 120, time.Minute)
 		p, sys := s.open()
 		g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: 10 * time.Second})
-		g.self = identity{known: true, pid: 200, start: uint64((boottime() - int64(30*time.Second)) / tick)}
+		g.self = identity{known: true, pid: 200, start: uint64((clock.Boot() - int64(30*time.Second)) / clock.Tick)}
 		g.own = s.entries[0]
 		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 		if v, _, _ := c.look(); v != Wait || c.suspect.picture == "" || c.left() != confirmAfter {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -89,7 +90,7 @@ func BenchmarkLookThreads(b *testing.B) {
 			defer p.Close()
 			eyes := &observer{}
 			looks := 0
-			before := cpuTime()
+			before := clock.CPU()
 			for b.Loop() {
 				p.Bounded(func(p *proc.FS) {
 					eyes.proc = p
@@ -97,7 +98,7 @@ func BenchmarkLookThreads(b *testing.B) {
 				})
 				looks++
 			}
-			cost := (cpuTime() - before) / time.Duration(looks)
+			cost := (clock.CPU() - before) / time.Duration(looks)
 			b.ReportMetric(float64(cost.Microseconds()), "cpu-us/look")
 			b.ReportMetric(rest(lookMost, cost, 50).Seconds(), "s-rest-of-50")
 		})

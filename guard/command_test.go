@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -24,7 +25,7 @@ func above(t *testing.T, g *Guard, pid int, e entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.pid, e.start, e.state, e.since = pid, s.Start, stateCommand, boottime()
+	e.pid, e.start, e.state, e.since = pid, s.Start, stateCommand, clock.Boot()
 	r := registry{dir: g.o.Dir, fd: -1}
 	if err := r.publish(e); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -62,7 +63,7 @@ func (r *rollcall) call() attendance {
 	before := unclear
 	for try := range rollTries {
 		if try > 0 {
-			sleep(rollGap)
+			clock.Sleep(rollGap)
 		}
 		a := r.look()
 		if a == present || a == nobody && before == nobody {
@@ -98,7 +99,7 @@ func (r *rollcall) ask() attendance {
 		return present // it went live, or away
 	}
 	if r.outside == nil || r.id != id {
-		r.id, r.outside, r.since = id, make(map[int]bool), uint64(boottime()/tick)
+		r.id, r.outside, r.since = id, make(map[int]bool), uint64(clock.Boot()/clock.Tick)
 	}
 	all := nobody
 	first := false
@@ -186,7 +187,7 @@ func (r *rollcall) thread(pid, tid int) attendance {
 	case err != nil, st.Held:
 		return unclear
 	}
-	younger := st.Start > r.since && st.Start <= uint64(boottime()/tick)
+	younger := st.Start > r.since && st.Start <= uint64(clock.Boot()/clock.Tick)
 	if st.Gone() || st.Exiting() || younger || r.proc.CannotLoad(pid, tid) {
 		r.outside[tid] = true
 		return nobody
@@ -248,7 +249,7 @@ func (c *contest) roll() attendance {
 		if !time.Now().Before(deadline) {
 			return unclear
 		}
-		sleep(pollMost)
+		clock.Sleep(pollMost)
 	}
 	defer c.g.reg.unlock()
 	a := r.call()

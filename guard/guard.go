@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -265,7 +266,7 @@ func (g *Guard) publish(e entry) {
 	e.pid, e.start = g.self.pid, g.self.start
 	e.token, e.parent, e.depth = g.token, g.self.parent, g.self.depth
 	e.request = g.o.Request
-	e.since = boottime()
+	e.since = clock.Boot()
 	g.own = e
 	err := g.reg.publish(e)
 	if err == nil {
@@ -292,12 +293,4 @@ func (g *Guard) detachedState(module string) proc.ModuleState {
 		}
 	})
 	return state
-}
-
-func boottime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
 }

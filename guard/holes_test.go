@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -176,12 +177,12 @@ func TestWhoseThread(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			s := newSystem(t)
 			s.bold = true
-			now := boottime() / tick
+			now := clock.Boot() / clock.Tick
 			s.coming("a")
 			start := int(now) - 3000
 			s.load(100, 50, start, "a", "a_init")
-			s.kthread(120, 0, request, int(now-int64(age/tick)))
-			s.waits(200, s.helperOf(200), int(now-int64(age/tick))+5, "a")
+			s.kthread(120, 0, request, int(now-int64(age/clock.Tick)))
+			s.waits(200, s.helperOf(200), int(now-int64(age/clock.Tick))+5, "a")
 			s.ran(unix.Getpid(), unix.Gettid(), 0)
 			if tt.a >= 0 {
 				s.ran(100, 100, tt.a)

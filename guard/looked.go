@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -108,11 +109,11 @@ func (c *contest) holdOff() (hold, strangers bool) {
 		c.boot = bootID()
 	}
 	l, ok := c.g.reg.looked()
-	now := boottime()
+	now := clock.Boot()
 	if !ok || l.ended > now || l.boot != c.boot {
 		l = looked{}
 	}
-	if start := c.g.self.start; l.strangers && start != 0 && l.began > int64(start+1)*tick {
+	if start := c.g.self.start; l.strangers && start != 0 && l.began > int64(start+1)*clock.Tick {
 		return false, true
 	}
 	if c.last != nil {
@@ -145,7 +146,7 @@ func (c *contest) alone() bool {
 // tellLook leaves what a look saw to those who have not looked yet.
 func (c *contest) tellLook(s *snapshot, began int64, waiting int) {
 	if waiting > 1 && c.boot != "" && c.g.reg.name != "" {
-		l := looked{began: began, ended: boottime(), strangers: s.allStrangers(), waiting: int64(waiting), boot: c.boot}
+		l := looked{began: began, ended: clock.Boot(), strangers: s.allStrangers(), waiting: int64(waiting), boot: c.boot}
 		_ = c.g.reg.replace(lookedName, "."+c.g.reg.name, l.format())
 	}
 	c.looking = time.Time{}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -193,10 +194,10 @@ func (s *snapshot) offset() (int64, bool) {
 	pid, tid := unix.Getpid(), unix.Gettid()
 	best := int64(1 << 62)
 	for range 3 {
-		sleep(time.Microsecond)
-		from := boottime()
+		clock.Sleep(time.Microsecond)
+		from := clock.Boot()
 		me, ok := s.proc.Slept(pid, tid)
-		took := boottime() - from
+		took := clock.Boot() - from
 		if !ok {
 			return 0, false
 		}
@@ -273,7 +274,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		coming:  make(map[string]bool),
 		polls:   make(map[int]bool),
 		mayHelp: make(map[int][]*task),
-		now:     boottime(),
+		now:     clock.Boot(),
 	}
 	for i := range entries {
 		s.entries[entries[i].pid] = &entries[i]

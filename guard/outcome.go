@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -102,7 +103,7 @@ func (g *Guard) tell(l Load, err error, followed bool) {
 		l.file == (inode{}) || !plainName(l.Module) || g.reg.name == "" || !g.reg.others() {
 		return
 	}
-	f := failure{file: l.file, byFile: e.Op == "finit_module", errno: e.Errno, since: g.own.since, ended: boottime()}
+	f := failure{file: l.file, byFile: e.Op == "finit_module", errno: e.Errno, since: g.own.since, ended: clock.Boot()}
 	name := "failed-" + l.Module
 	if f.boot = bootID(); f.boot == "" {
 		return
@@ -194,7 +195,7 @@ func (c *contest) outcome() (Verdict, *Refused) {
 	boot := bootID()
 	gap, poll := pollLeast, pollLeast
 	next := time.Now().Add(8 * gap) // the record is mostly there by then
-	for end := time.Now().Add(resultWait); ; sleep(poll) {
+	for end := time.Now().Add(resultWait); ; clock.Sleep(poll) {
 		if f, ok := c.g.reg.failure(c.l.Module); ok && f.boot == boot && f.overlaps(c.began) && f.ended >= c.seen {
 			c.g.result = c.l.failed(&f)
 			return Failed, nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -128,7 +129,7 @@ func TestTold(t *testing.T) {
 func TestTell(t *testing.T) {
 	c := waiter(t)
 	g := c.g
-	g.own.since = boottime()
+	g.own.since = clock.Boot()
 	fail := func(errno unix.Errno) error { return &finit.Error{Op: "finit_module", Module: "m", Errno: errno} }
 	if err := g.reg.publish(entry{pid: g.self.pid, start: g.self.start, token: newToken(), state: stateLoad, module: "m"}); err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func TestTell(t *testing.T) {
 
 // TestLooked: whose look is believed.
 func TestLooked(t *testing.T) {
-	now := boottime()
+	now := clock.Boot()
 	for name, tt := range map[string]struct {
 		l    looked
 		want bool

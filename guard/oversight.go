@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -92,7 +93,7 @@ func (o *oversight) step() time.Duration {
 	// A registry of our own: the entry in the other one stays where it is.
 	r := registry{dir: o.g.o.Dir, fd: -1}
 	defer r.close()
-	before := cpuTime()
+	before := clock.CPU()
 	var seen circle
 	var gap time.Duration
 	var done oversight
@@ -107,7 +108,7 @@ func (o *oversight) step() time.Duration {
 	if gap < 0 {
 		return gap
 	}
-	return rest(gap, cpuTime()-before, max(1, len(o.last.entries)))
+	return rest(gap, clock.CPU()-before, max(1, len(o.last.entries)))
 }
 
 // circle is what a look of an [oversight] found: a task of its command that can

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 )
 
 // A requester and its helper are not linked by anything in /proc. What is
@@ -28,7 +29,7 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 			continue
 		}
 		if e := s.entries[r.pid]; e != nil && r.module == e.module && e.state == stateLoad &&
-			int64(h.Start+1)*tick < e.since {
+			int64(h.Start+1)*clock.Tick < e.since {
 			continue // older than the load whose init asks
 		}
 		all = append(all, h)

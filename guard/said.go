@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/kmsg"
 	"safeload/internal/proc"
 )
@@ -43,7 +44,7 @@ func (r *registry) say(line string) {
 	if kmsg.Print(line) {
 		return
 	}
-	unsaid, ok := r.mayLog(boottime())
+	unsaid, ok := r.mayLog(clock.Boot())
 	if unsaid > 0 {
 		_ = kmsg.Write(kmsg.Warning, unsaidLine(unsaid))
 	}
@@ -120,7 +121,7 @@ func (r *registry) mayLog(now int64) (unsaid uint64, ok bool) {
 		if n == 20 {
 			return 0, true
 		}
-		sleep(time.Millisecond)
+		clock.Sleep(time.Millisecond)
 	}
 	var b [96]byte
 	n, err := unix.Pread(fd, b[:], 0)

@@ -5,6 +5,7 @@ package guard
 import (
 	"slices"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -63,7 +64,7 @@ func (s *snapshot) askers(helpers []*task, meant func(r *task) bool) bool {
 	}
 	there := 0
 	for _, h := range helpers {
-		if int64(h.Start+1)*tick <= s.now {
+		if int64(h.Start+1)*clock.Tick <= s.now {
 			there++
 		}
 	}

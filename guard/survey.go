@@ -12,6 +12,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -162,7 +163,7 @@ func (sv *Survey) watch(take func() *snapshot, gap time.Duration) {
 		sv.fill(first, nil, was)
 		return
 	}
-	sleep(gap)
+	clock.Sleep(gap)
 	sv.fill(take(), first, was)
 }
 
@@ -450,7 +451,7 @@ func (s *snapshot) asleep(t *task) time.Duration {
 // go: what asked for us has been waiting since before. 0 where the kernel does
 // not tell (no CONFIG_SCHED_DEBUG).
 func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
-	least := time.Duration(s.now - int64(self.start)*tick)
+	least := time.Duration(s.now - int64(self.start)*clock.Tick)
 	if self.start == 0 || least < 0 {
 		return 0
 	}
@@ -472,7 +473,7 @@ func (s *snapshot) seen(t *task) Seen {
 	v := Seen{
 		PID: t.pid, TID: t.TID, PPID: t.PPID, Start: t.pstart, Comm: t.Comm, Kernel: t.Kthread(),
 		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
-		Running: max(0, time.Duration(s.now-int64(t.pstart)*tick)), Asleep: s.asleep(t),
+		Running: max(0, time.Duration(s.now-int64(t.pstart)*clock.Tick)), Asleep: s.asleep(t),
 	}
 	if v.Wchan == "" && t.Asleep() {
 		v.Wchan = s.proc.Wchan(t.pid, t.TID)

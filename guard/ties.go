@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -297,7 +298,7 @@ func (s *snapshot) within(at uint64, moment int64) bool {
 	return ok && d >= -s.slack(moment) && d <= near
 }
 
-func (s *snapshot) bootOf(start uint64) int64 { return int64(start) * tick }
+func (s *snapshot) bootOf(start uint64) int64 { return int64(start) * clock.Tick }
 
 // slack is how far two times may be apart, of clocks of which one is
 // disciplined and the other is not.

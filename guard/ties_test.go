@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -18,14 +19,14 @@ type story struct {
 }
 
 func newStory(t *testing.T) *story {
-	s := &story{newSystem(t), boottime()}
+	s := &story{newSystem(t), clock.Boot()}
 	s.coming("m")
 	ahead := s.now - int64(time.Hour) // of what ran writes
 	s.ahead = &ahead
 	return s
 }
 
-func (s *story) start(ago time.Duration) int { return int((s.now - int64(ago)) / tick) }
+func (s *story) start(ago time.Duration) int { return int((s.now - int64(ago)) / clock.Tick) }
 
 // init is the load of m, by task 100, asleep in wchan since then.
 func (s *story) init(wchan string, fell time.Duration) {

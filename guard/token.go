@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -75,7 +76,7 @@ func newToken() string {
 	n, err := unix.Getrandom(b[:], unix.GRND_INSECURE|unix.GRND_NONBLOCK)
 	if err != nil || n != len(b) {
 		if n, err = unix.Getrandom(b[:], unix.GRND_NONBLOCK); err != nil || n != len(b) {
-			v := uint64(boottime())
+			v := uint64(clock.Boot())
 			p := uint64(unix.Getpid())
 			for i := range 8 {
 				b[i], b[8+i] = byte(v>>(8*i)), byte(p>>(8*i))

@@ -9,6 +9,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -155,7 +156,7 @@ func (c *contest) close() {
 // has a node of its own in sysfs.
 func (c *contest) state() (state proc.ModuleState, another bool) {
 	var node uint64
-	at := boottime()
+	at := clock.Boot()
 	if c.sys != nil {
 		state, node = c.sys.StateNode(c.l.Module)
 	} else {
@@ -239,7 +240,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 				return Go, nil
 			}
 			poll = min(poll, pollMost/4)
-			sleep(poll)
+			clock.Sleep(poll)
 			poll += poll / 4
 			continue
 		case proc.Unknown:
@@ -252,12 +253,12 @@ func (c *contest) wait() (Verdict, *Refused) {
 			continue
 		}
 		if hold {
-			sleep(poll)
+			clock.Sleep(poll)
 			poll = min(2*poll, pollMost) // and leave the processor to who looks
 			continue
 		}
 		now := time.Now()
-		before := cpuTime()
+		before := clock.CPU()
 		if !now.Before(next) {
 			var verdict Verdict
 			var refused *Refused
@@ -272,7 +273,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			}
 		}
 		if !now.Before(next) && c.moves() {
-			next = time.Now().Add(rest(gap, cpuTime()-before, c.lookers))
+			next = time.Now().Add(rest(gap, clock.CPU()-before, c.lookers))
 		} else if !now.Before(next) {
 			if c.last != nil && c.vacant() && c.roll() == nobody {
 				return Refuse, c.dead()
@@ -298,7 +299,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			c.lookers = max(1, waiting)
 			next = time.Now().Add(gap)
 			if !c.turn { // whose turn it is to give way does not let the others wait
-				next = time.Now().Add(rest(gap, cpuTime()-before, c.lookers))
+				next = time.Now().Add(rest(gap, clock.CPU()-before, c.lookers))
 			}
 			// The look that ends the patience is over when it ends, not later:
 			// after 60 s the crypto core gives an algorithm up for good.
@@ -306,7 +307,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 				next = end.Add(-c.took)
 			}
 		}
-		sleep(poll)
+		clock.Sleep(poll)
 		if poll += poll / 4; c.vacant() {
 			poll = min(poll, vacantPoll)
 		} else {
@@ -333,15 +334,6 @@ func rest(gap, cost time.Duration, lookers int) time.Duration {
 		return share
 	}
 	return gap
-}
-
-// cpuTime is what this process has had of processors.
-func cpuTime() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }
 
 // holdMost is the longest that one waits for another who is about to refuse.
@@ -397,11 +389,6 @@ func (c *contest) ownerMoves() bool {
 	return err == nil && st.Start == o.Start && (!st.Asleep() || isTimed(c.proc.Wchan(o.pid, o.TID)))
 }
 
-func sleep(d time.Duration) {
-	ts := unix.NsecToTimespec(int64(d))
-	_ = unix.Nanosleep(&ts, nil)
-}
-
 func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 	c.bounded(func(c *contest) { v, r, waiting = c.look() })
 	return v, r, waiting
@@ -410,7 +397,7 @@ func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 // look takes one look and says Refuse or Wait, and how many others wait.
 func (c *contest) look() (Verdict, *Refused, int) {
 	began := time.Now()
-	stamp := boottime()
+	stamp := clock.Boot()
 	entries, err := c.g.reg.read(c.proc)
 	waiting := 0
 	me := false
@@ -463,7 +450,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	if end, ok := c.suspect.over(c.needs); ok && before != nil {
 		if left := time.Until(end); left > 0 && left <= confirmAfter {
 			// What is left is not worth another look at everybody.
-			sleep(left)
+			clock.Sleep(left)
 			c.suspect.see(s.pictureOf(guess, self), time.Now())
 		}
 	}

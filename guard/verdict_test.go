@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
+	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -164,13 +165,13 @@ func (s *system) helperOf(pid int) int {
 // waits is a safeload that waits in user space for a module.
 func (s *system) waits(pid, ppid, start int, module string) {
 	s.task(pid, ppid, 'S', plain, start, "hrtimer_nanosleep", s.call(proc.Sleep))
-	s.entries = append(s.entries, entry{pid: pid, start: uint64(start), state: stateWait, module: module, since: int64(start) * tick, token: newToken()})
+	s.entries = append(s.entries, entry{pid: pid, start: uint64(start), state: stateWait, module: module, since: int64(start) * clock.Tick, token: newToken()})
 }
 
 // commands is a safeload that waits for a command.
 func (s *system) commands(pid, ppid, start int) (token string) {
 	s.task(pid, ppid, 'S', plain, start, "do_wait", s.call(proc.WaitChild, -1))
-	e := entry{pid: pid, start: uint64(start), state: stateCommand, since: int64(start) * tick, token: newToken()}
+	e := entry{pid: pid, start: uint64(start), state: stateCommand, since: int64(start) * clock.Tick, token: newToken()}
 	s.entries = append(s.entries, e)
 	return e.token
 }
@@ -277,7 +278,7 @@ func TestVerdicts(t *testing.T) {
 		"helper older than the load of an older process": {make: func(s *system) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", request)
-			s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 600 * tick, token: newToken()})
+			s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 600 * clock.Tick, token: newToken()})
 			s.waits(200, s.helperOf(200), 550, "a")
 		}, want: map[int]verdict{200: {}}},
 		"the helper above the load is not its own": {make: func(s *system) {
@@ -493,7 +494,7 @@ func TestLoadOfOursMoves(t *testing.T) {
 		s := newSystem(t)
 		s.coming("a")
 		s.load(100, 50, 500, "a", "a_init")
-		s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 500 * tick, token: newToken()})
+		s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 500 * clock.Tick, token: newToken()})
 		s.kthread(120, 0, request, 505)
 		s.comm(120, "a")
 		s.waits(200, s.helperOf(200), 510, "a")

@@ -17,9 +17,6 @@ const (
 	patient                // and that a command which polls waits for what it started
 )
 
-// tick is the unit of start times in /proc, USER_HZ, in nanoseconds.
-const tick = 10_000_000
-
 // system writes a snapshot down as who waits for whom. before is an earlier
 // look, which tells who has been waiting since.
 func (s *snapshot) system(how reading, before *snapshot) *graph.System {
