@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -27,7 +28,7 @@ func newContest(t *testing.T, dir string) (*system, *contest) {
 	s.waits(200, s.helperOf(200), 510, "a")
 	p, sys := s.open()
 	g := New(Options{Dir: filepath.Join(s.dir, dir)})
-	g.self = identity{known: true, pid: 200, start: 510}
+	g.self = registry.Identity{Known: true, PID: 200, Start: 510}
 	g.own = s.entries[0]
 	c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 	t.Cleanup(func() {
@@ -73,8 +74,8 @@ func TestOneAtATime(t *testing.T) {
 	}
 	c.proof.at = c.proof.at.Add(-time.Minute)
 
-	other := registry{dir: c.g.o.Dir, fd: -1}
-	if !other.lock() || !other.locked {
+	other := registry.New(c.g.o.Dir)
+	if !other.Lock() || !other.Locked() {
 		t.Fatal("the directory cannot be held")
 	}
 	if v := judge(); v != Wait {
@@ -84,20 +85,20 @@ func TestOneAtATime(t *testing.T) {
 	if v := judge(); v != Refuse {
 		t.Errorf("the other stands still: verdict %d, want Refuse", v)
 	}
-	other.close()
-	if v := judge(); v != Refuse || !reg.locked {
-		t.Errorf("the other is done: verdict %d, held %v, want Refuse, true", v, reg.locked)
+	other.Close()
+	if v := judge(); v != Refuse || !reg.Locked() {
+		t.Errorf("the other is done: verdict %d, held %v, want Refuse, true", v, reg.Locked())
 	}
 
 	// What the other refused is no circle any more.
-	reg.unlock()
+	reg.Unlock()
 	if err := os.RemoveAll(filepath.Join(s.dir, "proc/100")); err != nil {
 		t.Fatal(err)
 	}
 	s.load(100, 50, 500, "a", "msleep")
 	v, _ := c.confirm(&Refused{})
-	if v != Wait || reg.locked {
-		t.Errorf("the circle is gone: verdict %d, held %v, want Wait, false", v, reg.locked)
+	if v != Wait || reg.Locked() {
+		t.Errorf("the circle is gone: verdict %d, held %v, want Wait, false", v, reg.Locked())
 	}
 }
 
@@ -149,11 +150,11 @@ func TestStood(t *testing.T) {
 			defer p.Close()
 			now := (&observer{proc: p}).look(s.entries, true)
 			start := uint64((now.now - int64(tt.age)) / clock.Tick)
-			got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200, start: start})
+			got := now.stood([]graph.ID{100, 120, 200}, registry.Identity{PID: 200, Start: start})
 			if d := got - tt.want; d < 0 || d > 2*clock.Tick {
 				t.Errorf("stood for %v, want %v", got, tt.want)
 			}
-			if got := now.stood([]graph.ID{100, 120, 200}, identity{pid: 200}); got != 0 {
+			if got := now.stood([]graph.ID{100, 120, 200}, registry.Identity{PID: 200}); got != 0 {
 				t.Errorf("without our own start: %v, want 0", got)
 			}
 		})
@@ -177,7 +178,7 @@ func TestHead(t *testing.T) {
 		s.ran(120, 120, time.Minute)
 		p, sys := s.open()
 		g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: 10 * time.Second})
-		g.self = identity{known: true, pid: 200, start: uint64((clock.Boot() - int64(30*time.Second)) / clock.Tick)}
+		g.self = registry.Identity{Known: true, PID: 200, Start: uint64((clock.Boot() - int64(30*time.Second)) / clock.Tick)}
 		g.own = s.entries[0]
 		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 		if v, _, _ := c.look(); v != Wait || c.suspect.picture == "" || c.left() != confirmAfter {

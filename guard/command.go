@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -39,11 +40,11 @@ func (g *Guard) Command(c Command, env []string, run func(env []string, look fun
 		// A token for each: what was started by one command of this invocation
 		// and lives on is no part of the next.
 		g.token = ""
-		g.publish(entry{state: stateCommand, module: c.Module, command: c.Kind, plain: c.Plain})
+		g.publish(registry.Entry{State: registry.StateCommand, Module: c.Module, Command: c.Kind, Plain: c.Plain})
 		if g.token != "" {
-			name := carried(g.token, g.self.depth+1)
-			env = withToken(env, name)
-			leave = enterCgroup(name)
+			name := registry.Carry(g.token, g.self.Depth+1)
+			env = registry.WithToken(env, name)
+			leave = registry.EnterCgroup(name)
 		}
 	})
 	o := &oversight{g: g, c: c}
@@ -52,7 +53,7 @@ func (g *Guard) Command(c Command, env []string, run func(env []string, look fun
 		if leave != nil {
 			leave()
 		}
-		g.reg.retract()
+		g.reg.Retract()
 	})
 	return err
 }
@@ -80,18 +81,18 @@ func (g *Guard) leadsBack(c Command) *Refused {
 		return nil
 	}
 	defer p.Close()
-	g.identify()
-	if p.Self() != g.self.pid {
+	g.self.Identify()
+	if p.Self() != g.self.PID {
 		return nil // the pids that it shows are not ours
 	}
-	var above []entry
+	var above []registry.Entry
 	var direct int
 	p.Bounded(func(p *proc.FS) { above, direct = g.commandsAbove(p, c) })
 	found, first, nested, plain := 0, 0, 0, c.Plain
 	proven := false
 	for i, e := range above {
-		plain = plain && e.plain && i < direct
-		if e.module != c.Module || e.command != c.Kind {
+		plain = plain && e.Plain && i < direct
+		if e.Module != c.Module || e.Command != c.Kind {
 			continue
 		}
 		first = i
@@ -102,18 +103,18 @@ func (g *Guard) leadsBack(c Command) *Refused {
 	if nested == 0 {
 		return nil
 	}
-	loop, of := "loop-"+c.Kind[:1]+"-"+c.Module, above[first].token
-	if !proven && nested < nestedMost && !g.reg.noted(loop, of) || !g.watches(c.Module) {
+	loop, of := "loop-"+c.Kind[:1]+"-"+c.Module, above[first].Token
+	if !proven && nested < nestedMost && !g.reg.HasNote(loop, of) || !g.watches(c.Module) {
 		return nil
 	}
-	r := &Refused{Module: c.Module, Request: g.o.Request, PID: g.self.pid, Owner: above[found].pid, Command: c.Kind}
+	r := &Refused{Module: c.Module, Request: g.o.Request, PID: g.self.PID, Owner: above[found].PID, Command: c.Kind}
 	if r.Request == "" {
 		r.Request = c.Module
 	}
 	for i := found; i >= 0; i-- {
 		e := &above[i]
-		h := Hop{PID: e.pid, TID: e.pid, Module: e.module, Why: "waits for its command", Certainty: graph.Certain}
-		if o, err := p.Outline(e.pid, e.pid); err == nil {
+		h := Hop{PID: e.PID, TID: e.PID, Module: e.Module, Why: "waits for its command", Certainty: graph.Certain}
+		if o, err := p.Outline(e.PID, e.PID); err == nil {
 			h.Comm = o.Comm
 		}
 		r.Chain = append(r.Chain, h)
@@ -123,33 +124,10 @@ func (g *Guard) leadsBack(c Command) *Refused {
 		return nil
 	}
 	if !proven {
-		g.reg.note(loop, of)
+		g.reg.Note(loop, of)
 	}
-	g.reg.count(Refuse, r)
+	g.count(Refuse, r)
 	return r
-}
-
-// note writes a token down under a name, in place of another.
-func (r *registry) note(name, token string) {
-	if r.open() == nil && plainName(name) {
-		_ = unix.Unlinkat(r.fd, name, 0)
-		appendTo(r.fd, name, []byte(token), maxEntry)
-	}
-}
-
-// noted tells whether it is the one that was noted.
-func (r *registry) noted(name, token string) bool {
-	if r.open() != nil || !plainName(name) {
-		return false
-	}
-	fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	var b [64]byte
-	n, err := unix.Read(fd, b[:])
-	return err == nil && token != "" && string(b[:max(n, 0)]) == token
 }
 
 // commandsAbove are the invocations above us that run a command now, the
@@ -157,28 +135,28 @@ func (r *registry) noted(name, token string) bool {
 // one process, the shell, between one and the next; the others may also be
 // known by their token alone. Nobody, where none of them runs c: then more need
 // not be known.
-func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []entry, direct int) {
-	g.reg.foreign = p.Nested()
-	entries, err := g.reg.read(p)
-	pids, tokens := make(map[int]*entry), make(map[string]*entry)
+func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []registry.Entry, direct int) {
+	g.reg.Foreign = p.Nested()
+	entries, err := g.reg.Read(p)
+	pids, tokens := make(map[int]*registry.Entry), make(map[string]*registry.Entry)
 	// Without a registry each says what it does in a memfd.
-	silent := err != nil && !g.reg.foreign
+	silent := err != nil && !g.reg.Foreign
 	again := silent
 	for i := range entries {
 		e := &entries[i]
-		if e.state != stateCommand || e.pid == g.self.pid {
+		if e.State != registry.StateCommand || e.PID == g.self.PID {
 			continue
 		}
-		pids[e.pid], tokens[e.token] = e, e
-		again = again || e.module == c.Module && e.command == c.Kind
+		pids[e.PID], tokens[e.Token] = e, e
+		again = again || e.Module == c.Module && e.Command == c.Kind
 	}
 	if !again {
 		return nil, 0
 	}
-	self, _ := p.Exe(g.self.pid)
+	self, _ := p.Exe(g.self.PID)
 	seen := make(map[int]bool)
-	envs, _ := envToken()
-	groups, _ := cgroupToken(p, g.self.pid)
+	envs, _ := registry.EnvToken()
+	groups, _ := registry.CgroupToken(p, g.self.PID)
 	carry := []string{envs, groups}
 	climb := func(pid int, straight bool) {
 		for between := 0; pid > 1 && !seen[pid]; {
@@ -188,8 +166,8 @@ func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []entry, direct int)
 				return
 			}
 			e := pids[pid]
-			if e == nil && silent && pid != g.self.pid {
-				if a, ok := announced(p, pid, self); ok && a.state == stateCommand {
+			if e == nil && silent && pid != g.self.PID {
+				if a, ok := registry.ReadAnnounced(p, pid, self); ok && a.State == registry.StateCommand {
 					e = &a
 				}
 			}
@@ -200,17 +178,17 @@ func (g *Guard) commandsAbove(p *proc.FS, c Command) (above []entry, direct int)
 					direct = len(above)
 				}
 				between = 0
-				carry = append(carry, e.parent)
-			case pid != g.self.pid:
+				carry = append(carry, e.Parent)
+			case pid != g.self.PID:
 				between++
 			}
 			pid = s.PPID
 		}
 	}
-	climb(g.self.pid, true)
+	climb(g.self.PID, true)
 	for i := 0; i < len(carry); i++ {
 		if e := tokens[carry[i]]; e != nil {
-			climb(e.pid, false)
+			climb(e.PID, false)
 		}
 	}
 	return above, direct

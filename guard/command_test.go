@@ -8,13 +8,14 @@ import (
 	"os/exec"
 	"testing"
 
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
 
 // above writes an entry of a process that runs a command, as that process would.
-func above(t *testing.T, g *Guard, pid int, e entry) {
+func above(t *testing.T, g *Guard, pid int, e registry.Entry) {
 	t.Helper()
 	p, err := proc.OpenProc()
 	if err != nil {
@@ -25,13 +26,12 @@ func above(t *testing.T, g *Guard, pid int, e entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.pid, e.start, e.state, e.since = pid, s.Start, stateCommand, clock.Boot()
-	r := registry{dir: g.o.Dir, fd: -1}
-	if err := r.publish(e); err != nil {
+	e.PID, e.Start, e.State, e.Since = pid, s.Start, registry.StateCommand, clock.Boot()
+	r := registry.New(g.o.Dir)
+	if err := r.Publish(e); err != nil {
 		t.Fatal(err)
 	}
-	r.name = "" // it stays
-	r.close()
+	r.Close()
 }
 
 func sleeper(t *testing.T) int {
@@ -57,18 +57,18 @@ func TestLeadsBack(t *testing.T) {
 		t.Skip("only root publishes")
 	}
 	own := Command{Kind: "install", Module: "m", Plain: true}
-	same := entry{module: "m", command: "install", plain: true, token: newToken()}
+	same := registry.Entry{Module: "m", Command: "install", Plain: true, Token: registry.NewToken()}
 	for name, tt := range map[string]struct {
-		above  entry
+		above  registry.Entry
 		own    Command
 		policy conf.Policy
 		exempt string
 		refuse bool
 	}{
 		"the same":                    {above: same, own: own, refuse: true},
-		"of another module":           {above: entry{module: "n", command: "install", plain: true, token: newToken()}, own: own},
-		"a remove command":            {above: entry{module: "m", command: "remove", plain: true, token: newToken()}, own: own},
-		"that one looks at a file":    {above: entry{module: "m", command: "install", token: newToken()}, own: own},
+		"of another module":           {above: registry.Entry{Module: "n", Command: "install", Plain: true, Token: registry.NewToken()}, own: own},
+		"a remove command":            {above: registry.Entry{Module: "m", Command: "remove", Plain: true, Token: registry.NewToken()}, own: own},
+		"that one looks at a file":    {above: registry.Entry{Module: "m", Command: "install", Token: registry.NewToken()}, own: own},
 		"this one looks at a file":    {above: same, own: Command{Kind: "install", Module: "m"}},
 		"policy proven":               {above: same, own: own, policy: conf.Proven, refuse: true},
 		"policy observe":              {above: same, own: own, policy: conf.Observe},
@@ -108,23 +108,23 @@ func TestNested(t *testing.T) {
 	g, _ := newGuard(t)
 	tokens := []string{""}
 	for n := range nestedMost {
-		token := newToken()
-		above(t, g, sleeper(t), entry{module: "m", command: "install", token: token, parent: tokens[n]})
+		token := registry.NewToken()
+		above(t, g, sleeper(t), registry.Entry{Module: "m", Command: "install", Token: token, Parent: tokens[n]})
 		tokens = append(tokens, token)
-		t.Setenv(tokenVariable, carried(token, n+1))
+		t.Setenv(registry.TokenVariable, registry.Carry(token, n+1))
 		did, err := ran(g, c)
 		if last := n == nestedMost-1; did == last || (err != nil) != last {
 			t.Fatalf("%d above: ran %v, %v", n+1, did, err)
 		}
 	}
-	t.Setenv(tokenVariable, carried(tokens[1], 1))
+	t.Setenv(registry.TokenVariable, registry.Carry(tokens[1], 1))
 	if did, err := ran(g, c); did || err == nil {
 		t.Errorf("again below the first of these: ran %v, %v", did, err)
 	}
 	// Another began since: nothing is known of it.
-	other := newToken()
-	above(t, g, sleeper(t), entry{module: "m", command: "install", token: other})
-	t.Setenv(tokenVariable, carried(other, 1))
+	other := registry.NewToken()
+	above(t, g, sleeper(t), registry.Entry{Module: "m", Command: "install", Token: other})
+	t.Setenv(registry.TokenVariable, registry.Carry(other, 1))
 	if did, err := ran(g, c); !did || err != nil {
 		t.Errorf("below another: ran %v, %v", did, err)
 	}
@@ -145,12 +145,5 @@ func TestEarlierCommand(t *testing.T) {
 	_ = g.Command(Command{Kind: "install", Module: "b"}, nil, take(&second))
 	if first == "" || first == second {
 		t.Errorf("tokens %q and %q", first, second)
-	}
-}
-
-func TestEntryKeepsCommand(t *testing.T) {
-	e := entry{pid: 2, start: 3, state: stateCommand, token: newToken(), module: "m", command: "remove", plain: true}
-	if got, ok := parseEntry(e.format()); !ok || got != e {
-		t.Errorf("%+v, %v; want %+v", got, ok, e)
 	}
 }

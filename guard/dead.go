@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -210,7 +211,7 @@ func (r *rollcall) thread(pid, tid int) attendance {
 		return nobody
 	}
 	t := &task{Stat: st, pid: pid, kind: call.Kind(), call: call}
-	s := &snapshot{proc: r.proc, names: make(map[inode]string)}
+	s := &snapshot{proc: r.proc, names: make(map[registry.Inode]string)}
 	s.identify(t)
 	switch {
 	case t.module == "" || t.guessed:
@@ -240,10 +241,10 @@ func (c *contest) roll() attendance {
 		deadline = deadline.Add(holdMost)
 	}
 	for {
-		if id, ok := r.coming(); ok && c.g.reg.died(r.module, r.number(id)) {
+		if id, ok := r.coming(); ok && c.g.reg.IsDead(r.module, r.number(id)) {
 			return nobody
 		}
-		if c.g.reg.lock() {
+		if c.g.reg.Lock() {
 			break
 		}
 		if !time.Now().Before(deadline) {
@@ -251,17 +252,17 @@ func (c *contest) roll() attendance {
 		}
 		clock.Sleep(pollMost)
 	}
-	defer c.g.reg.unlock()
+	defer c.g.reg.Unlock()
 	a := r.call()
 	if a == nobody {
-		c.g.reg.bury(r.module, r.number(r.id))
+		c.g.reg.MarkDead(r.module, r.number(r.id))
 	}
 	return a
 }
 
 // dead is the refusal of a load whose module stays coming for ever.
 func (c *contest) dead() *Refused {
-	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.pid, Dead: true}
+	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Dead: true}
 	if r.Request == "" {
 		r.Request = c.l.Module
 	}
@@ -276,26 +277,6 @@ func (r *rollcall) number(id uint64) string {
 		return ""
 	}
 	return string(bytes.TrimSpace(boot)) + "." + proc.Utoa(id)
-}
-
-// bury notes that nobody runs the init of a module, for those who ask next; died
-// reads it. The module stays as it is until the next boot, and what the kernel
-// numbers it by is not given out again.
-func (r *registry) bury(module, number string) {
-	if number == "" || r.open() != nil || r.foreign || !plainName(module) {
-		return
-	}
-	name := "dead-" + module
-	_ = unix.Unlinkat(r.fd, name, 0)
-	appendTo(r.fd, name, []byte(number), maxEntry)
-}
-
-func (r *registry) died(module, number string) bool {
-	if number == "" || r.open() != nil || r.foreign || !plainName(module) {
-		return false
-	}
-	var b [128]byte
-	return string(b[:r.readNote("dead-"+module, b[:])]) == number
 }
 
 func dead(p, sys *proc.FS) []string {

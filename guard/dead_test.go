@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/proc"
 )
 
@@ -218,30 +216,5 @@ func TestDeadNeedsAnOops(t *testing.T) {
 			t.Errorf("%s %q: %q, want none", path, text, got)
 		}
 		s.write(path, string(was))
-	}
-}
-
-// What is noted of one boot does not count after the next.
-func TestBuried(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root has a registry")
-	}
-	r := &registry{dir: filepath.Join(t.TempDir(), "run"), fd: -1}
-	defer r.close()
-	r.bury("m", "boot.7")
-	r.bury("../m", "boot.7")
-	for number, want := range map[string]bool{"boot.7": true, "boot.8": false, "toob.7": false, "": false} {
-		if got := r.died("m", number); got != want {
-			t.Errorf("%q: %v, want %v", number, got, want)
-		}
-	}
-	if r.died("n", "boot.7") {
-		t.Error("another module is dead, too")
-	}
-	if err := unix.Symlinkat("dead-m", r.fd, "dead-n"); err != nil {
-		t.Fatal(err)
-	}
-	if r.died("n", "boot.7") {
-		t.Error("a link is followed")
 	}
 }

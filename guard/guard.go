@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -57,8 +58,8 @@ type Load struct {
 	Module string // by the file's name, in the kernel's spelling, with '_'
 	Path   string // the file to be submitted
 
-	file  inode // what Path led to
-	named bool  // Module is what stands in the file, not the file's own name
+	file  registry.Inode // what Path led to
+	named bool           // Module is what stands in the file, not the file's own name
 }
 
 // Ancestry is what a probe knows of the hops that /proc does not show. A task
@@ -84,10 +85,10 @@ type clearer interface {
 // Guard is one invocation's. It is not safe for concurrent use.
 type Guard struct {
 	o       Options
-	self    identity
+	self    registry.Identity
 	token   string
-	own     entry // what was last published
-	reg     registry
+	own     registry.Entry // what was last published
+	reg     registry.Registry
 	faulted bool
 	conf    *conf.Settings // nil until needed
 	result  error          // of the load that we waited for and that failed
@@ -99,9 +100,9 @@ type Guard struct {
 // pays nothing.
 func New(o Options) *Guard {
 	if o.Dir == "" {
-		o.Dir = defaultDir
+		o.Dir = registry.DefaultDir
 	}
-	g := &Guard{o: o, reg: registry{dir: o.Dir, fd: -1}}
+	g := &Guard{o: o, reg: registry.New(o.Dir)}
 	if !o.NoConfig {
 		g.settings = conf.Read
 	}
@@ -111,8 +112,8 @@ func New(o Options) *Guard {
 // Close releases what the guard holds.
 func (g *Guard) Close() {
 	g.guarded(func() {
-		g.reg.retract()
-		g.reg.close()
+		g.reg.Retract()
+		g.reg.Close()
 	})
 }
 
@@ -152,44 +153,44 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 					break
 				}
 				g.guarded(func() {
-					g.reg.retract()
-					g.reg.count(verdict, refused)
+					g.reg.Retract()
+					g.count(verdict, refused)
 				})
 				g.say(refused.Error())
 				return refused
 			case Done:
-				g.guarded(g.reg.retract)
+				g.guarded(g.reg.Retract)
 				return nil
 			case Failed:
-				g.guarded(g.reg.retract)
+				g.guarded(g.reg.Retract)
 				return g.result
 			case Again:
 				continue
 			}
 		}
 		if verdict != Follow {
-			g.guarded(func() { g.publish(l.entry(stateLoad)) })
+			g.guarded(func() { g.publish(l.entry(registry.StateLoad)) })
 		}
 		err := submit()
-		if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && g.reg.holds() {
+		if (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && g.reg.HasDescriptor() {
 			// The descriptors that kmod would have had for it are ours.
 			g.guarded(func() {
-				g.reg.retract()
-				g.reg.close()
+				g.reg.Retract()
+				g.reg.Close()
 				g.fault("guard: cannot tell others of this load and load it, there are too few descriptors; loading as kmod would", err)
 			})
 			err = submit()
 		}
 		if again < maxAgain && state == proc.Coming && interrupted(err, proc.State(l.Module)) {
 			again++
-			g.guarded(g.reg.retract)
+			g.guarded(g.reg.Retract)
 			continue
 		}
 		g.guarded(func() {
 			if err != nil {
 				g.tell(l, err, state == proc.Coming)
 			}
-			g.reg.retract()
+			g.reg.Retract()
 		})
 		return err
 	}
@@ -255,25 +256,25 @@ func (g *Guard) fault(what string, err error) {
 
 // publish tells the others what this invocation does. Without a registry they
 // still see it in /proc.
-func (g *Guard) publish(e entry) {
+func (g *Guard) publish(e registry.Entry) {
 	if unix.Geteuid() != 0 {
 		return // cannot load anything: the kernel's error says it best
 	}
-	g.identify()
+	g.self.Identify()
 	if g.token == "" {
-		g.token = newToken()
+		g.token = registry.NewToken()
 	}
-	e.pid, e.start = g.self.pid, g.self.start
-	e.token, e.parent, e.depth = g.token, g.self.parent, g.self.depth
-	e.request = g.o.Request
-	e.since = clock.Boot()
+	e.PID, e.Start = g.self.PID, g.self.Start
+	e.Token, e.Parent, e.Depth = g.token, g.self.Parent, g.self.Depth
+	e.Request = g.o.Request
+	e.Since = clock.Boot()
 	g.own = e
-	err := g.reg.publish(e)
+	err := g.reg.Publish(e)
 	if err == nil {
 		return
 	}
-	g.reg.close() // few descriptors may be left; who reads it opens it again
-	if again := g.reg.announce(e); again != nil {
+	g.reg.Close() // few descriptors may be left; who reads it opens it again
+	if again := g.reg.Announce(e); again != nil {
 		g.fault("guard: cannot tell others of this load, neither in "+g.o.Dir+" nor in memory; loading as kmod would", again)
 	} else if err != unix.ENOENT { // no /run yet is nothing to speak of
 		g.fault("guard: cannot write to "+g.o.Dir+"; telling others by a memfd instead", err)
@@ -293,4 +294,50 @@ func (g *Guard) detachedState(module string) proc.ModuleState {
 		}
 	})
 	return state
+}
+
+// entry is what an invocation says of a load.
+func (l *Load) entry(state string) registry.Entry {
+	e := registry.Entry{State: state, Module: l.Module, Path: l.Path}
+	if l.named {
+		e.File = l.file
+	}
+	return e
+}
+
+// say writes one line where somebody will see it: standard error, or else the
+// kernel's log.
+func (g *Guard) say(line string) {
+	if g.o.Log != nil {
+		g.o.Log(line)
+		return
+	}
+	g.reg.Print(line)
+}
+
+// count adds a verdict to the statistics.
+func (g *Guard) count(v Verdict, refused *Refused) { count(&g.reg, v, refused) }
+
+func count(r *registry.Registry, v Verdict, refused *Refused) {
+	line := ""
+	if refused != nil {
+		line = refused.Error()
+	}
+	r.Count(v.letter(refused), line)
+}
+
+// remember notes that a request was refused on suspicion because of the load of
+// a module, and of the thread that the load is taken to wait for. A worker is at
+// one item after another, so what it was at says nothing of its next request.
+func (g *Guard) remember(module string, owners []*task, tie *task) {
+	if len(owners) == 1 && (tie == nil || !tie.Worker()) {
+		g.reg.RememberSuspicion(module, owners[0].thread(), tie.thread())
+	}
+}
+
+// remembers tells whether that same load was the reason before, and for the
+// same thread.
+func (g *Guard) remembers(module string, owners []*task, tie *task) bool {
+	return len(owners) == 1 && (tie == nil || !tie.Worker()) &&
+		g.reg.RemembersSuspicion(module, owners[0].thread(), tie.thread())
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -51,7 +52,7 @@ func TestLastDescriptorIsTheLoads(t *testing.T) {
 	g, lines := newGuard(t)
 	ran := 0
 	err := g.Submit(Load{Module: "no_such_module", Path: "/nowhere.ko"}, func() error {
-		if ran++; g.reg.holds() {
+		if ran++; g.reg.HasDescriptor() {
 			return fmt.Errorf("open /nowhere.ko: %w", unix.EMFILE)
 		}
 		return nil
@@ -112,7 +113,7 @@ func TestFewDescriptors(t *testing.T) {
 	g, lines := newGuard(t)
 	ran := 0
 	err := g.Submit(Load{Module: "no_such_module"}, func() error {
-		if ran++; g.reg.holds() {
+		if ran++; g.reg.HasDescriptor() {
 			return &os.PathError{Op: "open", Path: "/m.ko", Err: unix.EMFILE}
 		}
 		return nil
@@ -121,7 +122,7 @@ func TestFewDescriptors(t *testing.T) {
 		t.Errorf("Submit = %v after %d runs, said %q; want nil after 2 and one line", err, ran, *lines)
 	}
 	ran = 0
-	err = g.Submit(Load{Module: "no_such_module"}, func() error { ran++; g.reg.close(); return unix.EMFILE })
+	err = g.Submit(Load{Module: "no_such_module"}, func() error { ran++; g.reg.Close(); return unix.EMFILE })
 	if err != unix.EMFILE || ran != 1 {
 		t.Errorf("with nothing held: Submit = %v after %d runs, want its error after 1", err, ran)
 	}
@@ -137,7 +138,7 @@ func TestCommandCarriesToken(t *testing.T) {
 		for _, kv := range env {
 			if v, ok := strings.CutPrefix(kv, "SAFELOAD_TOKEN="); ok {
 				found++
-				if token, depth, ok := parseCarried(v); !ok || token != g.token || depth != 1 {
+				if token, depth, ok := registry.ParseCarried(v); !ok || token != g.token || depth != 1 {
 					t.Errorf("token %q", v)
 				}
 			}
@@ -157,14 +158,14 @@ func TestRegistryBelieves(t *testing.T) {
 		t.Skip("only root publishes")
 	}
 	g, _ := newGuard(t)
-	g.publish(entry{state: stateWait, module: "m", path: "/m.ko"})
+	g.publish(registry.Entry{State: registry.StateWait, Module: "m", Path: "/m.ko"})
 	p, err := proc.OpenProc()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	dir := g.o.Dir
-	name := g.reg.name
+	name := proc.Itoa(g.self.PID) + "." + proc.Utoa(g.self.Start)
 	good, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
@@ -182,8 +183,8 @@ func TestRegistryBelieves(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "2.3")); err != nil {
 		t.Fatal(err)
 	}
-	all, err := g.reg.read(p)
-	if err != nil || len(all) != 1 || all[0].pid != os.Getpid() || all[0].module != "m" {
+	all, err := g.reg.Read(p)
+	if err != nil || len(all) != 1 || all[0].PID != os.Getpid() || all[0].Module != "m" {
 		t.Errorf("read %v, %v", all, err)
 	}
 	for _, gone := range []string{"1.999999999999", "99999999.5"} {
@@ -194,47 +195,8 @@ func TestRegistryBelieves(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if all, _ = g.reg.read(p); len(all) != 0 {
+	if all, _ = g.reg.Read(p); len(all) != 0 {
 		t.Errorf("an entry that others can read was believed: %v", all)
-	}
-}
-
-func FuzzEntry(f *testing.F) {
-	e := entry{pid: 3, start: 4, state: stateWait, module: "m", token: newToken(), since: 5}
-	f.Add(e.format())
-	f.Add([]byte("schema=1\npid=99999999999999999999\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > maxEntry {
-			return
-		}
-		e, ok := parseEntry(b)
-		if !ok {
-			return
-		}
-		again, ok := parseEntry(e.format())
-		if ok && (again.pid != e.pid || again.start != e.start || again.token != e.token) {
-			t.Errorf("%+v became %+v", e, again)
-		}
-	})
-}
-
-func TestTokens(t *testing.T) {
-	a, b := newToken(), newToken()
-	if a == b || !validToken(a) || !validToken(b) {
-		t.Errorf("%q %q", a, b)
-	}
-	for _, bad := range []string{"", "x", a + "0", strings.ToUpper("abcdef") + a[6:], strings.Repeat("/", 32)} {
-		if validToken(bad) {
-			t.Errorf("%q passed", bad)
-		}
-	}
-	if token, depth, ok := parseCarried(carried(a, 65536)); token != a || depth != 65536 || !ok {
-		t.Errorf("carried: %q, %d, %v", token, depth, ok)
-	}
-	for _, bad := range []string{"", a, a + ".", a + ".0", a + ".01", a + ".-1", a + ".65537", a + ".99999999999", a + "/1", "../" + a[3:] + ".1"} {
-		if token, depth, ok := parseCarried(bad); ok || token != "" || depth != 0 {
-			t.Errorf("carried %q passed as %q, %d", bad, token, depth)
-		}
 	}
 }
 
@@ -243,8 +205,8 @@ func TestDepth(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root publishes")
 	}
-	above := newToken()
-	t.Setenv(tokenVariable, carried(above, 3))
+	above := registry.NewToken()
+	t.Setenv(registry.TokenVariable, registry.Carry(above, 3))
 	g, _ := newGuard(t)
 	_ = g.Command(Command{Kind: "install", Module: "m", Plain: true}, nil, func(env []string, _ func() int) error {
 		p, err := proc.OpenProc()
@@ -252,11 +214,11 @@ func TestDepth(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		all, err := g.reg.read(p)
-		if err != nil || len(all) != 1 || all[0].parent != above || all[0].depth != 3 {
+		all, err := g.reg.Read(p)
+		if err != nil || len(all) != 1 || all[0].Parent != above || all[0].Depth != 3 {
 			t.Errorf("registry: %+v, %v", all, err)
 		}
-		if want := tokenVariable + "=" + carried(g.token, 4); len(env) != 1 || env[0] != want {
+		if want := registry.TokenVariable + "=" + registry.Carry(g.token, 4); len(env) != 1 || env[0] != want {
 			t.Errorf("environment %q, want %q", env, want)
 		}
 		return nil
@@ -268,7 +230,7 @@ func TestRemembers(t *testing.T) {
 	a, b, k, w := &task{}, &task{}, &task{}, &task{}
 	a.TID, a.Start, b.TID, b.Start = 7, 8, 7, 9
 	k.TID, k.Start, k.Flags, w.TID, w.Flags = 20, 30, kernel, 21, worker
-	g.reg.remember("m", []*task{a}, k)
+	g.remember("m", []*task{a}, k)
 	for name, tt := range map[string]struct {
 		module string
 		owners []*task
@@ -283,16 +245,16 @@ func TestRemembers(t *testing.T) {
 		"a stranger's kernel thread":  {"m", []*task{a}, &task{Stat: proc.Stat{TID: 22, Start: 31, Flags: kernel}}, false},
 		"no kernel thread in between": {"m", []*task{a}, nil, false},
 	} {
-		if got := g.reg.remembers(tt.module, tt.owners, tt.tie); got != tt.want {
+		if got := g.remembers(tt.module, tt.owners, tt.tie); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	g.reg.remember("m", []*task{b}, nil)
-	if !g.reg.remembers("m", []*task{b}, nil) || g.reg.remembers("m", []*task{a}, nil) {
+	g.remember("m", []*task{b}, nil)
+	if !g.remembers("m", []*task{b}, nil) || g.remembers("m", []*task{a}, nil) {
 		t.Error("the later load is not the one remembered")
 	}
-	g.reg.remember("w", []*task{a}, w)
-	if g.reg.remembers("w", []*task{a}, w) {
+	g.remember("w", []*task{a}, w)
+	if g.remembers("w", []*task{a}, w) {
 		t.Error("what a worker was at is taken for what it is at")
 	}
 }

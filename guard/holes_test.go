@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -35,7 +36,7 @@ func TestUninterruptibleAncestor(t *testing.T) {
 		token := s.commands(150, s.helperOf(150), 505)
 		s.task(151, 150, state, plain, 506, "pipe_read", s.call(proc.Other))
 		s.waits(200, 1, 510, "a")
-		s.entries[1].parent = token
+		s.entries[1].Parent = token
 		if _, likely := s.stuck(200); likely != want {
 			t.Errorf("a command in state %c: in a circle %v, want %v", state, likely, want)
 		}
@@ -101,15 +102,15 @@ func TestEntryOfTheGone(t *testing.T) {
 }
 
 // registry is that of the system's directory, to be read with the procfs.
-func (s *system) registry() (*proc.FS, *registry) {
+func (s *system) registry() (*proc.FS, *registry.Registry) {
 	p, sys := s.open()
-	r := &registry{dir: filepath.Join(s.dir, "safeload"), fd: -1}
+	r := registry.New(filepath.Join(s.dir, "safeload"))
 	s.t.Cleanup(func() {
-		r.close()
+		r.Close()
 		sys.Close()
 		p.Close()
 	})
-	return p, r
+	return p, &r
 }
 
 // TestForeignRegistry: in another pid namespace every entry is somebody's whose
@@ -117,19 +118,19 @@ func (s *system) registry() (*proc.FS, *registry) {
 func TestForeignRegistry(t *testing.T) {
 	s := newSystem(t)
 	p, r := s.registry()
-	mine := entry{pid: 1 << 30, start: 7, state: stateWait, module: "a", token: newToken()}
-	if err := r.publish(mine); err != nil {
+	mine := registry.Entry{PID: 1 << 30, Start: 7, State: registry.StateWait, Module: "a", Token: registry.NewToken()}
+	if err := r.Publish(mine); err != nil {
 		t.Fatal(err)
 	}
-	r.foreign = true
-	if all, err := r.read(p); err != nil || len(all) != 0 {
+	r.Foreign = true
+	if all, err := r.Read(p); err != nil || len(all) != 0 {
 		t.Errorf("from another namespace: %v, %v", all, err)
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); err != nil {
 		t.Errorf("an entry was removed from another namespace: %v", err)
 	}
-	r.foreign = false
-	if _, err := r.read(p); err != nil {
+	r.Foreign = false
+	if _, err := r.Read(p); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); !os.IsNotExist(err) {
@@ -142,13 +143,13 @@ func TestForeignRegistry(t *testing.T) {
 func TestHidden(t *testing.T) {
 	s := newSystem(t)
 	p, r := s.registry()
-	if err := r.publish(entry{pid: unix.Getpid(), start: 7, state: stateWait, module: "a", token: newToken()}); err != nil {
+	if err := r.Publish(registry.Entry{PID: unix.Getpid(), Start: 7, State: registry.StateWait, Module: "a", Token: registry.NewToken()}); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := r.read(p); err != nil || len(all) != 0 {
+	if all, err := r.Read(p); err != nil || len(all) != 0 {
 		t.Errorf("an entry whose writer cannot be told is believed: %v, %v", all, err)
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "safeload", r.name)); err != nil {
+	if _, err := os.Stat(filepath.Join(s.dir, "safeload", proc.Itoa(unix.Getpid())+".7")); err != nil {
 		t.Errorf("it was removed: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -16,9 +17,6 @@ import (
 // of one module when the kernel calls it by one name, which stands in the file,
 // or when they are of one file. Everything that compares loads takes both from
 // here.
-
-// inode is a file, whatever path led to it.
-type inode struct{ dev, ino uint64 }
 
 // identified returns the load with the name by which the kernel will know its
 // module, as far as the file tells it without being decompressed.
@@ -32,7 +30,7 @@ func identified(l Load) Load {
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return l
 	}
-	l.file = inode{uint64(st.Dev), uint64(st.Ino)}
+	l.file = registry.Inode{Dev: uint64(st.Dev), Ino: uint64(st.Ino)}
 	if name, ok := proc.NameIn(fd); ok {
 		l.Module, l.named = name, true
 	}
@@ -53,7 +51,7 @@ func (g *Guard) unpacked(l Load) (Load, bool) {
 	if len(coming) == 0 {
 		return l, false
 	}
-	g.identify()
+	g.self.Identify()
 	independent := false
 	c := &contest{g: g, l: l, proc: p}
 	c.bounded(func(c *contest) { independent = c.independent() })
@@ -101,7 +99,7 @@ func (s *snapshot) identify(t *task) {
 		return
 	}
 	t.file = f
-	id := inode{f.Dev, f.Ino}
+	id := registry.Inode{Dev: f.Dev, Ino: f.Ino}
 	name, known := s.names[id]
 	if !known {
 		if h, _, err := s.proc.OpenFile(t.pid, fd); err == nil {
@@ -121,15 +119,15 @@ func (s *snapshot) identify(t *task) {
 // invocation of ours has read in it.
 func (s *snapshot) share() {
 	for _, e := range s.entries {
-		if e.file != (inode{}) {
-			s.names[e.file] = e.module
+		if e.File != (registry.Inode{}) {
+			s.names[e.File] = e.Module
 		}
 	}
 	for _, t := range s.tasks {
 		if !t.guessed {
 			continue
 		}
-		if name, ok := s.names[inode{t.file.Dev, t.file.Ino}]; ok {
+		if name, ok := s.names[registry.Inode{Dev: t.file.Dev, Ino: t.file.Ino}]; ok {
 			t.module, t.guessed = name, false
 		}
 	}
@@ -148,7 +146,7 @@ func (s *snapshot) unpack(unpack finit.Unpacker) {
 		return
 	}
 	for _, t := range guessed {
-		id := inode{t.file.Dev, t.file.Ino}
+		id := registry.Inode{Dev: t.file.Dev, Ino: t.file.Ino}
 		name, known := s.names[id]
 		if !known {
 			name = t.module // once is enough
@@ -213,7 +211,7 @@ func (s *snapshot) orphan() bool {
 // alias names our own module to those who load the same file.
 func (s *snapshot) alias(l Load) {
 	for _, t := range s.tasks {
-		if t.module != "" && l.file != (inode{}) && l.file == (inode{t.file.Dev, t.file.Ino}) {
+		if t.module != "" && l.file != (registry.Inode{}) && l.file == (registry.Inode{Dev: t.file.Dev, Ino: t.file.Ino}) {
 			t.module = l.Module
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/guard/registry"
 )
 
 // TestNameInTheFile: a task loads a file that cannot be read as it is, and whose
@@ -24,24 +26,12 @@ func TestNameInTheFile(t *testing.T) {
 				if err := unix.Stat(filepath.Join(s.dir, "ko/a_current.ko"), &st); err != nil {
 					t.Fatal(err)
 				}
-				s.entries[0].file = inode{uint64(st.Dev), st.Ino}
+				s.entries[0].File = registry.Inode{Dev: uint64(st.Dev), Ino: st.Ino}
 			}
 			proven, _ := s.judge(200, nil)
 			if proven != read {
 				t.Errorf("proven: %v, want %v", proven, read)
 			}
 		})
-	}
-}
-
-func TestEntryTellsTheFile(t *testing.T) {
-	e := entry{pid: 7, start: 8, state: stateLoad, module: "a", token: newToken(), file: inode{1<<63 + 5, 9}}
-	if got, ok := parseEntry(e.format()); !ok || got != e {
-		t.Errorf("%+v %v, want %+v", got, ok, e)
-	}
-	for _, bad := range []string{"file=1\n", "file=1:\n", "file=:2\n", "file=1:x\n", "file=\n"} {
-		if _, ok := parseEntry(append(e.format(), bad...)); ok {
-			t.Errorf("%q is taken", bad)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -53,6 +54,14 @@ func asks(wchan string) bool {
 		return true
 	}
 	return false
+}
+
+// thread is the task's name in the registry; of no task that of no thread.
+func (t *task) thread() registry.Thread {
+	if t == nil {
+		return registry.Thread{}
+	}
+	return registry.Thread{TID: t.TID, Start: t.Start}
 }
 
 func (t *task) process() bool { return t.TID == t.pid }
@@ -144,10 +153,10 @@ type snapshot struct {
 	workers map[int]bool  // workqueue workers
 	busy    map[int]*task // of these, those that are at an item
 	kids    map[int][]int // processes by parent
-	entries map[int]*entry
+	entries map[int]*registry.Entry
 	coming  map[string]bool
 	now     int64
-	names   map[inode]string
+	names   map[registry.Inode]string
 
 	// What the probe knows, when one runs.
 	probed bool
@@ -240,8 +249,8 @@ func (s *snapshot) lastRan(pid, tid int) (uint64, bool) {
 type observer struct {
 	proc, sys *proc.FS
 	probe     Ancestry
-	unpack    finit.Unpacker   // of compressed files
-	names     map[inode]string // of modules whose file was read before
+	unpack    finit.Unpacker            // of compressed files
+	names     map[registry.Inode]string // of modules whose file was read before
 	memory    *memory
 	bold      bool   // see [conf.Bold]
 	dups      bool   // see snapshot
@@ -250,10 +259,10 @@ type observer struct {
 
 // look reads every task. What has ended meanwhile is left out. registered says
 // that the entries come from a registry that works.
-func (o *observer) look(entries []entry, registered bool) *snapshot {
+func (o *observer) look(entries []registry.Entry, registered bool) *snapshot {
 	p, sys := o.proc, o.sys
 	if o.names == nil {
-		o.names = make(map[inode]string)
+		o.names = make(map[registry.Inode]string)
 	}
 	if o.memory == nil {
 		o.memory = &memory{rivals: make(map[[3]uint64]bool), flushes: make(map[int]*flush)}
@@ -270,14 +279,14 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		tasks:   make(map[int]*task, 256),
 		workers: make(map[int]bool, 64),
 		kids:    make(map[int][]int, 64),
-		entries: make(map[int]*entry, len(entries)),
+		entries: make(map[int]*registry.Entry, len(entries)),
 		coming:  make(map[string]bool),
 		polls:   make(map[int]bool),
 		mayHelp: make(map[int][]*task),
 		now:     clock.Boot(),
 	}
 	for i := range entries {
-		s.entries[entries[i].pid] = &entries[i]
+		s.entries[entries[i].PID] = &entries[i]
 	}
 	if p == nil {
 		return s
@@ -290,7 +299,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 	s.dates()
 	for pid, e := range s.entries {
 		// It may have ended since the registry was read.
-		if t := s.tasks[pid]; t == nil || t.Gone() || e.start != 0 && t.pstart != e.start {
+		if t := s.tasks[pid]; t == nil || t.Gone() || e.Start != 0 && t.pstart != e.Start {
 			delete(s.entries, pid)
 		}
 	}
@@ -308,7 +317,7 @@ func (o *observer) look(entries []entry, registered bool) *snapshot {
 		isComing(t.module)
 	}
 	for _, e := range s.entries {
-		isComing(e.module)
+		isComing(e.Module)
 	}
 	s.unpack(o.unpack)
 	for _, t := range s.tasks {
@@ -422,7 +431,7 @@ func (s *snapshot) dates() {
 // a call that matters, and of fifty they would be most of what a look reads.
 func (s *snapshot) waits(t *task) bool {
 	e := s.entries[t.pid]
-	return e != nil && e.state == stateWait && e.start != 0 && s.date(t) && e.start == t.pstart
+	return e != nil && e.State == registry.StateWait && e.Start != 0 && s.date(t) && e.Start == t.pstart
 }
 
 // process is what the threads of one have in common.

@@ -10,89 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
-
-// The kernel gives all that wait for a load of one file that load's result
-// (idempotent_init_module in kernel/module/main.c, 6.5), and EBUSY to those that
-// waited for the name when the load has failed (module_patient_check_exists;
-// 0254127ab977, 6.2 and stable branches). So whoever waits in user space must
-// not begin the load anew when the one he waited for has failed, or each of
-// fifty has the init run once more. Its result comes from who got it: an
-// invocation whose load fails while others are in the registry leaves a record
-// of it there. Where there is none, nobody knows whether the load failed, or the
-// module went live and was removed at once, and only another try can tell.
-//
-// A record is believed for one load alone. Root's directory holds it, and root
-// wrote it, in this boot; the load was under way when the waiter came; and it
-// ended after the waiter last saw his load under way, so that the record of one
-// that ended before, and whose owner was late to write it, is not taken for his.
-
-// failure is the record of a load that failed.
-type failure struct {
-	file         inode
-	byFile       bool // the kernel shares it with all that wait for the file
-	errno        unix.Errno
-	since, ended int64 // ns, CLOCK_BOOTTIME
-	boot         string
-}
-
-func (f *failure) format() []byte {
-	b := make([]byte, 0, 128)
-	add := func(key string, v uint64) {
-		b = append(append(append(append(b, key...), '='), proc.Utoa(v)...), '\n')
-	}
-	add("schema", 1)
-	add("dev", f.file.dev)
-	add("ino", f.file.ino)
-	if f.byFile {
-		add("byfile", 1)
-	}
-	add("errno", uint64(f.errno))
-	add("since", uint64(f.since))
-	add("ended", uint64(f.ended))
-	return append(append(append(b, "boot="...), f.boot...), '\n')
-}
-
-func parseFailure(b []byte) (f failure, ok bool) {
-	const errnoMost = 4095 // MAX_ERRNO
-	ok = true
-	var schema, errno, since, ended uint64
-	proc.Lines(b, func(line []byte) bool {
-		key, value, _ := bytes.Cut(line, []byte{'='})
-		if string(key) == "boot" {
-			f.boot = string(value)
-			return true
-		}
-		v, good := proc.Uint(value)
-		if ok = good; !ok {
-			return false
-		}
-		switch string(key) {
-		case "schema":
-			schema = v
-		case "dev":
-			f.file.dev = v
-		case "ino":
-			f.file.ino = v
-		case "byfile":
-			f.byFile = v == 1
-		case "errno":
-			errno = v
-		case "since":
-			since = v
-		case "ended":
-			ended = v
-		}
-		return true
-	})
-	f.errno, f.since, f.ended = unix.Errno(errno), int64(since), int64(ended)
-	return f, ok && schema == 1 && f.boot != "" && errno > 0 && errno <= errnoMost && since < 1<<63 && ended < 1<<63
-}
-
-// overlaps tells whether the load that failed was under way at a moment.
-func (f *failure) overlaps(at int64) bool { return f.since <= at && at <= f.ended }
 
 // tell leaves the result of our load that failed to those who wait for it in
 // user space. The first one stays: those that only waited for it come later.
@@ -100,20 +21,17 @@ func (f *failure) overlaps(at int64) bool { return f.since <= at && at <= f.ende
 func (g *Guard) tell(l Load, err error, followed bool) {
 	var e *finit.Error
 	if !errors.As(err, &e) || !told(e, followed) ||
-		l.file == (inode{}) || !plainName(l.Module) || g.reg.name == "" || !g.reg.others() {
+		l.file == (registry.Inode{}) || !g.reg.Published() || !g.reg.HasOthers() {
 		return
 	}
-	f := failure{file: l.file, byFile: e.Op == "finit_module", errno: e.Errno, since: g.own.since, ended: clock.Boot()}
-	name := "failed-" + l.Module
-	if f.boot = bootID(); f.boot == "" {
+	f := registry.Failure{File: l.file, ByFile: e.Op == "finit_module", Errno: e.Errno, Since: g.own.Since, Ended: clock.Boot()}
+	if f.Boot = registry.BootID(); f.Boot == "" {
 		return
 	}
-	if had, ok := g.reg.failure(l.Module); ok && had.boot == f.boot && had.overlaps(f.since) {
+	if had, ok := g.reg.LastFailure(l.Module); ok && had.Boot == f.Boot && had.Overlaps(f.Since) {
 		return
 	}
-	// The temporary name is that of an entry: who dies now leaves one that is
-	// swept as any other.
-	_ = g.reg.replace(name, "."+g.reg.name, f.format())
+	g.reg.RecordFailure(l.Module, f)
 }
 
 // told: the error is the load's. Who followed another has his from the kernel,
@@ -138,53 +56,6 @@ func told(e *finit.Error, followed bool) bool {
 	return !followed || sharesResults()
 }
 
-// bootID tells this boot from others, whose records a /run that is no tmpfs may
-// still hold; empty when it cannot be read.
-func bootID() string {
-	p, err := proc.OpenProc()
-	if err != nil {
-		return ""
-	}
-	defer p.Close()
-	b, err := p.Read("sys/kernel/random/boot_id")
-	if err != nil || len(b) < 32 || len(b) > 64 {
-		return ""
-	}
-	return string(bytes.TrimRight(b, "\n"))
-}
-
-// others tells whether somebody else has an entry.
-func (r *registry) others() bool {
-	if r.fd < 0 {
-		return false
-	}
-	dir, err := unix.Openat(r.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(dir)
-	found := false
-	_ = proc.ReadNames(dir, func(name string) bool {
-		_, _, entry := splitName(name)
-		found = entry && name != r.name
-		return !found
-	})
-	return found
-}
-
-// failure reads the last record of a module.
-func (r *registry) failure(module string) (failure, bool) {
-	if !plainName(module) || r.open() != nil {
-		return failure{}, false
-	}
-	var b [512]byte
-	n, ok := r.readOwn("failed-"+module, b[:])
-	if !ok {
-		return failure{}, false
-	}
-	return parseFailure(b[:n])
-}
-
 // resultWait is how long after a module is gone its owner may take to return and
 // to leave its record: free_module waits for an RCU grace period.
 const resultWait = time.Second
@@ -192,11 +63,11 @@ const resultWait = time.Second
 // outcome is what becomes of us when the load that we waited for is over and
 // its module not live.
 func (c *contest) outcome() (Verdict, *Refused) {
-	boot := bootID()
+	boot := registry.BootID()
 	gap, poll := pollLeast, pollLeast
 	next := time.Now().Add(8 * gap) // the record is mostly there by then
 	for end := time.Now().Add(resultWait); ; clock.Sleep(poll) {
-		if f, ok := c.g.reg.failure(c.l.Module); ok && f.boot == boot && f.overlaps(c.began) && f.ended >= c.seen {
+		if f, ok := c.g.reg.LastFailure(c.l.Module); ok && f.Boot == boot && f.Overlaps(c.began) && f.Ended >= c.seen {
 			c.g.result = c.l.failed(&f)
 			return Failed, nil
 		}
@@ -215,9 +86,9 @@ func (c *contest) outcome() (Verdict, *Refused) {
 
 // failed is the error that the kernel would have given to a load that waited
 // for another, which failed.
-func (l Load) failed(f *failure) error {
-	e := &finit.Error{Op: "finit_module", Module: l.Module, File: l.Path, Errno: f.errno}
-	if !f.byFile || f.file != l.file || !sharesResults() {
+func (l Load) failed(f *registry.Failure) error {
+	e := &finit.Error{Op: "finit_module", Module: l.Module, File: l.Path, Errno: f.Errno}
+	if !f.ByFile || f.File != l.file || !sharesResults() {
 		e.Errno = unix.EBUSY
 	}
 	return e
@@ -226,9 +97,9 @@ func (l Load) failed(f *failure) error {
 // loading tells whether an invocation of ours has yet to return from a load that
 // was under way when we came.
 func (c *contest) loading() bool {
-	entries, _ := c.g.reg.read(c.proc)
+	entries, _ := c.g.reg.Read(c.proc)
 	for i := range entries {
-		if e := &entries[i]; e.state == stateLoad && e.module == c.l.Module && e.since <= c.began {
+		if e := &entries[i]; e.State == registry.StateLoad && e.Module == c.l.Module && e.Since <= c.began {
 			return true
 		}
 	}

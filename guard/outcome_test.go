@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -25,9 +26,9 @@ func waiter(t *testing.T) *contest {
 	t.Cleanup(func() { p.Close() })
 	g := New(Options{Dir: t.TempDir()})
 	t.Cleanup(g.Close)
-	g.identify()
-	c := &contest{g: g, l: Load{Module: "m", Path: "/m.ko", file: inode{1, 2}}, proc: p, began: 100, seen: 200}
-	if err := g.reg.open(); err != nil {
+	g.self.Identify()
+	c := &contest{g: g, l: Load{Module: "m", Path: "/m.ko", file: registry.Inode{Dev: 1, Ino: 2}}, proc: p, began: 100, seen: 200}
+	if err := g.reg.Open(); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -35,7 +36,7 @@ func waiter(t *testing.T) *contest {
 
 // TestOutcome: which record is the result of the load that was waited for.
 func TestOutcome(t *testing.T) {
-	boot := bootID()
+	boot := registry.BootID()
 	if boot == "" {
 		t.Skip("no boot_id")
 	}
@@ -43,21 +44,21 @@ func TestOutcome(t *testing.T) {
 	if !sharesResults() {
 		shared = unix.EBUSY
 	}
-	ours := failure{file: inode{1, 2}, byFile: true, errno: unix.ENODEV, since: 50, ended: 250, boot: boot}
+	ours := registry.Failure{File: registry.Inode{Dev: 1, Ino: 2}, ByFile: true, Errno: unix.ENODEV, Since: 50, Ended: 250, Boot: boot}
 	for name, tt := range map[string]struct {
-		change func(f *failure)
+		change func(f *registry.Failure)
 		mode   os.FileMode
 		uid    int
 		want   unix.Errno // 0: not believed
 	}{
 		"of the load that we saw":                    {want: shared},
-		"of another file":                            {change: func(f *failure) { f.file.ino++ }, want: unix.EBUSY},
-		"of another device":                          {change: func(f *failure) { f.file.dev++ }, want: unix.EBUSY},
-		"by init_module":                             {change: func(f *failure) { f.byFile = false }, want: unix.EBUSY},
-		"it began after us":                          {change: func(f *failure) { f.since = 101 }},
-		"it ended before us":                         {change: func(f *failure) { f.ended = 99 }},
-		"it ended before we last saw ours under way": {change: func(f *failure) { f.ended = 199 }},
-		"of another boot":                            {change: func(f *failure) { f.boot = "another" }},
+		"of another file":                            {change: func(f *registry.Failure) { f.File.Ino++ }, want: unix.EBUSY},
+		"of another device":                          {change: func(f *registry.Failure) { f.File.Dev++ }, want: unix.EBUSY},
+		"by init_module":                             {change: func(f *registry.Failure) { f.ByFile = false }, want: unix.EBUSY},
+		"it began after us":                          {change: func(f *registry.Failure) { f.Since = 101 }},
+		"it ended before us":                         {change: func(f *registry.Failure) { f.Ended = 99 }},
+		"it ended before we last saw ours under way": {change: func(f *registry.Failure) { f.Ended = 199 }},
+		"of another boot":                            {change: func(f *registry.Failure) { f.Boot = "another" }},
 		"others could have written":                  {mode: 0o622},
 		"another's file":                             {uid: 12345},
 	} {
@@ -68,7 +69,7 @@ func TestOutcome(t *testing.T) {
 				tt.change(&f)
 			}
 			file := filepath.Join(c.g.o.Dir, "failed-m")
-			if err := os.WriteFile(file, f.format(), 0o600); err != nil {
+			if err := os.WriteFile(file, f.Format(), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if tt.mode != 0 {
@@ -129,13 +130,13 @@ func TestTold(t *testing.T) {
 func TestTell(t *testing.T) {
 	c := waiter(t)
 	g := c.g
-	g.own.since = clock.Boot()
+	g.own.Since = clock.Boot()
 	fail := func(errno unix.Errno) error { return &finit.Error{Op: "finit_module", Module: "m", Errno: errno} }
-	if err := g.reg.publish(entry{pid: g.self.pid, start: g.self.start, token: newToken(), state: stateLoad, module: "m"}); err != nil {
+	if err := g.reg.Publish(registry.Entry{PID: g.self.PID, Start: g.self.Start, Token: registry.NewToken(), State: registry.StateLoad, Module: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	g.tell(c.l, fail(unix.ENODEV), false)
-	if _, ok := g.reg.failure("m"); ok {
+	if _, ok := g.reg.LastFailure("m"); ok {
 		t.Error("a record for nobody")
 	}
 	if err := os.WriteFile(filepath.Join(g.o.Dir, "1.1"), nil, 0o600); err != nil {
@@ -143,8 +144,8 @@ func TestTell(t *testing.T) {
 	}
 	g.tell(c.l, fail(unix.ENODEV), false)
 	g.tell(c.l, fail(unix.ENOMEM), true)
-	f, ok := g.reg.failure("m")
-	if !ok || f.errno != unix.ENODEV || f.file != c.l.file || !f.byFile || f.since != g.own.since || f.ended < f.since {
+	f, ok := g.reg.LastFailure("m")
+	if !ok || f.Errno != unix.ENODEV || f.File != c.l.file || !f.ByFile || f.Since != g.own.Since || f.Ended < f.Since {
 		t.Errorf("%+v %v, want that of ENODEV", f, ok)
 	}
 	if err := os.Remove(filepath.Join(g.o.Dir, "failed-m")); err != nil {
@@ -153,7 +154,7 @@ func TestTell(t *testing.T) {
 	if err := os.Symlink("/dev/null", filepath.Join(g.o.Dir, "failed-m")); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := g.reg.failure("m"); ok {
+	if _, ok := g.reg.LastFailure("m"); ok {
 		t.Error("a link is followed")
 	}
 }
@@ -162,22 +163,22 @@ func TestTell(t *testing.T) {
 func TestLooked(t *testing.T) {
 	now := clock.Boot()
 	for name, tt := range map[string]struct {
-		l    looked
+		l    registry.Look
 		want bool
 	}{
-		"since we are here": {looked{began: now, ended: now, strangers: true, waiting: 2}, true},
-		"not all are":       {looked{began: now, ended: now, waiting: 2}, false},
-		"before we were":    {looked{began: 1, ended: now, strangers: true, waiting: 2}, false},
-		"in the future":     {looked{began: now, ended: now + 1<<50, strangers: true, waiting: 2}, false},
-		"of another boot":   {looked{began: now, ended: now, strangers: true, waiting: 2, boot: "another"}, false},
+		"since we are here": {registry.Look{Began: now, Ended: now, Strangers: true, Waiting: 2}, true},
+		"not all are":       {registry.Look{Began: now, Ended: now, Waiting: 2}, false},
+		"before we were":    {registry.Look{Began: 1, Ended: now, Strangers: true, Waiting: 2}, false},
+		"in the future":     {registry.Look{Began: now, Ended: now + 1<<50, Strangers: true, Waiting: 2}, false},
+		"of another boot":   {registry.Look{Began: now, Ended: now, Strangers: true, Waiting: 2, Boot: "another"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := waiter(t)
-			c.helper, c.g.self.start = 2, 1 // a helper of the kernel
-			if tt.l.boot == "" {
-				tt.l.boot = bootID()
+			c.helper, c.g.self.Start = 2, 1 // a helper of the kernel
+			if tt.l.Boot == "" {
+				tt.l.Boot = registry.BootID()
 			}
-			if err := c.g.reg.replace(lookedName, ".temp", tt.l.format()); err != nil {
+			if err := os.WriteFile(filepath.Join(c.g.o.Dir, "looked"), tt.l.Format(), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if _, strangers := c.holdOff(); strangers != tt.want {
@@ -186,9 +187,9 @@ func TestLooked(t *testing.T) {
 		})
 	}
 	c := waiter(t)
-	c.helper, c.g.self.start = 2, 0 // nobody knows since when we are here
-	l := looked{began: now, ended: now, strangers: true, waiting: 2, boot: bootID()}
-	if err := c.g.reg.replace(lookedName, ".temp", l.format()); err != nil {
+	c.helper, c.g.self.Start = 2, 0 // nobody knows since when we are here
+	l := registry.Look{Began: now, Ended: now, Strangers: true, Waiting: 2, Boot: registry.BootID()}
+	if err := os.WriteFile(filepath.Join(c.g.o.Dir, "looked"), l.Format(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, strangers := c.holdOff(); strangers {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -54,7 +55,7 @@ func (o *oversight) look() int {
 func (o *oversight) step() time.Duration {
 	if o.looks++; o.looks == 1 {
 		o.gap = oversightLeast
-		if o.g.token == "" || o.g.reg.name == "" && o.g.reg.memory == 0 {
+		if o.g.token == "" || !o.g.reg.Published() && !o.g.reg.Announces() {
 			return -1 // others would not know what we wait for
 		}
 		return o.gap
@@ -64,7 +65,7 @@ func (o *oversight) step() time.Duration {
 		return -1
 	}
 	defer p.Close()
-	if p.Self() != o.g.self.pid || p.Nested() {
+	if p.Self() != o.g.self.PID || p.Nested() {
 		return -1
 	}
 	c := &contest{g: o.g, proc: p}
@@ -91,8 +92,8 @@ func (o *oversight) step() time.Duration {
 	}()
 	o.eyes.sys, o.eyes.probe, o.eyes.unpack = sys, probe, o.g.o.Unpack
 	// A registry of our own: the entry in the other one stays where it is.
-	r := registry{dir: o.g.o.Dir, fd: -1}
-	defer r.close()
+	r := registry.New(o.g.o.Dir)
+	defer r.Close()
 	before := clock.CPU()
 	var seen circle
 	var gap time.Duration
@@ -120,8 +121,8 @@ type circle struct {
 }
 
 // circle looks for one. Without one it tells when to look again.
-func (o *oversight) circle(p *proc.FS, r *registry) (circle, time.Duration) {
-	entries, err := r.read(p)
+func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Duration) {
+	entries, err := r.Read(p)
 	o.eyes.proc = p
 	s := o.eyes.look(entries, err == nil)
 	before := o.last
@@ -155,7 +156,7 @@ func (o *oversight) circle(p *proc.FS, r *registry) (circle, time.Duration) {
 func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill, now time.Time) (last *task, chain []graph.Step) {
 	for _, t := range s.tasks {
 		id := graph.ID(t.TID)
-		if t.module == "" || !t.waiter || t.State != 'S' || s.entries[t.pid] != nil || !s.descends(t.pid, o.g.self.pid) {
+		if t.module == "" || !t.waiter || t.State != 'S' || s.entries[t.pid] != nil || !s.descends(t.pid, o.g.self.PID) {
 			continue
 		}
 		knot := st.Knot(id)
@@ -165,7 +166,7 @@ func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill,
 		mine := true
 		for _, k := range knot {
 			other := s.tasks[int(k)]
-			if e := s.entries[int(k)]; e != nil && e.state == stateWait {
+			if e := s.entries[int(k)]; e != nil && e.State == registry.StateWait {
 				mine = false
 			}
 			if other != nil && other != t && other.module != "" && other.waiter && s.commands(other.pid) &&
@@ -200,7 +201,7 @@ func (s *snapshot) commands(pid int) bool {
 			return false
 		}
 		pid = t.PPID
-		if e := s.entries[pid]; e != nil && e.state == stateCommand {
+		if e := s.entries[pid]; e != nil && e.State == registry.StateCommand {
 			return true
 		}
 	}
@@ -209,25 +210,25 @@ func (s *snapshot) commands(pid int) bool {
 
 // end has the wait of a task end, by a signal to its process: what it waits for
 // then goes on.
-func (o *oversight) end(p *proc.FS, r *registry, c circle) time.Duration {
+func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duration {
 	t := c.task
 	if !o.g.watches(t.module) {
 		return -1
 	}
-	if !r.lock() && o.held < int(holdMost/confirmAfter) {
+	if !r.Lock() && o.held < int(holdMost/confirmAfter) {
 		o.held++
 		return confirmAfter // another is about to end or refuse something
 	}
-	defer r.unlock()
+	defer r.Unlock()
 	o.held = 0
-	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: c.suspected, By: o.g.self.pid}
+	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: c.suspected, By: o.g.self.PID}
 	for i, step := range c.chain {
 		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
 		if k := o.last.tasks[h.TID]; k != nil {
 			h.PID, h.Comm, h.Module = k.pid, k.Comm, k.module
 		}
 		if e := o.last.entries[h.TID]; e != nil {
-			h.Module = e.module
+			h.Module = e.Module
 		}
 		if i == 1 {
 			refused.Owner = h.PID
@@ -257,7 +258,7 @@ func (o *oversight) end(p *proc.FS, r *registry, c circle) time.Duration {
 	}
 	if o.ended != t.pid {
 		o.g.say(refused.Error())
-		r.count(Refuse, refused)
+		count(r, Refuse, refused)
 	}
 	o.ended = t.pid
 	o.proof, o.suspect, o.gap = standstill{}, standstill{}, oversightLeast

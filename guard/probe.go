@@ -5,6 +5,7 @@ package guard
 import (
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -33,7 +34,7 @@ func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
 	if !ok {
 		return Wait, nil, false
 	}
-	pid := int(c.g.self.pid)
+	pid := int(c.g.self.PID)
 	answer, hops := d.Decide(c.l.Module, pid, others)
 	switch {
 	case answer == ancestry.Independent && c.trusts():
@@ -49,7 +50,7 @@ func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
 // very process that the kernel started for the request before, and the last
 // such process is us.
 func (c *contest) direct(hops []ancestry.Hop) bool {
-	if len(hops) == 0 || hops[len(hops)-1].Child != c.g.self.pid {
+	if len(hops) == 0 || hops[len(hops)-1].Child != c.g.self.PID {
 		return false
 	}
 	for i, h := range hops {
@@ -73,7 +74,7 @@ func (c *contest) trusts() bool {
 		return false
 	}
 	for _, h := range c.last.helpers() {
-		if !c.last.descends(c.g.self.pid, h.pid) {
+		if !c.last.descends(c.g.self.PID, h.pid) {
 			continue
 		}
 		t := c.last.tasks[c.last.asked[h.pid]]
@@ -101,23 +102,23 @@ func (s *snapshot) strange(t *task) bool {
 // user space, and of those that are just about to submit a module that is
 // somebody else's.
 func (c *contest) others(d decider) ([]ancestry.Waiting, bool) {
-	entries, err := c.g.reg.read(c.proc)
+	entries, err := c.g.reg.Read(c.proc)
 	if err != nil {
 		return nil, false
 	}
 	var all []ancestry.Waiting
 	for i := range entries {
 		e := &entries[i]
-		if e.pid == c.g.self.pid || e.module == "" {
+		if e.PID == c.g.self.PID || e.Module == "" {
 			continue
 		}
-		if e.state == stateLoad {
-			if owner, coming := d.Loading(e.module); !coming || owner == e.pid {
+		if e.State == registry.StateLoad {
+			if owner, coming := d.Loading(e.Module); !coming || owner == e.PID {
 				continue
 			}
 		}
-		if e.state == stateLoad || e.state == stateWait {
-			all = append(all, ancestry.Waiting{PID: e.pid, Module: e.module})
+		if e.State == registry.StateLoad || e.State == registry.StateWait {
+			all = append(all, ancestry.Waiting{PID: e.PID, Module: e.Module})
 		}
 	}
 	return all, true
@@ -125,7 +126,7 @@ func (c *contest) others(d decider) ([]ancestry.Waiting, bool) {
 
 // probed makes a refusal of a chain of the probe's.
 func (c *contest) probed(hops []ancestry.Hop) *Refused {
-	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.pid, Owner: hops[0].TID}
+	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Owner: hops[0].TID}
 	if r.Request == "" {
 		r.Request = c.l.Module
 	}
@@ -136,7 +137,7 @@ func (c *contest) probed(hops []ancestry.Hop) *Refused {
 		}
 		r.Chain = append(r.Chain, h)
 	}
-	add(c.g.self.pid, c.l.Module, "waits for "+c.l.Module, graph.Certain)
+	add(c.g.self.PID, c.l.Module, "waits for "+c.l.Module, graph.Certain)
 	for _, h := range hops {
 		why := "waits in request_module(" + h.Request + ") for its helper " + proc.Itoa(h.Child)
 		if h.Kthread || h.Work {

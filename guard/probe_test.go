@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"safeload/guard/ancestry"
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -22,7 +23,7 @@ func TestDirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	c := &contest{g: &Guard{self: identity{pid: 200}}, proc: p}
+	c := &contest{g: &Guard{self: registry.Identity{PID: 200}}, proc: p}
 	type hops = []ancestry.Hop
 	for name, tt := range map[string]struct {
 		hops hops
@@ -68,7 +69,7 @@ func TestTrusts(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.Close()
-			c := &contest{g: &Guard{self: identity{pid: 200}}, proc: p}
+			c := &contest{g: &Guard{self: registry.Identity{PID: 200}}, proc: p}
 			if c.trusts() {
 				t.Error("trusted before any look")
 			}

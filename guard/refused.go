@@ -86,7 +86,7 @@ func (r *Refused) appendChain(b []byte) []byte {
 }
 
 func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {
-	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.pid, Suspected: suspected}
+	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Suspected: suspected}
 	if r.Request == "" {
 		r.Request = c.l.Module
 	}
@@ -100,7 +100,7 @@ func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, su
 			h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
 		}
 		if e := s.entries[h.TID]; e != nil {
-			h.Module = e.module
+			h.Module = e.Module
 		}
 		if i == 1 {
 			r.Owner = h.PID

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 )
 
@@ -28,8 +29,8 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 		if h.Start < r.Start || s.descends(r.pid, h.pid) {
 			continue
 		}
-		if e := s.entries[r.pid]; e != nil && r.module == e.module && e.state == stateLoad &&
-			int64(h.Start+1)*clock.Tick < e.since {
+		if e := s.entries[r.pid]; e != nil && r.module == e.Module && e.State == registry.StateLoad &&
+			int64(h.Start+1)*clock.Tick < e.Since {
 			continue // older than the load whose init asks
 		}
 		all = append(all, h)

@@ -5,6 +5,7 @@ package guard
 import (
 	"slices"
 
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -16,11 +17,11 @@ import (
 // ends when the load does, with its result, and costs nothing while it lasts.
 //
 // What cannot be seen may be such a one.
-func (s *snapshot) strangers(self identity) bool {
-	if self.parent != "" || s.proc == nil || s.proc.Nested() {
+func (s *snapshot) strangers(self registry.Identity) bool {
+	if self.Parent != "" || s.proc == nil || s.proc.Nested() {
 		return false
 	}
-	h := s.helperOver(self.pid)
+	h := s.helperOver(self.PID)
 	if h == nil {
 		return false
 	}

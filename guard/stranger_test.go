@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -82,43 +83,16 @@ func TestStrangers(t *testing.T) {
 			defer p.Close()
 			defer sys.Close()
 			look := (&observer{proc: p, sys: sys}).look(s.entries, true)
-			if got := look.strangers(identity{pid: 200}); got != tt.want {
+			if got := look.strangers(registry.Identity{PID: 200}); got != tt.want {
 				t.Errorf("apart from any load: %v, want %v", got, tt.want)
 			}
-			if look.strangers(identity{pid: 200, parent: newToken()}) {
+			if look.strangers(registry.Identity{PID: 200, Parent: registry.NewToken()}) {
 				t.Error("one of a command of ours is taken for a stranger's")
 			}
 			if look.allStrangers() && !tt.want {
 				t.Error("it would tell the others that all are")
 			}
 		})
-	}
-}
-
-// TestRecords: what is read back is what was written, and nothing else.
-func TestRecords(t *testing.T) {
-	f := failure{file: inode{1<<63 + 1, 7}, byFile: true, errno: 19, since: 5, ended: 9, boot: "b"}
-	if got, ok := parseFailure(f.format()); !ok || got != f {
-		t.Errorf("%+v %v, want %+v", got, ok, f)
-	}
-	l := looked{began: 5, ended: 9, strangers: true, waiting: 45, boot: "b"}
-	if got, ok := parseLooked(l.format()); !ok || got != l {
-		t.Errorf("%+v %v, want %+v", got, ok, l)
-	}
-	for _, bad := range []string{"", "schema=1\n", "schema=1\nerrno=0\n", "schema=1\nerrno=5000\n", "schema=2\nerrno=1\nboot=b\n", "schema=1\nerrno=1\n", "errno\n", "schema=1\nerrno=-1\n"} {
-		if _, ok := parseFailure([]byte(bad)); ok {
-			t.Errorf("%q is taken for a failure", bad)
-		}
-	}
-	for _, bad := range []string{"", "schema=2\n", "schema=1\nbegan=1\nended=1\n", "schema=1\nboot=b\nbegan=2\nended=1\n", "schema=1\nbegan=x\n"} {
-		if _, ok := parseLooked([]byte(bad)); ok {
-			t.Errorf("%q is taken for a look", bad)
-		}
-	}
-	for at, want := range map[int64]bool{4: false, 5: true, 9: true, 10: false} {
-		if f.overlaps(at) != want {
-			t.Errorf("under way at %d: %v, want %v", at, !want, want)
-		}
 	}
 }
 
@@ -147,7 +121,7 @@ func TestStrangersOfTheDead(t *testing.T) {
 			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			p, sys := s.open()
 			g := New(Options{Dir: filepath.Join(s.dir, "run")})
-			g.self = identity{known: true, pid: 200, start: 510}
+			g.self = registry.Identity{Known: true, PID: 200, Start: 510}
 			g.own = s.entries[0]
 			c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 			t.Cleanup(func() {

@@ -12,6 +12,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -115,7 +116,7 @@ func Examine(o Options) (*Survey, error) {
 		sv.Faults = append(sv.Faults, "not root: what other users' tasks wait in is not shown")
 	}
 	if dir == "" {
-		dir = defaultDir
+		dir = registry.DefaultDir
 	}
 	if probe == nil {
 		if m, err := ancestry.Open(); err == nil {
@@ -123,21 +124,17 @@ func Examine(o Options) (*Survey, error) {
 			probe = m
 		}
 	}
-	r := registry{dir: dir, fd: -1, foreign: p.Nested()}
-	var st unix.Stat_t
-	if unix.Lstat(dir, &st) == nil {
-		defer r.close()
-	} else {
-		r.err = unix.ENOENT
-	}
-	names := make(map[inode]string)
+	r := registry.Existing(dir)
+	r.Foreign = p.Nested()
+	defer r.Close()
+	names := make(map[registry.Inode]string)
 	bold := conf.Read(func(string) {}).Policy == conf.Bold
 	whole := *sv
 	p.Bounded(func(p *proc.FS) {
 		try := whole
 		eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack, names: names, dups: true, bold: bold}
 		try.watch(func() *snapshot {
-			entries, err := r.read(p)
+			entries, err := r.Read(p)
 			if err != nil && err != unix.ENOENT && len(try.Faults) == 0 {
 				try.Faults = append(try.Faults, "cannot read "+dir+": "+err.Error())
 			}
@@ -233,7 +230,7 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 				h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
 			}
 			if en := s.entries[h.TID]; en != nil {
-				h.Module = en.module
+				h.Module = en.Module
 			}
 			f.Chain = append(f.Chain, h)
 		}
@@ -335,7 +332,7 @@ func (s *snapshot) commanded(g *graph.System) map[int]bool {
 	found := make(map[int]bool)
 	var queue []int
 	for pid, e := range s.entries {
-		if e.state == stateCommand {
+		if e.State == registry.StateCommand {
 			queue = append(queue, s.kids[pid]...)
 		}
 	}
@@ -378,7 +375,7 @@ func (s *snapshot) loadWaits() []graph.ID {
 		}
 	}
 	for pid, e := range s.entries {
-		if e.state == stateWait {
+		if e.State == registry.StateWait {
 			ids = append(ids, pid)
 		}
 	}
@@ -397,7 +394,7 @@ func (s *snapshot) cheapest(f *Finding) {
 	for _, h := range f.Chain {
 		t := s.tasks[h.TID]
 		e := s.entries[h.TID]
-		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.state != stateWait) && (!t.duplicate() || t.Kthread()) {
+		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.State != registry.StateWait) && (!t.duplicate() || t.Kthread()) {
 			continue
 		}
 		score := 1
@@ -413,7 +410,7 @@ func (s *snapshot) cheapest(f *Finding) {
 		bestScore = score
 		f.Waiter, f.Module = t.pid, h.Module
 		f.Signal = t.State != 'D' || e != nil || t.duplicate() // that one is killable
-		f.Ours = e != nil && e.state == stateWait
+		f.Ours = e != nil && e.State == registry.StateWait
 	}
 }
 
@@ -450,16 +447,16 @@ func (s *snapshot) asleep(t *task) time.Duration {
 // stood is for how long none of these tasks but us has run, as far back as we
 // go: what asked for us has been waiting since before. 0 where the kernel does
 // not tell (no CONFIG_SCHED_DEBUG).
-func (s *snapshot) stood(ids []graph.ID, self identity) time.Duration {
-	least := time.Duration(s.now - int64(self.start)*clock.Tick)
-	if self.start == 0 || least < 0 {
+func (s *snapshot) stood(ids []graph.ID, self registry.Identity) time.Duration {
+	least := time.Duration(s.now - int64(self.Start)*clock.Tick)
+	if self.Start == 0 || least < 0 {
 		return 0
 	}
 	for _, id := range ids {
 		t := s.tasks[int(id)]
 		switch {
-		case int(id) == self.pid:
-		case t == nil || s.entries[int(id)] != nil && s.entries[int(id)].state == stateWait:
+		case int(id) == self.PID:
+		case t == nil || s.entries[int(id)] != nil && s.entries[int(id)].State == registry.StateWait:
 			return 0 // polls: since when it stands still is not known
 		default:
 			least = min(least, s.asleep(t))
@@ -494,15 +491,15 @@ func (s *snapshot) seen(t *task) Seen {
 	}
 	helper := s.workers[t.PPID]
 	// An entry is the process's: its first thread stands for it.
-	var e *entry
+	var e *registry.Entry
 	if t.process() {
 		e = s.entries[t.pid]
 	}
 	if e != nil {
-		v.Token, v.Parent, v.Depth, v.Request = e.token, e.parent, e.depth, e.request
-		v.Since = max(0, time.Duration(s.now-e.since))
+		v.Token, v.Parent, v.Depth, v.Request = e.Token, e.Parent, e.Depth, e.Request
+		v.Since = max(0, time.Duration(s.now-e.Since))
 		if v.Module == "" {
-			v.Module, v.File = e.module, e.path
+			v.Module, v.File = e.Module, e.Path
 		}
 	} else if helper && t.process() {
 		if i := bytes.LastIndexByte([]byte(v.Command), ' '); i >= 0 {
@@ -516,14 +513,14 @@ func (s *snapshot) seen(t *task) Seen {
 		v.Role = RoleDuplicate
 	case t.module != "" && t.waiter && !s.coming[t.module]:
 		v.Role = RoleSymbol
-	case t.module != "" && t.waiter, e != nil && e.state == stateWait:
+	case t.module != "" && t.waiter, e != nil && e.State == registry.StateWait:
 		v.Role = RoleWait
-	case t.module != "" || e != nil && e.state == stateLoad:
+	case t.module != "" || e != nil && e.State == registry.StateLoad:
 		v.Role = RoleLoad
 	case t.requester():
 		v.Role = RoleRequest
 	case e != nil:
-		v.Role = e.state
+		v.Role = e.State
 	case helper && t.process():
 		v.Role = RoleHelper
 	}
@@ -535,49 +532,4 @@ func (s *snapshot) seen(t *task) Seen {
 		v.Stack = s.proc.Stack(t.pid, t.TID)
 	}
 	return v
-}
-
-// Statistics are the verdicts since boot on loads that found their module
-// coming.
-type Statistics struct {
-	Independent, WentLive, Refused, Suspected int
-	Refusals                                  []string // the lines, oldest first
-}
-
-// Verdicts reads the statistics in a registry's directory.
-func Verdicts(dir string) Statistics {
-	if dir == "" {
-		dir = defaultDir
-	}
-	var st Statistics
-	d, err := proc.OpenDir(dir)
-	if err != nil {
-		return st
-	}
-	defer d.Close()
-	if b, err := d.Read("refusals"); err == nil {
-		proc.Lines(b, func(line []byte) bool {
-			st.Refusals = append(st.Refusals, string(line))
-			return true
-		})
-	}
-	for off := int64(0); ; {
-		b, err := d.ReadAt("verdicts", off)
-		if err != nil || len(b) == 0 {
-			return st
-		}
-		off += int64(len(b))
-		for _, c := range b {
-			switch c {
-			case 'g':
-				st.Independent++
-			case 'd':
-				st.WentLive++
-			case 'r':
-				st.Refused++
-			case 's':
-				st.Suspected++
-			}
-		}
-	}
 }

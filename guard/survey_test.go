@@ -154,7 +154,7 @@ func TestCommandIsShown(t *testing.T) {
 	s.task(154, 150, 'S', plain, 507, "pipe_read", s.call(proc.Other))
 	s.task(155, 50, 'S', plain, 400, "do_wait", s.call(proc.WaitChild, -1)) // a stranger
 	s.waits(200, 1, 510, "a")
-	s.entries[1].parent = token
+	s.entries[1].Parent = token
 	sv := s.survey()
 
 	roles := make(map[int]string)

@@ -9,6 +9,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -54,21 +55,21 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if unix.Geteuid() != 0 {
 		return Go, nil // the kernel refuses it at once, and says why
 	}
-	g.publish(l.entry(stateWait))
-	sweepAll()
-	c := &contest{g: g, l: l, began: g.own.since}
+	g.publish(l.entry(registry.StateWait))
+	registry.SweepCgroups()
+	c := &contest{g: g, l: l, began: g.own.Since}
 	defer c.close()
 	var err error
 	if c.proc, err = proc.OpenProc(); err != nil {
 		// Nothing can be seen: the kernel's own wait, as with kmod.
 		g.fault("guard: cannot see who waits for whom, /proc is missing; loading as kmod would", err)
-		g.reg.count(Go, nil)
+		g.count(Go, nil)
 		return Go, nil
 	}
-	if c.proc.Self() != g.self.pid {
+	if c.proc.Self() != g.self.PID {
 		return c.blind("/proc of this pid namespace")
 	}
-	g.reg.foreign = c.proc.Nested()
+	g.reg.Foreign = c.proc.Nested()
 	c.sys, _ = proc.OpenSys()
 	there := c.roll()
 	if there == nobody {
@@ -78,7 +79,7 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	c.bounded(func(c *contest) { independent = c.independent() })
 	// Where the init may have died, the kernel is not given the module, whoever asks.
 	if there == present && independent {
-		g.reg.count(Go, nil)
+		g.count(Go, nil)
 		return Go, nil
 	}
 	for {
@@ -89,12 +90,12 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 		// With fifty of us, each step takes as long as it takes the others to
 		// have their turn: the load may be over, and its result not be had from
 		// the kernel any more.
-		g.publish(l.entry(stateLoad))
+		g.publish(l.entry(registry.StateLoad))
 		if state, another := c.state(); state == proc.Coming && !another {
-			g.reg.count(Follow, nil)
+			g.count(Follow, nil)
 			return Follow, nil
 		}
-		g.publish(l.entry(stateWait))
+		g.publish(l.entry(registry.StateWait))
 	}
 }
 
@@ -144,7 +145,7 @@ type contest struct {
 }
 
 func (c *contest) close() {
-	c.g.reg.looksNoMore()
+	c.g.reg.ReleaseLook()
 	c.proc.Close()
 	c.sys.Close()
 	if c.maps != nil {
@@ -175,10 +176,10 @@ func (c *contest) state() (state proc.ModuleState, another bool) {
 // loads a module, or is a command of ours. Then nobody who loads can be
 // waiting for us, and the kernel's own wait is right.
 func (c *contest) independent() bool {
-	if c.g.self.parent != "" {
+	if c.g.self.Parent != "" {
 		return false
 	}
-	pid := c.g.self.pid
+	pid := c.g.self.PID
 	for range 256 {
 		s, err := c.proc.Outline(pid, pid)
 		if err != nil {
@@ -187,7 +188,7 @@ func (c *contest) independent() bool {
 		if s.Kthread() {
 			return false // a helper
 		}
-		if pid != c.g.self.pid {
+		if pid != c.g.self.PID {
 			loads := false
 			given := c.proc.GivenUp()
 			_ = c.proc.Threads(pid, func(tid int) bool {
@@ -224,7 +225,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 		}
 		switch state {
 		case proc.Live:
-			c.g.reg.count(Done, nil)
+			c.g.count(Done, nil)
 			return Done, nil
 		case proc.Coming:
 			if c.free && !c.vacant() {
@@ -267,7 +268,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			// What the probe knows of who asks does not say that the init still runs.
 			if decided && !(verdict == Go && c.vacant()) {
 				if verdict == Go {
-					c.g.reg.count(Go, nil)
+					c.g.count(Go, nil)
 				}
 				return verdict, refused
 			}
@@ -344,7 +345,7 @@ const holdMost = 2 * time.Second
 // they came last. So who is about to refuse holds the registry, and looks once
 // more: what another has refused meanwhile is a circle no longer.
 func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
-	if !c.g.reg.lock() {
+	if !c.g.reg.Lock() {
 		if c.heldAt.IsZero() {
 			c.heldAt = time.Now()
 		}
@@ -356,7 +357,7 @@ func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
 	c.heldAt = time.Time{}
 	v, r, _ := c.boundedLook()
 	if v != Refuse {
-		c.g.reg.unlock()
+		c.g.reg.Unlock()
 	}
 	return v, r
 }
@@ -365,7 +366,7 @@ func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
 // memory left): the kernel's own wait, as with kmod.
 func (c *contest) blind(what string) (Verdict, *Refused) {
 	c.g.fault("guard: cannot see who waits for "+c.l.Module+": "+what+" cannot be read; loading as kmod would", nil)
-	c.g.reg.count(Go, nil)
+	c.g.count(Go, nil)
 	return Go, nil
 }
 
@@ -398,14 +399,14 @@ func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 func (c *contest) look() (Verdict, *Refused, int) {
 	began := time.Now()
 	stamp := clock.Boot()
-	entries, err := c.g.reg.read(c.proc)
+	entries, err := c.g.reg.Read(c.proc)
 	waiting := 0
 	me := false
 	for i := range entries {
-		if entries[i].state == stateWait {
+		if entries[i].State == registry.StateWait {
 			waiting++
 		}
-		me = me || entries[i].pid == c.g.self.pid
+		me = me || entries[i].PID == c.g.self.PID
 	}
 	if !me {
 		// The registry cannot hold it. The same at each look: who came last
@@ -415,7 +416,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	c.eyes.proc, c.eyes.sys, c.eyes.probe, c.eyes.unpack = c.proc, c.sys, c.probe(), c.g.o.Unpack
 	c.eyes.bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
 	s := c.eyes.look(entries, err == nil)
-	if s.tasks[c.g.self.pid] == nil { // not even ourselves
+	if s.tasks[c.g.self.PID] == nil { // not even ourselves
 		v, _ := c.blind("/proc")
 		return v, nil, waiting
 	}
@@ -430,7 +431,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 
 	sure := s.system(exact, before)
 	maybe := s.system(best, before)
-	self := graph.ID(c.g.self.pid)
+	self := graph.ID(c.g.self.PID)
 
 	proof := sure.Stuck(graph.Certain)
 	guess := maybe.Stuck(graph.Likely)
@@ -457,7 +458,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	c.took = time.Since(began)
 	if c.suspect.held(c.needs, time.Now()) && s.victim(guess, guess, self, true) {
 		if !probed {
-			c.g.reg.remember(c.l.Module, s.owners(c.l.Module), s.tie(guess.Cycle(self)))
+			c.g.remember(c.l.Module, s.owners(c.l.Module), s.tie(guess.Cycle(self)))
 		}
 		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
 	}
@@ -511,7 +512,7 @@ func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p ti
 		return probedPatience, true
 	}
 	p = c.g.o.Patience
-	if p > repeatPatience && c.g.reg.remembers(c.l.Module, s.owners(c.l.Module), s.tie(cycle)) {
+	if p > repeatPatience && c.g.remembers(c.l.Module, s.owners(c.l.Module), s.tie(cycle)) {
 		c.quick = true
 		p = repeatPatience
 	}
@@ -548,14 +549,14 @@ func (s *snapshot) pictureOf(st *graph.Stuck, id graph.ID) string {
 // of those who see the same deadlock come to the same answer. Where it is only
 // suspected that an init waits for what asks, only the helper of that may fail.
 func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool) bool {
-	var waits []*entry
+	var waits []*registry.Entry
 	knot := st.Knot(self)
 	for _, id := range knot {
 		e := s.entries[int(id)]
-		if e == nil || e.state != stateWait {
+		if e == nil || e.State != registry.StateWait {
 			continue
 		}
-		if suspected && s.tie(st.Cycle(id)) != nil && !s.owed(e.pid, knot) {
+		if suspected && s.tie(st.Cycle(id)) != nil && !s.owed(e.PID, knot) {
 			continue
 		}
 		waits = append(waits, e)
@@ -564,29 +565,29 @@ func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool)
 	// waiting for the others. The likelier reading tells them apart.
 	sharp := waits[:0:0]
 	for _, e := range waits {
-		if len(guess.Cycle(graph.ID(e.pid))) > 0 {
+		if len(guess.Cycle(graph.ID(e.PID))) > 0 {
 			sharp = append(sharp, e)
 		}
 	}
 	if len(sharp) > 0 {
 		waits = sharp
 	}
-	var last *entry
+	var last *registry.Entry
 	for _, e := range waits {
-		if t := s.tasks[e.pid]; t != nil && (t.State == 'T' || t.State == 't') {
+		if t := s.tasks[e.PID]; t != nil && (t.State == 'T' || t.State == 't') {
 			continue // stopped: it will not act
 		}
-		if last == nil || e.since > last.since || e.since == last.since && e.pid > last.pid {
+		if last == nil || e.Since > last.Since || e.Since == last.Since && e.PID > last.PID {
 			last = e
 		}
 	}
-	return last != nil && graph.ID(last.pid) == self
+	return last != nil && graph.ID(last.PID) == self
 }
 
 // inCall tells whether a thread of an invocation of ours is in the call that
 // loads: there it moves as anybody does, and its entry says nothing of that.
-func (s *snapshot) inCall(e *entry, t *task) bool {
-	return e.state == stateLoad && t != nil && (t.kind == proc.FinitModule || t.kind == proc.InitModule)
+func (s *snapshot) inCall(e *registry.Entry, t *task) bool {
+	return e.State == registry.StateLoad && t != nil && (t.kind == proc.FinitModule || t.kind == proc.InitModule)
 }
 
 // picture writes down everything about the given tasks that would be different
@@ -607,9 +608,9 @@ func (s *snapshot) picture(ids []graph.ID) string {
 		num(uint64(id))
 		if e := s.entries[id]; e != nil && !s.inCall(e, s.tasks[id]) {
 			// Ours: it polls, and says itself what it waits for.
-			num(e.start)
-			num(uint64(e.since))
-			b = append(append(b, e.state...), e.module...)
+			num(e.Start)
+			num(uint64(e.Since))
+			b = append(append(b, e.State...), e.Module...)
 			continue
 		}
 		t := s.tasks[id]

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -19,7 +20,7 @@ import (
 type system struct {
 	t       testing.TB
 	dir     string
-	entries []entry
+	entries []registry.Entry
 	bold    bool // the settings are
 	ahead   *int64
 }
@@ -165,15 +166,15 @@ func (s *system) helperOf(pid int) int {
 // waits is a safeload that waits in user space for a module.
 func (s *system) waits(pid, ppid, start int, module string) {
 	s.task(pid, ppid, 'S', plain, start, "hrtimer_nanosleep", s.call(proc.Sleep))
-	s.entries = append(s.entries, entry{pid: pid, start: uint64(start), state: stateWait, module: module, since: int64(start) * clock.Tick, token: newToken()})
+	s.entries = append(s.entries, registry.Entry{PID: pid, Start: uint64(start), State: registry.StateWait, Module: module, Since: int64(start) * clock.Tick, Token: registry.NewToken()})
 }
 
 // commands is a safeload that waits for a command.
 func (s *system) commands(pid, ppid, start int) (token string) {
 	s.task(pid, ppid, 'S', plain, start, "do_wait", s.call(proc.WaitChild, -1))
-	e := entry{pid: pid, start: uint64(start), state: stateCommand, since: int64(start) * clock.Tick, token: newToken()}
+	e := registry.Entry{PID: pid, Start: uint64(start), State: registry.StateCommand, Since: int64(start) * clock.Tick, Token: registry.NewToken()}
 	s.entries = append(s.entries, e)
-	return e.token
+	return e.Token
 }
 
 // shoots looks, lets f happen, and looks again.
@@ -199,7 +200,7 @@ func TestPollingCommand(t *testing.T) {
 			s.task(151, 150, 'S', plain, 506, "do_wait", s.call(proc.WaitChild, -1))
 			s.task(152, 151, 'S', plain, 507, "hrtimer_nanosleep", s.call(proc.Sleep))
 			s.waits(200, 1, 510, "a")
-			s.entries[1].parent = token
+			s.entries[1].Parent = token
 			before, now := s.shoots(func() {
 				if poll {
 					if err := os.RemoveAll(filepath.Join(s.dir, "proc/152")); err != nil {
@@ -278,7 +279,7 @@ func TestVerdicts(t *testing.T) {
 		"helper older than the load of an older process": {make: func(s *system) {
 			s.coming("a")
 			s.load(100, 50, 500, "a", request)
-			s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 600 * clock.Tick, token: newToken()})
+			s.entries = append(s.entries, registry.Entry{PID: 100, Start: 500, State: registry.StateLoad, Module: "a", Since: 600 * clock.Tick, Token: registry.NewToken()})
 			s.waits(200, s.helperOf(200), 550, "a")
 		}, want: map[int]verdict{200: {}}},
 		"the helper above the load is not its own": {make: func(s *system) {
@@ -393,7 +394,7 @@ func TestVerdicts(t *testing.T) {
 			token := s.commands(150, s.helperOf(150), 505)
 			s.task(151, 150, 'S', plain, 506, "pipe_read", s.call(proc.Other))
 			s.waits(200, 1, 510, "a")
-			s.entries[1].parent = token
+			s.entries[1].Parent = token
 		}, want: map[int]verdict{200: {false, true}}},
 		"a daemon of a command that sleeps": {make: func(s *system) {
 			s.coming("a")
@@ -401,7 +402,7 @@ func TestVerdicts(t *testing.T) {
 			token := s.commands(150, s.helperOf(150), 505)
 			s.task(151, 150, 'S', plain, 506, "hrtimer_nanosleep", s.call(proc.Sleep))
 			s.waits(200, 1, 510, "a")
-			s.entries[1].parent = token
+			s.entries[1].Parent = token
 		}, want: map[int]verdict{200: {}}},
 		"bystanders wait on": {make: func(s *system) {
 			s.coming("a")
@@ -494,7 +495,7 @@ func TestLoadOfOursMoves(t *testing.T) {
 		s := newSystem(t)
 		s.coming("a")
 		s.load(100, 50, 500, "a", "a_init")
-		s.entries = append(s.entries, entry{pid: 100, start: 500, state: stateLoad, module: "a", since: 500 * clock.Tick, token: newToken()})
+		s.entries = append(s.entries, registry.Entry{PID: 100, Start: 500, State: registry.StateLoad, Module: "a", Since: 500 * clock.Tick, Token: registry.NewToken()})
 		s.kthread(120, 0, request, 505)
 		s.comm(120, "a")
 		s.waits(200, s.helperOf(200), 510, "a")

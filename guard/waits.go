@@ -4,6 +4,7 @@ package guard
 
 import (
 	"safeload/guard/graph"
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -66,24 +67,24 @@ func (s *snapshot) loadWait(module string, not int, why string) graph.Wait {
 }
 
 // entryWaits adds what an invocation of ours says of itself.
-func (s *snapshot) entryWaits(g *graph.System, e *entry, how reading, before *snapshot) {
-	id := graph.ID(e.pid)
+func (s *snapshot) entryWaits(g *graph.System, e *registry.Entry, how reading, before *snapshot) {
+	id := graph.ID(e.PID)
 	g.Add(id)
-	switch e.state {
-	case stateWait:
-		g.Add(id, s.loadWait(e.module, 0, "waits for the load of "+e.module))
+	switch e.State {
+	case registry.StateWait:
+		g.Add(id, s.loadWait(e.Module, 0, "waits for the load of "+e.Module))
 		if how != exact {
-			s.parentWaits(g, e.pid)
+			s.parentWaits(g, e.PID)
 		}
-	case stateLoad:
+	case registry.StateLoad:
 		for _, t := range s.tasks {
-			if t.pid == e.pid && t.TID != t.pid && t.module != "" {
-				g.Add(id, graph.Wait{For: []graph.ID{graph.ID(t.TID)}, Certainty: graph.Certain, Why: "loads " + e.module})
+			if t.pid == e.PID && t.TID != t.pid && t.module != "" {
+				g.Add(id, graph.Wait{For: []graph.ID{graph.ID(t.TID)}, Certainty: graph.Certain, Why: "loads " + e.Module})
 			}
 		}
-	case stateCommand:
+	case registry.StateCommand:
 		w := graph.Wait{Certainty: graph.Certain, Why: "waits for its command"}
-		for _, kid := range s.kids[e.pid] {
+		for _, kid := range s.kids[e.PID] {
 			w.For = append(w.For, graph.ID(kid))
 		}
 		g.Add(id, w)
@@ -143,18 +144,18 @@ func (s *snapshot) sleepsForTime(t *task) bool {
 // to wait for the loads that carry its token. In the patient reading so is
 // what asks again and again: a shell that sleeps a moment between two looks at
 // a file. One long sleep is neither, it ends by itself.
-func (s *snapshot) commandWaits(g *graph.System, e *entry, how reading, before *snapshot) {
+func (s *snapshot) commandWaits(g *graph.System, e *registry.Entry, how reading, before *snapshot) {
 	w := graph.Wait{Certainty: graph.Likely, Why: "may wait for what it started"}
 	for _, o := range s.entries {
-		if o.parent == e.token && o.pid != e.pid && (how == patient || !s.descends(o.pid, e.pid)) {
-			w.For = append(w.For, graph.ID(o.pid))
+		if o.Parent == e.Token && o.PID != e.PID && (how == patient || !s.descends(o.PID, e.PID)) {
+			w.For = append(w.For, graph.ID(o.PID))
 		}
 	}
 	if len(w.For) == 0 {
 		return
 	}
 	for pid, t := range s.tasks {
-		if pid != t.pid || pid == e.pid || s.entries[pid] != nil || !s.descends(pid, e.pid) {
+		if pid != t.pid || pid == e.PID || s.entries[pid] != nil || !s.descends(pid, e.PID) {
 			continue
 		}
 		if how == patient {

@@ -11,6 +11,7 @@ import (
 
 	"safeload/finit/unpack"
 	"safeload/guard"
+	"safeload/guard/registry"
 	"safeload/internal/plain"
 )
 
@@ -52,10 +53,10 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 		printDot(stdout, sv)
 	case *asJSON:
 		if err = surveyJSON(stdout, sv); err == nil {
-			err = errors.Join(verdictsAsJSON(stdout, guard.Verdicts("")), probeAsJSON(stdout))
+			err = errors.Join(verdictsAsJSON(stdout, registry.Verdicts("")), probeAsJSON(stdout))
 		}
 	default:
-		printStatus(stdout, sv, guard.Verdicts(""))
+		printStatus(stdout, sv, registry.Verdicts(""))
 		printProbe(stdout)
 	}
 	if err != nil {
@@ -69,7 +70,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 }
 
 // printStatus writes the report for people.
-func printStatus(w io.Writer, sv *guard.Survey, verdicts guard.Statistics) {
+func printStatus(w io.Writer, sv *guard.Survey, verdicts registry.Statistics) {
 	if len(sv.Tasks) == 0 {
 		fmt.Fprintln(w, "nothing is being loaded")
 	}
@@ -82,7 +83,7 @@ func printStatus(w io.Writer, sv *guard.Survey, verdicts guard.Statistics) {
 	}
 }
 
-func verdictsAsJSON(w io.Writer, v guard.Statistics) error {
+func verdictsAsJSON(w io.Writer, v registry.Statistics) error {
 	return json.NewEncoder(w).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: v.Independent,
 		WentLive: v.WentLive, Refused: v.Refused, Suspected: v.Suspected, Refusals: v.Refusals})
 }

@@ -9,6 +9,7 @@ import (
 
 	"safeload/finit"
 	"safeload/guard"
+	"safeload/guard/registry"
 	"safeload/internal/modload"
 	"safeload/internal/version"
 	"safeload/kmod"
@@ -73,6 +74,6 @@ func (*running) Command(text string, env []string, look func() int) (status int,
 // that.
 func sayHindered(path string, err error) {
 	if h, ok := errors.AsType[*finit.Hindered](err); ok {
-		guard.Say("safeload: " + path + ": " + h.Error())
+		registry.Print("safeload: " + path + ": " + h.Error())
 	}
 }

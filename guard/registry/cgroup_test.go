@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 
 // A token in a path counts only where root alone makes groups.
 func TestCgroupToken(t *testing.T) {
-	token := newToken()
+	token := NewToken()
 	for text, want := range map[string]string{
 		"0::/safeload/" + token + ".2\n":                                      token,
 		"3:net_cls:/\n0::/safeload/" + token + ".2/below\n":                   token,
@@ -32,7 +32,7 @@ func TestCgroupToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := cgroupToken(p, 7); got != want {
+		if got, _ := CgroupToken(p, 7); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 		p.Close()

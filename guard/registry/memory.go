@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"golang.org/x/sys/unix"
@@ -19,8 +19,8 @@ const (
 	memoryMost = 64 // descriptors looked at, of each process
 )
 
-// announce writes e into the memfd, made at the first need.
-func (r *registry) announce(e entry) error {
+// Announce writes e into the memfd, made at the first need.
+func (r *Registry) Announce(e Entry) error {
 	if r.memory == 0 {
 		// vm.memfd_noexec=2 refuses those that could be executed (6.3 and later;
 		// before, the flag is not known).
@@ -41,20 +41,20 @@ func (r *registry) announce(e entry) error {
 	return err
 }
 
-func (r *registry) withdraw() {
+func (r *Registry) withdraw() {
 	if r.memory != 0 {
 		unix.Close(r.memory)
 		r.memory = 0
 	}
 }
 
-// announced reads what a process says in its memfd.
-func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
+// ReadAnnounced reads what a process says in its memfd.
+func ReadAnnounced(p *proc.FS, pid int, self proc.File) (Entry, bool) {
 	exe, err := p.Exe(pid)
 	if err != nil || exe.Dev != self.Dev || exe.Ino != self.Ino {
-		return entry{}, false
+		return Entry{}, false
 	}
-	var e entry
+	var e Entry
 	ok := false
 	n := 0
 	_ = p.Descriptors(pid, len(memoryLink)+1, func(fd int, link string) bool {
@@ -73,43 +73,9 @@ func announced(p *proc.FS, pid int, self proc.File) (entry, bool) {
 		unix.Close(h)
 		if err == nil && l > 0 && int(owner) == unix.Geteuid() {
 			e, ok = parseEntry(b[:l])
-			ok = ok && e.pid == pid
+			ok = ok && e.PID == pid
 		}
 		return !ok
 	})
 	return e, ok
-}
-
-// listen adds the entries of those who have no registry. The helpers of the
-// kernel are always asked: some are older than /run. all asks everybody.
-func (s *snapshot) listen(all bool) {
-	self, err := s.proc.Exe(unix.Getpid())
-	if err != nil {
-		return
-	}
-	ask := func(pid int) {
-		t := s.tasks[pid]
-		if t == nil || s.entries[pid] != nil || t.Kthread() || t.Gone() || pid == unix.Getpid() {
-			return
-		}
-		// Only what our own user has made is believed, and what others have
-		// open, or run, may be a file that never answers.
-		if uid, ok := s.proc.EffectiveUser(pid); !ok || uid != unix.Geteuid() {
-			return
-		}
-		if e, ok := announced(s.proc, pid, self); ok && s.date(t) && e.start == t.pstart {
-			s.entries[pid] = &e
-		}
-	}
-	for _, h := range s.helpers() {
-		ask(h.pid)
-	}
-	if !all {
-		return
-	}
-	for tid, t := range s.tasks {
-		if tid == t.pid {
-			ask(tid)
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -23,10 +24,10 @@ func TestMain(m *testing.M) {
 			if err := unix.Setresuid(65534, 65534, 65534); err != nil {
 				os.Exit(1)
 			}
-			g.identify()
-			_ = g.reg.announce(entry{pid: g.self.pid, start: g.self.start, state: stateWait, module: "m", token: newToken()})
+			g.self.Identify()
+			_ = g.reg.Announce(registry.Entry{PID: g.self.PID, Start: g.self.Start, State: registry.StateWait, Module: "m", Token: registry.NewToken()})
 		}
-		g.publish(entry{state: stateWait, module: "m"})
+		g.publish(registry.Entry{State: registry.StateWait, Module: "m"})
 		os.Stdout.WriteString("ready\n")
 		bufio.NewReader(os.Stdin).ReadByte()
 		os.Exit(0)
@@ -78,38 +79,22 @@ func TestAnnounced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, ok := announced(p, pid, self)
-	if !ok || e.pid != pid || e.module != "m" || e.state != stateWait {
+	e, ok := registry.ReadAnnounced(p, pid, self)
+	if !ok || e.PID != pid || e.Module != "m" || e.State != registry.StateWait {
 		t.Errorf("heard %+v, %v", e, ok)
 	}
-	if _, ok := announced(p, pid, proc.File{Dev: 1, Ino: 1}); ok {
+	if _, ok := registry.ReadAnnounced(p, pid, proc.File{Dev: 1, Ino: 1}); ok {
 		t.Error("another program was listened to")
 	}
 	s := (&observer{proc: p}).look(nil, false)
-	if got := s.entries[pid]; got == nil || got.token != e.token {
+	if got := s.entries[pid]; got == nil || got.Token != e.Token {
 		t.Errorf("not among the entries: %+v", got)
 	}
 	other := announcer(t, "SAFELOAD_TEST_NOBODY=1")
-	if e, ok := announced(p, other, self); ok {
+	if e, ok := registry.ReadAnnounced(p, other, self); ok {
 		t.Errorf("what another user says is believed: %+v", e)
 	}
 	if uid, ok := p.EffectiveUser(other); !ok || uid == unix.Geteuid() {
 		t.Errorf("another user is asked what he has open: %d, %v", uid, ok)
-	}
-}
-
-// A memfd that could be executed is refused by vm.memfd_noexec=2.
-func TestAnnounceSealed(t *testing.T) {
-	if _, err := os.Stat("/proc/sys/vm/memfd_noexec"); err != nil {
-		t.Skipf("a kernel before 6.3: %v", err)
-	}
-	r := registry{fd: -1}
-	if err := r.announce(entry{pid: 1, state: stateCommand, token: newToken()}); err != nil {
-		t.Fatal(err)
-	}
-	defer r.withdraw()
-	const sealExec = 0x20 // F_SEAL_EXEC
-	if seals, err := unix.FcntlInt(uintptr(r.memory), unix.F_GET_SEALS, 0); err != nil || seals&sealExec == 0 {
-		t.Errorf("seals %#x, %v: it may be executed", seals, err)
 	}
 }

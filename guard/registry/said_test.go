@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"os"
@@ -12,8 +12,8 @@ import (
 func TestSaid(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	line := func(now int64) (uint64, bool) {
-		r := registry{dir: dir, fd: -1}
-		defer r.close()
+		r := New(dir)
+		defer r.Close()
 		return r.mayLog(now)
 	}
 	const start = int64(1e9)

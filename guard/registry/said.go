@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"bytes"
@@ -22,25 +22,15 @@ const (
 	saidTime = int64(time.Minute)
 )
 
-// say writes one line where somebody will see it: standard error, or else the
-// kernel's log.
-func (g *Guard) say(line string) {
-	if g.o.Log != nil {
-		g.o.Log(line)
-		return
-	}
-	g.reg.say(line)
-}
-
-// Say is for lines that come of a load, but not of its guard: they count as the
+// Print is for lines that come of a load, but not of its guard: they count as the
 // guard's do.
-func Say(line string) {
-	r := registry{dir: defaultDir, fd: -1}
-	defer r.close()
-	r.say(line)
+func Print(line string) {
+	r := New("")
+	defer r.Close()
+	r.Print(line)
 }
 
-func (r *registry) say(line string) {
+func (r *Registry) Print(line string) {
 	if kmsg.Print(line) {
 		return
 	}
@@ -102,8 +92,8 @@ func parseSaid(b []byte) said {
 
 // mayLog tells whether another line may go to the kernel's log, and how many
 // could not since it was last said. Where nothing can be kept all may.
-func (r *registry) mayLog(now int64) (unsaid uint64, ok bool) {
-	if r.open() != nil {
+func (r *Registry) mayLog(now int64) (unsaid uint64, ok bool) {
+	if r.Open() != nil {
 		return 0, true
 	}
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"bytes"
@@ -67,10 +67,10 @@ func findHierarchy(p *proc.FS, pid int) (hierarchy, bool) {
 	return found, ok
 }
 
-// enterCgroup moves this process into a group of this name and returns
+// EnterCgroup moves this process into a group of this name and returns
 // what moves it back and removes the group; nil when there is none to be had.
 // A group that children still live in stays, for a later invocation to sweep.
-func enterCgroup(name string) (leave func()) {
+func EnterCgroup(name string) (leave func()) {
 	p, err := proc.OpenProc()
 	if err != nil {
 		return nil
@@ -99,9 +99,9 @@ func enterCgroup(name string) (leave func()) {
 	}
 }
 
-// sweepAll sweeps wherever an invocation may have left a group: one that was
+// SweepCgroups sweeps wherever an invocation may have left a group: one that was
 // killed in its command leaves it to the next that has company.
-func sweepAll() {
+func SweepCgroups() {
 	sweep("/sys/fs/cgroup/" + cgroupDir)
 	sweep("/sys/fs/cgroup/unified/" + cgroupDir)
 	for _, c := range harmless {
@@ -119,7 +119,7 @@ func sweep(top string) {
 	defer unix.Close(fd)
 	n := 0
 	_ = proc.ReadNames(fd, func(name string) bool {
-		if _, _, ok := parseCarried(name); ok {
+		if _, _, ok := ParseCarried(name); ok {
 			n++
 			_ = unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
 		}
@@ -127,8 +127,8 @@ func sweep(top string) {
 	})
 }
 
-// cgroupToken is the token in the path of a process's cgroup.
-func cgroupToken(p *proc.FS, pid int) (token string, depth int) {
+// CgroupToken is the token in the path of a process's cgroup.
+func CgroupToken(p *proc.FS, pid int) (token string, depth int) {
 	b, err := p.Read(proc.Itoa(pid) + "/cgroup")
 	if err != nil {
 		return "", 0
@@ -147,7 +147,7 @@ func cgroupToken(p *proc.FS, pid int) (token string, depth int) {
 			t = t[:j]
 		}
 		var ok bool
-		token, depth, ok = parseCarried(string(t))
+		token, depth, ok = ParseCarried(string(t))
 		return !ok
 	})
 	return token, depth

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package registry
 
 import (
 	"syscall"
@@ -11,53 +11,54 @@ import (
 	"safeload/internal/proc"
 )
 
-const tokenVariable = "SAFELOAD_TOKEN"
+const TokenVariable = "SAFELOAD_TOKEN"
 
-// identity is who this invocation is.
-type identity struct {
-	known  bool
-	pid    int
-	start  uint64 // 0 without /proc
-	parent string // the token that led to us, unproven
-	depth  int    // how many invocations it says are above us
+// Identity is who this invocation is.
+type Identity struct {
+	Known  bool
+	PID    int
+	Start  uint64 // 0 without /proc
+	Parent string // the token that led to us, unproven
+	Depth  int    // how many invocations it says are above us
 }
 
-func (g *Guard) identify() {
-	if g.self.known {
+// Identify finds out who this invocation is, once.
+func (i *Identity) Identify() {
+	if i.Known {
 		return
 	}
-	g.self.known = true
-	g.self.pid = unix.Getpid()
+	i.Known = true
+	i.PID = unix.Getpid()
 	p, err := proc.OpenProc()
 	if err != nil {
-		g.self.parent, g.self.depth = envToken()
+		i.Parent, i.Depth = EnvToken()
 		return
 	}
 	defer p.Close()
-	if s, err := p.ProcessStat(g.self.pid); err == nil {
-		g.self.start = s.Start
+	if s, err := p.ProcessStat(i.PID); err == nil {
+		i.Start = s.Start
 	}
 	// The cgroup is the better witness: a command may have put a variable of
 	// another into its environment, or none.
-	if g.self.parent, g.self.depth = cgroupToken(p, g.self.pid); g.self.parent == "" {
-		g.self.parent, g.self.depth = envToken()
+	if i.Parent, i.Depth = CgroupToken(p, i.PID); i.Parent == "" {
+		i.Parent, i.Depth = EnvToken()
 	}
 }
 
-func envToken() (token string, depth int) {
-	t, _ := syscall.Getenv(tokenVariable)
-	token, depth, _ = parseCarried(t)
+func EnvToken() (token string, depth int) {
+	t, _ := syscall.Getenv(TokenVariable)
+	token, depth, _ = ParseCarried(t)
 	return token, depth
 }
 
 // What is carried to the children, in the environment and as a cgroup's name,
 // is the token and how many invocations they then have above them: TOKEN.N.
-func carried(token string, depth int) string { return token + "." + proc.Itoa(depth) }
+func Carry(token string, depth int) string { return token + "." + proc.Itoa(depth) }
 
 // maxDepth is further than any tree of commands goes; what says more is forged.
 const maxDepth = 1 << 16
 
-func parseCarried(s string) (token string, depth int, ok bool) {
+func ParseCarried(s string) (token string, depth int, ok bool) {
 	if len(s) < 34 || len(s) > 40 || s[32] != '.' || !validToken(s[:32]) {
 		return "", 0, false
 	}
@@ -68,10 +69,10 @@ func parseCarried(s string) (token string, depth int, ok bool) {
 	return s[:32], int(n), true
 }
 
-// newToken is 128 random bits. Before the kernel's pool is ready GRND_INSECURE
+// NewToken is 128 random bits. Before the kernel's pool is ready GRND_INSECURE
 // (5.6) still answers; a token is a name, no secret that protects anything:
 // the registry's owner and the writer's start time do.
-func newToken() string {
+func NewToken() string {
 	var b [16]byte
 	n, err := unix.Getrandom(b[:], unix.GRND_INSECURE|unix.GRND_NONBLOCK)
 	if err != nil || n != len(b) {
@@ -103,12 +104,12 @@ func validToken(t string) bool {
 	return true
 }
 
-func withToken(env []string, carries string) []string {
+func WithToken(env []string, carries string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {
-		if len(kv) <= len(tokenVariable) || kv[:len(tokenVariable)+1] != tokenVariable+"=" {
+		if len(kv) <= len(TokenVariable) || kv[:len(TokenVariable)+1] != TokenVariable+"=" {
 			out = append(out, kv)
 		}
 	}
-	return append(out, tokenVariable+"="+carries)
+	return append(out, TokenVariable+"="+carries)
 }
