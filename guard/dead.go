@@ -236,7 +236,7 @@ func (c *contest) roll() attendance {
 	}
 	// One calls the roll, and the others sleep until he has: who is at work cannot
 	// be asked, and fifty who ask each other would all be at work.
-	deadline := time.Now()
+	deadline := c.now()
 	if c.last == nil {
 		deadline = deadline.Add(holdMost)
 	}
@@ -247,10 +247,10 @@ func (c *contest) roll() attendance {
 		if c.g.reg.Lock() {
 			break
 		}
-		if !time.Now().Before(deadline) {
+		if !c.now().Before(deadline) {
 			return unclear
 		}
-		clock.Sleep(pollMost)
+		c.g.clock.Sleep(pollMost)
 	}
 	defer c.g.reg.Unlock()
 	a := r.call()

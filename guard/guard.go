@@ -93,6 +93,7 @@ type Guard struct {
 	conf    *conf.Settings // nil until needed
 	result  error          // of the load that we waited for and that failed
 
+	clock    clock.Clock
 	settings func(conf.WarnFunc) conf.Settings // nil: the defaults hold
 }
 
@@ -102,7 +103,7 @@ func New(o Options) *Guard {
 	if o.Dir == "" {
 		o.Dir = registry.DefaultDir
 	}
-	g := &Guard{o: o, reg: registry.New(o.Dir)}
+	g := &Guard{o: o, reg: registry.New(o.Dir), clock: clock.System{}}
 	if !o.NoConfig {
 		g.settings = conf.Read
 	}
@@ -267,7 +268,7 @@ func (g *Guard) publish(e registry.Entry) {
 	e.PID, e.Start = g.self.PID, g.self.Start
 	e.Token, e.Parent, e.Depth = g.token, g.self.Parent, g.self.Depth
 	e.Request = g.o.Request
-	e.Since = clock.Boot()
+	e.Since = g.clock.Boot()
 	g.own = e
 	err := g.reg.Publish(e)
 	if err == nil {

@@ -30,11 +30,11 @@ func (c *contest) holdOff() (hold, strangers bool) {
 		return false, false
 	}
 	if c.first.IsZero() {
-		c.first = time.Now()
+		c.first = c.now()
 		c.boot = registry.BootID()
 	}
 	l, ok := c.g.reg.LastLook()
-	now := clock.Boot()
+	now := c.g.clock.Boot()
 	if !ok || l.Ended > now || l.Boot != c.boot {
 		l = registry.Look{}
 	}
@@ -44,13 +44,13 @@ func (c *contest) holdOff() (hold, strangers bool) {
 	if c.last != nil {
 		return false, false // the next ones come at their own distance
 	}
-	if time.Since(c.first) < firstLookMost && now < l.Ended+(l.Ended-l.Began)*l.Waiting/firstShare {
+	if c.since(c.first) < firstLookMost && now < l.Ended+(l.Ended-l.Began)*l.Waiting/firstShare {
 		return true, false
 	}
-	if c.looking.IsZero() && !c.g.reg.ClaimLook() && time.Since(c.first) < lookingMost {
+	if c.looking.IsZero() && !c.g.reg.ClaimLook() && c.since(c.first) < lookingMost {
 		return true, false // another looks just now
 	}
-	c.looking = time.Now()
+	c.looking = c.now()
 	return false, false
 }
 
@@ -71,7 +71,7 @@ func (c *contest) alone() bool {
 // tellLook leaves what a look saw to those who have not looked yet.
 func (c *contest) tellLook(s *snapshot, began int64, waiting int) {
 	if waiting > 1 && c.boot != "" && c.g.reg.Published() {
-		l := registry.Look{Began: began, Ended: clock.Boot(), Strangers: s.allStrangers(), Waiting: int64(waiting), Boot: c.boot}
+		l := registry.Look{Began: began, Ended: c.g.clock.Boot(), Strangers: s.allStrangers(), Waiting: int64(waiting), Boot: c.boot}
 		c.g.reg.RecordLook(l)
 	}
 	c.looking = time.Time{}

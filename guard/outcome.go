@@ -11,7 +11,6 @@ import (
 
 	"safeload/finit"
 	"safeload/guard/registry"
-	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
 
@@ -24,7 +23,7 @@ func (g *Guard) tell(l Load, err error, followed bool) {
 		l.file == (registry.Inode{}) || !g.reg.Published() || !g.reg.HasOthers() {
 		return
 	}
-	f := registry.Failure{File: l.file, ByFile: e.Op == "finit_module", Errno: e.Errno, Since: g.own.Since, Ended: clock.Boot()}
+	f := registry.Failure{File: l.file, ByFile: e.Op == "finit_module", Errno: e.Errno, Since: g.own.Since, Ended: g.clock.Boot()}
 	if f.Boot = registry.BootID(); f.Boot == "" {
 		return
 	}
@@ -65,21 +64,21 @@ const resultWait = time.Second
 func (c *contest) outcome() (Verdict, *Refused) {
 	boot := registry.BootID()
 	gap, poll := pollLeast, pollLeast
-	next := time.Now().Add(8 * gap) // the record is mostly there by then
-	for end := time.Now().Add(resultWait); ; clock.Sleep(poll) {
+	next := c.now().Add(8 * gap) // the record is mostly there by then
+	for end := c.now().Add(resultWait); ; c.g.clock.Sleep(poll) {
 		if f, ok := c.g.reg.LastFailure(c.l.Module); ok && f.Boot == boot && f.Overlaps(c.began) && f.Ended >= c.seen {
 			c.g.result = c.l.failed(&f)
 			return Failed, nil
 		}
 		poll = min(poll+poll/4, pollMost/4)
-		if now := time.Now(); now.After(end) {
+		if now := c.now(); now.After(end) {
 			return Again, nil
 		} else if now.After(next) {
 			if !c.loading() {
 				return Again, nil
 			}
 			gap *= 2
-			next = time.Now().Add(8 * gap)
+			next = c.now().Add(8 * gap)
 		}
 	}
 }

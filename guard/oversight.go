@@ -10,7 +10,6 @@ import (
 
 	"safeload/guard/graph"
 	"safeload/guard/registry"
-	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -94,7 +93,7 @@ func (o *oversight) step() time.Duration {
 	// A registry of our own: the entry in the other one stays where it is.
 	r := registry.New(o.g.o.Dir)
 	defer r.Close()
-	before := clock.CPU()
+	before := o.g.clock.CPU()
 	var seen circle
 	var gap time.Duration
 	var done oversight
@@ -109,7 +108,7 @@ func (o *oversight) step() time.Duration {
 	if gap < 0 {
 		return gap
 	}
-	return rest(gap, clock.CPU()-before, max(1, len(o.last.entries)))
+	return rest(gap, o.g.clock.CPU()-before, max(1, len(o.last.entries)))
 }
 
 // circle is what a look of an [oversight] found: a task of its command that can
@@ -128,7 +127,7 @@ func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Durat
 	before := o.last
 	o.last = s
 	sure, maybe := s.system(exact, before), s.system(best, before)
-	now := time.Now()
+	now := o.g.clock.Now()
 	t, chain := o.stuck(s, sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely), &o.proof, now)
 	if t != nil && o.proof.held(confirmAfter, now) {
 		return circle{t, chain, false}, o.gap

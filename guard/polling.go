@@ -69,7 +69,7 @@ func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
 			rest = append(rest, id)
 		}
 	}
-	now := time.Now()
+	now := c.now()
 	c.polls.see(s.picture(rest), s.worked, now)
 	return c.polls.held(c.g.o.Patience, now)
 }

@@ -10,7 +10,6 @@ import (
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
 	"safeload/guard/registry"
-	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
@@ -153,11 +152,14 @@ func (c *contest) close() {
 	}
 }
 
+func (c *contest) now() time.Time                  { return c.g.clock.Now() }
+func (c *contest) since(t time.Time) time.Duration { return c.now().Sub(t) }
+
 // state is the module's, and whether it is that of another load by now: each
 // has a node of its own in sysfs.
 func (c *contest) state() (state proc.ModuleState, another bool) {
 	var node uint64
-	at := clock.Boot()
+	at := c.g.clock.Boot()
 	if c.sys != nil {
 		state, node = c.sys.StateNode(c.l.Module)
 	} else {
@@ -216,7 +218,7 @@ func (c *contest) independent() bool {
 // wait watches until the module is no longer coming or the load is refused.
 func (c *contest) wait() (Verdict, *Refused) {
 	poll := pollLeast
-	next := time.Now()
+	next := c.now()
 	gap := confirmAfter / 4
 	for {
 		state, another := c.state()
@@ -235,13 +237,13 @@ func (c *contest) wait() (Verdict, *Refused) {
 			// Its init has failed, or somebody removes it, which may take any
 			// time: the kernel sorts out who comes first.
 			if c.going.IsZero() {
-				c.going = time.Now()
+				c.going = c.now()
 			}
-			if time.Since(c.going) > resultWait {
+			if c.since(c.going) > resultWait {
 				return Go, nil
 			}
 			poll = min(poll, pollMost/4)
-			clock.Sleep(poll)
+			c.g.clock.Sleep(poll)
 			poll += poll / 4
 			continue
 		case proc.Unknown:
@@ -254,12 +256,12 @@ func (c *contest) wait() (Verdict, *Refused) {
 			continue
 		}
 		if hold {
-			clock.Sleep(poll)
+			c.g.clock.Sleep(poll)
 			poll = min(2*poll, pollMost) // and leave the processor to who looks
 			continue
 		}
-		now := time.Now()
-		before := clock.CPU()
+		now := c.now()
+		before := c.g.clock.CPU()
 		if !now.Before(next) {
 			var verdict Verdict
 			var refused *Refused
@@ -274,7 +276,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			}
 		}
 		if !now.Before(next) && c.moves() {
-			next = time.Now().Add(rest(gap, clock.CPU()-before, c.lookers))
+			next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
 		} else if !now.Before(next) {
 			if c.last != nil && c.vacant() && c.roll() == nobody {
 				return Refuse, c.dead()
@@ -292,15 +294,15 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if c.proof.picture != "" || c.quick {
 				gap = confirmAfter
 			} else if gap *= 2; c.vacant() {
-				cost := time.Since(now) * time.Duration(max(1, waiting))
+				cost := c.since(now) * time.Duration(max(1, waiting))
 				gap = min(max(gap, vacantShare*cost), vacantMost)
 			} else {
 				gap = min(gap, lookMost)
 			}
 			c.lookers = max(1, waiting)
-			next = time.Now().Add(gap)
+			next = c.now().Add(gap)
 			if !c.turn { // whose turn it is to give way does not let the others wait
-				next = time.Now().Add(rest(gap, clock.CPU()-before, c.lookers))
+				next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
 			}
 			// The look that ends the patience is over when it ends, not later:
 			// after 60 s the crypto core gives an algorithm up for good.
@@ -308,7 +310,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 				next = end.Add(-c.took)
 			}
 		}
-		clock.Sleep(poll)
+		c.g.clock.Sleep(poll)
 		if poll += poll / 4; c.vacant() {
 			poll = min(poll, vacantPoll)
 		} else {
@@ -347,9 +349,9 @@ const holdMost = 2 * time.Second
 func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
 	if !c.g.reg.Lock() {
 		if c.heldAt.IsZero() {
-			c.heldAt = time.Now()
+			c.heldAt = c.now()
 		}
-		if time.Since(c.heldAt) < holdMost {
+		if c.since(c.heldAt) < holdMost {
 			return Wait, nil
 		}
 		return Refuse, r // whoever holds it stands still
@@ -397,8 +399,8 @@ func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 
 // look takes one look and says Refuse or Wait, and how many others wait.
 func (c *contest) look() (Verdict, *Refused, int) {
-	began := time.Now()
-	stamp := clock.Boot()
+	began := c.now()
+	stamp := c.g.clock.Boot()
 	entries, err := c.g.reg.Read(c.proc)
 	waiting := 0
 	me := false
@@ -435,12 +437,12 @@ func (c *contest) look() (Verdict, *Refused, int) {
 
 	proof := sure.Stuck(graph.Certain)
 	guess := maybe.Stuck(graph.Likely)
-	c.proof.see(s.pictureOf(proof, self), time.Now())
+	c.proof.see(s.pictureOf(proof, self), c.now())
 	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
-	if c.proof.held(confirmAfter, time.Now()) && s.victim(proof, guess, self, false) {
+	if c.proof.held(confirmAfter, c.now()) && s.victim(proof, guess, self, false) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
-	c.suspect.see(s.pictureOf(guess, self), time.Now())
+	c.suspect.see(s.pictureOf(guess, self), c.now())
 	if before == nil && c.suspect.picture != "" {
 		c.suspect.head = s.stood(guess.Reach(self), c.g.self)
 	}
@@ -449,14 +451,14 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	// What is only likely now may be certain at the next look: whose helper is whose.
 	c.turn = s.victim(proof, guess, self, false) || s.victim(guess, guess, self, true)
 	if end, ok := c.suspect.over(c.needs); ok && before != nil {
-		if left := time.Until(end); left > 0 && left <= confirmAfter {
+		if left := end.Sub(c.now()); left > 0 && left <= confirmAfter {
 			// What is left is not worth another look at everybody.
-			clock.Sleep(left)
-			c.suspect.see(s.pictureOf(guess, self), time.Now())
+			c.g.clock.Sleep(left)
+			c.suspect.see(s.pictureOf(guess, self), c.now())
 		}
 	}
-	c.took = time.Since(began)
-	if c.suspect.held(c.needs, time.Now()) && s.victim(guess, guess, self, true) {
+	c.took = c.since(began)
+	if c.suspect.held(c.needs, c.now()) && s.victim(guess, guess, self, true) {
 		if !probed {
 			c.g.remember(c.l.Module, s.owners(c.l.Module), s.tie(guess.Cycle(self)))
 		}

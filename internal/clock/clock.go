@@ -37,3 +37,19 @@ func Sleep(d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
 	_ = unix.Nanosleep(&ts, nil)
 }
+
+// Clock is what decides over time reads: the system's, or one that a test turns.
+type Clock interface {
+	Now() time.Time
+	Boot() int64
+	CPU() time.Duration
+	Sleep(d time.Duration)
+}
+
+// System is the clock of the running system.
+type System struct{}
+
+func (System) Now() time.Time        { return time.Now() }
+func (System) Boot() int64           { return Boot() }
+func (System) CPU() time.Duration    { return CPU() }
+func (System) Sleep(d time.Duration) { Sleep(d) }
