@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
@@ -148,13 +149,13 @@ func TestStood(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.Close()
-			now := (&observer{proc: p}).look(s.entries, true)
-			start := uint64((now.now - int64(tt.age)) / clock.Tick)
-			got := now.stood([]graph.ID{100, 120, 200}, registry.Identity{PID: 200, Start: start})
+			now := (&observe.Observer{Proc: p}).Look(s.entries, true)
+			start := uint64((now.Now - int64(tt.age)) / clock.Tick)
+			got := now.StoodStill([]graph.ID{100, 120, 200}, registry.Identity{PID: 200, Start: start})
 			if d := got - tt.want; d < 0 || d > 2*clock.Tick {
 				t.Errorf("stood for %v, want %v", got, tt.want)
 			}
-			if got := now.stood([]graph.ID{100, 120, 200}, registry.Identity{PID: 200}); got != 0 {
+			if got := now.StoodStill([]graph.ID{100, 120, 200}, registry.Identity{PID: 200}); got != 0 {
 				t.Errorf("without our own start: %v, want 0", got)
 			}
 		})

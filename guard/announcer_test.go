@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -86,8 +87,8 @@ func TestAnnounced(t *testing.T) {
 	if _, ok := registry.ReadAnnounced(p, pid, proc.File{Dev: 1, Ino: 1}); ok {
 		t.Error("another program was listened to")
 	}
-	s := (&observer{proc: p}).look(nil, false)
-	if got := s.entries[pid]; got == nil || got.Token != e.Token {
+	s := (&observe.Observer{Proc: p}).Look(nil, false)
+	if got := s.Entries[pid]; got == nil || got.Token != e.Token {
 		t.Errorf("not among the entries: %+v", got)
 	}
 	other := announcer(t, "SAFELOAD_TEST_NOBODY=1")

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/observe"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -47,12 +48,12 @@ func BenchmarkLook(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.Close()
-	eyes := &observer{proc: p}
+	eyes := &observe.Observer{Proc: p}
 	n := 0
 	for b.Loop() {
-		s := eyes.look(nil, true)
-		s.system(best, nil)
-		n = len(s.tasks)
+		s := eyes.Look(nil, true)
+		s.System(observe.Best, nil)
+		n = len(s.Tasks)
 	}
 	b.ReportMetric(float64(n), "tasks")
 }
@@ -88,13 +89,13 @@ func BenchmarkLookThreads(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer p.Close()
-			eyes := &observer{}
+			eyes := &observe.Observer{}
 			looks := 0
 			before := clock.CPU()
 			for b.Loop() {
 				p.Bounded(func(p *proc.FS) {
-					eyes.proc = p
-					eyes.look(nil, true).system(best, nil)
+					eyes.Proc = p
+					eyes.Look(nil, true).System(observe.Best, nil)
 				})
 				looks++
 			}

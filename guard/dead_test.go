@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"safeload/guard/observe"
 	"safeload/internal/proc"
 )
 
@@ -71,17 +72,17 @@ func executes(uid int) string {
 		"\nVmSize:\t9 kB\nVmExe:\t0 kB\nThreads:\t1\nCapEff:\tffffffffffffffff\n"
 }
 
-func (s *system) attend(change func()) attendance {
+func (s *system) attend(change func()) observe.Attendance {
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	r := &rollcall{proc: p, sys: sys, module: "m"}
-	a := r.look()
+	r := &observe.RollCall{Proc: p, Sys: sys, Module: "m"}
+	a := r.Look()
 	if change != nil {
 		change()
-		a = r.look()
+		a = r.Look()
 	}
-	if a == nobody && r.call() != nobody {
+	if a == observe.Nobody && r.Call() != observe.Nobody {
 		s.t.Error("two looks say nobody, a call does not")
 	}
 	return a
@@ -92,39 +93,39 @@ func TestRollcall(t *testing.T) {
 		name   string
 		add    func(*system)
 		change func(*system) // between two looks
-		want   attendance
+		want   observe.Attendance
 	}{
-		{"nobody loads", func(*system) {}, nil, nobody},
-		{"its init runs, by the file's name", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, unclear},
+		{"nobody loads", func(*system) {}, nil, observe.Nobody},
+		{"its init runs, by the file's name", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, observe.Unclear},
 		{"its init runs, by the name in the file", func(s *system) {
 			s.load(60, 1, 60, "m-current", "msleep")
 			s.write("ko/m-current.ko", image("m"))
-		}, nil, present},
+		}, nil, observe.Present},
 		{"another's init runs, by the name in the file", func(s *system) {
 			s.load(60, 1, 60, "m", "msleep")
 			s.write("ko/m.ko", image("n"))
 			s.write("sys/module/n/initstate", "coming\n")
-		}, nil, nobody},
+		}, nil, observe.Nobody},
 		{"its init runs in a frozen group", func(s *system) {
 			s.load(60, 1, 60, "m-current", "cgroup_freezer")
 			s.write("ko/m-current.ko", image("m"))
-		}, nil, present},
+		}, nil, observe.Present},
 		{"its init stands at a lock of the loader's", func(s *system) {
 			s.load(60, 1, 60, "m", "load_module")
 			s.own(60, "stat", "60 (t60) D 1 0 0 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 60 0 0\n")
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"it makes a call of the other table", func(s *system) {
 			s.task(60, 1, 'D', plain, 60, "msleep", s.foreign())
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"it is on its way out", func(s *system) {
 			s.task(60, 1, 'D', plain|4, 60, "exit_mm", s.call(proc.FinitModule, 3))
-		}, nil, nobody},
+		}, nil, observe.Nobody},
 		{"younger than now", func(s *system) {
 			s.task(60, 1, 'R', plain, 1<<30, "0", "running\n")
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"its init is on a processor", func(s *system) {
 			s.task(60, 1, 'R', plain, 60, "0", "running\n")
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"another thread's init runs", func(s *system) {
 			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
 			s.load(61, 1, 61, "m", "msleep")
@@ -133,39 +134,39 @@ func TestRollcall(t *testing.T) {
 				s.t.Fatal(err)
 			}
 			s.thread(60, 61, string(call))
-		}, nil, unclear}, // its file is not there: the name is not known
+		}, nil, observe.Unclear}, // its file is not there: the name is not known
 		{"a user's task is held in execve", func(s *system) {
 			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
 			s.own(60, "status", executes(1000))
-		}, nil, nobody},
+		}, nil, observe.Nobody},
 		{"a task of root's has no program that can be seen", func(s *system) {
 			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
 			s.own(60, "status", executes(0))
-		}, nil, unclear},
-		{"others wait for it in the kernel", func(s *system) { s.load(60, 1, 60, "m", "idempotent_init_module") }, nil, nobody},
+		}, nil, observe.Unclear},
+		{"others wait for it in the kernel", func(s *system) { s.load(60, 1, 60, "m", "idempotent_init_module") }, nil, observe.Nobody},
 		{"somebody loads what is not known", func(s *system) {
 			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"an init runs of a file that cannot be read", func(s *system) {
 			s.load(60, 1, 60, "n", "msleep")
 			s.write("sys/module/n/initstate", "coming\n")
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 		{"who could not be asked is found outside later", func(s *system) {
 			s.task(60, 1, 'R', plain, 60, "0", "running\n")
-		}, func(s *system) { s.own(60, "syscall", s.call(proc.Other)) }, nobody},
-		{"who was outside cannot be asked later", func(*system) {}, func(s *system) { s.own(50, "syscall", "running\n") }, nobody},
+		}, func(s *system) { s.own(60, "syscall", s.call(proc.Other)) }, observe.Nobody},
+		{"who was outside cannot be asked later", func(*system) {}, func(s *system) { s.own(50, "syscall", "running\n") }, observe.Nobody},
 		{"on a processor, but may not load", func(s *system) {
 			s.task(60, 1, 'R', plain, 60, "0", "running\n")
 			s.own(60, "status", "CapEff:\t0000000000000000\n")
-		}, nil, nobody},
+		}, nil, observe.Nobody},
 		{"a thread that the list lacks", func(s *system) {
 			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
 			s.thread(60, 61, s.call(proc.Other))
 			if err := os.RemoveAll(filepath.Join(s.dir, "proc/60/task/61")); err != nil {
 				s.t.Fatal(err)
 			}
-		}, nil, unclear},
-		{"it went live meanwhile", func(*system) {}, func(s *system) { s.write("sys/module/m/initstate", "live\n") }, present},
+		}, nil, observe.Unclear},
+		{"it went live meanwhile", func(*system) {}, func(s *system) { s.write("sys/module/m/initstate", "live\n") }, observe.Present},
 		{"another load of it meanwhile", func(*system) {}, func(s *system) {
 			s.task(50, 1, 'R', plain, 50, "0", "running\n")
 			old := filepath.Join(s.dir, "sys/module/m")
@@ -173,12 +174,12 @@ func TestRollcall(t *testing.T) {
 				s.t.Fatal(err)
 			}
 			s.write("sys/module/m/initstate", "coming\n")
-		}, unclear},
+		}, observe.Unclear},
 		{"the first process is hidden", func(s *system) {
 			if err := os.RemoveAll(filepath.Join(s.dir, "proc/1")); err != nil {
 				s.t.Fatal(err)
 			}
-		}, nil, unclear},
+		}, nil, observe.Unclear},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newDead(t)

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
@@ -33,9 +34,9 @@ const DefaultPatience = conf.DefaultPatience
 
 // Options are what a Guard must know of its program.
 type Options struct {
-	Request  string        // what was asked for: a module name or an alias
-	Patience time.Duration // 0: as Settings say; negative: never refuse on suspicion
-	Probe    Ancestry      // nil: none
+	Request  string           // what was asked for: a module name or an alias
+	Patience time.Duration    // 0: as Settings say; negative: never refuse on suspicion
+	Probe    observe.Ancestry // nil: none
 
 	// NoConfig leaves safeload.conf(5) and the kernel's command line unread, and
 	// the defaults hold. Else they are read once, when a module is found coming,
@@ -60,26 +61,6 @@ type Load struct {
 
 	file  registry.Inode // what Path led to
 	named bool           // Module is what stands in the file, not the file's own name
-}
-
-// Ancestry is what a probe knows of the hops that /proc does not show. A task
-// is named by its thread id; implementations must answer only for tasks that
-// are alive and the same ones.
-type Ancestry interface {
-	// Requester returns the thread that waits in request_module for the
-	// helper process pid.
-	Requester(pid int) (tid int, ok bool)
-	// StartedBy returns the thread whose module init has a kernel thread or
-	// workqueue worker act for it.
-	StartedBy(tid int) (owner int, ok bool)
-}
-
-// clearer is an Ancestry that knows of everything that was started since it
-// runs, and so of some that it was not for an init.
-type clearer interface {
-	// NotStartedBy tells whether what the kernel thread or worker tid does,
-	// which Requester returned, was not started by the init that owner runs.
-	NotStartedBy(tid, owner int) bool
 }
 
 // Guard is one invocation's. It is not safe for concurrent use.
@@ -330,15 +311,15 @@ func count(r *registry.Registry, v Verdict, refused *Refused) {
 // remember notes that a request was refused on suspicion because of the load of
 // a module, and of the thread that the load is taken to wait for. A worker is at
 // one item after another, so what it was at says nothing of its next request.
-func (g *Guard) remember(module string, owners []*task, tie *task) {
+func (g *Guard) remember(module string, owners []*observe.Task, tie *observe.Task) {
 	if len(owners) == 1 && (tie == nil || !tie.Worker()) {
-		g.reg.RememberSuspicion(module, owners[0].thread(), tie.thread())
+		g.reg.RememberSuspicion(module, owners[0].Thread(), tie.Thread())
 	}
 }
 
 // remembers tells whether that same load was the reason before, and for the
 // same thread.
-func (g *Guard) remembers(module string, owners []*task, tie *task) bool {
+func (g *Guard) remembers(module string, owners []*observe.Task, tie *observe.Task) bool {
 	return len(owners) == 1 && (tie == nil || !tie.Worker()) &&
-		g.reg.RemembersSuspicion(module, owners[0].thread(), tie.thread())
+		g.reg.RemembersSuspicion(module, owners[0].Thread(), tie.Thread())
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -227,34 +228,34 @@ func TestDepth(t *testing.T) {
 
 func TestRemembers(t *testing.T) {
 	g, _ := newGuard(t)
-	a, b, k, w := &task{}, &task{}, &task{}, &task{}
+	a, b, k, w := &observe.Task{}, &observe.Task{}, &observe.Task{}, &observe.Task{}
 	a.TID, a.Start, b.TID, b.Start = 7, 8, 7, 9
 	k.TID, k.Start, k.Flags, w.TID, w.Flags = 20, 30, kernel, 21, worker
-	g.remember("m", []*task{a}, k)
+	g.remember("m", []*observe.Task{a}, k)
 	for name, tt := range map[string]struct {
 		module string
-		owners []*task
-		tie    *task
+		owners []*observe.Task
+		tie    *observe.Task
 		want   bool
 	}{
-		"the same load":               {"m", []*task{a}, k, true},
-		"the pid again":               {"m", []*task{b}, k, false},
-		"another module":              {"n", []*task{a}, k, false},
-		"nobody knows whose":          {"m", []*task{a, b}, k, false},
-		"a path":                      {"../m", []*task{a}, k, false},
-		"a stranger's kernel thread":  {"m", []*task{a}, &task{Stat: proc.Stat{TID: 22, Start: 31, Flags: kernel}}, false},
-		"no kernel thread in between": {"m", []*task{a}, nil, false},
+		"the same load":               {"m", []*observe.Task{a}, k, true},
+		"the pid again":               {"m", []*observe.Task{b}, k, false},
+		"another module":              {"n", []*observe.Task{a}, k, false},
+		"nobody knows whose":          {"m", []*observe.Task{a, b}, k, false},
+		"a path":                      {"../m", []*observe.Task{a}, k, false},
+		"a stranger's kernel thread":  {"m", []*observe.Task{a}, &observe.Task{Stat: proc.Stat{TID: 22, Start: 31, Flags: kernel}}, false},
+		"no kernel thread in between": {"m", []*observe.Task{a}, nil, false},
 	} {
 		if got := g.remembers(tt.module, tt.owners, tt.tie); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	g.remember("m", []*task{b}, nil)
-	if !g.remembers("m", []*task{b}, nil) || g.remembers("m", []*task{a}, nil) {
+	g.remember("m", []*observe.Task{b}, nil)
+	if !g.remembers("m", []*observe.Task{b}, nil) || g.remembers("m", []*observe.Task{a}, nil) {
 		t.Error("the later load is not the one remembered")
 	}
-	g.remember("w", []*task{a}, w)
-	if g.remembers("w", []*task{a}, w) {
+	g.remember("w", []*observe.Task{a}, w)
+	if g.remembers("w", []*observe.Task{a}, w) {
 		t.Error("what a worker was at is taken for what it is at")
 	}
 }

@@ -95,7 +95,7 @@ func TestEntryOfTheGone(t *testing.T) {
 		s.waits(150, s.helperOf(150), 505, "a")
 		f(s)
 		_, now := s.shoots(func() {})
-		if now.entries[150] != nil {
+		if now.Entries[150] != nil {
 			t.Errorf("%s: it is believed", name)
 		}
 	}
@@ -260,7 +260,7 @@ func TestIdle(t *testing.T) {
 		s.write("proc/200/task/201/wchan", wchan)
 		_, now := s.shoots(func() {})
 		for _, tid := range []int{100, 201} {
-			seen := now.tasks[tid] != nil && now.tasks[tid].kind == proc.FinitModule
+			seen := now.Tasks[tid] != nil && now.Tasks[tid].Kind == proc.FinitModule
 			if seen != want {
 				t.Errorf("%d, asleep in %q: its call was read %v, want %v", tid, wchan, seen, want)
 			}

@@ -5,6 +5,7 @@ package guard
 import (
 	"time"
 
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 )
@@ -69,9 +70,9 @@ func (c *contest) alone() bool {
 }
 
 // tellLook leaves what a look saw to those who have not looked yet.
-func (c *contest) tellLook(s *snapshot, began int64, waiting int) {
+func (c *contest) tellLook(s *observe.Waits, began int64, waiting int) {
 	if waiting > 1 && c.boot != "" && c.g.reg.Published() {
-		l := registry.Look{Began: began, Ended: c.g.clock.Boot(), Strangers: s.allStrangers(), Waiting: int64(waiting), Boot: c.boot}
+		l := registry.Look{Began: began, Ended: c.g.clock.Boot(), Strangers: s.AllAskedByStrangers(), Waiting: int64(waiting), Boot: c.boot}
 		c.g.reg.RecordLook(l)
 	}
 	c.looking = time.Time{}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -25,8 +26,8 @@ type oversight struct {
 
 	looks   int
 	gap     time.Duration
-	last    *snapshot
-	eyes    observer
+	last    *observe.Waits
+	eyes    observe.Observer
 	proof   standstill
 	suspect standstill
 	ended   int // the process that was sent a signal
@@ -89,7 +90,7 @@ func (o *oversight) step() time.Duration {
 			c.maps.Close()
 		}
 	}()
-	o.eyes.sys, o.eyes.probe, o.eyes.unpack = sys, probe, o.g.o.Unpack
+	o.eyes.Sys, o.eyes.Probe, o.eyes.Unpack = sys, probe, o.g.o.Unpack
 	// A registry of our own: the entry in the other one stays where it is.
 	r := registry.New(o.g.o.Dir)
 	defer r.Close()
@@ -108,13 +109,13 @@ func (o *oversight) step() time.Duration {
 	if gap < 0 {
 		return gap
 	}
-	return rest(gap, o.g.clock.CPU()-before, max(1, len(o.last.entries)))
+	return rest(gap, o.g.clock.CPU()-before, max(1, len(o.last.Entries)))
 }
 
 // circle is what a look of an [oversight] found: a task of its command that can
 // never go on, and why.
 type circle struct {
-	task      *task
+	task      *observe.Task
 	chain     []graph.Step
 	suspected bool
 }
@@ -122,11 +123,11 @@ type circle struct {
 // circle looks for one. Without one it tells when to look again.
 func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Duration) {
 	entries, err := r.Read(p)
-	o.eyes.proc = p
-	s := o.eyes.look(entries, err == nil)
+	o.eyes.Proc = p
+	s := o.eyes.Look(entries, err == nil)
 	before := o.last
 	o.last = s
-	sure, maybe := s.system(exact, before), s.system(best, before)
+	sure, maybe := s.System(observe.Exact, before), s.System(observe.Best, before)
 	now := o.g.clock.Now()
 	t, chain := o.stuck(s, sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely), &o.proof, now)
 	if t != nil && o.proof.held(confirmAfter, now) {
@@ -137,7 +138,7 @@ func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Durat
 			return circle{}, o.gap
 		}
 	}
-	if !o.g.watches(t.module) {
+	if !o.g.watches(t.Module) {
 		return circle{}, -1
 	}
 	if o.suspect.held(o.g.o.Patience, now) {
@@ -152,10 +153,10 @@ func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Durat
 // stuck gives the task of the command that waits in the kernel for a load that
 // can never end, where it is the one that had best fail: the last of those like
 // it. Where a safeload waits on the same circle, that one fails.
-func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill, now time.Time) (last *task, chain []graph.Step) {
-	for _, t := range s.tasks {
+func (o *oversight) stuck(s *observe.Waits, st, guess *graph.Stuck, seen *standstill, now time.Time) (last *observe.Task, chain []graph.Step) {
+	for _, t := range s.Tasks {
 		id := graph.ID(t.TID)
-		if t.module == "" || !t.waiter || t.State != 'S' || s.entries[t.pid] != nil || !s.descends(t.pid, o.g.self.PID) {
+		if t.Module == "" || !t.Waiter || t.State != 'S' || s.Entries[t.PID] != nil || !s.Descends(t.PID, o.g.self.PID) {
 			continue
 		}
 		knot := st.Knot(id)
@@ -164,11 +165,11 @@ func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill,
 		}
 		mine := true
 		for _, k := range knot {
-			other := s.tasks[int(k)]
-			if e := s.entries[int(k)]; e != nil && e.State == registry.StateWait {
+			other := s.Tasks[int(k)]
+			if e := s.Entries[int(k)]; e != nil && e.State == registry.StateWait {
 				mine = false
 			}
-			if other != nil && other != t && other.module != "" && other.waiter && s.commands(other.pid) &&
+			if other != nil && other != t && other.Module != "" && other.Waiter && s.InCommand(other.PID) &&
 				(other.Start > t.Start || other.Start == t.Start && other.TID > t.TID) {
 				mine = false
 			}
@@ -182,7 +183,7 @@ func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill,
 		return nil, nil
 	}
 	id := graph.ID(last.TID)
-	seen.see(s.pictureOf(st, id), now)
+	seen.see(s.KnotPicture(st, id), now)
 	if guess != nil {
 		chain = guess.Cycle(id)
 	}
@@ -192,26 +193,11 @@ func (o *oversight) stuck(s *snapshot, st, guess *graph.Stuck, seen *standstill,
 	return last, chain
 }
 
-// commands tells whether a process belongs to a command of a safeload.
-func (s *snapshot) commands(pid int) bool {
-	for range 64 {
-		t := s.tasks[pid]
-		if t == nil || t.PPID <= 1 {
-			return false
-		}
-		pid = t.PPID
-		if e := s.entries[pid]; e != nil && e.State == registry.StateCommand {
-			return true
-		}
-	}
-	return false
-}
-
 // end has the wait of a task end, by a signal to its process: what it waits for
 // then goes on.
 func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duration {
 	t := c.task
-	if !o.g.watches(t.module) {
+	if !o.g.watches(t.Module) {
 		return -1
 	}
 	if !r.Lock() && o.held < int(holdMost/confirmAfter) {
@@ -220,13 +206,13 @@ func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duratio
 	}
 	defer r.Unlock()
 	o.held = 0
-	refused := &Refused{Module: t.module, Request: o.g.o.Request, PID: t.pid, Suspected: c.suspected, By: o.g.self.PID}
+	refused := &Refused{Module: t.Module, Request: o.g.o.Request, PID: t.PID, Suspected: c.suspected, By: o.g.self.PID}
 	for i, step := range c.chain {
 		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-		if k := o.last.tasks[h.TID]; k != nil {
-			h.PID, h.Comm, h.Module = k.pid, k.Comm, k.module
+		if k := o.last.Tasks[h.TID]; k != nil {
+			h.PID, h.Comm, h.Module = k.PID, k.Comm, k.Module
 		}
-		if e := o.last.entries[h.TID]; e != nil {
+		if e := o.last.Entries[h.TID]; e != nil {
 			h.Module = e.Module
 		}
 		if i == 1 {
@@ -239,27 +225,27 @@ func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duratio
 		return -1
 	}
 	sig := unix.SIGTERM
-	if o.ended == t.pid {
+	if o.ended == t.PID {
 		sig = unix.SIGKILL // a shell may have it ignore the other
 	}
-	fd, err := unix.PidfdOpen(t.pid, 0)
+	fd, err := unix.PidfdOpen(t.PID, 0)
 	if err != nil {
 		return o.gap
 	}
 	defer unix.Close(fd)
 	var st proc.Stat
-	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(t.pid) })
-	if err != nil || st.Held || st.Start != t.pstart {
+	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(t.PID) })
+	if err != nil || st.Held || st.Start != t.ProcessStart {
 		return oversightLeast
 	}
 	if unix.PidfdSendSignal(fd, sig, nil, 0) != nil {
 		return o.gap
 	}
-	if o.ended != t.pid {
+	if o.ended != t.PID {
 		o.g.say(refused.Error())
 		count(r, Refuse, refused)
 	}
-	o.ended = t.pid
+	o.ended = t.PID
 	o.proof, o.suspect, o.gap = standstill{}, standstill{}, oversightLeast
 	return oversightLeast
 }

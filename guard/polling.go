@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 )
 
 // Of a command that polls, the tasks change all the time. That it does nothing
@@ -54,9 +55,9 @@ func (p *polling) held(patience time.Duration, now time.Time) bool {
 }
 
 // polled tells whether the patient reading has held for long.
-func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
-	st := s.system(patient, before).Stuck(graph.Likely)
-	if len(s.polls) == 0 {
+func (c *contest) polled(s, before *observe.Waits, self graph.ID) bool {
+	st := s.System(observe.Patient, before).Stuck(graph.Likely)
+	if len(s.Pollers) == 0 {
 		return false
 	}
 	if before == nil || len(st.Knot(self)) == 0 {
@@ -65,11 +66,11 @@ func (c *contest) polled(s, before *snapshot, self graph.ID) bool {
 	}
 	var rest []graph.ID
 	for _, id := range st.Reach(self) {
-		if !s.polls[int(id)] {
+		if !s.Pollers[int(id)] {
 			rest = append(rest, id)
 		}
 	}
 	now := c.now()
-	c.polls.see(s.picture(rest), s.worked, now)
+	c.polls.see(s.Picture(rest), s.PollerWorked, now)
 	return c.polls.held(c.g.o.Patience, now)
 }

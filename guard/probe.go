@@ -73,29 +73,14 @@ func (c *contest) trusts() bool {
 	if c.last == nil || c.proof.picture != "" || c.suspect.picture != "" {
 		return false
 	}
-	for _, h := range c.last.helpers() {
-		if !c.last.descends(c.g.self.PID, h.pid) {
+	for _, h := range c.last.Helpers() {
+		if !c.last.Descends(c.g.self.PID, h.PID) {
 			continue
 		}
-		t := c.last.tasks[c.last.asked[h.pid]]
-		return t != nil && (!t.Kthread() || c.last.strange(t))
+		t := c.last.Tasks[c.last.RequesterOf[h.PID]]
+		return t != nil && (!t.Kthread() || c.last.NotForInit(t))
 	}
 	return true
-}
-
-// strange tells whether the probe saw that no init which runs has started what
-// a kernel thread does.
-func (s *snapshot) strange(t *task) bool {
-	some := false
-	for _, o := range s.tasks {
-		if o.module == "" || o.waiter || !s.coming[o.module] {
-			continue
-		}
-		if some = s.cleared[[2]int{t.TID, o.TID}]; !some {
-			return false
-		}
-	}
-	return some
 }
 
 // others are the waits that the registry knows of and the kernel may not: in

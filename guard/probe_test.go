@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"safeload/guard/ancestry"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -73,7 +74,7 @@ func TestTrusts(t *testing.T) {
 			if c.trusts() {
 				t.Error("trusted before any look")
 			}
-			c.last = (&observer{proc: p, probe: fakeProbe{asked: tt.ask}}).look(s.entries, true)
+			c.last = (&observe.Observer{Proc: p, Probe: fakeProbe{asked: tt.ask}}).Look(s.entries, true)
 			if got := c.trusts(); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}

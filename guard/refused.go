@@ -4,6 +4,7 @@ package guard
 
 import (
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/internal/kmsg"
 	"safeload/internal/proc"
 )
@@ -85,7 +86,7 @@ func (r *Refused) appendChain(b []byte) []byte {
 	return append(b, proc.Itoa(r.PID)...)
 }
 
-func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {
+func (c *contest) refusal(s *observe.Waits, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {
 	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Suspected: suspected}
 	if r.Request == "" {
 		r.Request = c.l.Module
@@ -96,10 +97,10 @@ func (c *contest) refusal(s *snapshot, st, guess *graph.Stuck, self graph.ID, su
 	}
 	for i, step := range cycle {
 		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-		if t := s.tasks[h.TID]; t != nil {
-			h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
+		if t := s.Tasks[h.TID]; t != nil {
+			h.PID, h.Comm, h.Module = t.PID, t.Comm, t.Module
 		}
-		if e := s.entries[h.TID]; e != nil {
+		if e := s.Entries[h.TID]; e != nil {
 			h.Module = e.Module
 		}
 		if i == 1 {

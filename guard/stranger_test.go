@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -82,14 +83,14 @@ func TestStrangers(t *testing.T) {
 			p, sys := s.open()
 			defer p.Close()
 			defer sys.Close()
-			look := (&observer{proc: p, sys: sys}).look(s.entries, true)
-			if got := look.strangers(registry.Identity{PID: 200}); got != tt.want {
+			look := (&observe.Observer{Proc: p, Sys: sys}).Look(s.entries, true)
+			if got := look.AskedByStrangers(registry.Identity{PID: 200}); got != tt.want {
 				t.Errorf("apart from any load: %v, want %v", got, tt.want)
 			}
-			if look.strangers(registry.Identity{PID: 200, Parent: registry.NewToken()}) {
+			if look.AskedByStrangers(registry.Identity{PID: 200, Parent: registry.NewToken()}) {
 				t.Error("one of a command of ours is taken for a stranger's")
 			}
-			if look.allStrangers() && !tt.want {
+			if look.AllAskedByStrangers() && !tt.want {
 				t.Error("it would tell the others that all are")
 			}
 		})

@@ -12,6 +12,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
@@ -132,13 +133,13 @@ func Examine(o Options) (*Survey, error) {
 	whole := *sv
 	p.Bounded(func(p *proc.FS) {
 		try := whole
-		eyes := &observer{proc: p, sys: sys, probe: probe, unpack: o.Unpack, names: names, dups: true, bold: bold}
-		try.watch(func() *snapshot {
+		eyes := &observe.Observer{Proc: p, Sys: sys, Probe: probe, Unpack: o.Unpack, Names: names, ShowRepeats: true, Bold: bold}
+		try.watch(func() *observe.Waits {
 			entries, err := r.Read(p)
 			if err != nil && err != unix.ENOENT && len(try.Faults) == 0 {
 				try.Faults = append(try.Faults, "cannot read "+dir+": "+err.Error())
 			}
-			return eyes.look(entries, err == nil)
+			return eyes.Look(entries, err == nil)
 		}, surveyGap)
 		if n := p.GivenUp(); n > 0 {
 			try.Faults = append(try.Faults, "some tasks did not answer, as one in execve(2) whose files take for ever to close, and are taken to move")
@@ -151,28 +152,17 @@ func Examine(o Options) (*Survey, error) {
 }
 
 // watch looks, and looks again after a gap when there is something to confirm.
-func (sv *Survey) watch(take func() *snapshot, gap time.Duration) {
+func (sv *Survey) watch(take func() *observe.Waits, gap time.Duration) {
 	first := take()
-	sv.Looked = len(first.tasks) + len(first.workers)
-	was := first.sight(first.system(best, nil).Stuck(graph.Likely))
-	if len(was.look) == 0 && !first.asks() {
+	sv.Looked = len(first.Tasks) + len(first.Workers)
+	was := sightOf(first, first.System(observe.Best, nil).Stuck(graph.Likely))
+	if len(was.look) == 0 && !first.HasRequesters() {
 		// Nobody is stuck, so there is nothing that must hold twice.
 		sv.fill(first, nil, was)
 		return
 	}
 	clock.Sleep(gap)
 	sv.fill(take(), first, was)
-}
-
-// asks tells whether somebody waits for a helper. Whose helper is whose can be
-// certain only after two looks.
-func (s *snapshot) asks() bool {
-	for _, t := range s.tasks {
-		if t.requester() || t.duplicate() {
-			return true
-		}
-	}
-	return false
 }
 
 // sight is who is stuck in one look, each with its picture: what would
@@ -182,11 +172,11 @@ type sight struct {
 	look  map[graph.ID]string
 }
 
-func (s *snapshot) sight(st *graph.Stuck) *sight {
+func sightOf(s *observe.Waits, st *graph.Stuck) *sight {
 	all := &sight{st, make(map[graph.ID]string)}
-	for tid := range s.tasks {
+	for tid := range s.Tasks {
 		if id := graph.ID(tid); st.Has(id) {
-			all.look[id] = s.picture([]graph.ID{id})
+			all.look[id] = s.Picture([]graph.ID{id})
 		}
 	}
 	return all
@@ -207,37 +197,37 @@ func (a *sight) same(before *sight, id graph.ID) bool {
 	return true
 }
 
-func (sv *Survey) fill(s, first *snapshot, was *sight) {
-	sure := s.system(exact, first)
-	maybe := s.system(best, first)
+func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
+	sure := s.System(observe.Exact, first)
+	maybe := s.System(observe.Best, first)
 	proof, guess := sure.Stuck(graph.Certain), maybe.Stuck(graph.Likely)
-	shown := s.system(paired, first).Stuck(graph.Likely)
-	is := s.sight(guess)
+	shown := s.System(observe.Paired, first).Stuck(graph.Likely)
+	is := sightOf(s, guess)
 
 	covered := make(map[graph.ID]bool)
 	try := func(e graph.ID, st *graph.Stuck, certainty graph.Certainty, cycle []graph.Step) {
 		if covered[e] || len(cycle) == 0 || len(st.Knot(e)) == 0 || !is.same(was, e) {
 			return
 		}
-		if certainty == graph.Likely && !s.longAsleep(cycle) {
+		if certainty == graph.Likely && !longAsleep(s, cycle) {
 			return
 		}
 		f := Finding{Certainty: certainty}
 		for _, step := range cycle {
 			covered[step.Task] = true
 			h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-			if t := s.tasks[h.TID]; t != nil {
-				h.PID, h.Comm, h.Module = t.pid, t.Comm, t.module
+			if t := s.Tasks[h.TID]; t != nil {
+				h.PID, h.Comm, h.Module = t.PID, t.Comm, t.Module
 			}
-			if en := s.entries[h.TID]; en != nil {
+			if en := s.Entries[h.TID]; en != nil {
 				h.Module = en.Module
 			}
 			f.Chain = append(f.Chain, h)
 		}
-		s.cheapest(&f)
+		cheapest(s, &f)
 		sv.Findings = append(sv.Findings, f)
 	}
-	waits := s.loadWaits()
+	waits := loadWaits(s)
 	for _, id := range waits {
 		try(id, proof, graph.Certain, shown.Cycle(id))
 	}
@@ -263,14 +253,14 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 	}
 
 	used := make(map[int]bool)
-	for _, h := range s.helpers() {
-		used[h.pid] = true
+	for _, h := range s.Helpers() {
+		used[h.PID] = true
 	}
-	for pid := range s.entries {
+	for pid := range s.Entries {
 		used[pid] = true
 	}
-	for tid, t := range s.tasks {
-		if t.module != "" || asks(t.wchan) && t.State == 'D' || t.kind == proc.FinitModule || t.kind == proc.InitModule {
+	for tid, t := range s.Tasks {
+		if t.Module != "" || observe.IsRequesting(t.Wchan) && t.State == 'D' || t.Kind == proc.FinitModule || t.Kind == proc.InitModule {
 			used[tid] = true
 		}
 	}
@@ -279,7 +269,7 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 			used[h.TID] = true
 		}
 	}
-	shell := s.commanded(maybe)
+	shell := commanded(s, maybe)
 	for tid := range shell {
 		used[tid] = true
 	}
@@ -289,8 +279,8 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 	}
 	sort.Ints(tids)
 	for _, tid := range tids {
-		if t := s.tasks[tid]; t != nil {
-			v := s.seen(t)
+		if t := s.Tasks[tid]; t != nil {
+			v := seenOf(s, t)
 			if v.Role == "" && shell[tid] {
 				v.Role = RoleShell
 			}
@@ -298,7 +288,7 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 		}
 		own := len(sv.Edges)
 		for _, w := range maybe.Waits(graph.ID(tid)) {
-			if s.ownThread(tid, w) && !used[int(w.For[0])] {
+			if ownThread(s, tid, w) && !used[int(w.For[0])] {
 				continue // said by the process itself
 			}
 			e := Edge{From: tid, Certainty: w.Certainty, Why: w.Why}
@@ -306,9 +296,9 @@ func (sv *Survey) fill(s, first *snapshot, was *sight) {
 				e.To = append(e.To, int(to))
 			}
 			sort.Ints(e.To)
-			if h := s.pair[tid]; h != nil {
-				if i := slices.Index(e.To, h.pid); i > 0 {
-					e.To = slices.Insert(slices.Delete(e.To, i, i+1), 0, h.pid)
+			if h := s.LikeliestHelper[tid]; h != nil {
+				if i := slices.Index(e.To, h.PID); i > 0 {
+					e.To = slices.Insert(slices.Delete(e.To, i, i+1), 0, h.PID)
 				}
 			}
 			same := slices.IndexFunc(sv.Edges[own:], func(o Edge) bool { return slices.Equal(o.To, e.To) })
@@ -328,22 +318,22 @@ const shownMost = 64
 
 // commanded are the processes that an install or remove command consists of, as
 // far as somebody waits for them: the shell, and what it waits for.
-func (s *snapshot) commanded(g *graph.System) map[int]bool {
+func commanded(s *observe.Waits, g *graph.System) map[int]bool {
 	found := make(map[int]bool)
 	var queue []int
-	for pid, e := range s.entries {
+	for pid, e := range s.Entries {
 		if e.State == registry.StateCommand {
-			queue = append(queue, s.kids[pid]...)
+			queue = append(queue, s.Children[pid]...)
 		}
 	}
 	for len(queue) > 0 && len(found) < shownMost {
 		pid := queue[0]
 		queue = queue[1:]
-		if t := s.tasks[pid]; t == nil || t.Kthread() || found[pid] {
+		if t := s.Tasks[pid]; t == nil || t.Kthread() || found[pid] {
 			continue
 		}
 		found[pid] = true
-		if s.entries[pid] != nil || s.tasks[pid].module != "" {
+		if s.Entries[pid] != nil || s.Tasks[pid].Module != "" {
 			continue // a load: shown for its own sake
 		}
 		for _, w := range g.Waits(graph.ID(pid)) {
@@ -357,24 +347,24 @@ func (s *snapshot) commanded(g *graph.System) map[int]bool {
 
 // ownThread tells whether a process that says itself what it does waits, by w,
 // for one of its threads.
-func (s *snapshot) ownThread(tid int, w graph.Wait) bool {
-	if s.entries[tid] == nil || len(w.For) != 1 {
+func ownThread(s *observe.Waits, tid int, w graph.Wait) bool {
+	if s.Entries[tid] == nil || len(w.For) != 1 {
 		return false
 	}
-	t := s.tasks[int(w.For[0])]
-	return t != nil && t.pid == tid && !t.process()
+	t := s.Tasks[int(w.For[0])]
+	return t != nil && t.PID == tid && !t.Process()
 }
 
 // loadWaits are the tasks that wait for another's load, in the kernel or, ours,
 // in user space; or for another's request.
-func (s *snapshot) loadWaits() []graph.ID {
+func loadWaits(s *observe.Waits) []graph.ID {
 	var ids []int
-	for tid, t := range s.tasks {
-		if t.module != "" && t.waiter && t.Asleep() || t.duplicate() {
+	for tid, t := range s.Tasks {
+		if t.Module != "" && t.Waiter && t.Asleep() || t.Duplicate() {
 			ids = append(ids, tid)
 		}
 	}
-	for pid, e := range s.entries {
+	for pid, e := range s.Entries {
 		if e.State == registry.StateWait {
 			ids = append(ids, pid)
 		}
@@ -389,147 +379,112 @@ func (s *snapshot) loadWaits() []graph.ID {
 
 // cheapest picks who of a circle had best fail: a wait for a load, of a helper
 // rather than of what somebody started by hand, and the latest of these.
-func (s *snapshot) cheapest(f *Finding) {
+func cheapest(s *observe.Waits, f *Finding) {
 	bestScore := -1
 	for _, h := range f.Chain {
-		t := s.tasks[h.TID]
-		e := s.entries[h.TID]
-		if t == nil || !(t.module != "" && t.waiter) && (e == nil || e.State != registry.StateWait) && (!t.duplicate() || t.Kthread()) {
+		t := s.Tasks[h.TID]
+		e := s.Entries[h.TID]
+		if t == nil || !(t.Module != "" && t.Waiter) && (e == nil || e.State != registry.StateWait) && (!t.Duplicate() || t.Kthread()) {
 			continue
 		}
 		score := 1
-		if s.workers[t.PPID] {
+		if s.Workers[t.PPID] {
 			score = 2
 		}
-		if t.duplicate() {
+		if t.Duplicate() {
 			score = 0 // its own init runs
 		}
-		if score < bestScore || score == bestScore && t.pid < f.Waiter {
+		if score < bestScore || score == bestScore && t.PID < f.Waiter {
 			continue
 		}
 		bestScore = score
-		f.Waiter, f.Module = t.pid, h.Module
-		f.Signal = t.State != 'D' || e != nil || t.duplicate() // that one is killable
+		f.Waiter, f.Module = t.PID, h.Module
+		f.Signal = t.State != 'D' || e != nil || t.Duplicate() // that one is killable
 		f.Ours = e != nil && e.State == registry.StateWait
 	}
 }
 
-func (s *snapshot) longAsleep(cycle []graph.Step) bool {
+func longAsleep(s *observe.Waits, cycle []graph.Step) bool {
 	for _, step := range cycle {
-		t := s.tasks[int(step.Task)]
+		t := s.Tasks[int(step.Task)]
 		if t == nil {
 			return false
 		}
-		if e := s.entries[t.pid]; e != nil && !s.inCall(e, t) {
+		if e := s.Entries[t.PID]; e != nil && !s.InCall(e, t) {
 			continue // polls
 		}
-		if d := s.asleep(t); d < asleepLong {
+		if d := s.Asleep(t); d < asleepLong {
 			return false
 		}
 	}
 	return true
 }
 
-// asleep is how long ago a task last ran, by the scheduler's clock; ours, just
-// now, is the measure.
-func (s *snapshot) asleep(t *task) time.Duration {
-	me, ok := s.proc.Slept(unix.Getpid(), unix.Gettid())
-	if !ok || !t.Asleep() {
-		return 0
-	}
-	it, ok := s.lastRan(t.pid, t.TID)
-	if !ok || it > me {
-		return 0
-	}
-	return time.Duration(me - it)
-}
-
-// stood is for how long none of these tasks but us has run, as far back as we
-// go: what asked for us has been waiting since before. 0 where the kernel does
-// not tell (no CONFIG_SCHED_DEBUG).
-func (s *snapshot) stood(ids []graph.ID, self registry.Identity) time.Duration {
-	least := time.Duration(s.now - int64(self.Start)*clock.Tick)
-	if self.Start == 0 || least < 0 {
-		return 0
-	}
-	for _, id := range ids {
-		t := s.tasks[int(id)]
-		switch {
-		case int(id) == self.PID:
-		case t == nil || s.entries[int(id)] != nil && s.entries[int(id)].State == registry.StateWait:
-			return 0 // polls: since when it stands still is not known
-		default:
-			least = min(least, s.asleep(t))
-		}
-	}
-	return least
-}
-
-func (s *snapshot) seen(t *task) Seen {
-	s.date(t)
+func seenOf(s *observe.Waits, t *observe.Task) Seen {
+	s.ReadStart(t)
 	v := Seen{
-		PID: t.pid, TID: t.TID, PPID: t.PPID, Start: t.pstart, Comm: t.Comm, Kernel: t.Kthread(),
-		State: t.State, Wchan: t.wchan, Module: t.module, File: t.file.Path,
-		Running: max(0, time.Duration(s.now-int64(t.pstart)*clock.Tick)), Asleep: s.asleep(t),
+		PID: t.PID, TID: t.TID, PPID: t.PPID, Start: t.ProcessStart, Comm: t.Comm, Kernel: t.Kthread(),
+		State: t.State, Wchan: t.Wchan, Module: t.Module, File: t.File.Path,
+		Running: max(0, time.Duration(s.Now-int64(t.ProcessStart)*clock.Tick)), Asleep: s.Asleep(t),
 	}
 	if v.Wchan == "" && t.Asleep() {
-		v.Wchan = s.proc.Wchan(t.pid, t.TID)
+		v.Wchan = s.Proc.Wchan(t.PID, t.TID)
 	}
 	// Its arguments stand in its memory, which a user may have mapped from a file
 	// system of his own that never answers.
-	if !t.Kthread() && s.proc.MayLoad(t.pid, t.TID) {
-		v.Command = string(bytes.TrimRight(bytes.ReplaceAll(bytes.Clone(s.proc.Cmdline(t.pid)), []byte{0}, []byte{' '}), " "))
+	if !t.Kthread() && s.Proc.MayLoad(t.PID, t.TID) {
+		v.Command = string(bytes.TrimRight(bytes.ReplaceAll(bytes.Clone(s.Proc.Cmdline(t.PID)), []byte{0}, []byte{' '}), " "))
 	}
-	switch t.kind {
+	switch t.Kind {
 	case proc.FinitModule:
 		v.Call = "finit_module"
 	case proc.InitModule:
 		v.Call = "init_module"
 	}
 	if v.Call != "" {
-		v.Params, _ = s.proc.Params(t.pid, &t.call)
+		v.Params, _ = s.Proc.Params(t.PID, &t.Call)
 	}
-	helper := s.workers[t.PPID]
+	helper := s.Workers[t.PPID]
 	// An entry is the process's: its first thread stands for it.
 	var e *registry.Entry
-	if t.process() {
-		e = s.entries[t.pid]
+	if t.Process() {
+		e = s.Entries[t.PID]
 	}
 	if e != nil {
 		v.Token, v.Parent, v.Depth, v.Request = e.Token, e.Parent, e.Depth, e.Request
-		v.Since = max(0, time.Duration(s.now-e.Since))
+		v.Since = max(0, time.Duration(s.Now-e.Since))
 		if v.Module == "" {
 			v.Module, v.File = e.Module, e.Path
 		}
-	} else if helper && t.process() {
+	} else if helper && t.Process() {
 		if i := bytes.LastIndexByte([]byte(v.Command), ' '); i >= 0 {
 			v.Request = v.Command[i+1:]
 		}
 	}
 	switch {
-	case t.throttled():
+	case t.Throttled():
 		v.Role = RoleThrottled
-	case t.duplicate() && t.module == "":
+	case t.Duplicate() && t.Module == "":
 		v.Role = RoleDuplicate
-	case t.module != "" && t.waiter && !s.coming[t.module]:
+	case t.Module != "" && t.Waiter && !s.Coming[t.Module]:
 		v.Role = RoleSymbol
-	case t.module != "" && t.waiter, e != nil && e.State == registry.StateWait:
+	case t.Module != "" && t.Waiter, e != nil && e.State == registry.StateWait:
 		v.Role = RoleWait
-	case t.module != "" || e != nil && e.State == registry.StateLoad:
+	case t.Module != "" || e != nil && e.State == registry.StateLoad:
 		v.Role = RoleLoad
-	case t.requester():
+	case t.Requester():
 		v.Role = RoleRequest
 	case e != nil:
 		v.Role = e.State
-	case helper && t.process():
+	case helper && t.Process():
 		v.Role = RoleHelper
 	}
 	if v.Module != "" {
 		v.Initstate = proc.State(v.Module).String()
 	}
-	v.Duplicate = t.duplicate()
-	if t.module != "" || t.requester() || v.Duplicate {
-		v.Stack = s.proc.Stack(t.pid, t.TID)
+	v.Duplicate = t.Duplicate()
+	if t.Module != "" || t.Requester() || v.Duplicate {
+		v.Stack = s.Proc.Stack(t.PID, t.TID)
 	}
 	return v
 }

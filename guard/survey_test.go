@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/internal/proc"
 )
 
@@ -24,9 +25,9 @@ func (s *system) survey() *Survey {
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observer{proc: p, sys: sys, dups: true}
+	eyes := &observe.Observer{Proc: p, Sys: sys, ShowRepeats: true}
 	sv := &Survey{}
-	sv.watch(func() *snapshot { return eyes.look(s.entries, true) }, 0)
+	sv.watch(func() *observe.Waits { return eyes.Look(s.entries, true) }, 0)
 	return sv
 }
 
@@ -135,10 +136,10 @@ func TestShellAboveAWaiter(t *testing.T) {
 // stuck tells whether a task is in a circle, surely or likely.
 func (s *system) stuck(tid int) (proven, likely bool) {
 	before, now := s.shoots(func() {})
-	in := func(how reading, least graph.Certainty) bool {
-		return len(now.system(how, before).Stuck(least).Knot(graph.ID(tid))) > 0
+	in := func(how observe.Reading, least graph.Certainty) bool {
+		return len(now.System(how, before).Stuck(least).Knot(graph.ID(tid))) > 0
 	}
-	return in(exact, graph.Certain), in(best, graph.Likely)
+	return in(observe.Exact, graph.Certain), in(observe.Best, graph.Likely)
 }
 
 // A load that waits for a command: the command is named, and its token is shown

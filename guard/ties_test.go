@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -278,12 +279,12 @@ func TestBusyForAMoment(t *testing.T) {
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observer{proc: p, sys: sys, ahead: s.ahead}
+	eyes := &observe.Observer{Proc: p, Sys: sys, BootAhead: s.ahead}
 	look := func(want bool, when string) {
 		t.Helper()
-		now := eyes.look(s.entries, true)
+		now := eyes.Look(s.entries, true)
 		for range 2 { // readings of one look
-			if got := now.system(best, nil).Stuck(graph.Likely).Has(100); got != want {
+			if got := now.System(observe.Best, nil).Stuck(graph.Likely).Has(100); got != want {
 				t.Errorf("%s: stuck %v, want %v", when, got, want)
 			}
 		}
@@ -334,30 +335,6 @@ func TestOwed(t *testing.T) {
 				t.Errorf("refused: its own %v, the stranger's %v; want %+v", got.own, got.stranger, tt.want)
 			}
 		})
-	}
-}
-
-// TestNamed: a thread bears the name of a module if it begins with it, unless
-// it is another's that is there.
-func TestNamed(t *testing.T) {
-	s := newSystem(t)
-	for _, m := range []string{"snd", "snd_hda"} {
-		s.write("sys/module/"+m+"/initstate", "live\n")
-	}
-	_, now := s.shoots(func() {})
-	for _, tt := range []struct {
-		name, module string
-		want         bool
-	}{
-		{"snd", "snd", true}, {"snd/0", "snd", true}, {"snd0", "snd", true}, {"snd:irq", "snd", true},
-		{"snd-hda", "snd", false}, {"snd_hda/1", "snd", false}, {"snd-worker", "snd", true}, {"sndx", "snd", false},
-		{"usb-storage", "usb_storage", true}, {"sg1", "sg", false}, {"sg", "sg", true}, {"x_snd", "snd", false},
-		{"a_module_with_a", "a_module_with_a_long_name", true}, {"a_module_with", "a_module_with_a_long_name", false},
-		{"", "snd", false},
-	} {
-		if got := now.named(tt.name, tt.module); got != tt.want {
-			t.Errorf("%q as a name of %s: %v, want %v", tt.name, tt.module, got, tt.want)
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
@@ -71,13 +72,13 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	g.reg.Foreign = c.proc.Nested()
 	c.sys, _ = proc.OpenSys()
 	there := c.roll()
-	if there == nobody {
+	if there == observe.Nobody {
 		return Refuse, c.dead()
 	}
 	independent := false
 	c.bounded(func(c *contest) { independent = c.independent() })
 	// Where the init may have died, the kernel is not given the module, whoever asks.
-	if there == present && independent {
+	if there == observe.Present && independent {
 		g.count(Go, nil)
 		return Go, nil
 	}
@@ -118,7 +119,7 @@ type contest struct {
 	g         *Guard
 	l         Load
 	proc, sys *proc.FS
-	eyes      observer
+	eyes      observe.Observer
 	maps      *ancestry.Maps
 	quick     bool      // look often: a decision is near
 	heldAt    time.Time // since when another holds the registry
@@ -132,15 +133,15 @@ type contest struct {
 	helper         uint8     // see alone; 0: not asked yet
 	boot           string
 
-	last    *snapshot     // the previous look
-	proof   standstill    // of what is certain
-	suspect standstill    // of what is likely
-	needs   time.Duration // how long the suspicion must hold; not positive: for ever
-	took    time.Duration // the last look
-	lookers int           // who looked, at the last look
-	turn    bool          // of all who could give way, it would be us
-	polls   polling       // of a command that asks again and again
-	rolls   *rollcall     // who runs the init; nil: not asked yet
+	last    *observe.Waits    // the previous look
+	proof   standstill        // of what is certain
+	suspect standstill        // of what is likely
+	needs   time.Duration     // how long the suspicion must hold; not positive: for ever
+	took    time.Duration     // the last look
+	lookers int               // who looked, at the last look
+	turn    bool              // of all who could give way, it would be us
+	polls   polling           // of a command that asks again and again
+	rolls   *observe.RollCall // who runs the init; nil: not asked yet
 }
 
 func (c *contest) close() {
@@ -278,7 +279,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 		if !now.Before(next) && c.moves() {
 			next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
 		} else if !now.Before(next) {
-			if c.last != nil && c.vacant() && c.roll() == nobody {
+			if c.last != nil && c.vacant() && c.roll() == observe.Nobody {
 				return Refuse, c.dead()
 			}
 			verdict, refused, waiting := c.boundedLook()
@@ -323,7 +324,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 // module: who did may have died, and there may be nobody whom this load keeps
 // waiting.
 func (c *contest) vacant() bool {
-	return (c.last == nil || len(c.last.owners(c.l.Module)) == 0) && c.proc.Oopsed()
+	return (c.last == nil || len(c.last.Owners(c.l.Module)) == 0) && c.proc.Oopsed()
 }
 
 // All who wait may spend, together, one part in so many of a processor on
@@ -383,13 +384,13 @@ func (c *contest) moves() (is bool) {
 }
 
 func (c *contest) ownerMoves() bool {
-	owners := c.last.owners(c.l.Module)
+	owners := c.last.Owners(c.l.Module)
 	if len(owners) != 1 {
 		return false
 	}
 	o := owners[0]
-	st, err := c.proc.Stat(o.pid, o.TID)
-	return err == nil && st.Start == o.Start && (!st.Asleep() || isTimed(c.proc.Wchan(o.pid, o.TID)))
+	st, err := c.proc.Stat(o.PID, o.TID)
+	return err == nil && st.Start == o.Start && (!st.Asleep() || observe.IsTimed(c.proc.Wchan(o.PID, o.TID)))
 }
 
 func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
@@ -415,58 +416,58 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		// is told by it, and that nothing has changed.
 		entries = append(entries, c.g.own)
 	}
-	c.eyes.proc, c.eyes.sys, c.eyes.probe, c.eyes.unpack = c.proc, c.sys, c.probe(), c.g.o.Unpack
-	c.eyes.bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
-	s := c.eyes.look(entries, err == nil)
-	if s.tasks[c.g.self.PID] == nil { // not even ourselves
+	c.eyes.Proc, c.eyes.Sys, c.eyes.Probe, c.eyes.Unpack = c.proc, c.sys, c.probe(), c.g.o.Unpack
+	c.eyes.Bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
+	s := c.eyes.Look(entries, err == nil)
+	if s.Tasks[c.g.self.PID] == nil { // not even ourselves
 		v, _ := c.blind("/proc")
 		return v, nil, waiting
 	}
-	s.alias(c.l)
+	s.NameLoaders(c.l.file, c.l.Module)
 	c.tellLook(s, stamp, waiting)
 	before := c.last
 	c.last = s
 	// Where the init may have died, the kernel is not given the module, whoever asks.
-	if c.free = s.strangers(c.g.self); c.free && !c.vacant() {
+	if c.free = s.AskedByStrangers(c.g.self); c.free && !c.vacant() {
 		return Wait, nil, waiting
 	}
 
-	sure := s.system(exact, before)
-	maybe := s.system(best, before)
+	sure := s.System(observe.Exact, before)
+	maybe := s.System(observe.Best, before)
 	self := graph.ID(c.g.self.PID)
 
 	proof := sure.Stuck(graph.Certain)
 	guess := maybe.Stuck(graph.Likely)
-	c.proof.see(s.pictureOf(proof, self), c.now())
+	c.proof.see(s.KnotPicture(proof, self), c.now())
 	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
-	if c.proof.held(confirmAfter, c.now()) && s.victim(proof, guess, self, false) {
+	if c.proof.held(confirmAfter, c.now()) && victim(s, proof, guess, self, false) {
 		return Refuse, c.refusal(s, proof, guess, self, false), waiting
 	}
-	c.suspect.see(s.pictureOf(guess, self), c.now())
+	c.suspect.see(s.KnotPicture(guess, self), c.now())
 	if before == nil && c.suspect.picture != "" {
-		c.suspect.head = s.stood(guess.Reach(self), c.g.self)
+		c.suspect.head = s.StoodStill(guess.Reach(self), c.g.self)
 	}
 	var probed bool
 	c.needs, probed = c.patience(s, guess, self)
 	// What is only likely now may be certain at the next look: whose helper is whose.
-	c.turn = s.victim(proof, guess, self, false) || s.victim(guess, guess, self, true)
+	c.turn = victim(s, proof, guess, self, false) || victim(s, guess, guess, self, true)
 	if end, ok := c.suspect.over(c.needs); ok && before != nil {
 		if left := end.Sub(c.now()); left > 0 && left <= confirmAfter {
 			// What is left is not worth another look at everybody.
 			c.g.clock.Sleep(left)
-			c.suspect.see(s.pictureOf(guess, self), c.now())
+			c.suspect.see(s.KnotPicture(guess, self), c.now())
 		}
 	}
 	c.took = c.since(began)
-	if c.suspect.held(c.needs, c.now()) && s.victim(guess, guess, self, true) {
+	if c.suspect.held(c.needs, c.now()) && victim(s, guess, guess, self, true) {
 		if !probed {
-			c.g.remember(c.l.Module, s.owners(c.l.Module), s.tie(guess.Cycle(self)))
+			c.g.remember(c.l.Module, s.Owners(c.l.Module), s.TiedThread(guess.Cycle(self)))
 		}
 		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
 	}
-	if len(s.entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
-		last := s.system(patient, before).Stuck(graph.Likely)
-		if s.victim(last, last, self, true) {
+	if len(s.Entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
+		last := s.System(observe.Patient, before).Stuck(graph.Likely)
+		if victim(s, last, last, self, true) {
 			return Refuse, c.refusal(s, last, last, self, true), waiting
 		}
 	}
@@ -483,29 +484,16 @@ const probedPatience = 500 * time.Millisecond
 // for several names of one algorithm, and gives up after 60 s.
 const repeatPatience = time.Second
 
-// tie is the kernel thread or worker of a circle that an init is taken to wait
-// for; nil if there is none, or the probe has seen it.
-func (s *snapshot) tie(cycle []graph.Step) *task {
-	for i, step := range cycle {
-		o := s.tasks[int(step.Task)]
-		t := s.tasks[int(cycle[(i+1)%len(cycle)].Task)]
-		if o != nil && t != nil && step.Wait.Certainty == graph.Likely && !o.Kthread() && t.Kthread() && !s.sure[o.TID] {
-			return t
-		}
-	}
-	return nil
-}
-
 // patience is how long a suspicion must have held, and whether it rests on
 // nothing but what the probe saw.
-func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p time.Duration, probed bool) {
+func (c *contest) patience(s *observe.Waits, guess *graph.Stuck, self graph.ID) (p time.Duration, probed bool) {
 	c.quick = false
 	cycle := guess.Cycle(self)
 	for _, step := range cycle {
 		if step.Wait.Certainty != graph.Likely {
 			continue
 		}
-		if probed = s.sure[int(step.Task)]; !probed {
+		if probed = s.ByProbe[int(step.Task)]; !probed {
 			break
 		}
 	}
@@ -514,7 +502,7 @@ func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p ti
 		return probedPatience, true
 	}
 	p = c.g.o.Patience
-	if p > repeatPatience && c.g.remembers(c.l.Module, s.owners(c.l.Module), s.tie(cycle)) {
+	if p > repeatPatience && c.g.remembers(c.l.Module, s.Owners(c.l.Module), s.TiedThread(cycle)) {
 		c.quick = true
 		p = repeatPatience
 	}
@@ -522,7 +510,7 @@ func (c *contest) patience(s *snapshot, guess *graph.Stuck, self graph.ID) (p ti
 }
 
 // probe is the one that the options name, or the one that runs.
-func (c *contest) probe() Ancestry {
+func (c *contest) probe() observe.Ancestry {
 	if c.g.o.Probe != nil {
 		return c.g.o.Probe
 	}
@@ -537,28 +525,19 @@ func (c *contest) probe() Ancestry {
 	return c.maps
 }
 
-// pictureOf is the picture of all that a task's end hangs on, when it is one of
-// a circle.
-func (s *snapshot) pictureOf(st *graph.Stuck, id graph.ID) string {
-	if len(st.Knot(id)) == 0 {
-		return ""
-	}
-	return s.picture(st.Reach(id))
-}
-
 // victim tells whether it is self that must fail, of all the waits whose
 // failing would free the others: the one who came last closed the cycle. All
 // of those who see the same deadlock come to the same answer. Where it is only
 // suspected that an init waits for what asks, only the helper of that may fail.
-func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool) bool {
+func victim(s *observe.Waits, st, guess *graph.Stuck, self graph.ID, suspected bool) bool {
 	var waits []*registry.Entry
 	knot := st.Knot(self)
 	for _, id := range knot {
-		e := s.entries[int(id)]
+		e := s.Entries[int(id)]
 		if e == nil || e.State != registry.StateWait {
 			continue
 		}
-		if suspected && s.tie(st.Cycle(id)) != nil && !s.owed(e.PID, knot) {
+		if suspected && s.TiedThread(st.Cycle(id)) != nil && !s.RequestedBy(e.PID, knot) {
 			continue
 		}
 		waits = append(waits, e)
@@ -576,7 +555,7 @@ func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool)
 	}
 	var last *registry.Entry
 	for _, e := range waits {
-		if t := s.tasks[e.PID]; t != nil && (t.State == 'T' || t.State == 't') {
+		if t := s.Tasks[e.PID]; t != nil && (t.State == 'T' || t.State == 't') {
 			continue // stopped: it will not act
 		}
 		if last == nil || e.Since > last.Since || e.Since == last.Since && e.PID > last.PID {
@@ -584,48 +563,4 @@ func (s *snapshot) victim(st, guess *graph.Stuck, self graph.ID, suspected bool)
 		}
 	}
 	return last != nil && graph.ID(last.PID) == self
-}
-
-// inCall tells whether a thread of an invocation of ours is in the call that
-// loads: there it moves as anybody does, and its entry says nothing of that.
-func (s *snapshot) inCall(e *registry.Entry, t *task) bool {
-	return e.State == registry.StateLoad && t != nil && (t.kind == proc.FinitModule || t.kind == proc.InitModule)
-}
-
-// picture writes down everything about the given tasks that would be different
-// had one of them moved; empty when one cannot be read.
-func (s *snapshot) picture(ids []graph.ID) string {
-	sorted := make([]int, 0, len(ids))
-	for _, id := range ids {
-		sorted = append(sorted, int(id))
-	}
-	for i := range sorted { // few
-		for j := i; j > 0 && sorted[j] < sorted[j-1]; j-- {
-			sorted[j], sorted[j-1] = sorted[j-1], sorted[j]
-		}
-	}
-	b := make([]byte, 0, 64*len(sorted))
-	num := func(v uint64) { b = append(append(b, proc.Utoa(v)...), ' ') }
-	for _, id := range sorted {
-		num(uint64(id))
-		if e := s.entries[id]; e != nil && !s.inCall(e, s.tasks[id]) {
-			// Ours: it polls, and says itself what it waits for.
-			num(e.Start)
-			num(uint64(e.Since))
-			b = append(append(b, e.State...), e.Module...)
-			continue
-		}
-		t := s.tasks[id]
-		if t == nil {
-			return ""
-		}
-		n, ok := s.proc.Switches(t.pid, t.TID)
-		if !ok || !t.Asleep() {
-			return ""
-		}
-		num(t.Start)
-		num(n)
-		b = append(append(b, t.wchan...), t.module...)
-	}
-	return string(b)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
@@ -142,7 +143,7 @@ func (s *system) load(pid, ppid, start int, module, wchan string) {
 	state := byte('D')
 	if wchan == "" {
 		state = 'R'
-	} else if isWait(wchan) {
+	} else if observe.IsWait(wchan) {
 		state = 'S'
 	}
 	s.task(pid, ppid, state, plain, start, wchan, s.call(proc.FinitModule, 3))
@@ -178,16 +179,16 @@ func (s *system) commands(pid, ppid, start int) (token string) {
 }
 
 // shoots looks, lets f happen, and looks again.
-func (s *system) shoots(f func()) (before, now *snapshot) {
+func (s *system) shoots(f func()) (before, now *observe.Waits) {
 	s.t.Helper()
 	p, sys := s.open()
 	s.t.Cleanup(p.Close)
 	s.t.Cleanup(sys.Close)
-	eyes := &observer{proc: p, sys: sys, bold: s.bold, ahead: s.ahead}
-	before = eyes.look(s.entries, true)
-	before.system(patient, nil)
+	eyes := &observe.Observer{Proc: p, Sys: sys, Bold: s.bold, BootAhead: s.ahead}
+	before = eyes.Look(s.entries, true)
+	before.System(observe.Patient, nil)
 	f()
-	return before, eyes.look(s.entries, true)
+	return before, eyes.Look(s.entries, true)
 }
 
 func TestPollingCommand(t *testing.T) {
@@ -209,10 +210,10 @@ func TestPollingCommand(t *testing.T) {
 					s.task(153, 151, 'S', plain, 520, "hrtimer_nanosleep", s.call(proc.Sleep))
 				}
 			})
-			if got := len(now.system(patient, before).Stuck(graph.Likely).Knot(200)) > 0; got != poll {
+			if got := len(now.System(observe.Patient, before).Stuck(graph.Likely).Knot(200)) > 0; got != poll {
 				t.Errorf("in a circle when read patiently: %v, want %v", got, poll)
 			}
-			if len(now.system(best, before).Stuck(graph.Likely).Knot(200)) > 0 {
+			if len(now.System(observe.Best, before).Stuck(graph.Likely).Knot(200)) > 0 {
 				t.Error("in a circle when read as usual")
 			}
 		})
@@ -229,19 +230,19 @@ const request = "call_usermodehelper_exec"
 
 // judge says what the waiter self would be told after two equal looks, and
 // whether the suspicion counts too.
-func (s *system) judge(self int, probe Ancestry) (proven, suspected bool) {
+func (s *system) judge(self int, probe observe.Ancestry) (proven, suspected bool) {
 	s.t.Helper()
 	p, sys := s.open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observer{proc: p, sys: sys, probe: probe, bold: s.bold, ahead: s.ahead}
-	before := eyes.look(s.entries, true)
-	now := eyes.look(s.entries, true)
-	proof := now.system(exact, before).Stuck(graph.Certain)
-	guess := now.system(best, before).Stuck(graph.Likely)
+	eyes := &observe.Observer{Proc: p, Sys: sys, Probe: probe, Bold: s.bold, BootAhead: s.ahead}
+	before := eyes.Look(s.entries, true)
+	now := eyes.Look(s.entries, true)
+	proof := now.System(observe.Exact, before).Stuck(graph.Certain)
+	guess := now.System(observe.Best, before).Stuck(graph.Likely)
 	id := graph.ID(self)
 	holds := func(st *graph.Stuck, suspected bool) bool {
-		return len(st.Knot(id)) > 0 && now.picture(st.Reach(id)) != "" && now.victim(st, guess, id, suspected)
+		return len(st.Knot(id)) > 0 && now.Picture(st.Reach(id)) != "" && victim(now, st, guess, id, suspected)
 	}
 	return holds(proof, false), holds(guess, true)
 }
@@ -253,7 +254,7 @@ func TestVerdicts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		make  func(s *system)
 		want  map[int]verdict // by waiter
-		probe Ancestry
+		probe observe.Ancestry
 	}{
 		"asks for itself": {make: func(s *system) {
 			s.coming("a")
@@ -468,22 +469,22 @@ func TestOthersCalls(t *testing.T) {
 	s.task(310, 1, 'D', plain, 510, request, s.call(proc.Other))
 	s.own(310, "status", none)
 	p, sys := s.open()
-	got := (&observer{proc: p, sys: sys}).look(nil, true)
+	got := (&observe.Observer{Proc: p, Sys: sys}).Look(nil, true)
 	for pid, kind := range map[int]proc.Kind{60: proc.WaitChild, 61: proc.WaitChild, 100: proc.FinitModule, 300: proc.Other} {
-		if k := got.tasks[pid].kind; k != kind {
+		if k := got.Tasks[pid].Kind; k != kind {
 			t.Errorf("task %d: call %v, want %v", pid, k, kind)
 		}
 	}
-	if !got.tasks[310].requester() {
+	if !got.Tasks[310].Requester() {
 		t.Error("a request of a user's is not seen")
 	}
 	// Nor for his arguments, not even of those shells, nor when he is idle.
 	s.task(320, 1, 'S', plain, 510, "ep_poll", s.call(proc.Other))
 	s.own(320, "status", none)
-	got = (&observer{proc: p, sys: sys}).look(nil, true)
+	got = (&observe.Observer{Proc: p, Sys: sys}).Look(nil, true)
 	for pid, want := range map[int]string{100: "modprobe a", 60: "", 310: "", 320: ""} {
 		s.own(pid, "cmdline", "modprobe\x00a\x00")
-		if c := got.seen(got.tasks[pid]).Command; c != want {
+		if c := seenOf(got, got.Tasks[pid]).Command; c != want {
 			t.Errorf("task %d: arguments %q, want %q", pid, c, want)
 		}
 	}
@@ -500,12 +501,12 @@ func TestLoadOfOursMoves(t *testing.T) {
 		s.comm(120, "a")
 		s.waits(200, s.helperOf(200), 510, "a")
 		id := graph.ID(200)
-		picture := func(s *snapshot, before *snapshot) string {
-			st := s.system(best, before).Stuck(graph.Likely)
+		picture := func(s *observe.Waits, before *observe.Waits) string {
+			st := s.System(observe.Best, before).Stuck(graph.Likely)
 			if len(st.Knot(id)) == 0 {
 				t.Fatal("not in a circle")
 			}
-			return s.picture(st.Reach(id))
+			return s.Picture(st.Reach(id))
 		}
 		var first string
 		before, now := s.shoots(func() {})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package observe
 
 import (
 	"strings"
@@ -25,38 +25,38 @@ const (
 	managedMost = 2 * time.Second
 )
 
-// inits: a module's init that sleeps, and neither asks nor loads, waits for
+// initWaits: a module's init that sleeps, and neither asks nor loads, waits for
 // something that nobody can name. That it is for a kernel thread it has
 // started, or a work item, is likely where the probe saw that, or something
 // else ties the two.
-func (s *snapshot) inits(g *graph.System, o *task) {
-	if !o.Asleep() || !s.coming[o.module] || isTimed(o.wchan) {
+func (s *Waits) initWaits(g *graph.System, o *Task) {
+	if !o.Asleep() || !s.Coming[o.Module] || IsTimed(o.Wchan) {
 		return
 	}
 	var known []graph.ID // by the probe
-	for _, t := range s.tasks {
-		if owner, ok := s.acts[t.TID]; ok && owner == o.TID && t.Kthread() && t.requester() {
+	for _, t := range s.Tasks {
+		if owner, ok := s.startedBy[t.TID]; ok && owner == o.TID && t.Kthread() && t.Requester() {
 			known = append(known, graph.ID(t.TID))
 		}
 	}
 	if len(known) > 0 {
-		s.sure[o.TID] = true
+		s.ByProbe[o.TID] = true
 		g.Add(graph.ID(o.TID), graph.Wait{For: known, Certainty: graph.Likely, Why: whyInit})
 		return
 	}
 	// What it waits for may itself wait for what it started.
 	why := whyInit
 	seen := map[int]bool{o.TID: true}
-	for queue := []*task{o}; len(queue) > 0; queue = queue[1:] {
+	for queue := []*Task{o}; len(queue) > 0; queue = queue[1:] {
 		p := queue[0]
-		if p.requester() || p != o && len(g.Waits(graph.ID(p.TID))) > 0 {
+		if p.Requester() || p != o && len(g.Waits(graph.ID(p.TID))) > 0 {
 			continue
 		}
-		var next []*task
-		if isFlush(p.wchan) {
-			next = s.flushed(g, p, o)
+		var next []*Task
+		if isFlush(p.Wchan) {
+			next = s.flushedWorkers(g, p, o)
 		} else {
-			next = s.started(p, o)
+			next = s.startedThreads(p, o)
 		}
 		w := graph.Wait{Certainty: graph.Likely, Why: why}
 		for _, t := range next {
@@ -75,27 +75,27 @@ const whyInit = "its init waits for what it has a kernel thread do"
 
 // independent tells whether the probe saw that an init has not started what a
 // kernel thread that asks does. That holds for good.
-func (s *snapshot) independent(t, o *task) bool {
-	if owner, ok := s.acts[t.TID]; ok {
+func (s *Waits) independent(t, o *Task) bool {
+	if owner, ok := s.startedBy[t.TID]; ok {
 		return owner != o.TID
 	}
 	return s.cleared[[2]int{t.TID, o.TID}]
 }
 
-// started are the kernel threads that p, an init or a thread of one, seems to
+// startedThreads are the kernel threads that p, an init or a thread of one, seems to
 // have started and may be asleep for. Order in time is evidence: what somebody
 // who sleeps has started began before he fell asleep. It is not enough, for
 // others start threads at any time. So a thread must also bear the name of the
 // module or run its code, or be one of the crypto manager's, which are started
 // for one who then sleeps.
-func (s *snapshot) started(p, o *task) []*task {
-	fell, timed := s.fell(p)
+func (s *Waits) startedThreads(p, o *Task) []*Task {
+	fell, timed := s.fellAsleep(p)
 	since := p.Start
 	if p == o {
-		since = p.pstart
+		since = p.ProcessStart
 	}
-	var all []*task
-	for _, k := range s.tasks {
+	var all []*Task
+	for _, k := range s.Tasks {
 		if !k.Kthread() || k.Worker() || k.TID == p.TID || k.State != 'D' || k.Start < since || s.independent(k, o) {
 			continue
 		}
@@ -103,9 +103,9 @@ func (s *snapshot) started(p, o *task) []*task {
 			continue
 		}
 		switch {
-		case s.bears(k, o.module):
-		case isManager(k) && s.managed(k, p, o):
-		case s.bold && p == o && !s.another(k, o):
+		case s.bearsName(k, o.Module):
+		case isManager(k) && s.managedFor(k, p, o):
+		case s.bold && p == o && !s.startedByAnother(k, o):
 		default:
 			continue
 		}
@@ -117,60 +117,60 @@ func (s *snapshot) started(p, o *task) []*task {
 // isManager: the threads of crypto/algboss.c. cryptomgr_probe makes an
 // instance of a template for one who waits for it, cryptomgr_test tests an
 // algorithm for those who wait for that.
-func isManager(t *task) bool {
+func isManager(t *Task) bool {
 	return t.Kthread() && (t.Comm == "cryptomgr_probe" || t.Comm == "cryptomgr_test")
 }
 
-// managed tells whether it is for p that a thread of the crypto manager was
+// managedFor tells whether it is for p that a thread of the crypto manager was
 // started. Users have it start threads, too (AF_ALG): of all who could have
 // been waiting since it began, there must be none but p.
-func (s *snapshot) managed(k, p, o *task) bool {
-	fell, timed := s.fell(p)
+func (s *Waits) managedFor(k, p, o *Task) bool {
+	fell, timed := s.fellAsleep(p)
 	began := s.bootOf(k.Start)
 	if p == o {
 		if timed && fell-began > int64(managedMost) {
 			return false
 		}
-		for _, t := range s.tasks {
-			if timed && t != k && isManager(t) && !t.requester() && t.State == 'D' && t.Start <= k.Start && t.Start >= o.pstart && s.fellAt(t, began) {
+		for _, t := range s.Tasks {
+			if timed && t != k && isManager(t) && !t.Requester() && t.State == 'D' && t.Start <= k.Start && t.Start >= o.ProcessStart && s.fellAsleepAt(t, began) {
 				return false // it is for that one
 			}
 		}
-	} else if timed && !s.fellAt(p, began) {
+	} else if timed && !s.fellAsleepAt(p, began) {
 		return false
 	}
 	return !s.othersAsleep(k, p, o)
 }
 
-// fellAt tells whether a task fell asleep at, or just after, a moment.
-func (s *snapshot) fellAt(t *task, at int64) bool {
-	fell, ok := s.fell(t)
+// fellAsleepAt tells whether a task fell asleep at, or just after, a moment.
+func (s *Waits) fellAsleepAt(t *Task, at int64) bool {
+	fell, ok := s.fellAsleep(t)
 	return ok && fell >= at-s.slack(at) && fell <= at+near
 }
 
 // othersAsleep tells whether anybody else has slept, in state D, since a
 // kernel thread began. Where the kernel does not say since when somebody
 // sleeps, all who do count.
-func (s *snapshot) othersAsleep(k, p, o *task) bool {
+func (s *Waits) othersAsleep(k, p, o *Task) bool {
 	key := [3]uint64{uint64(k.TID), k.Start, uint64(o.TID)}
 	if found, had := s.memory.rivals[key]; had {
 		return found
 	}
-	if s.unsure {
+	if s.incomplete {
 		return true
 	}
 	began := s.bootOf(k.Start)
-	suspect := func(t *task) bool {
-		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.requester() || isManager(t) && t.Start > k.Start {
+	suspect := func(t *Task) bool {
+		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.Requester() || isManager(t) && t.Start > k.Start {
 			return false
 		}
-		if _, ok := s.fell(t); !ok {
+		if _, ok := s.fellAsleep(t); !ok {
 			return true
 		}
-		return s.fellAt(t, began)
+		return s.fellAsleepAt(t, began)
 	}
 	found := false
-	for _, t := range s.tasks {
+	for _, t := range s.Tasks {
 		if t.TID == k.TID || isManager(t) && s.forInit(t, o) {
 			continue
 		}
@@ -178,13 +178,13 @@ func (s *snapshot) othersAsleep(k, p, o *task) bool {
 			found = true
 			break
 		}
-		if t.process() && !t.Kthread() && t.Threads > 1 && !found {
-			_ = s.proc.Threads(t.pid, func(tid int) bool {
-				if tid == t.pid || s.tasks[tid] != nil {
+		if t.Process() && !t.Kthread() && t.Threads > 1 && !found {
+			_ = s.Proc.Threads(t.PID, func(tid int) bool {
+				if tid == t.PID || s.Tasks[tid] != nil {
 					return true
 				}
-				at, ok := s.proc.Slept(t.pid, tid)
-				if ok && !s.within(at, began) || s.proc.ThreadState(t.pid, tid) != 'D' {
+				at, ok := s.Proc.Slept(t.PID, tid)
+				if ok && !s.within(at, began) || s.Proc.ThreadState(t.PID, tid) != 'D' {
 					return true
 				}
 				found = true
@@ -201,14 +201,14 @@ func (s *snapshot) othersAsleep(k, p, o *task) bool {
 
 // forInit tells whether a thread of the crypto manager that waits is one that
 // an init may be waiting for, by the order of their times.
-func (s *snapshot) forInit(t, o *task) bool {
-	fell, timed := s.fell(o)
-	return t.Start >= o.pstart && (!timed || s.bootOf(t.Start) <= fell+s.slack(fell))
+func (s *Waits) forInit(t, o *Task) bool {
+	fell, timed := s.fellAsleep(o)
+	return t.Start >= o.ProcessStart && (!timed || s.bootOf(t.Start) <= fell+s.slack(fell))
 }
 
-// bears tells whether a kernel thread bears the name of a module, or a worker
+// bearsName tells whether a kernel thread bears the name of a module, or a worker
 // that of its queue, or either runs its code, where the kernel shows that.
-func (s *snapshot) bears(t *task, module string) bool {
+func (s *Waits) bearsName(t *Task, module string) bool {
 	key := bearing{t.TID, module}
 	yes, had := s.bearings[key]
 	if !had {
@@ -216,7 +216,7 @@ func (s *snapshot) bears(t *task, module string) bool {
 		if t.Worker() {
 			_, name, _ = strings.Cut(name, "+")
 		}
-		yes = s.named(name, module) || strings.Contains(s.proc.Stack(t.pid, t.TID), "["+module+"]")
+		yes = s.nameBelongsTo(name, module) || strings.Contains(s.Proc.Stack(t.PID, t.TID), "["+module+"]")
 		if s.bearings == nil {
 			s.bearings = make(map[bearing]bool)
 		}
@@ -234,9 +234,9 @@ type bearing struct {
 // to tell anything.
 const nameLeast = 3
 
-// named tells whether a name begins with a module's, and is not one of another
+// nameBelongsTo tells whether a name begins with a module's, and is not one of another
 // module that is there.
-func (s *snapshot) named(name, module string) bool {
+func (s *Waits) nameBelongsTo(name, module string) bool {
 	const cut = 15 // TASK_COMM_LEN, before 5.17
 	if len(name) == cut && len(module) > cut {
 		module = module[:cut]
@@ -279,47 +279,47 @@ func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// fell is when a task fell asleep, in nanoseconds of boot time; false where the
+// fellAsleep is when a task fell asleep, in nanoseconds of boot time; false where the
 // kernel does not tell (no CONFIG_SCHED_DEBUG before 6.15).
-func (s *snapshot) fell(t *task) (int64, bool) {
-	at, ok := s.lastRan(t.pid, t.TID)
+func (s *Waits) fellAsleep(t *Task) (int64, bool) {
+	at, ok := s.lastRan(t.PID, t.TID)
 	if !ok || !t.Asleep() {
 		return 0, false
 	}
-	off, ok := s.offset()
+	off, ok := s.bootOffset()
 	return int64(at) + off, ok
 }
 
 // within tells whether a time of the scheduler's clock is at, or just after, a
 // moment of boot time.
-func (s *snapshot) within(at uint64, moment int64) bool {
-	off, ok := s.offset()
+func (s *Waits) within(at uint64, moment int64) bool {
+	off, ok := s.bootOffset()
 	d := int64(at) + off - moment
 	return ok && d >= -s.slack(moment) && d <= near
 }
 
-func (s *snapshot) bootOf(start uint64) int64 { return int64(start) * clock.Tick }
+func (s *Waits) bootOf(start uint64) int64 { return int64(start) * clock.Tick }
 
 // slack is how far two times may be apart, of clocks of which one is
 // disciplined and the other is not.
-func (s *snapshot) slack(at int64) int64 {
-	return int64(clockSlack) + max(0, s.now-at)/1000
+func (s *Waits) slack(at int64) int64 {
+	return int64(clockSlack) + max(0, s.Now-at)/1000
 }
 
-// another tells whether it is another load whose init has likelier started a
+// startedByAnother tells whether it is another load whose init has likelier started a
 // kernel thread: this one's has slept since before there was that thread, and
 // the other's has not. Only who runs starts threads.
-func (s *snapshot) another(k, o *task) bool {
+func (s *Waits) startedByAnother(k, o *Task) bool {
 	began := s.bootOf(k.Start)
-	before := func(t *task) bool {
-		fell, ok := s.fell(t)
+	before := func(t *Task) bool {
+		fell, ok := s.fellAsleep(t)
 		return ok && fell < began-s.slack(began)-near
 	}
 	if !before(o) {
 		return false
 	}
-	for _, t := range s.tasks {
-		if t.module != "" && t.module != o.module && !t.waiter && s.coming[t.module] && t.pstart <= k.Start && !before(t) {
+	for _, t := range s.Tasks {
+		if t.Module != "" && t.Module != o.Module && !t.Waiter && s.Coming[t.Module] && t.ProcessStart <= k.Start && !before(t) {
 			return true
 		}
 	}

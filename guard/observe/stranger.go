@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package observe
 
 import (
 	"slices"
@@ -10,54 +10,54 @@ import (
 	"safeload/internal/proc"
 )
 
-// strangers tells whether everybody who can have asked the kernel for the
+// AskedByStrangers tells whether everybody who can have asked the kernel for the
 // helper that we are, or are below, is a program that nobody who loads can be
 // waiting for: none that loads itself, none that the kernel or a command of ours
 // has started. Then no load waits for us, and the kernel's own wait is right. It
 // ends when the load does, with its result, and costs nothing while it lasts.
 //
 // What cannot be seen may be such a one.
-func (s *snapshot) strangers(self registry.Identity) bool {
-	if self.Parent != "" || s.proc == nil || s.proc.Nested() {
+func (s *Waits) AskedByStrangers(self registry.Identity) bool {
+	if self.Parent != "" || s.Proc == nil || s.Proc.Nested() {
 		return false
 	}
 	h := s.helperOver(self.PID)
 	if h == nil {
 		return false
 	}
-	helpers := s.helpers()
-	return s.askers(helpers, func(r *task) bool {
-		if tid, known := s.asked[h.pid]; known {
+	helpers := s.Helpers()
+	return s.askersApart(helpers, func(r *Task) bool {
+		if tid, known := s.RequesterOf[h.PID]; known {
 			return tid == r.TID
 		}
 		return slices.Contains(s.candidates(r, helpers), h)
 	})
 }
 
-// allStrangers tells that of every helper that there is.
-func (s *snapshot) allStrangers() bool {
-	return s.proc != nil && !s.proc.Nested() && s.askers(s.helpers(), func(*task) bool { return true })
+// AllAskedByStrangers tells that of every helper that there is.
+func (s *Waits) AllAskedByStrangers() bool {
+	return s.Proc != nil && !s.Proc.Nested() && s.askersApart(s.Helpers(), func(*Task) bool { return true })
 }
 
-// askers tells whether those who wait for a helper and may be meant are all
+// askersApart tells whether those who wait for a helper and may be meant are all
 // apart from any load, and all to be seen: each helper has one who asked for it.
 // Of one that has come since the look began, he may have been read before he
 // asked; nobody takes this look's word for that one.
-func (s *snapshot) askers(helpers []*task, meant func(r *task) bool) bool {
-	if s.unsure {
+func (s *Waits) askersApart(helpers []*Task, meant func(r *Task) bool) bool {
+	if s.incomplete {
 		return false
 	}
 	all, found := 0, false
-	for _, r := range s.tasks {
-		if r.State == 'D' && (r.wchan == "" || r.wchan == "0") {
+	for _, r := range s.Tasks {
+		if r.State == 'D' && (r.Wchan == "" || r.Wchan == "0") {
 			return false // may be asking
 		}
-		if !r.requester() {
+		if !r.Requester() {
 			continue
 		}
 		all++
 		if meant(r) {
-			if !s.foreign(r) {
+			if !s.isStranger(r) {
 				return false
 			}
 			found = true
@@ -65,7 +65,7 @@ func (s *snapshot) askers(helpers []*task, meant func(r *task) bool) bool {
 	}
 	there := 0
 	for _, h := range helpers {
-		if int64(h.Start+1)*clock.Tick <= s.now {
+		if int64(h.Start+1)*clock.Tick <= s.Now {
 			there++
 		}
 	}
@@ -74,13 +74,13 @@ func (s *snapshot) askers(helpers []*task, meant func(r *task) bool) bool {
 
 // helperOver is the helper of the kernel that a process is, or is below, if
 // nobody in between loads.
-func (s *snapshot) helperOver(pid int) *task {
+func (s *Waits) helperOver(pid int) *Task {
 	for range 256 {
-		t := s.tasks[pid]
-		if t == nil || t.Kthread() || t.module != "" {
+		t := s.Tasks[pid]
+		if t == nil || t.Kthread() || t.Module != "" {
 			return nil
 		}
-		if s.workers[t.PPID] {
+		if s.Workers[t.PPID] {
 			return t
 		}
 		pid = t.PPID
@@ -88,14 +88,14 @@ func (s *snapshot) helperOver(pid int) *task {
 	return nil
 }
 
-// foreign tells whether a requester is a program that has nothing to do with a
+// isStranger tells whether a requester is a program that has nothing to do with a
 // load: neither it, nor a thread of it, nor anybody above it, to the first
 // process of the system.
-func (s *snapshot) foreign(r *task) bool {
-	pid := r.pid
+func (s *Waits) isStranger(r *Task) bool {
+	pid := r.PID
 	for range 256 {
-		t := s.tasks[pid]
-		if t == nil || t.Held || t.Kthread() || s.entries[pid] != nil || s.loads(pid) {
+		t := s.Tasks[pid]
+		if t == nil || t.Held || t.Kthread() || s.Entries[pid] != nil || s.processLoads(pid) {
 			return false
 		}
 		if t.PPID == 0 {
@@ -106,13 +106,13 @@ func (s *snapshot) foreign(r *task) bool {
 	return false
 }
 
-// loads tells whether a thread of a process is in a module's load.
-func (s *snapshot) loads(pid int) bool {
+// processLoads tells whether a thread of a process is in a module's load.
+func (s *Waits) processLoads(pid int) bool {
 	if s.loaders == nil {
 		s.loaders = make(map[int]bool)
-		for _, t := range s.tasks {
-			if t.module != "" || t.kind == proc.FinitModule || t.kind == proc.InitModule {
-				s.loaders[t.pid] = true
+		for _, t := range s.Tasks {
+			if t.Module != "" || t.Kind == proc.FinitModule || t.Kind == proc.InitModule {
+				s.loaders[t.PID] = true
 			}
 		}
 	}

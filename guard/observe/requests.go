@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package observe
 
 import (
 	"cmp"
@@ -17,19 +17,19 @@ import (
 // own, started after it began to wait.
 
 // candidates are the helpers that may be the one a requester waits for.
-func (s *snapshot) candidates(r *task, helpers []*task) []*task {
+func (s *Waits) candidates(r *Task, helpers []*Task) []*Task {
 	if all, had := s.mayHelp[r.TID]; had {
 		return all
 	}
-	var all []*task
+	var all []*Task
 	for _, h := range helpers {
-		if _, others := s.asked[h.pid]; others {
+		if _, others := s.RequesterOf[h.PID]; others {
 			continue
 		}
-		if h.Start < r.Start || s.descends(r.pid, h.pid) {
+		if h.Start < r.Start || s.Descends(r.PID, h.PID) {
 			continue
 		}
-		if e := s.entries[r.pid]; e != nil && r.module == e.Module && e.State == registry.StateLoad &&
+		if e := s.Entries[r.PID]; e != nil && r.Module == e.Module && e.State == registry.StateLoad &&
 			int64(h.Start+1)*clock.Tick < e.Since {
 			continue // older than the load whose init asks
 		}
@@ -39,21 +39,21 @@ func (s *snapshot) candidates(r *task, helpers []*task) []*task {
 	return all
 }
 
-// matched tells which requesters certainly have their helper among those seen.
+// matchedRequesters tells which requesters certainly have their helper among those seen.
 // One that began to wait a moment ago may have none yet; and when there are
 // more of the others than helpers, one of them waits for something else
 // (UMH_WAIT_EXEC), and nothing is certain of any.
-func (s *snapshot) matched(helpers []*task, before *snapshot) map[int]bool {
+func (s *Waits) matchedRequesters(helpers []*Task, before *Waits) map[int]bool {
 	trusted := make(map[int]bool)
-	if before == nil || s.unsure {
+	if before == nil || s.incomplete {
 		return trusted
 	}
-	var settled []*task
-	for _, t := range s.tasks {
-		if !t.requester() || s.known(t.TID) {
+	var settled []*Task
+	for _, t := range s.Tasks {
+		if !t.Requester() || s.probeKnows(t.TID) {
 			continue
 		}
-		if b := before.tasks[t.TID]; b != nil && b.requester() && b.Start == t.Start {
+		if b := before.Tasks[t.TID]; b != nil && b.Requester() && b.Start == t.Start {
 			settled = append(settled, t)
 		}
 	}
@@ -62,12 +62,12 @@ func (s *snapshot) matched(helpers []*task, before *snapshot) map[int]bool {
 	var try func(i int, seen map[int]bool) bool
 	try = func(i int, seen map[int]bool) bool {
 		for _, h := range s.candidates(settled[i], helpers) {
-			if seen[h.pid] {
+			if seen[h.PID] {
 				continue
 			}
-			seen[h.pid] = true
-			if j, ok := taken[h.pid]; !ok || try(j, seen) {
-				taken[h.pid] = i
+			seen[h.PID] = true
+			if j, ok := taken[h.PID]; !ok || try(j, seen) {
+				taken[h.PID] = i
 				return true
 			}
 		}
@@ -85,33 +85,33 @@ func (s *snapshot) matched(helpers []*task, before *snapshot) map[int]bool {
 }
 
 // requestWaits adds the wait of a task in request_module for its helper.
-func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how reading, trusted map[int]bool) {
+func (s *Waits) requestWaits(g *graph.System, r *Task, helpers []*Task, how Reading, trusted map[int]bool) {
 	w := graph.Wait{Certainty: graph.Certain, Why: "waits in request_module for its helper"}
-	for h, tid := range s.asked {
+	for h, tid := range s.RequesterOf {
 		if tid == r.TID {
 			w.For = []graph.ID{graph.ID(h)}
 			g.Add(graph.ID(r.TID), w)
 			return
 		}
 	}
-	if how == exact && !trusted[r.TID] {
+	if how == Exact && !trusted[r.TID] {
 		return
 	}
 	all := s.candidates(r, helpers)
-	if how != exact {
+	if how != Exact {
 		w.Certainty = graph.Likely
 		if len(all) == 1 && trusted[r.TID] {
 			w.Certainty = graph.Certain
 		}
-		all = s.nearest(r, all)
-		if how == paired && len(all) > 1 {
-			if h := s.pairs(helpers)[r.TID]; h != nil {
-				all = []*task{h}
+		all = s.nearestHelpers(r, all)
+		if how == Paired && len(all) > 1 {
+			if h := s.pairHelpers(helpers)[r.TID]; h != nil {
+				all = []*Task{h}
 			}
 		}
 	}
 	for _, h := range all {
-		w.For = append(w.For, graph.ID(h.pid))
+		w.For = append(w.For, graph.ID(h.PID))
 	}
 	g.Add(graph.ID(r.TID), w)
 }
@@ -119,13 +119,13 @@ func (s *snapshot) requestWaits(g *graph.System, r *task, helpers []*task, how r
 // duplicateWaits adds the wait of a task that repeats a request: for the end of
 // the first one's helper, which is any of those there are, and may be above it. A
 // guard goes by no such wait: to refuse a helper that is not the one frees nobody.
-func (s *snapshot) duplicateWaits(g *graph.System, t *task, helpers []*task) {
+func (s *Waits) duplicateWaits(g *graph.System, t *Task, helpers []*Task) {
 	if !s.dups || len(helpers) == 0 {
 		return
 	}
 	w := graph.Wait{Certainty: graph.Certain, Why: "repeats a request, and waits for the first one's helper"}
 	for _, h := range helpers {
-		w.For = append(w.For, graph.ID(h.pid))
+		w.For = append(w.For, graph.ID(h.PID))
 	}
 	g.Add(graph.ID(t.TID), w)
 }
@@ -134,18 +134,18 @@ func (s *snapshot) duplicateWaits(g *graph.System, t *task, helpers []*task) {
 // helper may be apart, in nanoseconds of the scheduler's clock.
 const near = 250_000_000
 
-// nearest narrows candidates to those whose worker went to sleep, having
+// nearestHelpers narrows candidates to those whose worker went to sleep, having
 // started them, about when the requester did. All of them when that tells
 // nothing.
-func (s *snapshot) nearest(r *task, all []*task) []*task {
-	if len(all) < 2 || s.proc == nil {
+func (s *Waits) nearestHelpers(r *Task, all []*Task) []*Task {
+	if len(all) < 2 || s.Proc == nil {
 		return all
 	}
-	asked, ok := s.lastRan(r.pid, r.TID)
+	asked, ok := s.lastRan(r.PID, r.TID)
 	if !ok {
 		return all
 	}
-	var close []*task
+	var close []*Task
 	for _, h := range all {
 		started, ok := s.lastRan(h.PPID, h.PPID)
 		if !ok {
@@ -166,22 +166,22 @@ func (s *snapshot) nearest(r *task, all []*task) []*task {
 // to be taken for each other.
 const sameMoment = 30 * int64(time.Millisecond)
 
-// owed tells whether the helper that pid is, or descends from, was asked for by
+// RequestedBy tells whether the helper that pid is, or descends from, was asked for by
 // one of a circle. All of whom it may be must be of it: anybody may ask for a
 // module at any time, and whose helper is whose only their times tell.
-func (s *snapshot) owed(pid int, knot []graph.ID) bool {
+func (s *Waits) RequestedBy(pid int, knot []graph.ID) bool {
 	h := s.helperAbove(pid)
 	if h == nil {
 		return true // nobody's request is on the way to it
 	}
-	if s.unsure {
+	if s.incomplete {
 		return false
 	}
 	in := func(tid int) bool { return slices.Contains(knot, graph.ID(tid)) }
-	if tid, ok := s.asked[h.pid]; ok {
+	if tid, ok := s.RequesterOf[h.PID]; ok {
 		return in(tid)
 	}
-	helpers := s.helpers()
+	helpers := s.Helpers()
 	askers := s.askersOf(h, helpers)
 	if len(askers) == 0 {
 		return false
@@ -197,7 +197,7 @@ func (s *snapshot) owed(pid int, knot []graph.ID) bool {
 	n := 0
 	for _, o := range helpers {
 		all := s.askersOf(o, helpers)
-		if slices.ContainsFunc(all, func(r *task) bool { return slices.Contains(askers, r) }) {
+		if slices.ContainsFunc(all, func(r *Task) bool { return slices.Contains(askers, r) }) {
 			n++
 		}
 	}
@@ -205,13 +205,13 @@ func (s *snapshot) owed(pid int, knot []graph.ID) bool {
 }
 
 // helperAbove is the helper of the kernel that a process is or descends from.
-func (s *snapshot) helperAbove(pid int) *task {
+func (s *Waits) helperAbove(pid int) *Task {
 	for range 64 {
-		t := s.tasks[pid]
+		t := s.Tasks[pid]
 		if t == nil || t.PPID <= 1 {
 			return nil
 		}
-		if s.workers[t.PPID] {
+		if s.Workers[t.PPID] {
 			return t
 		}
 		pid = t.PPID
@@ -222,16 +222,16 @@ func (s *snapshot) helperAbove(pid int) *task {
 // askersOf are the requesters whose helper h may be, by the moments at which
 // they and its worker went to sleep; where the kernel does not tell these, all
 // whose candidate it is.
-func (s *snapshot) askersOf(h *task, helpers []*task) []*task {
-	var all []*task
+func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
+	var all []*Task
 	var apart []int64
 	least := int64(1 << 62)
 	timed := true
-	for _, r := range s.tasks {
-		if !r.requester() || s.known(r.TID) || !slices.Contains(s.candidates(r, helpers), h) {
+	for _, r := range s.Tasks {
+		if !r.Requester() || s.probeKnows(r.TID) || !slices.Contains(s.candidates(r, helpers), h) {
 			continue
 		}
-		d, ok := s.apart(r, h)
+		d, ok := s.requestDistance(r, h)
 		timed = timed && ok
 		all, apart = append(all, r), append(apart, d)
 		least = min(least, d)
@@ -240,14 +240,14 @@ func (s *snapshot) askersOf(h *task, helpers []*task) []*task {
 		return all
 	}
 	i := -1
-	return slices.DeleteFunc(all, func(r *task) bool {
+	return slices.DeleteFunc(all, func(r *Task) bool {
 		i++
 		if apart[i] > near || apart[i] > least+sameMoment {
 			return true
 		}
 		// Another helper may fit it better.
 		for _, o := range s.candidates(r, helpers) {
-			if d, ok := s.apart(r, o); ok && d+sameMoment < apart[i] {
+			if d, ok := s.requestDistance(r, o); ok && d+sameMoment < apart[i] {
 				return true
 			}
 		}
@@ -255,66 +255,66 @@ func (s *snapshot) askersOf(h *task, helpers []*task) []*task {
 	})
 }
 
-// apart is the time between a request and the start of a helper.
-func (s *snapshot) apart(r, h *task) (int64, bool) {
-	asked, ok1 := s.lastRan(r.pid, r.TID)
+// requestDistance is the time between a request and the start of a helper.
+func (s *Waits) requestDistance(r, h *Task) (int64, bool) {
+	asked, ok1 := s.lastRan(r.PID, r.TID)
 	started, ok2 := s.lastRan(h.PPID, h.PPID)
 	d := int64(started - asked)
 	return max(d, -d), ok1 && ok2
 }
 
-// pairs gives each requester one helper, and each helper one requester: in the
+// pairHelpers gives each requester one helper, and each helper one requester: in the
 // order in which they asked and were started, for the kernel's queue of helpers
 // is first come, first served (call_usermodehelper_exec in kernel/umh.c); when
 // the numbers differ, by who went to sleep when. Requests a moment apart may be
 // taken for each other, so nothing is decided by it.
-func (s *snapshot) pairs(helpers []*task) map[int]*task {
-	if s.pair != nil || s.proc == nil {
-		return s.pair
+func (s *Waits) pairHelpers(helpers []*Task) map[int]*Task {
+	if s.LikeliestHelper != nil || s.Proc == nil {
+		return s.LikeliestHelper
 	}
-	s.pair = make(map[int]*task)
+	s.LikeliestHelper = make(map[int]*Task)
 	type asker struct {
-		*task
+		*Task
 		at uint64
 	}
 	var askers []asker
-	for _, r := range s.tasks {
-		if r.requester() && !s.known(r.TID) {
-			at, ok := s.lastRan(r.pid, r.TID)
+	for _, r := range s.Tasks {
+		if r.Requester() && !s.probeKnows(r.TID) {
+			at, ok := s.lastRan(r.PID, r.TID)
 			if !ok {
-				return s.pair
+				return s.LikeliestHelper
 			}
 			askers = append(askers, asker{r, at})
 		}
 	}
 	slices.SortFunc(askers, func(a, b asker) int { return cmp.Or(cmp.Compare(a.at, b.at), a.TID-b.TID) })
-	var free []*task
+	var free []*Task
 	for _, h := range helpers {
-		if _, others := s.asked[h.pid]; !others {
+		if _, others := s.RequesterOf[h.PID]; !others {
 			free = append(free, h)
 		}
 	}
-	slices.SortFunc(free, func(a, b *task) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.pid-b.pid) })
-	mine := func(r, h *task) bool { return slices.Contains(s.candidates(r, helpers), h) }
+	slices.SortFunc(free, func(a, b *Task) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
+	mine := func(r, h *Task) bool { return slices.Contains(s.candidates(r, helpers), h) }
 	if len(askers) == len(free) {
 		inOrder := true
 		for i, r := range askers {
-			inOrder = inOrder && mine(r.task, free[i])
+			inOrder = inOrder && mine(r.Task, free[i])
 		}
 		if inOrder {
 			for i, r := range askers {
-				s.pair[r.TID] = free[i]
+				s.LikeliestHelper[r.TID] = free[i]
 			}
-			return s.pair
+			return s.LikeliestHelper
 		}
 	}
 	taken := make(map[int]bool)
 	for _, r := range askers {
-		var best *task
+		var best *Task
 		var least uint64
 		for _, h := range free {
 			started, ok := s.lastRan(h.PPID, h.PPID)
-			if !ok || taken[h.pid] || !mine(r.task, h) {
+			if !ok || taken[h.PID] || !mine(r.Task, h) {
 				continue
 			}
 			if d := int64(started - r.at); best == nil || uint64(max(d, -d)) < least {
@@ -322,15 +322,15 @@ func (s *snapshot) pairs(helpers []*task) map[int]*task {
 			}
 		}
 		if best != nil {
-			s.pair[r.TID], taken[best.pid] = best, true
+			s.LikeliestHelper[r.TID], taken[best.PID] = best, true
 		}
 	}
-	return s.pair
+	return s.LikeliestHelper
 }
 
-// known tells whether the probe has linked a requester to its helper.
-func (s *snapshot) known(tid int) bool {
-	for _, t := range s.asked {
+// probeKnows tells whether the probe has linked a requester to its helper.
+func (s *Waits) probeKnows(tid int) bool {
+	for _, t := range s.RequesterOf {
 		if t == tid {
 			return true
 		}

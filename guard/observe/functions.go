@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"safeload/guard/registry"
+)
+
+// IsRequesting: in request_module, wherever it waits there.
+func IsRequesting(wchan string) bool {
+	switch base(wchan) {
+	case "call_usermodehelper_exec", "__request_module", "kmod_dup_request_exists_wait":
+		return true
+	}
+	return false
+}
+
+// Thread is the task's name in the registry; of no task that of no thread.
+func (t *Task) Thread() registry.Thread {
+	if t == nil {
+		return registry.Thread{}
+	}
+	return registry.Thread{TID: t.TID, Start: t.Start}
+}
+
+// isRequest: the functions in which a task waits for the helper it asked for,
+// call_usermodehelper_exec in kernel/umh.c, since 2.6.
+func isRequest(wchan string) bool { return base(wchan) == "call_usermodehelper_exec" }
+
+// IsWait: the functions in which a task in finit_module or init_module waits
+// for another load of the same file or name. Inlining decides which one shows.
+func IsWait(wchan string) bool {
+	switch w := base(wchan); w {
+	case "idempotent_init_module", "idempotent_wait_for_completion", "idempotent",
+		"init_module_from_file", "load_module", "add_unformed_module",
+		"module_patient_check_exists", "finished_loading",
+		"sys_finit_module", "sys_init_module", "__do_sys_finit_module", "__do_sys_init_module",
+		"__se_sys_finit_module", "__se_sys_init_module",
+		"__arm64_sys_finit_module", "__arm64_sys_init_module",
+		"__x64_sys_finit_module", "__x64_sys_init_module",
+		"__ia32_sys_finit_module", "__ia32_sys_init_module":
+		return true
+	}
+	return false
+}
+
+// IsTimed: functions that a task sleeps in for a time, after which it goes on
+// whatever the others do; or until a frozen cgroup is thawed.
+func IsTimed(wchan string) bool {
+	w := base(wchan)
+	for _, part := range []string{"sleep", "schedule_timeout", "schedule_hrtimeout", "firmware", "fw_", "_timeout",
+		"freezer", "refrigerator"} {
+		for i := 0; i+len(part) <= len(w); i++ {
+			if w[i:i+len(part)] == part {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isFlush: functions that wait for a work item.
+func isFlush(wchan string) bool {
+	switch base(wchan) {
+	case "__flush_work", "flush_work", "start_flush_work", "__flush_workqueue", "flush_workqueue",
+		"flush_delayed_work", "drain_workqueue", "__cancel_work_sync", "__cancel_work_timer",
+		"cancel_work_sync", "destroy_workqueue", "async_synchronize_cookie_domain",
+		"async_synchronize_full", "wait_for_device_probe", "work_on_cpu", "work_on_cpu_key":
+		return true
+	}
+	return false
+}
+
+// isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
+// sleep in. Who is in one of them neither loads nor asks nor waits for a child,
+// and there are hundreds of them for each that matters.
+func isIdle(wchan string) bool {
+	switch base(wchan) {
+	case "ep_poll", "do_epoll_wait", "do_poll", "do_sys_poll", "do_select", "poll_schedule_timeout",
+		"futex_wait_queue", "futex_wait_queue_me", "futex_do_wait", "do_sigtimedwait":
+		return true
+	}
+	return false
+}
+
+// isItemFlush: those that wait for one item alone.
+func isItemFlush(wchan string) bool {
+	switch base(wchan) {
+	case "__flush_work", "flush_work", "start_flush_work", "flush_delayed_work", "__cancel_work_sync",
+		"__cancel_work_timer", "cancel_work_sync", "work_on_cpu", "work_on_cpu_key":
+		return true
+	}
+	return false
+}
+
+// base strips what the compiler appends to a clone: .isra.0, .constprop.0, .part.0.
+func base(wchan string) string {
+	for i := 1; i < len(wchan); i++ {
+		if wchan[i] == '.' {
+			return wchan[:i]
+		}
+	}
+	return wchan
+}
