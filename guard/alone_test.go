@@ -14,6 +14,7 @@ import (
 
 	"safeload/guard/graph"
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
@@ -24,13 +25,13 @@ import (
 func newContest(t *testing.T, dir string) (*system, *contest) {
 	t.Helper()
 	s := newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", request)
-	s.waits(200, s.helperOf(200), 510, "a")
-	p, sys := s.open()
-	g := New(Options{Dir: filepath.Join(s.dir, dir)})
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
+	p, sys := s.Open()
+	g := New(Options{Dir: filepath.Join(s.Dir, dir)})
 	g.self = registry.Identity{Known: true, PID: 200, Start: 510}
-	g.own = s.entries[0]
+	g.own = s.Entries[0]
 	c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 	t.Cleanup(func() {
 		c.close()
@@ -93,10 +94,10 @@ func TestOneAtATime(t *testing.T) {
 
 	// What the other refused is no circle any more.
 	reg.Unlock()
-	if err := os.RemoveAll(filepath.Join(s.dir, "proc/100")); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.Dir, "proc/100")); err != nil {
 		t.Fatal(err)
 	}
-	s.load(100, 50, 500, "a", "msleep")
+	s.AddLoad(100, 50, 500, "a", "msleep")
 	v, _ := c.confirm(&Refused{})
 	if v != Wait || reg.Locked() {
 		t.Errorf("the circle is gone: verdict %d, held %v, want Wait, false", v, reg.Locked())
@@ -108,10 +109,10 @@ func (s *system) ran(pid, tid int, ago time.Duration) {
 	at := time.Hour - ago
 	text := fmt.Sprintf("x (%d, #threads: 1)\nse.exec_start : %d.%06d\n", tid, at/time.Millisecond, at%time.Millisecond)
 	if pid == tid {
-		s.own(pid, "sched", text)
+		s.WriteTask(pid, "sched", text)
 		return
 	}
-	s.write(fmt.Sprintf("proc/%d/task/%d/sched", pid, tid), text)
+	s.Write(fmt.Sprintf("proc/%d/task/%d/sched", pid, tid), text)
 }
 
 // TestStood: a standstill began when the last of those in it went to sleep, but
@@ -126,30 +127,30 @@ func TestStood(t *testing.T) {
 		"the asker last":     {5 * time.Second, 4 * time.Second, 3 * time.Second, 3 * time.Second, nil},
 		"the load last":      {5 * time.Second, 2 * time.Second, 3 * time.Second, 2 * time.Second, nil},
 		"we are younger":     {time.Second, 4 * time.Second, 3 * time.Second, time.Second, nil},
-		"one of ours polls":  {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.waits(100, 50, 1, "b") }},
-		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.own(120, "sched", "\n") }},
+		"one of ours polls":  {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.AddWaiter(100, 50, 1, "b") }},
+		"the kernel is mute": {5 * time.Second, 4 * time.Second, 3 * time.Second, 0, func(s *system) { s.WriteTask(120, "sched", "\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runtime.LockOSThread() // the clock is that of our own thread
 			defer runtime.UnlockOSThread()
 			s := newSystem(t)
-			s.coming("a")
-			s.load(100, 50, 500, "a", "a_init")
-			s.kthread(120, 0, request, 505)
-			s.comm(120, "a")
-			s.waits(200, s.helperOf(200), 510, "a")
+			s.SetComing("a")
+			s.AddLoad(100, 50, 500, "a", "a_init")
+			s.AddKthread(120, 0, observetest.Request, 505)
+			s.SetComm(120, "a")
+			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			s.ran(unix.Getpid(), unix.Gettid(), 0)
 			s.ran(100, 100, tt.load)
 			s.ran(120, 120, tt.asker)
 			if tt.make != nil {
 				tt.make(s)
 			}
-			p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+			p, err := proc.OpenDir(filepath.Join(s.Dir, "proc"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer p.Close()
-			now := (&observe.Observer{Proc: p}).Look(s.entries, true)
+			now := (&observe.Observer{Proc: p}).Look(s.Entries, true)
 			start := uint64((now.Now - int64(tt.age)) / clock.Tick)
 			got := now.StoodStill([]graph.ID{100, 120, 200}, registry.Identity{PID: 200, Start: start})
 			if d := got - tt.want; d < 0 || d > 2*clock.Tick {
@@ -169,24 +170,24 @@ func TestHead(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	for _, moves := range []bool{false, true} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", "a_init")
-		s.kthread(120, 0, request, 505)
-		s.comm(120, "a")
-		s.waits(200, s.helperOf(200), 510, "a")
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", "a_init")
+		s.AddKthread(120, 0, observetest.Request, 505)
+		s.SetComm(120, "a")
+		s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 		s.ran(unix.Getpid(), unix.Gettid(), 0)
 		s.ran(100, 100, time.Minute)
 		s.ran(120, 120, time.Minute)
-		p, sys := s.open()
-		g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: 10 * time.Second})
+		p, sys := s.Open()
+		g := New(Options{Dir: filepath.Join(s.Dir, "nowhere", "safeload"), Patience: 10 * time.Second})
 		g.self = registry.Identity{Known: true, PID: 200, Start: uint64((clock.Boot() - int64(30*time.Second)) / clock.Tick)}
-		g.own = s.entries[0]
+		g.own = s.Entries[0]
 		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 		if v, _, _ := c.look(); v != Wait || c.suspect.picture == "" || c.left() != confirmAfter {
 			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect.picture, c.left(), confirmAfter)
 		}
 		if moves {
-			s.own(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+			s.WriteTask(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
 		}
 		v, r, _ := c.look()
 		switch {

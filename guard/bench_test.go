@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -133,7 +134,7 @@ func BenchmarkSurvey(b *testing.B) {
 	processes := func(b *testing.B) *system {
 		s := newSystem(b)
 		for pid := 1000; pid < 1500; pid++ {
-			s.task(pid, 1, 'S', plain, 400, "ep_poll", s.call(proc.Other))
+			s.AddTask(pid, 1, 'S', observetest.Plain, 400, "ep_poll", s.Call(proc.Other))
 		}
 		return s
 	}
@@ -147,9 +148,9 @@ func BenchmarkSurvey(b *testing.B) {
 	})
 	b.Run("hanging", func(b *testing.B) {
 		s := processes(b)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		s.load(200, s.helperOf(200), 510, "a", fileWait)
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddLoad(200, s.AddHelperWorker(200), 510, "a", fileWait)
 		for b.Loop() {
 			if sv := s.survey(); len(sv.Findings) != 1 {
 				b.Fatalf("found %v", sv.Findings)
@@ -159,7 +160,7 @@ func BenchmarkSurvey(b *testing.B) {
 	b.Run("peer", func(b *testing.B) {
 		s := processes(b)
 		for b.Loop() {
-			p, sys := s.open()
+			p, sys := s.Open()
 			n := 0
 			_ = p.PIDs(func(pid int) bool {
 				if _, err := p.ProcessStat(pid); err == nil {

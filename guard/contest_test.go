@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 )
 
@@ -53,15 +54,15 @@ func turn(t *testing.T, c *contest) *turned {
 func newSuspicion(t *testing.T, patience time.Duration) (*system, *contest, *turned) {
 	t.Helper()
 	s := newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", "a_init")
-	s.kthread(120, 0, request, 505)
-	s.comm(120, "a")
-	s.waits(200, s.helperOf(200), 510, "a")
-	p, sys := s.open()
-	g := New(Options{Dir: filepath.Join(s.dir, "nowhere", "safeload"), Patience: patience})
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", "a_init")
+	s.AddKthread(120, 0, observetest.Request, 505)
+	s.SetComm(120, "a")
+	s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
+	p, sys := s.Open()
+	g := New(Options{Dir: filepath.Join(s.Dir, "nowhere", "safeload"), Patience: patience})
 	g.self = registry.Identity{Known: true, PID: 200, Start: 510}
-	g.own = s.entries[0]
+	g.own = s.Entries[0]
 	c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 	t.Cleanup(func() {
 		c.close()
@@ -105,7 +106,7 @@ func TestMoveInTime(t *testing.T) {
 	s, c, k := newSuspicion(t, patience)
 	moved := patience - time.Second
 	k.events[moved] = func() {
-		s.own(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
+		s.WriteTask(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
 	}
 	v, r := c.wait()
 	if v != Refuse || !r.Suspected || k.passed < moved+patience || k.passed > moved+patience+lookMost+time.Second {
@@ -118,7 +119,7 @@ func TestMoveInTime(t *testing.T) {
 func TestNoPatience(t *testing.T) {
 	const takes = 20 * time.Minute
 	s, c, k := newSuspicion(t, -1)
-	k.events[takes] = func() { s.write("sys/module/a/initstate", "live\n") }
+	k.events[takes] = func() { s.Write("sys/module/a/initstate", "live\n") }
 	v, _ := c.wait()
 	if v != Done || k.passed < takes || k.passed > takes+2*pollMost {
 		t.Errorf("verdict %d after %v, want Done after %v", v, k.passed, takes)
@@ -142,8 +143,8 @@ func TestGoneInTime(t *testing.T) {
 			s, c, k := newSuspicion(t, -1)
 			k.events[after] = func() {
 				if tt.state != "" {
-					s.write("sys/module/a/initstate", tt.state)
-				} else if err := os.RemoveAll(filepath.Join(s.dir, "sys/module/a")); err != nil {
+					s.Write("sys/module/a/initstate", tt.state)
+				} else if err := os.RemoveAll(filepath.Join(s.Dir, "sys/module/a")); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/internal/proc"
 )
 
@@ -19,23 +20,23 @@ import (
 // loads anything.
 func newDead(t *testing.T) *system {
 	s := newSystem(t)
-	s.write("proc/sys/kernel/tainted", "4224\n")
-	s.write("proc/sys/kernel/random/boot_id", "0f1e\n")
-	s.write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
-	if err := os.Symlink("/proc/self/fd", filepath.Join(s.dir, "proc/self/fd")); err != nil {
+	s.Write("proc/sys/kernel/tainted", "4224\n")
+	s.Write("proc/sys/kernel/random/boot_id", "0f1e\n")
+	s.Write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
+	if err := os.Symlink("/proc/self/fd", filepath.Join(s.Dir, "proc/self/fd")); err != nil {
 		t.Fatal(err)
 	}
-	s.write("proc/modules", "m 16384 1 - Loading 0x0\n")
-	s.write("sys/module/m/initstate", "coming\n")
-	s.task(1, 0, 'S', plain, 1, "do_wait", s.call(proc.WaitChild, -1))
-	s.task(50, 1, 'S', plain, 50, "poll_schedule_timeout", s.call(proc.Other))
+	s.Write("proc/modules", "m 16384 1 - Loading 0x0\n")
+	s.Write("sys/module/m/initstate", "coming\n")
+	s.AddTask(1, 0, 'S', observetest.Plain, 1, "do_wait", s.Call(proc.WaitChild, -1))
+	s.AddTask(50, 1, 'S', observetest.Plain, 50, "poll_schedule_timeout", s.Call(proc.Other))
 	return s
 }
 
 // foreign is finit_module in the other table of this architecture.
 func (s *system) foreign() string {
 	nr := map[string]string{"amd64": "350", "arm64": "379", "arm": "273"}[runtime.GOARCH]
-	return nr + strings.TrimLeft(s.call(proc.FinitModule, 3), "0123456789")
+	return nr + strings.TrimLeft(s.Call(proc.FinitModule, 3), "0123456789")
 }
 
 // image is a module's file of which nothing but the name is there.
@@ -73,7 +74,7 @@ func executes(uid int) string {
 }
 
 func (s *system) attend(change func()) observe.Attendance {
-	p, sys := s.open()
+	p, sys := s.Open()
 	defer p.Close()
 	defer sys.Close()
 	r := &observe.RollCall{Proc: p, Sys: sys, Module: "m"}
@@ -83,7 +84,7 @@ func (s *system) attend(change func()) observe.Attendance {
 		a = r.Look()
 	}
 	if a == observe.Nobody && r.Call() != observe.Nobody {
-		s.t.Error("two looks say nobody, a call does not")
+		s.T.Error("two looks say nobody, a call does not")
 	}
 	return a
 }
@@ -96,88 +97,88 @@ func TestRollcall(t *testing.T) {
 		want   observe.Attendance
 	}{
 		{"nobody loads", func(*system) {}, nil, observe.Nobody},
-		{"its init runs, by the file's name", func(s *system) { s.load(60, 1, 60, "m", "msleep") }, nil, observe.Unclear},
+		{"its init runs, by the file's name", func(s *system) { s.AddLoad(60, 1, 60, "m", "msleep") }, nil, observe.Unclear},
 		{"its init runs, by the name in the file", func(s *system) {
-			s.load(60, 1, 60, "m-current", "msleep")
-			s.write("ko/m-current.ko", image("m"))
+			s.AddLoad(60, 1, 60, "m-current", "msleep")
+			s.Write("ko/m-current.ko", image("m"))
 		}, nil, observe.Present},
 		{"another's init runs, by the name in the file", func(s *system) {
-			s.load(60, 1, 60, "m", "msleep")
-			s.write("ko/m.ko", image("n"))
-			s.write("sys/module/n/initstate", "coming\n")
+			s.AddLoad(60, 1, 60, "m", "msleep")
+			s.Write("ko/m.ko", image("n"))
+			s.Write("sys/module/n/initstate", "coming\n")
 		}, nil, observe.Nobody},
 		{"its init runs in a frozen group", func(s *system) {
-			s.load(60, 1, 60, "m-current", "cgroup_freezer")
-			s.write("ko/m-current.ko", image("m"))
+			s.AddLoad(60, 1, 60, "m-current", "cgroup_freezer")
+			s.Write("ko/m-current.ko", image("m"))
 		}, nil, observe.Present},
 		{"its init stands at a lock of the loader's", func(s *system) {
-			s.load(60, 1, 60, "m", "load_module")
-			s.own(60, "stat", "60 (t60) D 1 0 0 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 60 0 0\n")
+			s.AddLoad(60, 1, 60, "m", "load_module")
+			s.WriteTask(60, "stat", "60 (t60) D 1 0 0 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 60 0 0\n")
 		}, nil, observe.Unclear},
 		{"it makes a call of the other table", func(s *system) {
-			s.task(60, 1, 'D', plain, 60, "msleep", s.foreign())
+			s.AddTask(60, 1, 'D', observetest.Plain, 60, "msleep", s.foreign())
 		}, nil, observe.Unclear},
 		{"it is on its way out", func(s *system) {
-			s.task(60, 1, 'D', plain|4, 60, "exit_mm", s.call(proc.FinitModule, 3))
+			s.AddTask(60, 1, 'D', observetest.Plain|4, 60, "exit_mm", s.Call(proc.FinitModule, 3))
 		}, nil, observe.Nobody},
 		{"younger than now", func(s *system) {
-			s.task(60, 1, 'R', plain, 1<<30, "0", "running\n")
+			s.AddTask(60, 1, 'R', observetest.Plain, 1<<30, "0", "running\n")
 		}, nil, observe.Unclear},
 		{"its init is on a processor", func(s *system) {
-			s.task(60, 1, 'R', plain, 60, "0", "running\n")
+			s.AddTask(60, 1, 'R', observetest.Plain, 60, "0", "running\n")
 		}, nil, observe.Unclear},
 		{"another thread's init runs", func(s *system) {
-			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
-			s.load(61, 1, 61, "m", "msleep")
-			call, _ := os.ReadFile(filepath.Join(s.dir, "proc/61/syscall"))
-			if err := os.RemoveAll(filepath.Join(s.dir, "proc/61")); err != nil {
-				s.t.Fatal(err)
+			s.AddTask(60, 1, 'S', observetest.Plain, 60, "futex_do_wait", s.Call(proc.Other))
+			s.AddLoad(61, 1, 61, "m", "msleep")
+			call, _ := os.ReadFile(filepath.Join(s.Dir, "proc/61/syscall"))
+			if err := os.RemoveAll(filepath.Join(s.Dir, "proc/61")); err != nil {
+				s.T.Fatal(err)
 			}
-			s.thread(60, 61, string(call))
+			s.AddThread(60, 61, string(call))
 		}, nil, observe.Unclear}, // its file is not there: the name is not known
 		{"a user's task is held in execve", func(s *system) {
-			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
-			s.own(60, "status", executes(1000))
+			s.AddTask(60, 1, 'D', observetest.Plain, 60, "msleep", s.Call(proc.FinitModule, 3))
+			s.WriteTask(60, "status", executes(1000))
 		}, nil, observe.Nobody},
 		{"a task of root's has no program that can be seen", func(s *system) {
-			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
-			s.own(60, "status", executes(0))
+			s.AddTask(60, 1, 'D', observetest.Plain, 60, "msleep", s.Call(proc.FinitModule, 3))
+			s.WriteTask(60, "status", executes(0))
 		}, nil, observe.Unclear},
-		{"others wait for it in the kernel", func(s *system) { s.load(60, 1, 60, "m", "idempotent_init_module") }, nil, observe.Nobody},
+		{"others wait for it in the kernel", func(s *system) { s.AddLoad(60, 1, 60, "m", "idempotent_init_module") }, nil, observe.Nobody},
 		{"somebody loads what is not known", func(s *system) {
-			s.task(60, 1, 'D', plain, 60, "msleep", s.call(proc.FinitModule, 3))
+			s.AddTask(60, 1, 'D', observetest.Plain, 60, "msleep", s.Call(proc.FinitModule, 3))
 		}, nil, observe.Unclear},
 		{"an init runs of a file that cannot be read", func(s *system) {
-			s.load(60, 1, 60, "n", "msleep")
-			s.write("sys/module/n/initstate", "coming\n")
+			s.AddLoad(60, 1, 60, "n", "msleep")
+			s.Write("sys/module/n/initstate", "coming\n")
 		}, nil, observe.Unclear},
 		{"who could not be asked is found outside later", func(s *system) {
-			s.task(60, 1, 'R', plain, 60, "0", "running\n")
-		}, func(s *system) { s.own(60, "syscall", s.call(proc.Other)) }, observe.Nobody},
-		{"who was outside cannot be asked later", func(*system) {}, func(s *system) { s.own(50, "syscall", "running\n") }, observe.Nobody},
+			s.AddTask(60, 1, 'R', observetest.Plain, 60, "0", "running\n")
+		}, func(s *system) { s.WriteTask(60, "syscall", s.Call(proc.Other)) }, observe.Nobody},
+		{"who was outside cannot be asked later", func(*system) {}, func(s *system) { s.WriteTask(50, "syscall", "running\n") }, observe.Nobody},
 		{"on a processor, but may not load", func(s *system) {
-			s.task(60, 1, 'R', plain, 60, "0", "running\n")
-			s.own(60, "status", "CapEff:\t0000000000000000\n")
+			s.AddTask(60, 1, 'R', observetest.Plain, 60, "0", "running\n")
+			s.WriteTask(60, "status", "CapEff:\t0000000000000000\n")
 		}, nil, observe.Nobody},
 		{"a thread that the list lacks", func(s *system) {
-			s.task(60, 1, 'S', plain, 60, "futex_do_wait", s.call(proc.Other))
-			s.thread(60, 61, s.call(proc.Other))
-			if err := os.RemoveAll(filepath.Join(s.dir, "proc/60/task/61")); err != nil {
-				s.t.Fatal(err)
+			s.AddTask(60, 1, 'S', observetest.Plain, 60, "futex_do_wait", s.Call(proc.Other))
+			s.AddThread(60, 61, s.Call(proc.Other))
+			if err := os.RemoveAll(filepath.Join(s.Dir, "proc/60/task/61")); err != nil {
+				s.T.Fatal(err)
 			}
 		}, nil, observe.Unclear},
-		{"it went live meanwhile", func(*system) {}, func(s *system) { s.write("sys/module/m/initstate", "live\n") }, observe.Present},
+		{"it went live meanwhile", func(*system) {}, func(s *system) { s.Write("sys/module/m/initstate", "live\n") }, observe.Present},
 		{"another load of it meanwhile", func(*system) {}, func(s *system) {
-			s.task(50, 1, 'R', plain, 50, "0", "running\n")
-			old := filepath.Join(s.dir, "sys/module/m")
+			s.AddTask(50, 1, 'R', observetest.Plain, 50, "0", "running\n")
+			old := filepath.Join(s.Dir, "sys/module/m")
 			if err := os.Rename(old, old+".old"); err != nil {
-				s.t.Fatal(err)
+				s.T.Fatal(err)
 			}
-			s.write("sys/module/m/initstate", "coming\n")
+			s.Write("sys/module/m/initstate", "coming\n")
 		}, observe.Unclear},
 		{"the first process is hidden", func(s *system) {
-			if err := os.RemoveAll(filepath.Join(s.dir, "proc/1")); err != nil {
-				s.t.Fatal(err)
+			if err := os.RemoveAll(filepath.Join(s.Dir, "proc/1")); err != nil {
+				s.T.Fatal(err)
 			}
 		}, nil, observe.Unclear},
 	} {
@@ -198,7 +199,7 @@ func TestRollcall(t *testing.T) {
 // Nothing is concluded of a kernel that has not oopsed, or that may hide tasks.
 func TestDeadNeedsAnOops(t *testing.T) {
 	s := newDead(t)
-	p, sys := s.open()
+	p, sys := s.Open()
 	defer p.Close()
 	defer sys.Close()
 	if got := dead(p, sys); !slices.Equal(got, []string{"m"}) {
@@ -208,14 +209,14 @@ func TestDeadNeedsAnOops(t *testing.T) {
 		"proc/sys/kernel/tainted": "4096\n",
 		"proc/self/mountinfo":     "22 1 0:21 / /proc rw - proc proc rw,hidepid=invisible\n",
 	} {
-		was, err := os.ReadFile(filepath.Join(s.dir, path))
+		was, err := os.ReadFile(filepath.Join(s.Dir, path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.write(path, text)
+		s.Write(path, text)
 		if got := dead(p, sys); got != nil {
 			t.Errorf("%s %q: %q, want none", path, text, got)
 		}
-		s.write(path, string(was))
+		s.Write(path, string(was))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
+	"safeload/guard/observe/observetest"
 )
 
 const dupWait = "kmod_dup_request_exists_wait"
@@ -27,13 +28,13 @@ func TestDuplicates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSystem(t)
-			s.coming("a")
-			s.task(100, 50, 'D', plain, 500, request, s.call(0))
-			s.load(200, s.helperOf(200), 510, "a", c.init)
+			s.SetComing("a")
+			s.AddTask(100, 50, 'D', observetest.Plain, 500, observetest.Request, s.Call(0))
+			s.AddLoad(200, s.AddHelperWorker(200), 510, "a", c.init)
 			if c.wchan != "" {
-				s.task(300, 50, 'D', plain, 520, c.wchan, s.call(0))
+				s.AddTask(300, 50, 'D', observetest.Plain, 520, c.wchan, s.Call(0))
 			}
-			s.slept(1000, 100, 200, 10200, 300)
+			s.LastRan(1000, 100, 200, 10200, 300)
 			sv := s.survey()
 			if c.want == 0 {
 				if len(sv.Findings) != 0 {
@@ -55,11 +56,11 @@ func TestDuplicates(t *testing.T) {
 // that is nobody knows.
 func TestDuplicateRefusesNobody(t *testing.T) {
 	s := newSystem(t)
-	s.coming("a")
-	s.task(100, 50, 'D', plain, 500, request, s.call(0))
-	s.load(200, s.helperOf(200), 510, "a", dupWait)
-	s.task(101, 50, 'D', plain, 515, request, s.call(0))
-	s.waits(300, s.helperOf(300), 520, "a")
+	s.SetComing("a")
+	s.AddTask(100, 50, 'D', observetest.Plain, 500, observetest.Request, s.Call(0))
+	s.AddLoad(200, s.AddHelperWorker(200), 510, "a", dupWait)
+	s.AddTask(101, 50, 'D', observetest.Plain, 515, observetest.Request, s.Call(0))
+	s.AddWaiter(300, s.AddHelperWorker(300), 520, "a")
 	if proven, likely := s.judge(300, nil); proven || likely {
 		t.Errorf("proven %v, likely %v, want neither", proven, likely)
 	}

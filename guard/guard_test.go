@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -230,7 +231,7 @@ func TestRemembers(t *testing.T) {
 	g, _ := newGuard(t)
 	a, b, k, w := &observe.Task{}, &observe.Task{}, &observe.Task{}, &observe.Task{}
 	a.TID, a.Start, b.TID, b.Start = 7, 8, 7, 9
-	k.TID, k.Start, k.Flags, w.TID, w.Flags = 20, 30, kernel, 21, worker
+	k.TID, k.Start, k.Flags, w.TID, w.Flags = 20, 30, observetest.Kernel, 21, observetest.Worker
 	g.remember("m", []*observe.Task{a}, k)
 	for name, tt := range map[string]struct {
 		module string
@@ -243,7 +244,7 @@ func TestRemembers(t *testing.T) {
 		"another module":              {"n", []*observe.Task{a}, k, false},
 		"nobody knows whose":          {"m", []*observe.Task{a, b}, k, false},
 		"a path":                      {"../m", []*observe.Task{a}, k, false},
-		"a stranger's kernel thread":  {"m", []*observe.Task{a}, &observe.Task{Stat: proc.Stat{TID: 22, Start: 31, Flags: kernel}}, false},
+		"a stranger's kernel thread":  {"m", []*observe.Task{a}, &observe.Task{Stat: proc.Stat{TID: 22, Start: 31, Flags: observetest.Kernel}}, false},
 		"no kernel thread in between": {"m", []*observe.Task{a}, nil, false},
 	} {
 		if got := g.remembers(tt.module, tt.owners, tt.tie); got != tt.want {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
@@ -21,22 +22,22 @@ import (
 func TestUninterruptibleAncestor(t *testing.T) {
 	for state, want := range map[byte]bool{'S': true, 'D': false} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
-		s.task(151, 150, state, plain, 506, "pipe_read", s.call(proc.Other))
-		s.waits(200, 151, 510, "a")
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, -1))
+		s.AddTask(151, 150, state, observetest.Plain, 506, "pipe_read", s.Call(proc.Other))
+		s.AddWaiter(200, 151, 510, "a")
 		if _, likely := s.stuck(200); likely != want {
 			t.Errorf("a shell in state %c: in a circle %v, want %v", state, likely, want)
 		}
 		// The same of what a command started and left.
 		s = newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		token := s.commands(150, s.helperOf(150), 505)
-		s.task(151, 150, state, plain, 506, "pipe_read", s.call(proc.Other))
-		s.waits(200, 1, 510, "a")
-		s.entries[1].Parent = token
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		token := s.AddCommand(150, s.AddHelperWorker(150), 505)
+		s.AddTask(151, 150, state, observetest.Plain, 506, "pipe_read", s.Call(proc.Other))
+		s.AddWaiter(200, 1, 510, "a")
+		s.Entries[1].Parent = token
 		if _, likely := s.stuck(200); likely != want {
 			t.Errorf("a command in state %c: in a circle %v, want %v", state, likely, want)
 		}
@@ -47,11 +48,11 @@ func TestUninterruptibleAncestor(t *testing.T) {
 func TestFrozenAncestor(t *testing.T) {
 	for wchan, want := range map[string]bool{"pipe_read": true, "do_freezer_trap": false, "__refrigerator": false} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
-		s.task(151, 150, 'S', plain, 506, wchan, s.call(proc.Other))
-		s.waits(200, 151, 510, "a")
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, -1))
+		s.AddTask(151, 150, 'S', observetest.Plain, 506, wchan, s.Call(proc.Other))
+		s.AddWaiter(200, 151, 510, "a")
 		if _, likely := s.stuck(200); likely != want {
 			t.Errorf("%s: in a circle %v, want %v", wchan, likely, want)
 		}
@@ -62,20 +63,20 @@ func TestFrozenAncestor(t *testing.T) {
 // what its others do is not understood.
 func TestProgramWithThreads(t *testing.T) {
 	s := newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", request)
-	s.task(150, s.helperOf(150), 'S', plain, 505, "futex_wait_queue", s.call(proc.Other))
-	s.thread(150, 151, s.call(proc.WaitChild, 200))
-	s.waits(200, 150, 510, "a")
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "futex_wait_queue", s.Call(proc.Other))
+	s.AddThread(150, 151, s.Call(proc.WaitChild, 200))
+	s.AddWaiter(200, 150, 510, "a")
 	if proven, likely := s.stuck(200); proven || likely {
 		t.Errorf("proven %v, likely %v, want neither", proven, likely)
 	}
 	s = newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", request)
-	s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, 200))
-	s.thread(150, 151, s.call(proc.Sleep))
-	s.waits(200, 150, 510, "a")
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, 200))
+	s.AddThread(150, 151, s.Call(proc.Sleep))
+	s.AddWaiter(200, 150, 510, "a")
 	if proven, likely := s.stuck(200); proven || likely {
 		t.Errorf("its first thread waits: proven %v, likely %v, want neither", proven, likely)
 	}
@@ -85,14 +86,18 @@ func TestProgramWithThreads(t *testing.T) {
 // registry and that of /proc, or whose pid is another's by then, says nothing.
 func TestEntryOfTheGone(t *testing.T) {
 	for name, f := range map[string]func(s *system){
-		"gone":   func(s *system) { _ = os.RemoveAll(filepath.Join(s.dir, "proc/150")) },
-		"reused": func(s *system) { s.task(150, 50, 'S', plain, 900, "do_wait", s.call(proc.WaitChild, -1)) },
-		"zombie": func(s *system) { s.task(150, s.helperOf(150), 'Z', plain, 505, "", s.call(proc.Other)) },
+		"gone": func(s *system) { _ = os.RemoveAll(filepath.Join(s.Dir, "proc/150")) },
+		"reused": func(s *system) {
+			s.AddTask(150, 50, 'S', observetest.Plain, 900, "do_wait", s.Call(proc.WaitChild, -1))
+		},
+		"zombie": func(s *system) {
+			s.AddTask(150, s.AddHelperWorker(150), 'Z', observetest.Plain, 505, "", s.Call(proc.Other))
+		},
 	} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		s.waits(150, s.helperOf(150), 505, "a")
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddWaiter(150, s.AddHelperWorker(150), 505, "a")
 		f(s)
 		_, now := s.shoots(func() {})
 		if now.Entries[150] != nil {
@@ -103,9 +108,9 @@ func TestEntryOfTheGone(t *testing.T) {
 
 // registry is that of the system's directory, to be read with the procfs.
 func (s *system) registry() (*proc.FS, *registry.Registry) {
-	p, sys := s.open()
-	r := registry.New(filepath.Join(s.dir, "safeload"))
-	s.t.Cleanup(func() {
+	p, sys := s.Open()
+	r := registry.New(filepath.Join(s.Dir, "safeload"))
+	s.T.Cleanup(func() {
 		r.Close()
 		sys.Close()
 		p.Close()
@@ -126,14 +131,14 @@ func TestForeignRegistry(t *testing.T) {
 	if all, err := r.Read(p); err != nil || len(all) != 0 {
 		t.Errorf("from another namespace: %v, %v", all, err)
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, "safeload", "1073741824.7")); err != nil {
 		t.Errorf("an entry was removed from another namespace: %v", err)
 	}
 	r.Foreign = false
 	if _, err := r.Read(p); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "safeload", "1073741824.7")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(s.Dir, "safeload", "1073741824.7")); !os.IsNotExist(err) {
 		t.Errorf("what the dead left is still there: %v", err)
 	}
 }
@@ -149,7 +154,7 @@ func TestHidden(t *testing.T) {
 	if all, err := r.Read(p); err != nil || len(all) != 0 {
 		t.Errorf("an entry whose writer cannot be told is believed: %v, %v", all, err)
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "safeload", proc.Itoa(unix.Getpid())+".7")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, "safeload", proc.Itoa(unix.Getpid())+".7")); err != nil {
 		t.Errorf("it was removed: %v", err)
 	}
 }
@@ -177,28 +182,28 @@ func TestWhoseThread(t *testing.T) {
 			runtime.LockOSThread() // the clock is that of our own thread
 			defer runtime.UnlockOSThread()
 			s := newSystem(t)
-			s.bold = true
+			s.Bold = true
 			now := clock.Boot() / clock.Tick
-			s.coming("a")
+			s.SetComing("a")
 			start := int(now) - 3000
-			s.load(100, 50, start, "a", "a_init")
-			s.kthread(120, 0, request, int(now-int64(age/clock.Tick)))
-			s.waits(200, s.helperOf(200), int(now-int64(age/clock.Tick))+5, "a")
+			s.AddLoad(100, 50, start, "a", "a_init")
+			s.AddKthread(120, 0, observetest.Request, int(now-int64(age/clock.Tick)))
+			s.AddWaiter(200, s.AddHelperWorker(200), int(now-int64(age/clock.Tick))+5, "a")
 			s.ran(unix.Getpid(), unix.Gettid(), 0)
 			if tt.a >= 0 {
 				s.ran(100, 100, tt.a)
 			}
 			switch {
 			case tt.b == -2: // it waits for another's load, and runs no init
-				s.coming("b")
-				s.load(110, 50, start, "b", fileWait)
+				s.SetComing("b")
+				s.AddLoad(110, 50, start, "b", fileWait)
 			case tt.other:
-				s.coming("b")
-				s.load(110, 50, start, "b", "b_init")
+				s.SetComing("b")
+				s.AddLoad(110, 50, start, "b", "b_init")
 				s.ran(110, 110, tt.b)
 			case tt.b > 0:
-				s.coming("b")
-				s.load(110, 50, int(now)-100, "b", "b_init")
+				s.SetComing("b")
+				s.AddLoad(110, 50, int(now)-100, "b", "b_init")
 				s.ran(110, 110, tt.b)
 			}
 			if proven, likely := s.stuck(200); proven || likely != tt.want {
@@ -228,11 +233,11 @@ func TestWhoseWork(t *testing.T) {
 			runtime.LockOSThread() // the clock is that of our own thread
 			defer runtime.UnlockOSThread()
 			s := newSystem(t)
-			s.coming("a", "b")
-			s.load(100, 50, 500, "a", "__flush_work")
-			s.load(110, 50, 500, "b", tt.wchan)
-			s.kthread(120, worker&^kernel, request, 5)
-			s.waits(200, s.helperOf(200), 510, "a")
+			s.SetComing("a", "b")
+			s.AddLoad(100, 50, 500, "a", "__flush_work")
+			s.AddLoad(110, 50, 500, "b", tt.wchan)
+			s.AddKthread(120, observetest.Worker&^observetest.Kernel, observetest.Request, 5)
+			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			s.ran(unix.Getpid(), unix.Gettid(), 0)
 			s.ran(100, 100, tt.a)
 			s.ran(110, 110, tt.b)
@@ -252,12 +257,12 @@ func TestIdle(t *testing.T) {
 		"": true, "do_init_module": true, fileWait: true, "schedule_timeout": true,
 	} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", "do_wait")
-		s.task(100, 50, 'S', plain, 500, wchan, s.call(proc.FinitModule, 3))
-		s.task(200, 1, 'S', plain, 500, "do_wait", s.call(proc.WaitChild, 201))
-		s.thread(200, 201, s.call(proc.FinitModule, 3))
-		s.write("proc/200/task/201/wchan", wchan)
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", "do_wait")
+		s.AddTask(100, 50, 'S', observetest.Plain, 500, wchan, s.Call(proc.FinitModule, 3))
+		s.AddTask(200, 1, 'S', observetest.Plain, 500, "do_wait", s.Call(proc.WaitChild, 201))
+		s.AddThread(200, 201, s.Call(proc.FinitModule, 3))
+		s.Write("proc/200/task/201/wchan", wchan)
 		_, now := s.shoots(func() {})
 		for _, tid := range []int{100, 201} {
 			seen := now.Tasks[tid] != nil && now.Tasks[tid].Kind == proc.FinitModule

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 )
 
@@ -18,15 +19,15 @@ func TestNameInTheFile(t *testing.T) {
 	for what, read := range map[string]bool{"one of ours has read it": true, "nobody has": false} {
 		t.Run(what, func(t *testing.T) {
 			s := newSystem(t)
-			s.coming("a")
-			s.load(100, 50, 500, "a_current", request)
-			s.waits(200, s.helperOf(200), 510, "a")
+			s.SetComing("a")
+			s.AddLoad(100, 50, 500, "a_current", observetest.Request)
+			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			if read {
 				var st unix.Stat_t
-				if err := unix.Stat(filepath.Join(s.dir, "ko/a_current.ko"), &st); err != nil {
+				if err := unix.Stat(filepath.Join(s.Dir, "ko/a_current.ko"), &st); err != nil {
 					t.Fatal(err)
 				}
-				s.entries[0].File = registry.Inode{Dev: uint64(st.Dev), Ino: st.Ino}
+				s.Entries[0].File = registry.Inode{Dev: uint64(st.Dev), Ino: st.Ino}
 			}
 			proven, _ := s.judge(200, nil)
 			if proven != read {

@@ -8,6 +8,7 @@ import (
 
 	"safeload/guard/ancestry"
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -16,10 +17,10 @@ import (
 // waits itself. What merely descends, or was merely asleep, is looked at.
 func TestDirect(t *testing.T) {
 	s := newSystem(t)
-	s.load(100, 50, 500, "a", request)
-	s.load(150, s.helperOf(150), 505, "b", request)
-	s.waits(200, s.helperOf(200), 510, "a")
-	p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	s.AddLoad(150, s.AddHelperWorker(150), 505, "b", observetest.Request)
+	s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
+	p, err := proc.OpenDir(filepath.Join(s.Dir, "proc"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,18 +55,18 @@ func TestTrusts(t *testing.T) {
 		want bool
 	}{
 		"a process asked": {func(s *system) {
-			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 		}, map[int]int{200: 300}, true},
-		"a kernel thread asked": {func(s *system) { s.kthread(120, 0, request, 400) }, map[int]int{200: 120}, false},
+		"a kernel thread asked": {func(s *system) { s.AddKthread(120, 0, observetest.Request, 400) }, map[int]int{200: 120}, false},
 		"nobody knows who":      {func(*system) {}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
-			s.coming("a")
-			s.load(100, 50, 500, "a", "a_init")
-			s.waits(200, s.helperOf(200), 510, "a")
+			s.SetComing("a")
+			s.AddLoad(100, 50, 500, "a", "a_init")
+			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			tt.make(s)
-			p, err := proc.OpenDir(filepath.Join(s.dir, "proc"))
+			p, err := proc.OpenDir(filepath.Join(s.Dir, "proc"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +75,7 @@ func TestTrusts(t *testing.T) {
 			if c.trusts() {
 				t.Error("trusted before any look")
 			}
-			c.last = (&observe.Observer{Proc: p, Probe: fakeProbe{asked: tt.ask}}).Look(s.entries, true)
+			c.last = (&observe.Observer{Proc: p, Probe: fakeProbe{asked: tt.ask}}).Look(s.Entries, true)
 			if got := c.trusts(); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}

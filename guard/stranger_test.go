@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -16,11 +17,11 @@ func TestStrangers(t *testing.T) {
 	const mount = "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n"
 	// A slow init, and 200, a helper that waits for it, asked for by 300.
 	slow := func(s *system) {
-		s.coming("a")
-		s.task(1, 0, 'S', plain, 1, "ep_poll", "")
-		s.task(50, 1, 'S', plain, 300, "do_wait", s.call(proc.WaitChild, -1))
-		s.load(100, 50, 500, "a", "msleep")
-		s.waits(200, s.helperOf(200), 510, "a")
+		s.SetComing("a")
+		s.AddTask(1, 0, 'S', observetest.Plain, 1, "ep_poll", "")
+		s.AddTask(50, 1, 'S', observetest.Plain, 300, "do_wait", s.Call(proc.WaitChild, -1))
+		s.AddLoad(100, 50, 500, "a", "msleep")
+		s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 	}
 	for name, tt := range map[string]struct {
 		make func(s *system)
@@ -28,62 +29,62 @@ func TestStrangers(t *testing.T) {
 	}{
 		"a program asks": {func(s *system) {
 			slow(s)
-			s.task(300, 50, 'D', plain, 400, request, mount)
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
 		}, true},
 		"many programs ask": {func(s *system) {
 			slow(s)
 			for i := range 5 {
-				s.task(300+i, 50, 'D', plain, 400, request, mount)
+				s.AddTask(300+i, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
 			}
-			s.waits(201, s.helperOf(201), 511, "a")
+			s.AddWaiter(201, s.AddHelperWorker(201), 511, "a")
 		}, true},
 		"nobody is seen to ask": {slow, false},
 		"the init asks": {func(s *system) {
 			slow(s)
-			s.task(300, 50, 'D', plain, 400, request, mount)
-			s.load(101, 50, 500, "b", request)
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
+			s.AddLoad(101, 50, 500, "b", observetest.Request)
 		}, false},
 		"a kernel thread asks as well": {func(s *system) {
 			slow(s)
-			s.task(300, 50, 'D', plain, 400, request, mount)
-			s.kthread(301, 0, request, 505)
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
+			s.AddKthread(301, 0, observetest.Request, 505)
 		}, false},
 		"a helper of the kernel asks": {func(s *system) {
 			slow(s)
-			s.task(299, s.helperOf(299), 'S', plain, 400, "do_wait", s.call(proc.WaitChild, -1))
-			s.task(300, 299, 'D', plain, 401, request, mount)
+			s.AddTask(299, s.AddHelperWorker(299), 'S', observetest.Plain, 400, "do_wait", s.Call(proc.WaitChild, -1))
+			s.AddTask(300, 299, 'D', observetest.Plain, 401, observetest.Request, mount)
 		}, false},
 		"below one who loads": {func(s *system) {
 			slow(s)
-			s.task(300, 100, 'D', plain, 505, request, mount)
+			s.AddTask(300, 100, 'D', observetest.Plain, 505, observetest.Request, mount)
 		}, false},
 		"below a command of ours": {func(s *system) {
 			slow(s)
-			s.commands(299, 50, 400)
-			s.task(300, 299, 'D', plain, 401, request, mount)
+			s.AddCommand(299, 50, 400)
+			s.AddTask(300, 299, 'D', observetest.Plain, 401, observetest.Request, mount)
 		}, false},
 		"fewer are seen asking than were helped": {func(s *system) {
 			slow(s)
-			s.task(300, 50, 'D', plain, 400, request, mount)
-			s.task(201, s.helperOf(201), 'R', plain, 512, "", "running\n")
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
+			s.AddTask(201, s.AddHelperWorker(201), 'R', observetest.Plain, 512, "", "running\n")
 		}, false},
 		"one sleeps nobody knows where": {func(s *system) {
 			slow(s)
-			s.task(300, 50, 'D', plain, 400, request, mount)
-			s.task(302, 50, 'D', plain, 400, "", mount)
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, mount)
+			s.AddTask(302, 50, 'D', observetest.Plain, 400, "", mount)
 		}, false},
 		"one above is not seen": {func(s *system) {
 			slow(s)
-			s.task(300, 60, 'D', plain, 400, request, mount)
+			s.AddTask(300, 60, 'D', observetest.Plain, 400, observetest.Request, mount)
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
 			tt.make(s)
-			p, sys := s.open()
+			p, sys := s.Open()
 			defer p.Close()
 			defer sys.Close()
-			look := (&observe.Observer{Proc: p, Sys: sys}).Look(s.entries, true)
+			look := (&observe.Observer{Proc: p, Sys: sys}).Look(s.Entries, true)
 			if got := look.AskedByStrangers(registry.Identity{PID: 200}); got != tt.want {
 				t.Errorf("apart from any load: %v, want %v", got, tt.want)
 			}
@@ -111,19 +112,19 @@ func TestStrangersOfTheDead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
-			s.coming("a")
-			s.write("proc/sys/kernel/tainted", tt.tainted)
-			s.task(1, 0, 'S', plain, 1, "ep_poll", "")
-			s.task(50, 1, 'S', plain, 300, "do_wait", s.call(proc.WaitChild, -1))
+			s.SetComing("a")
+			s.Write("proc/sys/kernel/tainted", tt.tainted)
+			s.AddTask(1, 0, 'S', observetest.Plain, 1, "ep_poll", "")
+			s.AddTask(50, 1, 'S', observetest.Plain, 300, "do_wait", s.Call(proc.WaitChild, -1))
 			if tt.alive {
-				s.load(100, 50, 500, "a", "msleep")
+				s.AddLoad(100, 50, 500, "a", "msleep")
 			}
-			s.waits(200, s.helperOf(200), 510, "a")
-			s.task(300, 50, 'D', plain, 400, request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
-			p, sys := s.open()
-			g := New(Options{Dir: filepath.Join(s.dir, "run")})
+			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
+			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
+			p, sys := s.Open()
+			g := New(Options{Dir: filepath.Join(s.Dir, "run")})
 			g.self = registry.Identity{Known: true, PID: 200, Start: 510}
-			g.own = s.entries[0]
+			g.own = s.Entries[0]
 			c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
 			t.Cleanup(func() {
 				c.close()

@@ -3,31 +3,24 @@
 package guard
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
 	"safeload/guard/graph"
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/internal/proc"
 )
 
-// slept says when a task last ran, in milliseconds.
-func (s *system) slept(ms float64, pids ...int) {
-	for _, pid := range pids {
-		s.own(pid, "sched", fmt.Sprintf("t%d (%d, #threads: 1)\nse.exec_start                 : %20.6f\n", pid, pid, ms))
-	}
-}
-
 // survey is what is said of a system that stands still.
 func (s *system) survey() *Survey {
-	s.t.Helper()
-	p, sys := s.open()
+	s.T.Helper()
+	p, sys := s.Open()
 	defer p.Close()
 	defer sys.Close()
 	eyes := &observe.Observer{Proc: p, Sys: sys, ShowRepeats: true}
 	sv := &Survey{}
-	sv.watch(func() *observe.Waits { return eyes.Look(s.entries, true) }, 0)
+	sv.watch(func() *observe.Waits { return eyes.Look(s.Entries, true) }, 0)
 	return sv
 }
 
@@ -49,16 +42,16 @@ func TestPairs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
-			s.coming("a", "b")
-			s.load(100, 50, 500, "a", request)
-			s.load(101, 50, 500, "b", request)
-			wa, wb := s.helperOf(200), s.helperOf(201)
-			s.load(200, wa, 510, c.first, fileWait)
-			s.load(201, wb, 510, c.second, fileWait)
-			s.slept(1000, 100)
-			s.slept(c.wa, wa)
-			s.slept(c.asked, 101)
-			s.slept(c.wb, wb)
+			s.SetComing("a", "b")
+			s.AddLoad(100, 50, 500, "a", observetest.Request)
+			s.AddLoad(101, 50, 500, "b", observetest.Request)
+			wa, wb := s.AddHelperWorker(200), s.AddHelperWorker(201)
+			s.AddLoad(200, wa, 510, c.first, fileWait)
+			s.AddLoad(201, wb, 510, c.second, fileWait)
+			s.LastRan(1000, 100)
+			s.LastRan(c.wa, wa)
+			s.LastRan(c.asked, 101)
+			s.LastRan(c.wb, wb)
 			sv := s.survey()
 			var got []int
 			for _, f := range sv.Findings {
@@ -88,21 +81,21 @@ func TestPairs(t *testing.T) {
 // waits for. One is, and one circle is found, not as many as there are helpers.
 func TestPileUp(t *testing.T) {
 	s := newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", request)
-	s.slept(1000, 100)
-	w := s.helperOf(200)
-	s.slept(1001, w)
-	s.load(200, w, 505, "a", fileWait)
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	s.LastRan(1000, 100)
+	w := s.AddHelperWorker(200)
+	s.LastRan(1001, w)
+	s.AddLoad(200, w, 505, "a", fileWait)
 	for i := 1; i <= 49; i++ {
-		s.task(300+i, 1, 'D', plain, 500, request, s.call(proc.Other))
-		w := s.helperOf(400 + i)
-		s.slept(float64(1000+10*i), 300+i)
-		s.slept(float64(1001+10*i), w)
-		s.load(400+i, w, 505+i, "a", fileWait)
+		s.AddTask(300+i, 1, 'D', observetest.Plain, 500, observetest.Request, s.Call(proc.Other))
+		w := s.AddHelperWorker(400 + i)
+		s.LastRan(float64(1000+10*i), 300+i)
+		s.LastRan(float64(1001+10*i), w)
+		s.AddLoad(400+i, w, 505+i, "a", fileWait)
 	}
 	for i := range 5 {
-		s.task(500+i, 1, 'D', plain, 500, "__request_module", s.call(proc.Other))
+		s.AddTask(500+i, 1, 'D', observetest.Plain, 500, "__request_module", s.Call(proc.Other))
 	}
 	sv := s.survey()
 	if len(sv.Findings) != 1 || sv.Findings[0].Waiter != 200 || sv.Findings[0].Certainty != graph.Certain {
@@ -121,11 +114,11 @@ func TestPileUp(t *testing.T) {
 func TestShellAboveAWaiter(t *testing.T) {
 	for wchan, want := range map[string]verdict{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
 		s := newSystem(t)
-		s.coming("a")
-		s.load(100, 50, 500, "a", request)
-		s.task(150, s.helperOf(150), 'S', plain, 505, "do_wait", s.call(proc.WaitChild, -1))
-		s.task(151, 150, 'S', plain, 506, wchan, s.call(proc.Other))
-		s.load(200, 151, 510, "a", fileWait)
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, -1))
+		s.AddTask(151, 150, 'S', observetest.Plain, 506, wchan, s.Call(proc.Other))
+		s.AddLoad(200, 151, 510, "a", fileWait)
 		proof, guess := s.stuck(200)
 		if proof || guess != want.suspected {
 			t.Errorf("%s: proven %v, suspected %v, want %+v", wchan, proof, guess, want)
@@ -146,16 +139,16 @@ func (s *system) stuck(tid int) (proven, likely bool) {
 // once, although it is a thread of safeload that waits for the shell.
 func TestCommandIsShown(t *testing.T) {
 	s := newSystem(t)
-	s.coming("a")
-	s.load(100, 50, 500, "a", request)
-	token := s.commands(150, s.helperOf(150), 505)
-	s.thread(150, 152, s.call(proc.WaitID, 1, 151))
-	s.task(151, 150, 'S', plain, 506, "do_wait", s.call(proc.WaitChild, -1))
-	s.task(153, 151, 'S', plain, 507, "pipe_read", s.call(proc.Other))
-	s.task(154, 150, 'S', plain, 507, "pipe_read", s.call(proc.Other))
-	s.task(155, 50, 'S', plain, 400, "do_wait", s.call(proc.WaitChild, -1)) // a stranger
-	s.waits(200, 1, 510, "a")
-	s.entries[1].Parent = token
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	token := s.AddCommand(150, s.AddHelperWorker(150), 505)
+	s.AddThread(150, 152, s.Call(proc.WaitID, 1, 151))
+	s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
+	s.AddTask(153, 151, 'S', observetest.Plain, 507, "pipe_read", s.Call(proc.Other))
+	s.AddTask(154, 150, 'S', observetest.Plain, 507, "pipe_read", s.Call(proc.Other))
+	s.AddTask(155, 50, 'S', observetest.Plain, 400, "do_wait", s.Call(proc.WaitChild, -1)) // a stranger
+	s.AddWaiter(200, 1, 510, "a")
+	s.Entries[1].Parent = token
 	sv := s.survey()
 
 	roles := make(map[int]string)

@@ -8,6 +8,7 @@ import (
 
 	"safeload/guard/graph"
 	"safeload/guard/observe"
+	"safeload/guard/observe/observetest"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -21,9 +22,9 @@ type story struct {
 
 func newStory(t *testing.T) *story {
 	s := &story{newSystem(t), clock.Boot()}
-	s.coming("m")
+	s.SetComing("m")
 	ahead := s.now - int64(time.Hour) // of what ran writes
-	s.ahead = &ahead
+	s.BootAhead = &ahead
 	return s
 }
 
@@ -31,7 +32,7 @@ func (s *story) start(ago time.Duration) int { return int((s.now - int64(ago)) /
 
 // init is the load of m, by task 100, asleep in wchan since then.
 func (s *story) init(wchan string, fell time.Duration) {
-	s.load(100, 50, s.start(30*time.Second), "m", wchan)
+	s.AddLoad(100, 50, s.start(30*time.Second), "m", wchan)
 	s.asleep(100, fell)
 }
 
@@ -43,8 +44,8 @@ func (s *story) asleep(pid int, since time.Duration) {
 
 // asks is a kernel thread that has asked for us, a helper that pid is.
 func (s *story) asks(tid int, name string, began, asked time.Duration, pid int) {
-	s.kthread(tid, 0, request, s.start(began))
-	s.comm(tid, name)
+	s.AddKthread(tid, 0, observetest.Request, s.start(began))
+	s.SetComm(tid, name)
 	s.asleep(tid, asked)
 	s.helper(pid, asked)
 }
@@ -52,8 +53,8 @@ func (s *story) asks(tid int, name string, began, asked time.Duration, pid int) 
 // works is a worker at an item of a queue, since then; at its request for pid,
 // if there is one.
 func (s *story) works(tid int, queue, wchan string, since time.Duration, pid int) {
-	s.kthread(tid, worker&^kernel, wchan, 5)
-	s.comm(tid, "kworker/u4:1+"+queue)
+	s.AddKthread(tid, observetest.Worker&^observetest.Kernel, wchan, 5)
+	s.SetComm(tid, "kworker/u4:1+"+queue)
 	s.asleep(tid, since)
 	if pid > 0 {
 		s.helper(pid, since)
@@ -61,11 +62,11 @@ func (s *story) works(tid int, queue, wchan string, since time.Duration, pid int
 }
 
 func (s *story) helper(pid int, asked time.Duration) {
-	w := s.helperOf(pid)
-	s.kthread(w, worker&^kernel, "", 1)
-	s.comm(w, "kworker/u4:9+events_unbound")
+	w := s.AddHelperWorker(pid)
+	s.AddKthread(w, observetest.Worker&^observetest.Kernel, "", 1)
+	s.SetComm(w, "kworker/u4:9+events_unbound")
 	s.asleep(w, asked)
-	s.waits(pid, w, s.start(asked), "m")
+	s.AddWaiter(pid, w, s.start(asked), "m")
 }
 
 const sec, ms = time.Second, time.Millisecond
@@ -104,12 +105,12 @@ func TestTies(t *testing.T) {
 		"a stranger's that runs its code": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "kthread", 20*sec, 20*sec, 200)
-			s.own(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] m_thread+0x1/0x2 [m]\n")
+			s.WriteTask(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] m_thread+0x1/0x2 [m]\n")
 		}, true, true},
 		"one that runs another's code": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "kthread", 20*sec, 20*sec, 200)
-			s.own(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] ask+0x1/0x2 [mm]\n")
+			s.WriteTask(120, "stack", "[<0>] call_usermodehelper_exec+0x1/0x2\n[<0>] ask+0x1/0x2 [mm]\n")
 		}, false, true},
 		"its name, and no times": {func(s *story) {
 			s.init("m_init", -1)
@@ -121,33 +122,33 @@ func TestTies(t *testing.T) {
 		}, true, true},
 		"the incident of 2024": {func(s *story) {
 			s.init("crypto_larval_wait", 20*sec)
-			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
-			s.comm(110, "cryptomgr_test")
+			s.AddKthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
+			s.SetComm(110, "cryptomgr_test")
 			s.asleep(110, 20*sec-12*ms)
 			s.asks(120, "cryptomgr_probe", 20*sec-10*ms, 20*sec-112*ms, 200)
 		}, true, true},
 		"the incident, the tests take their time": {func(s *story) {
 			s.init("crypto_larval_wait", 20*sec)
-			s.kthread(110, 0, "crypto_larval_wait", s.start(21*sec))
-			s.comm(110, "cryptomgr_test")
+			s.AddKthread(110, 0, "crypto_larval_wait", s.start(21*sec))
+			s.SetComm(110, "cryptomgr_test")
 			s.asleep(110, 17*sec)
 			s.asks(120, "cryptomgr_probe", 17*sec, 16*sec, 200)
 		}, true, true},
 		"the incident, with no times": {func(s *story) {
 			s.init("crypto_larval_wait", -1)
-			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec))
-			s.comm(110, "cryptomgr_test")
+			s.AddKthread(110, 0, "crypto_larval_wait", s.start(20*sec))
+			s.SetComm(110, "cryptomgr_test")
 			s.asks(120, "cryptomgr_probe", 20*sec, -1, 200)
 		}, true, true},
 		"no times, and a user asleep": {func(s *story) {
 			s.init("crypto_larval_wait", -1)
 			s.asks(120, "cryptomgr_probe", 20*sec, -1, 200)
-			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 		}, false, true},
 		"a user has the crypto manager probe": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
-			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 18*sec)
 		}, false, false},
 		"he is gone": {func(s *story) {
@@ -157,97 +158,97 @@ func TestTies(t *testing.T) {
 		"a user at the very moment": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 20*sec-ms)
 		}, false, true},
 		"a user's thread at the very moment": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.task(300, 1, 'S', plain, s.start(25*sec), "futex_wait_queue", s.call(proc.Other))
+			s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
 			s.asleep(300, sec)
-			s.thread(300, 301, s.call(proc.Other))
+			s.AddThread(300, 301, s.Call(proc.Other))
 			s.system.ran(300, 301, 20*sec-ms)
-			s.write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
+			s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
 		}, false, true},
 		"a user who sleeps since another time": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.task(300, 1, 'D', plain, s.start(25*sec), "crypto_larval_wait", s.call(proc.Other))
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 18*sec)
 		}, true, true},
 		"a test that slept before the probe began": {func(s *story) {
 			s.init("m_init", 20*sec)
-			s.kthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
-			s.comm(110, "cryptomgr_test")
+			s.AddKthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
+			s.SetComm(110, "cryptomgr_test")
 			s.asleep(110, 20*sec)
 			s.asks(120, "cryptomgr_probe", 15*sec, 15*sec, 200)
 		}, false, false},
 		"work, and no other worker is busy": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "events_unbound", request, 12*sec, 200)
+			s.works(120, "events_unbound", observetest.Request, 12*sec, 200)
 		}, true, true},
 		"the flush of a queue": {func(s *story) {
 			s.init("__flush_workqueue", 20*sec)
-			s.works(120, "events_unbound", request, 12*sec, 200)
+			s.works(120, "events_unbound", observetest.Request, 12*sec, 200)
 		}, true, true},
 		"probes of devices, which a process may be at": {func(s *story) {
 			s.init("wait_for_device_probe", 20*sec)
-			s.works(120, "slhub", request, 12*sec, 200)
+			s.works(120, "slhub", observetest.Request, 12*sec, 200)
 		}, false, true},
 		"probes of devices, and a queue of its name": {func(s *story) {
 			s.init("wait_for_device_probe", 20*sec)
-			s.works(120, "m", request, 12*sec, 200)
+			s.works(120, "m", observetest.Request, 12*sec, 200)
 		}, true, true},
 		"work, and one sleeps at the init's": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "slhub", request, 20*sec, 200)
+			s.works(120, "slhub", observetest.Request, 20*sec, 200)
 			s.works(121, "events_unbound", "slow", 20*sec, 0)
 		}, false, true},
 		"work, and a worker runs": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "slhub", request, 20*sec, 200)
-			s.task(121, 2, 'R', worker, 5, "", "running\n")
-			s.comm(121, "kworker/0:1H+kblockd")
+			s.works(120, "slhub", observetest.Request, 20*sec, 200)
+			s.AddTask(121, 2, 'R', observetest.Worker, 5, "", "running\n")
+			s.SetComm(121, "kworker/0:1H+kblockd")
 		}, false, true},
 		"work, and an idle worker": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "events_unbound", request, 20*sec, 200)
-			s.task(121, 2, 'I', worker, 5, "worker_thread", "-1 0x0 0x0\n")
-			s.comm(121, "kworker/u4:3-flush-8:0")
-			s.task(122, 2, 'I', worker, 5, "worker_thread", "-1 0x0 0x0\n")
-			s.comm(122, "kworker/1:0")
+			s.works(120, "events_unbound", observetest.Request, 20*sec, 200)
+			s.AddTask(121, 2, 'I', observetest.Worker, 5, "worker_thread", "-1 0x0 0x0\n")
+			s.SetComm(121, "kworker/u4:3-flush-8:0")
+			s.AddTask(122, 2, 'I', observetest.Worker, 5, "worker_thread", "-1 0x0 0x0\n")
+			s.SetComm(122, "kworker/1:0")
 		}, true, true},
 		"work, of a kernel that does not name queues": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "events_unbound", request, 20*sec, 200)
-			s.task(121, 2, 'S', worker, 5, "slow", "-1 0x0 0x0\n")
-			s.comm(121, "kworker/u4:3")
+			s.works(120, "events_unbound", observetest.Request, 20*sec, 200)
+			s.AddTask(121, 2, 'S', observetest.Worker, 5, "slow", "-1 0x0 0x0\n")
+			s.SetComm(121, "kworker/u4:3")
 		}, false, true},
 		"a queue of its name, though others are busy": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "m", request, 20*sec, 200)
+			s.works(120, "m", observetest.Request, 20*sec, 200)
 			s.works(121, "events_unbound", "slow", 20*sec, 0)
 		}, true, true},
 		"another at the queue of its name": {func(s *story) {
 			s.init("__flush_workqueue", 20*sec)
-			s.works(120, "events", request, 20*sec, 200)
+			s.works(120, "events", observetest.Request, 20*sec, 200)
 			s.works(121, "m", "slow", 20*sec, 0)
 		}, false, false},
 		"another runs its code": {func(s *story) {
 			s.init("__flush_work", 20*sec)
-			s.works(120, "events", request, 20*sec, 200)
-			s.works(121, "events", request, 20*sec, 201)
-			s.own(121, "stack", "[<0>] ask+0x1/0x2 [m]\n")
+			s.works(120, "events", observetest.Request, 20*sec, 200)
+			s.works(121, "events", observetest.Request, 20*sec, 201)
+			s.WriteTask(121, "stack", "[<0>] ask+0x1/0x2 [m]\n")
 		}, false, false},
 		"work, but init flushes nothing": {func(s *story) {
 			s.init("m_init", 20*sec)
-			s.works(120, "events", request, 20*sec, 200)
+			s.works(120, "events", observetest.Request, 20*sec, 200)
 		}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, bold := range []bool{false, true} {
 				s := newStory(t)
-				s.bold = bold
+				s.Bold = bold
 				tt.make(s)
 				want := tt.want
 				if bold {
@@ -267,22 +268,22 @@ func TestTies(t *testing.T) {
 func TestBusyForAMoment(t *testing.T) {
 	s := newStory(t)
 	s.init("__flush_work", 20*sec)
-	s.works(120, "events_unbound", request, 20*sec, 200)
+	s.works(120, "events_unbound", observetest.Request, 20*sec, 200)
 	s.works(121, "events", "slow", 20*sec, 0)
 	s.works(122, "events", "slow", 20*sec, 0)
 	idle := func(tids ...int) {
 		for _, tid := range tids {
-			s.comm(tid, "kworker/0:1-events")
+			s.SetComm(tid, "kworker/0:1-events")
 		}
 	}
-	busy := func(tid int) { s.comm(tid, "kworker/0:1+events") }
-	p, sys := s.open()
+	busy := func(tid int) { s.SetComm(tid, "kworker/0:1+events") }
+	p, sys := s.Open()
 	defer p.Close()
 	defer sys.Close()
-	eyes := &observe.Observer{Proc: p, Sys: sys, BootAhead: s.ahead}
+	eyes := &observe.Observer{Proc: p, Sys: sys, BootAhead: s.BootAhead}
 	look := func(want bool, when string) {
 		t.Helper()
-		now := eyes.Look(s.entries, true)
+		now := eyes.Look(s.Entries, true)
 		for range 2 { // readings of one look
 			if got := now.System(observe.Best, nil).Stuck(graph.Likely).Has(100); got != want {
 				t.Errorf("%s: stuck %v, want %v", when, got, want)
@@ -300,7 +301,7 @@ func TestBusyForAMoment(t *testing.T) {
 	look(true, "none busy again")
 	busy(122)
 	look(true, "busy again, after two")
-	s.own(120, "status", "voluntary_ctxt_switches:\t9\nnonvoluntary_ctxt_switches:\t1\n")
+	s.WriteTask(120, "status", "voluntary_ctxt_switches:\t9\nnonvoluntary_ctxt_switches:\t1\n")
 	look(false, "the one that asks has moved")
 }
 
@@ -325,7 +326,7 @@ func TestOwed(t *testing.T) {
 			s.asks(120, "m", 21*sec, tt.asked, 200)
 			s.helper(210, tt.strangers-ms)
 			if tt.seen {
-				s.task(300, 1, 'D', plain, s.start(25*sec), request, s.call(proc.Other))
+				s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), observetest.Request, s.Call(proc.Other))
 				s.asleep(300, tt.strangers)
 			}
 			var got who
@@ -357,7 +358,7 @@ func TestCleared(t *testing.T) {
 				s.asks(120, "m", 20*sec, 20*sec, 200)
 			} else {
 				s.init("__flush_work", 20*sec)
-				s.works(120, "m", request, 20*sec, 200)
+				s.works(120, "m", observetest.Request, 20*sec, 200)
 			}
 			probe := knowing{fakeProbe{asked: map[int]int{200: 120}}, map[[2]int]bool{{120, 100}: cleared}}
 			if _, suspected := s.judge(200, probe); suspected == cleared {
