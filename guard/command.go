@@ -113,7 +113,7 @@ func (g *Guard) leadsBack(c Command) *Refused {
 	}
 	for i := found; i >= 0; i-- {
 		e := &above[i]
-		h := Hop{PID: e.PID, TID: e.PID, Module: e.Module, Why: "waits for its command", Certainty: graph.Certain}
+		h := graph.Hop{PID: e.PID, TID: e.PID, Module: e.Module, Why: "waits for its command", Certainty: graph.Certain}
 		if o, err := p.Outline(e.PID, e.PID); err == nil {
 			h.Comm = o.Comm
 		}

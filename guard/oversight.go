@@ -207,18 +207,9 @@ func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duratio
 	defer r.Unlock()
 	o.held = 0
 	refused := &Refused{Module: t.Module, Request: o.g.o.Request, PID: t.PID, Suspected: c.suspected, By: o.g.self.PID}
-	for i, step := range c.chain {
-		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-		if k := o.last.Tasks[h.TID]; k != nil {
-			h.PID, h.Comm, h.Module = k.PID, k.Comm, k.Module
-		}
-		if e := o.last.Entries[h.TID]; e != nil {
-			h.Module = e.Module
-		}
-		if i == 1 {
-			refused.Owner = h.PID
-		}
-		refused.Chain = append(refused.Chain, h)
+	refused.Chain = o.last.Chain(c.chain)
+	if len(refused.Chain) > 1 {
+		refused.Owner = refused.Chain[1].PID
 	}
 	if o.g.conf.Policy == conf.Observe {
 		o.g.say("safeload: policy observe, letting it wait: " + refused.Error())

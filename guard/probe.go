@@ -116,7 +116,7 @@ func (c *contest) probed(hops []ancestry.Hop) *Refused {
 		r.Request = c.l.Module
 	}
 	add := func(tid int, module, why string, certainty graph.Certainty) {
-		h := Hop{PID: tid, TID: tid, Module: module, Why: why, Certainty: certainty}
+		h := graph.Hop{PID: tid, TID: tid, Module: module, Why: why, Certainty: certainty}
 		if s, err := c.proc.ProcessStat(tid); err == nil {
 			h.Comm = s.Comm
 		}

@@ -17,7 +17,7 @@ type Refused struct {
 	PID       int  // the one refused
 	Owner     int  // the process whose load of Module waits for it
 	Suspected bool // on evidence and patience, not on proof
-	Chain     []Hop
+	Chain     graph.Chain
 
 	// By is the process that has ended PID, when that is no safeload and was
 	// waiting already; else 0.
@@ -29,15 +29,6 @@ type Refused struct {
 	// Dead says that nobody runs the init of Module any more: an oops has ended
 	// the thread that did, and Module stays coming until the next boot.
 	Dead bool
-}
-
-// Hop is one wait of the chain, in order; the last one waits for the first.
-type Hop struct {
-	PID, TID  int
-	Comm      string
-	Module    string // what it loads, if it does
-	Why       string
-	Certainty graph.Certainty
 }
 
 // Error is the one line of the report, without a newline and safe to print.
@@ -95,18 +86,9 @@ func (c *contest) refusal(s *observe.Waits, st, guess *graph.Stuck, self graph.I
 	if cycle == nil {
 		cycle = st.Cycle(self)
 	}
-	for i, step := range cycle {
-		h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-		if t := s.Tasks[h.TID]; t != nil {
-			h.PID, h.Comm, h.Module = t.PID, t.Comm, t.Module
-		}
-		if e := s.Entries[h.TID]; e != nil {
-			h.Module = e.Module
-		}
-		if i == 1 {
-			r.Owner = h.PID
-		}
-		r.Chain = append(r.Chain, h)
+	r.Chain = s.Chain(cycle)
+	if len(r.Chain) > 1 {
+		r.Owner = r.Chain[1].PID
 	}
 	return r
 }

@@ -25,11 +25,11 @@ import (
 type Survey struct {
 	Looked   int // tasks, in one look
 	Took     time.Duration
-	Tasks    []Seen    // those that load, request, help or wait, by thread id
-	Edges    []Edge    // who of them waits for whom
-	Findings []Finding // who waits for itself
-	Faults   []string  // what could not be seen
-	Dead     []string  // modules that stay coming: nobody runs their init any more
+	Tasks    []Seen          // those that load, request, help or wait, by thread id
+	Edges    []Edge          // who of them waits for whom
+	Findings []graph.Finding // who waits for itself
+	Faults   []string        // what could not be seen
+	Dead     []string        // modules that stay coming: nobody runs their init any more
 }
 
 // Seen is a task that has a part in loading.
@@ -76,17 +76,6 @@ type Edge struct {
 	To        []int
 	Certainty graph.Certainty
 	Why       string
-}
-
-// Finding is a circle of waits. Nothing in it moves unless one of its loads
-// fails.
-type Finding struct {
-	Module    string // the one load that had best fail
-	Certainty graph.Certainty
-	Chain     []Hop
-	Waiter    int  // process whose failing costs least
-	Signal    bool // a signal reaches it there; otherwise only a reboot helps
-	Ours      bool // it is safeload itself, about to decide
 }
 
 // surveyGap is the time between the looks: what rests on sleeping tasks must
@@ -212,18 +201,11 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 		if certainty == graph.Likely && !longAsleep(s, cycle) {
 			return
 		}
-		f := Finding{Certainty: certainty}
+		f := graph.Finding{Certainty: certainty}
 		for _, step := range cycle {
 			covered[step.Task] = true
-			h := Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
-			if t := s.Tasks[h.TID]; t != nil {
-				h.PID, h.Comm, h.Module = t.PID, t.Comm, t.Module
-			}
-			if en := s.Entries[h.TID]; en != nil {
-				h.Module = en.Module
-			}
-			f.Chain = append(f.Chain, h)
 		}
+		f.Chain = s.Chain(cycle)
 		cheapest(s, &f)
 		sv.Findings = append(sv.Findings, f)
 	}
@@ -379,7 +361,7 @@ func loadWaits(s *observe.Waits) []graph.ID {
 
 // cheapest picks who of a circle had best fail: a wait for a load, of a helper
 // rather than of what somebody started by hand, and the latest of these.
-func cheapest(s *observe.Waits, f *Finding) {
+func cheapest(s *observe.Waits, f *graph.Finding) {
 	bestScore := -1
 	for _, h := range f.Chain {
 		t := s.Tasks[h.TID]

@@ -17,6 +17,7 @@ import (
 
 	"safeload/finit"
 	"safeload/guard"
+	"safeload/guard/graph"
 	"safeload/internal/kmodtest"
 	"safeload/internal/modload"
 )
@@ -115,7 +116,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	refused := &guard.Refused{Module: "x3", Chain: []guard.Hop{{PID: 7}}}
+	refused := &guard.Refused{Module: "x3", Chain: []graph.Hop{{PID: 7}}}
 	for _, c := range []struct {
 		what, name string
 		o          Options

@@ -18,19 +18,19 @@ func TestForGood(t *testing.T) {
 	kmod := &guard.Seen{PID: 200, Comm: "modprobe", Call: "finit_module"}
 	refuse := conf.Settings{Patience: 10 * time.Second}
 	for name, tt := range map[string]struct {
-		f      guard.Finding
+		f      graph.Finding
 		waiter *guard.Seen
 		asked  asked
 		want   string
 	}{
-		"not installed":                   {guard.Finding{}, kmod, asked{"/sbin/modprobe", false, refuse}, "safeload install"},
-		"it is about to refuse":           {guard.Finding{Ours: true}, nil, asked{"/sbin/modprobe", true, refuse}, ""},
-		"installed, another modprobe":     {guard.Finding{}, kmod, asked{"/lib/safeload/modprobe", true, refuse}, "have /lib/safeload/modprobe called where pid 200 was"},
-		"installed, udev loads by itself": {guard.Finding{}, &guard.Seen{PID: 200, Comm: "(udev-worker)", Call: "finit_module"}, asked{"/sbin/modprobe", true, refuse}, ""},
-		"policy off":                      {guard.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Off}}, "which says off"},
-		"policy observe":                  {guard.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Observe}}, "which says observe"},
-		"likely, policy proven":           {guard.Finding{Certainty: graph.Likely}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Proven, Patience: 1}}, "only what is proven"},
-		"exempt":                          {guard.Finding{Module: "m"}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Exempt: []string{"m"}, Patience: 1}}, "take m out"},
+		"not installed":                   {graph.Finding{}, kmod, asked{"/sbin/modprobe", false, refuse}, "safeload install"},
+		"it is about to refuse":           {graph.Finding{Ours: true}, nil, asked{"/sbin/modprobe", true, refuse}, ""},
+		"installed, another modprobe":     {graph.Finding{}, kmod, asked{"/lib/safeload/modprobe", true, refuse}, "have /lib/safeload/modprobe called where pid 200 was"},
+		"installed, udev loads by itself": {graph.Finding{}, &guard.Seen{PID: 200, Comm: "(udev-worker)", Call: "finit_module"}, asked{"/sbin/modprobe", true, refuse}, ""},
+		"policy off":                      {graph.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Off}}, "which says off"},
+		"policy observe":                  {graph.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Observe}}, "which says observe"},
+		"likely, policy proven":           {graph.Finding{Certainty: graph.Likely}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Proven, Patience: 1}}, "only what is proven"},
+		"exempt":                          {graph.Finding{Module: "m"}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Exempt: []string{"m"}, Patience: 1}}, "take m out"},
 	} {
 		if name != "likely, policy proven" {
 			tt.f.Certainty = graph.Certain

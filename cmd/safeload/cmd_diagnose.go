@@ -185,7 +185,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	}
 }
 
-func printFinding(w io.Writer, f guard.Finding, tasks map[int]*guard.Seen, sys asked) {
+func printFinding(w io.Writer, f graph.Finding, tasks map[int]*guard.Seen, sys asked) {
 	plain.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
@@ -280,7 +280,7 @@ func stackLines(s string) []string {
 func freeAll(w io.Writer, sv *guard.Survey) {
 	tried := make(map[int]bool)
 	for {
-		i := slices.IndexFunc(sv.Findings, func(f guard.Finding) bool { return !tried[f.Waiter] })
+		i := slices.IndexFunc(sv.Findings, func(f graph.Finding) bool { return !tried[f.Waiter] })
 		if i < 0 {
 			break
 		}
@@ -297,7 +297,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 	for _, m := range sv.Dead {
 		fmt.Fprintf(w, "free: nothing can end the load of %s: nobody runs its init any more; reboot\n", printable(m))
 	}
-	left := slices.DeleteFunc(slices.Clone(sv.Findings), func(f guard.Finding) bool { return f.Ours })
+	left := slices.DeleteFunc(slices.Clone(sv.Findings), func(f graph.Finding) bool { return f.Ours })
 	switch {
 	case len(sv.Findings) == 0:
 		fmt.Fprint(w, "free: no load waits for itself any more\n")
@@ -307,7 +307,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 }
 
 // freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
-func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
+func freeOne(w io.Writer, sv *guard.Survey, f graph.Finding) {
 	if f.Waiter == 0 || f.Ours {
 		plain.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
 		return
@@ -354,7 +354,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f guard.Finding) {
 	case t.Role != guard.RoleWait && !t.Duplicate:
 		plain.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
 		return
-	case !slices.ContainsFunc(now.Findings, func(n guard.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
+	case !slices.ContainsFunc(now.Findings, func(n graph.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
 		plain.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", f.Waiter, doing(t))
 		return
 	}

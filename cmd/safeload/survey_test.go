@@ -32,7 +32,7 @@ func tcryptHang() *guard.Survey {
 			{From: 200, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
 			{From: 300, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
 		},
-		Findings: []guard.Finding{{Module: "tcrypt", Certainty: graph.Certain, Waiter: 200, Signal: true, Chain: []guard.Hop{
+		Findings: []graph.Finding{{Module: "tcrypt", Certainty: graph.Certain, Waiter: 200, Signal: true, Chain: []graph.Hop{
 			{PID: 200, TID: 200, Comm: "modprobe", Module: "tcrypt", Why: "waits in the kernel for the load of tcrypt", Certainty: graph.Certain},
 			{PID: 100, TID: 100, Comm: "modprobe", Module: "tcrypt", Why: "waits in request_module for its helper", Certainty: graph.Certain},
 		}}},
@@ -173,7 +173,7 @@ func TestFreeOneSpares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := guard.Finding{Module: "m", Waiter: pid, Signal: true}
+	f := graph.Finding{Module: "m", Waiter: pid, Signal: true}
 	for want, start := range map[string]uint64{
 		"has ended by itself":   is.Start - 1, // another process of this pid
 		"no longer waits for m": is.Start,     // which has left the wait since

@@ -86,7 +86,7 @@ func (s *procSource) still(pid uint32) bool {
 }
 
 // surveyed writes a survey's finding as the probe's are.
-func surveyed(f *guard.Finding, sv *guard.Survey) live.Finding {
+func surveyed(f *graph.Finding, sv *guard.Survey) live.Finding {
 	out := live.Finding{Certainty: bpf.Likely, At: bpf.Now(), Module: f.Module, TID: uint32(f.Waiter), TGID: uint32(f.Waiter), Signal: bpf.Unsent}
 	if f.Certainty == graph.Certain {
 		out.Certainty = bpf.Proven

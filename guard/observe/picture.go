@@ -73,3 +73,19 @@ func (s *Waits) Picture(ids []graph.ID) string {
 	}
 	return string(b)
 }
+
+// Chain is a cycle of waits with the tasks that wait.
+func (s *Waits) Chain(cycle []graph.Step) graph.Chain {
+	var all graph.Chain
+	for _, step := range cycle {
+		h := graph.Hop{TID: int(step.Task), PID: int(step.Task), Why: step.Wait.Why, Certainty: step.Wait.Certainty}
+		if t := s.Tasks[h.TID]; t != nil {
+			h.PID, h.Comm, h.Module = t.PID, t.Comm, t.Module
+		}
+		if e := s.Entries[h.TID]; e != nil {
+			h.Module = e.Module
+		}
+		all = append(all, h)
+	}
+	return all
+}
