@@ -5,7 +5,7 @@ package doctor
 import (
 	"strings"
 
-	"safeload/guard"
+	"safeload/guard/survey"
 	"safeload/install"
 	"safeload/internal/conf"
 )
@@ -77,7 +77,7 @@ func (e *examination) dead() {
 	if e.sys.root != "/" {
 		return
 	}
-	e.r.Dead = guard.Dead()
+	e.r.Dead = survey.Dead()
 	for _, m := range e.r.Dead {
 		e.add(Bad, "module", m+" is coming, and nobody runs its init any more",
 			"an oops has ended the task that did (see the kernel's log): it can neither be loaded nor removed", "reboot to load it")

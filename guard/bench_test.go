@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
 )
@@ -125,54 +124,4 @@ func idleThreads(n int) {
 	os.Stdout.WriteString("ready\n")
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	os.Exit(0)
-}
-
-// What diagnose reads of 500 processes, none of which loads, and of as many
-// with one that hangs. The peer reads what any list of processes must: one file
-// of each.
-func BenchmarkSurvey(b *testing.B) {
-	processes := func(b *testing.B) *system {
-		s := newSystem(b)
-		for pid := 1000; pid < 1500; pid++ {
-			s.AddTask(pid, 1, 'S', observetest.Plain, 400, "ep_poll", s.Call(proc.Other))
-		}
-		return s
-	}
-	b.Run("healthy", func(b *testing.B) {
-		s := processes(b)
-		for b.Loop() {
-			if sv := s.survey(); len(sv.Findings) != 0 || sv.Looked < 500 {
-				b.Fatalf("%d looked at, found %v", sv.Looked, sv.Findings)
-			}
-		}
-	})
-	b.Run("hanging", func(b *testing.B) {
-		s := processes(b)
-		s.SetComing("a")
-		s.AddLoad(100, 50, 500, "a", observetest.Request)
-		s.AddLoad(200, s.AddHelperWorker(200), 510, "a", fileWait)
-		for b.Loop() {
-			if sv := s.survey(); len(sv.Findings) != 1 {
-				b.Fatalf("found %v", sv.Findings)
-			}
-		}
-	})
-	b.Run("peer", func(b *testing.B) {
-		s := processes(b)
-		for b.Loop() {
-			p, sys := s.Open()
-			n := 0
-			_ = p.PIDs(func(pid int) bool {
-				if _, err := p.ProcessStat(pid); err == nil {
-					n++
-				}
-				return true
-			})
-			p.Close()
-			sys.Close()
-			if n < 500 {
-				b.Fatal(n)
-			}
-		}
-	})
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,22 +15,8 @@ import (
 	"safeload/internal/proc"
 )
 
-// newDead is a system in which m is coming, the kernel has oopsed, and nobody
-// loads anything.
-func newDead(t *testing.T) *system {
-	s := newSystem(t)
-	s.Write("proc/sys/kernel/tainted", "4224\n")
-	s.Write("proc/sys/kernel/random/boot_id", "0f1e\n")
-	s.Write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
-	if err := os.Symlink("/proc/self/fd", filepath.Join(s.Dir, "proc/self/fd")); err != nil {
-		t.Fatal(err)
-	}
-	s.Write("proc/modules", "m 16384 1 - Loading 0x0\n")
-	s.Write("sys/module/m/initstate", "coming\n")
-	s.AddTask(1, 0, 'S', observetest.Plain, 1, "do_wait", s.Call(proc.WaitChild, -1))
-	s.AddTask(50, 1, 'S', observetest.Plain, 50, "poll_schedule_timeout", s.Call(proc.Other))
-	return s
-}
+// newDead is a system whose module m nobody loads any more.
+func newDead(t *testing.T) *system { return &system{observetest.NewOopsed(t)} }
 
 // foreign is finit_module in the other table of this architecture.
 func (s *system) foreign() string {
@@ -193,30 +178,5 @@ func TestRollcall(t *testing.T) {
 				t.Errorf("%d, want %d", got, c.want)
 			}
 		})
-	}
-}
-
-// Nothing is concluded of a kernel that has not oopsed, or that may hide tasks.
-func TestDeadNeedsAnOops(t *testing.T) {
-	s := newDead(t)
-	p, sys := s.Open()
-	defer p.Close()
-	defer sys.Close()
-	if got := dead(p, sys); !slices.Equal(got, []string{"m"}) {
-		t.Fatalf("%q, want m", got)
-	}
-	for path, text := range map[string]string{
-		"proc/sys/kernel/tainted": "4096\n",
-		"proc/self/mountinfo":     "22 1 0:21 / /proc rw - proc proc rw,hidepid=invisible\n",
-	} {
-		was, err := os.ReadFile(filepath.Join(s.Dir, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Write(path, text)
-		if got := dead(p, sys); got != nil {
-			t.Errorf("%s %q: %q, want none", path, text, got)
-		}
-		s.Write(path, string(was))
 	}
 }

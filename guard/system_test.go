@@ -5,6 +5,8 @@ package guard
 import (
 	"testing"
 
+	"safeload/guard/graph"
+	"safeload/guard/observe"
 	"safeload/guard/observe/observetest"
 )
 
@@ -12,3 +14,14 @@ import (
 type system struct{ *observetest.Machine }
 
 func newSystem(t testing.TB) *system { return &system{observetest.New(t)} }
+
+const fileWait = "idempotent_init_module"
+
+// stuck tells whether a task is in a circle, surely or likely.
+func (s *system) stuck(tid int) (proven, likely bool) {
+	before, now := s.shoots(func() {})
+	in := func(how observe.Reading, least graph.Certainty) bool {
+		return len(now.System(how, before).Stuck(least).Knot(graph.ID(tid))) > 0
+	}
+	return in(observe.Exact, graph.Certain), in(observe.Best, graph.Likely)
+}

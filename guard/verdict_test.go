@@ -307,16 +307,6 @@ func TestOthersCalls(t *testing.T) {
 	if !got.Tasks[310].Requester() {
 		t.Error("a request of a user's is not seen")
 	}
-	// Nor for his arguments, not even of those shells, nor when he is idle.
-	s.AddTask(320, 1, 'S', observetest.Plain, 510, "ep_poll", s.Call(proc.Other))
-	s.WriteTask(320, "status", none)
-	got = (&observe.Observer{Proc: p, Sys: sys}).Look(nil, true)
-	for pid, want := range map[int]string{100: "modprobe a", 60: "", 310: "", 320: ""} {
-		s.WriteTask(pid, "cmdline", "modprobe\x00a\x00")
-		if c := seenOf(got, got.Tasks[pid]).Command; c != want {
-			t.Errorf("task %d: arguments %q, want %q", pid, c, want)
-		}
-	}
 }
 
 // The init of a safeload's load may sleep again and again, as anybody's.
@@ -355,3 +345,19 @@ type fakeProbe struct {
 
 func (f fakeProbe) Requester(pid int) (int, bool) { t, ok := f.asked[pid]; return t, ok }
 func (f fakeProbe) StartedBy(tid int) (int, bool) { t, ok := f.acts[tid]; return t, ok }
+
+// A shell of an install command in its builtin wait shows no wait(2).
+func TestShellAboveAWaiter(t *testing.T) {
+	for wchan, want := range map[string]verdict{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
+		s := newSystem(t)
+		s.SetComing("a")
+		s.AddLoad(100, 50, 500, "a", observetest.Request)
+		s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, -1))
+		s.AddTask(151, 150, 'S', observetest.Plain, 506, wchan, s.Call(proc.Other))
+		s.AddLoad(200, 151, 510, "a", fileWait)
+		proof, guess := s.stuck(200)
+		if proof || guess != want.suspected {
+			t.Errorf("%s: proven %v, suspected %v, want %+v", wchan, proof, guess, want)
+		}
+	}
+}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"safeload/doctor"
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/conf"
 )
 
@@ -28,7 +28,7 @@ func askedNow() asked {
 // an alias, and hardware with it, and a soft dependency loads before what asks
 // in turn for the module itself, so that neither is advice for all. What stands
 // here is tried by the VM case advice.
-func forGood(f graph.Finding, waiter *guard.Seen, s asked) string {
+func forGood(f graph.Finding, waiter *survey.Seen, s asked) string {
 	switch {
 	case f.Ours:
 		return ""

@@ -7,26 +7,26 @@ import (
 	"testing"
 	"time"
 
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/conf"
 )
 
 // Each advice is right for what it is printed for, and there is none where none
 // is known.
 func TestForGood(t *testing.T) {
-	kmod := &guard.Seen{PID: 200, Comm: "modprobe", Call: "finit_module"}
+	kmod := &survey.Seen{PID: 200, Comm: "modprobe", Call: "finit_module"}
 	refuse := conf.Settings{Patience: 10 * time.Second}
 	for name, tt := range map[string]struct {
 		f      graph.Finding
-		waiter *guard.Seen
+		waiter *survey.Seen
 		asked  asked
 		want   string
 	}{
 		"not installed":                   {graph.Finding{}, kmod, asked{"/sbin/modprobe", false, refuse}, "safeload install"},
 		"it is about to refuse":           {graph.Finding{Ours: true}, nil, asked{"/sbin/modprobe", true, refuse}, ""},
 		"installed, another modprobe":     {graph.Finding{}, kmod, asked{"/lib/safeload/modprobe", true, refuse}, "have /lib/safeload/modprobe called where pid 200 was"},
-		"installed, udev loads by itself": {graph.Finding{}, &guard.Seen{PID: 200, Comm: "(udev-worker)", Call: "finit_module"}, asked{"/sbin/modprobe", true, refuse}, ""},
+		"installed, udev loads by itself": {graph.Finding{}, &survey.Seen{PID: 200, Comm: "(udev-worker)", Call: "finit_module"}, asked{"/sbin/modprobe", true, refuse}, ""},
 		"policy off":                      {graph.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Off}}, "which says off"},
 		"policy observe":                  {graph.Finding{}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Observe}}, "which says observe"},
 		"likely, policy proven":           {graph.Finding{Certainty: graph.Likely}, kmod, asked{"/sbin/modprobe", true, conf.Settings{Policy: conf.Proven, Patience: 1}}, "only what is proven"},

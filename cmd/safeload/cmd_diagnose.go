@@ -15,8 +15,8 @@ import (
 
 	"safeload/bpf"
 	"safeload/finit/unpack"
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/conf"
 	"safeload/internal/plain"
 	"safeload/internal/proc"
@@ -46,7 +46,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
 		return misused("diagnose", stderr, "one of --json, --dot and --svg")
 	}
-	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
@@ -86,7 +86,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 
 // undecided: a safeload that waits decides by safeload.conf(5), which may have
 // it wait for ever, or lets it go on to wait in the kernel.
-func undecided(sv *guard.Survey) {
+func undecided(sv *survey.Survey) {
 	s := conf.Read(func(string) {})
 	never := s.Patience == 0 || s.Policy == conf.Proven
 	for i := range sv.Findings {
@@ -100,7 +100,7 @@ func undecided(sv *guard.Survey) {
 // does not show. Nothing rests on them but what a reader makes of them, and the
 // kernel's types, which the iterator needs, take seconds to read on a slow
 // machine: loads that only take their time are not worth that.
-func moreStacks(sv *guard.Survey) {
+func moreStacks(sv *survey.Survey) {
 	circle := make(map[int]bool)
 	for _, f := range sv.Findings {
 		for _, h := range f.Chain {
@@ -127,11 +127,11 @@ func moreStacks(sv *guard.Survey) {
 	}
 }
 
-func printDiagnosis(w io.Writer, sv *guard.Survey) {
+func printDiagnosis(w io.Writer, sv *survey.Survey) {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
 	plain.Fprintf(w, "Linux %s %s, %d tasks looked at in %.2f s\n", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), sv.Looked, sv.Took.Seconds())
-	tasks := make(map[int]*guard.Seen)
+	tasks := make(map[int]*survey.Seen)
 	inCircle := make(map[int]bool)
 	for i := range sv.Tasks {
 		tasks[sv.Tasks[i].TID] = &sv.Tasks[i]
@@ -154,7 +154,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	}
 	for i := range sv.Tasks {
 		t := &sv.Tasks[i]
-		if t.Role == guard.RoleLoad && !inCircle[t.TID] && t.Initstate == "coming" {
+		if t.Role == survey.RoleLoad && !inCircle[t.TID] && t.Initstate == "coming" {
 			where := "it runs"
 			if t.Wchan != "" {
 				where = "it sleeps in " + printable(t.Wchan)
@@ -168,7 +168,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	}
 	throttled := 0
 	for i := range sv.Tasks {
-		if sv.Tasks[i].Role == guard.RoleThrottled {
+		if sv.Tasks[i].Role == survey.RoleThrottled {
 			throttled++
 		}
 	}
@@ -185,7 +185,7 @@ func printDiagnosis(w io.Writer, sv *guard.Survey) {
 	}
 }
 
-func printFinding(w io.Writer, f graph.Finding, tasks map[int]*guard.Seen, sys asked) {
+func printFinding(w io.Writer, f graph.Finding, tasks map[int]*survey.Seen, sys asked) {
 	plain.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
@@ -239,21 +239,21 @@ var knownCases = map[string]string{
 }
 
 // heldBy names the way in which the kernel lets a load wait.
-func heldBy(t *guard.Seen) string {
+func heldBy(t *survey.Seen) string {
 	switch {
-	case t.Role == guard.RoleRequest || t.Wchan == "call_usermodehelper_exec":
+	case t.Role == survey.RoleRequest || t.Wchan == "call_usermodehelper_exec":
 		return "request_module, until its helper ends (SIGKILL alone ends this wait)"
 	case t.Duplicate:
 		return "request_module, until an earlier request for the same name ends (MODULE_DEBUG_AUTOLOAD_DUPS; SIGKILL alone ends this wait)"
-	case t.Role == guard.RoleThrottled:
+	case t.Role == survey.RoleThrottled:
 		return "the kernel's limit of 50 requests at once, for 5 s at most"
-	case t.Role == guard.RoleSymbol:
+	case t.Role == survey.RoleSymbol:
 		return "a symbol of a module that is coming, for 30 s at most (resolve_symbol_wait)"
-	case t.Role == guard.RoleWait && t.Call == "finit_module":
+	case t.Role == survey.RoleWait && t.Call == "finit_module":
 		return "a load of the same file or name is not over (idempotent_init_module since 6.5, else finished_loading)"
-	case t.Role == guard.RoleWait && t.Call == "init_module":
+	case t.Role == survey.RoleWait && t.Call == "init_module":
 		return "a load of the same name is not over (finished_loading)"
-	case t.Role == guard.RoleWait:
+	case t.Role == survey.RoleWait:
 		return "safeload, which waits in user space"
 	}
 	return ""
@@ -277,7 +277,7 @@ func stackLines(s string) []string {
 
 // freeAll ends one load, and looks again: which helper is whose cannot always
 // be told, and the end of one may have freed the others.
-func freeAll(w io.Writer, sv *guard.Survey) {
+func freeAll(w io.Writer, sv *survey.Survey) {
 	tried := make(map[int]bool)
 	for {
 		i := slices.IndexFunc(sv.Findings, func(f graph.Finding) bool { return !tried[f.Waiter] })
@@ -286,7 +286,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 		}
 		tried[sv.Findings[i].Waiter] = true
 		freeOne(w, sv, sv.Findings[i])
-		again, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+		again, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 		if err != nil {
 			plain.Fprintf(w, "free: cannot look again: %v\n", err)
 			return
@@ -307,7 +307,7 @@ func freeAll(w io.Writer, sv *guard.Survey) {
 }
 
 // freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
-func freeOne(w io.Writer, sv *guard.Survey, f graph.Finding) {
+func freeOne(w io.Writer, sv *survey.Survey, f graph.Finding) {
 	if f.Waiter == 0 || f.Ours {
 		plain.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
 		return
@@ -342,7 +342,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f graph.Finding) {
 		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
 		return
 	}
-	now, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+	now, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(w, "free: cannot look again: %v\n", err)
 		return
@@ -351,7 +351,7 @@ func freeOne(w io.Writer, sv *guard.Survey, f graph.Finding) {
 	case t == nil || t.Start != was.Start:
 		plain.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
 		return
-	case t.Role != guard.RoleWait && !t.Duplicate:
+	case t.Role != survey.RoleWait && !t.Duplicate:
 		plain.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
 		return
 	case !slices.ContainsFunc(now.Findings, func(n graph.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
@@ -383,10 +383,10 @@ func processStat(p *proc.FS, pid int) (st proc.Stat, err error) {
 
 // taskOf returns what a survey shows of a process: where it waits for a load, if
 // it does. Which module that is may have been learned only since.
-func taskOf(sv *guard.Survey, pid int) *guard.Seen {
-	var found *guard.Seen
+func taskOf(sv *survey.Survey, pid int) *survey.Seen {
+	var found *survey.Seen
 	for i := range sv.Tasks {
-		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == guard.RoleWait || t.Duplicate) {
+		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == survey.RoleWait || t.Duplicate) {
 			found = t
 		}
 	}
@@ -395,7 +395,7 @@ func taskOf(sv *guard.Survey, pid int) *guard.Seen {
 
 // printDot writes a graph: tasks are boxes, waits are arrows, dashed when only
 // likely, red on a circle; gray and dotted is what a wait could be for as well.
-func printDot(w io.Writer, sv *guard.Survey) {
+func printDot(w io.Writer, sv *survey.Survey) {
 	red := make(map[[2]int]bool)
 	circle := make(map[int]bool)
 	for _, f := range sv.Findings {

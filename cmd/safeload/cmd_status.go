@@ -10,8 +10,8 @@ import (
 	"io"
 
 	"safeload/finit/unpack"
-	"safeload/guard"
 	"safeload/guard/registry"
+	"safeload/guard/survey"
 	"safeload/internal/plain"
 )
 
@@ -38,7 +38,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
 		return misused("status", stderr, "one of --json, --dot and --svg")
 	}
-	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
@@ -70,7 +70,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 }
 
 // printStatus writes the report for people.
-func printStatus(w io.Writer, sv *guard.Survey, verdicts registry.Statistics) {
+func printStatus(w io.Writer, sv *survey.Survey, verdicts registry.Statistics) {
 	if len(sv.Tasks) == 0 {
 		fmt.Fprintln(w, "nothing is being loaded")
 	}

@@ -16,7 +16,7 @@ import (
 	"safeload/audit"
 	"safeload/bpf/live"
 	"safeload/doctor"
-	"safeload/guard"
+	"safeload/guard/survey"
 )
 
 // What others choose moves no terminal and makes no line of its own.
@@ -97,7 +97,7 @@ func TestHostileArguments(t *testing.T) {
 
 // What is seen of tasks, modules and files, by each that prints it.
 func TestHostileNames(t *testing.T) {
-	task := &guard.Seen{PID: 2, TID: 2, Comm: hostile, Command: hostile, Module: hostile, Initstate: "coming",
+	task := &survey.Seen{PID: 2, TID: 2, Comm: hostile, Command: hostile, Module: hostile, Initstate: "coming",
 		Request: hostile, Params: hostile, Wchan: hostile}
 	step := live.Step{What: live.StepLoad, Module: hostile, Request: hostile, Comm: hostile, File: hostile, FD: -1}
 	request := step

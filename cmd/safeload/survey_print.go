@@ -9,15 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/plain"
 )
 
 func printable(s string) string { return plain.Text(s) }
 
 // title is a task in a few words.
-func title(t *guard.Seen) string {
+func title(t *survey.Seen) string {
 	kind := "pid"
 	if t.Kernel {
 		kind = "kernel thread"
@@ -39,26 +39,26 @@ func shortened(s string, most int) string {
 }
 
 // doing is what a task does as far as loading goes.
-func doing(t *guard.Seen) string {
+func doing(t *survey.Seen) string {
 	var b strings.Builder
 	switch t.Role {
-	case guard.RoleLoad:
+	case survey.RoleLoad:
 		plain.Fprintf(&b, "loads %s (%s)", printable(t.Module), t.Initstate)
-	case guard.RoleWait:
+	case survey.RoleWait:
 		plain.Fprintf(&b, "waits for another's load of %s (%s)", printable(t.Module), t.Initstate)
-	case guard.RoleSymbol:
+	case survey.RoleSymbol:
 		plain.Fprintf(&b, "loads %s, waits at most 30 s for a symbol", printable(t.Module))
-	case guard.RoleRequest:
+	case survey.RoleRequest:
 		b.WriteString("waits for the helper it asked the kernel for")
-	case guard.RoleThrottled:
+	case survey.RoleThrottled:
 		b.WriteString("one of more than 50 that ask the kernel at once: waits 5 s at most")
-	case guard.RoleDuplicate:
+	case survey.RoleDuplicate:
 		b.WriteString("repeats a request of another, and waits for that one's helper")
-	case guard.RoleHelper:
+	case survey.RoleHelper:
 		b.WriteString("helper of the kernel")
-	case guard.RoleCommand:
+	case survey.RoleCommand:
 		b.WriteString("runs a command of the configuration")
-	case guard.RoleShell:
+	case survey.RoleShell:
 		b.WriteString("belongs to that command")
 	default:
 		b.WriteString("waits")
@@ -84,7 +84,7 @@ func doing(t *guard.Seen) string {
 }
 
 // descent is from which invocation's command another one comes.
-func descent(t *guard.Seen, owner map[string]int) string {
+func descent(t *survey.Seen, owner map[string]int) string {
 	if t.Parent == "" {
 		return ""
 	}
@@ -98,12 +98,12 @@ func descent(t *guard.Seen, owner map[string]int) string {
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
 // printTree prints who waits for whom: below each task what it waits for.
-func printTree(w io.Writer, sv *guard.Survey) {
-	tasks := make(map[int]*guard.Seen)
+func printTree(w io.Writer, sv *survey.Survey) {
+	tasks := make(map[int]*survey.Seen)
 	for i := range sv.Tasks {
 		tasks[sv.Tasks[i].TID] = &sv.Tasks[i]
 	}
-	waits := make(map[int][]guard.Edge)
+	waits := make(map[int][]survey.Edge)
 	waited := make(map[int]bool)
 	for _, e := range sv.Edges {
 		waits[e.From] = append(waits[e.From], e)
@@ -167,7 +167,7 @@ func pids(list []int) string {
 }
 
 // printDead says which modules are lost until the next boot.
-func printDead(w io.Writer, sv *guard.Survey) {
+func printDead(w io.Writer, sv *survey.Survey) {
 	for _, m := range sv.Dead {
 		plain.Fprintf(w, "FOUND (certain): nobody runs the init of %s any more\n"+
 			"  an oops has ended the task that did (see the kernel's log), and the module stays coming: it can neither be\n"+
@@ -248,7 +248,7 @@ type summaryJSON struct {
 
 // surveyJSON writes one object a line: tasks, waits, findings, a summary.
 // Without the last one nothing found would look like nothing looked at.
-func surveyJSON(w io.Writer, sv *guard.Survey) error {
+func surveyJSON(w io.Writer, sv *survey.Survey) error {
 	enc := json.NewEncoder(w)
 	for _, t := range sv.Tasks {
 		if err := enc.Encode(taskJSON{1, "task", t.Role, t.PID, t.TID, t.PPID, t.Comm, t.Command, t.Kernel, string(t.State),

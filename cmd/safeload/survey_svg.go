@@ -7,14 +7,14 @@ import (
 	"io"
 	"strings"
 
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/picture"
 	"safeload/internal/plain"
 )
 
 // writeSVG draws who waits for whom, circles first.
-func writeSVG(w io.Writer, sv *guard.Survey) error {
+func writeSVG(w io.Writer, sv *survey.Survey) error {
 	p := &picture.Picture{Heading: "No load waits for itself"}
 	for _, f := range sv.Findings {
 		c := picture.Circle{Heading: plain.Text(fmt.Sprintf("The load of %s waits for itself (%s)", f.Module, f.Certainty))}

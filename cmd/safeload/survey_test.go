@@ -10,24 +10,24 @@ import (
 	"time"
 
 	"safeload/docs/schema"
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/proc"
 )
 
 // tcryptHang is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
 // helper that waits for it; 300 only waits.
-func tcryptHang() *guard.Survey {
-	return &guard.Survey{
+func tcryptHang() *survey.Survey {
+	return &survey.Survey{
 		Looked: 80, Took: 200 * time.Millisecond,
-		Tasks: []guard.Seen{
-			{PID: 100, TID: 100, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt alg=recurse", Role: guard.RoleLoad,
+		Tasks: []survey.Seen{
+			{PID: 100, TID: 100, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt alg=recurse", Role: survey.RoleLoad,
 				State: 'D', Wchan: "call_usermodehelper_exec", Call: "finit_module", Module: "tcrypt", File: "/lib/modules/6.12/tcrypt.ko", Initstate: "coming", Asleep: 31 * time.Second},
-			{PID: 200, TID: 200, PPID: 9, Comm: "modprobe", Command: "modprobe -q -- crypto-\"\x1b[2Jrecurse", Role: guard.RoleWait,
+			{PID: 200, TID: 200, PPID: 9, Comm: "modprobe", Command: "modprobe -q -- crypto-\"\x1b[2Jrecurse", Role: survey.RoleWait,
 				State: 'S', Wchan: "sys_finit_module", Call: "finit_module", Module: "tcrypt", Initstate: "coming"},
-			{PID: 300, TID: 300, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt", Role: guard.RoleWait, State: 'S', Module: "tcrypt", Initstate: "coming"},
+			{PID: 300, TID: 300, PPID: 50, Comm: "modprobe", Command: "modprobe tcrypt", Role: survey.RoleWait, State: 'S', Module: "tcrypt", Initstate: "coming"},
 		},
-		Edges: []guard.Edge{
+		Edges: []survey.Edge{
 			{From: 100, To: []int{200}, Certainty: graph.Certain, Why: "waits in request_module for its helper"},
 			{From: 200, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
 			{From: 300, To: []int{100}, Certainty: graph.Certain, Why: "waits in the kernel for the load of tcrypt"},
@@ -60,7 +60,7 @@ func TestDiagnosis(t *testing.T) {
 		t.Error("a name moves the terminal")
 	}
 	b.Reset()
-	printDiagnosis(&b, &guard.Survey{})
+	printDiagnosis(&b, &survey.Survey{})
 	if !strings.Contains(b.String(), "No load waits for itself") {
 		t.Errorf("healthy: %s", b.String())
 	}
@@ -70,10 +70,10 @@ func TestDiagnosis(t *testing.T) {
 // leads to any more.
 func TestDescent(t *testing.T) {
 	above, below := strings.Repeat("a", 32), strings.Repeat("b", 32)
-	sv := &guard.Survey{Tasks: []guard.Seen{
-		{PID: 150, TID: 150, Comm: "modprobe", Role: guard.RoleCommand, Token: above, Since: 3 * time.Second},
-		{PID: 200, TID: 200, Comm: "modprobe", Role: guard.RoleWait, Module: "m", Initstate: "coming", Token: below, Parent: above, Depth: 1, Since: 2 * time.Second},
-		{PID: 210, TID: 210, Comm: "modprobe", Role: guard.RoleLoad, Module: "n", Token: below, Parent: strings.Repeat("c", 32), Depth: 7},
+	sv := &survey.Survey{Tasks: []survey.Seen{
+		{PID: 150, TID: 150, Comm: "modprobe", Role: survey.RoleCommand, Token: above, Since: 3 * time.Second},
+		{PID: 200, TID: 200, Comm: "modprobe", Role: survey.RoleWait, Module: "m", Initstate: "coming", Token: below, Parent: above, Depth: 1, Since: 2 * time.Second},
+		{PID: 210, TID: 210, Comm: "modprobe", Role: survey.RoleLoad, Module: "n", Token: below, Parent: strings.Repeat("c", 32), Depth: 7},
 	}}
 	var b bytes.Buffer
 	printTree(&b, sv)
@@ -103,7 +103,7 @@ func TestUninterruptible(t *testing.T) {
 }
 
 func TestSlowIsCalledSlow(t *testing.T) {
-	sv := &guard.Survey{Tasks: []guard.Seen{{PID: 7, TID: 7, Comm: "modprobe", Role: guard.RoleLoad, Module: "fw", Initstate: "coming", Wchan: "msleep"}}}
+	sv := &survey.Survey{Tasks: []survey.Seen{{PID: 7, TID: 7, Comm: "modprobe", Role: survey.RoleLoad, Module: "fw", Initstate: "coming", Wchan: "msleep"}}}
 	var b bytes.Buffer
 	printDiagnosis(&b, sv)
 	if !strings.Contains(b.String(), "Slow, not stuck as far as can be seen: the init of fw") || !strings.Contains(b.String(), "it sleeps in msleep") {
@@ -129,7 +129,7 @@ func TestSurveyJSON(t *testing.T) {
 	}
 	b.Reset()
 	want := `{"schema":1,"type":"summary","tasks_looked_at":7,"took_s":0.5,"findings":0,"not_seen":["not root"]}` + "\n"
-	if err := surveyJSON(&b, &guard.Survey{Looked: 7, Took: time.Second / 2, Faults: []string{"not root"}}); err != nil || b.String() != want {
+	if err := surveyJSON(&b, &survey.Survey{Looked: 7, Took: time.Second / 2, Faults: []string{"not root"}}); err != nil || b.String() != want {
 		t.Errorf("nothing found: %v\n%s, want\n%s", err, b.String(), want)
 	}
 }
@@ -178,7 +178,7 @@ func TestFreeOneSpares(t *testing.T) {
 		"has ended by itself":   is.Start - 1, // another process of this pid
 		"no longer waits for m": is.Start,     // which has left the wait since
 	} {
-		sv := &guard.Survey{Tasks: []guard.Seen{{PID: pid, TID: pid, PPID: is.PPID, Start: start, Role: guard.RoleWait, Module: "m"}}}
+		sv := &survey.Survey{Tasks: []survey.Seen{{PID: pid, TID: pid, PPID: is.PPID, Start: start, Role: survey.RoleWait, Module: "m"}}}
 		var b bytes.Buffer
 		freeOne(&b, sv, f)
 		if !strings.Contains(b.String(), want) {

@@ -12,8 +12,8 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/finit/unpack"
-	"safeload/guard"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 )
 
 // procSource samples /proc: the last resort, where the kernel has neither BPF
@@ -52,7 +52,7 @@ func (s *procSource) Sample() ([]live.Finding, error) {
 	if time.Now().Before(s.next) {
 		return nil, os.ErrDeadlineExceeded
 	}
-	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *procSource) Sample() ([]live.Finding, error) {
 
 // still looks again whether a process is the one to signal.
 func (s *procSource) still(pid uint32) bool {
-	sv, err := guard.Examine(guard.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
 	if err != nil {
 		return false
 	}
@@ -86,12 +86,12 @@ func (s *procSource) still(pid uint32) bool {
 }
 
 // surveyed writes a survey's finding as the probe's are.
-func surveyed(f *graph.Finding, sv *guard.Survey) live.Finding {
+func surveyed(f *graph.Finding, sv *survey.Survey) live.Finding {
 	out := live.Finding{Certainty: bpf.Likely, At: bpf.Now(), Module: f.Module, TID: uint32(f.Waiter), TGID: uint32(f.Waiter), Signal: bpf.Unsent}
 	if f.Certainty == graph.Certain {
 		out.Certainty = bpf.Proven
 	}
-	seen := make(map[int]*guard.Seen)
+	seen := make(map[int]*survey.Seen)
 	for i := range sv.Tasks {
 		seen[sv.Tasks[i].TID] = &sv.Tasks[i]
 	}
@@ -109,13 +109,13 @@ func surveyed(f *graph.Finding, sv *guard.Survey) live.Finding {
 		if t := seen[h.TID]; t != nil {
 			s.File, s.For = t.File, t.Asleep
 			switch t.Role {
-			case guard.RoleLoad:
+			case survey.RoleLoad:
 				s.What = live.StepLoad
-			case guard.RoleWait:
+			case survey.RoleWait:
 				s.What = live.StepWait
-			case guard.RoleRequest, guard.RoleDuplicate:
+			case survey.RoleRequest, survey.RoleDuplicate:
 				s.What = live.StepRequest
-			case guard.RoleHelper:
+			case survey.RoleHelper:
 				s.What = live.StepHelper
 			}
 		}

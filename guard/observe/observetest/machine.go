@@ -193,3 +193,20 @@ func (s *Machine) LastRan(ms float64, pids ...int) {
 		s.WriteTask(pid, "sched", fmt.Sprintf("t%d (%d, #threads: 1)\nse.exec_start                 : %20.6f\n", pid, pid, ms))
 	}
 }
+
+// NewOopsed is a machine in which m is coming, the kernel has oopsed, and nobody
+// loads anything.
+func NewOopsed(t testing.TB) *Machine {
+	s := New(t)
+	s.Write("proc/sys/kernel/tainted", "4224\n")
+	s.Write("proc/sys/kernel/random/boot_id", "0f1e\n")
+	s.Write("proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n")
+	if err := os.Symlink("/proc/self/fd", filepath.Join(s.Dir, "proc/self/fd")); err != nil {
+		t.Fatal(err)
+	}
+	s.Write("proc/modules", "m 16384 1 - Loading 0x0\n")
+	s.Write("sys/module/m/initstate", "coming\n")
+	s.AddTask(1, 0, 'S', Plain, 1, "do_wait", s.Call(proc.WaitChild, -1))
+	s.AddTask(50, 1, 'S', Plain, 50, "poll_schedule_timeout", s.Call(proc.Other))
+	return s
+}

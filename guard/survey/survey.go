@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+// Package survey looks at a whole system from outside: who loads, who waits for
+// whom, who can never move, and what would free it.
+package survey
 
 import (
 	"bytes"
@@ -10,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/finit"
 	"safeload/guard/ancestry"
 	"safeload/guard/graph"
 	"safeload/guard/observe"
@@ -84,10 +87,16 @@ const surveyGap = 150 * time.Millisecond
 
 // asleepLong is how long those of a circle that is only likely must have
 // slept. It is the guard's patience: before, slow and stuck look the same.
-const asleepLong = DefaultPatience
+const asleepLong = conf.DefaultPatience
 
-// Examine makes a survey with the Dir, the Probe and the Unpack of o. The
-// registry is read, never made.
+// Options are what a survey must know of its program.
+type Options struct {
+	Dir    string           // of the registry; empty: /run/safeload
+	Probe  observe.Ancestry // nil: the one that runs, if any
+	Unpack finit.Unpacker   // of compressed files, for the names in them
+}
+
+// Examine makes a survey. The registry is read, never made.
 func Examine(o Options) (*Survey, error) {
 	dir, probe := o.Dir, o.Probe
 	p, err := proc.OpenProc()
@@ -135,7 +144,7 @@ func Examine(o Options) (*Survey, error) {
 		}
 		*sv = try
 	})
-	sv.Dead = dead(p, sys)
+	sv.Dead = deadModules(p, sys)
 	sv.Took = time.Since(began)
 	return sv, nil
 }
@@ -198,7 +207,7 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 		if covered[e] || len(cycle) == 0 || len(st.Knot(e)) == 0 || !is.same(was, e) {
 			return
 		}
-		if certainty == graph.Likely && !longAsleep(s, cycle) {
+		if certainty == graph.Likely && !asleepForLong(s, cycle) {
 			return
 		}
 		f := graph.Finding{Certainty: certainty}
@@ -206,10 +215,10 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 			covered[step.Task] = true
 		}
 		f.Chain = s.Chain(cycle)
-		cheapest(s, &f)
+		chooseWaiter(s, &f)
 		sv.Findings = append(sv.Findings, f)
 	}
-	waits := loadWaits(s)
+	waits := loadWaiters(s)
 	for _, id := range waits {
 		try(id, proof, graph.Certain, shown.Cycle(id))
 	}
@@ -251,7 +260,7 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 			used[h.TID] = true
 		}
 	}
-	shell := commanded(s, maybe)
+	shell := commandTasks(s, maybe)
 	for tid := range shell {
 		used[tid] = true
 	}
@@ -270,7 +279,7 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 		}
 		own := len(sv.Edges)
 		for _, w := range maybe.Waits(graph.ID(tid)) {
-			if ownThread(s, tid, w) && !used[int(w.For[0])] {
+			if isOwnThread(s, tid, w) && !used[int(w.For[0])] {
 				continue // said by the process itself
 			}
 			e := Edge{From: tid, Certainty: w.Certainty, Why: w.Why}
@@ -298,9 +307,9 @@ func (sv *Survey) fill(s, first *observe.Waits, was *sight) {
 // anything.
 const shownMost = 64
 
-// commanded are the processes that an install or remove command consists of, as
+// commandTasks are the processes that an install or remove command consists of, as
 // far as somebody waits for them: the shell, and what it waits for.
-func commanded(s *observe.Waits, g *graph.System) map[int]bool {
+func commandTasks(s *observe.Waits, g *graph.System) map[int]bool {
 	found := make(map[int]bool)
 	var queue []int
 	for pid, e := range s.Entries {
@@ -327,9 +336,9 @@ func commanded(s *observe.Waits, g *graph.System) map[int]bool {
 	return found
 }
 
-// ownThread tells whether a process that says itself what it does waits, by w,
+// isOwnThread tells whether a process that says itself what it does waits, by w,
 // for one of its threads.
-func ownThread(s *observe.Waits, tid int, w graph.Wait) bool {
+func isOwnThread(s *observe.Waits, tid int, w graph.Wait) bool {
 	if s.Entries[tid] == nil || len(w.For) != 1 {
 		return false
 	}
@@ -337,9 +346,9 @@ func ownThread(s *observe.Waits, tid int, w graph.Wait) bool {
 	return t != nil && t.PID == tid && !t.Process()
 }
 
-// loadWaits are the tasks that wait for another's load, in the kernel or, ours,
+// loadWaiters are the tasks that wait for another's load, in the kernel or, ours,
 // in user space; or for another's request.
-func loadWaits(s *observe.Waits) []graph.ID {
+func loadWaiters(s *observe.Waits) []graph.ID {
 	var ids []int
 	for tid, t := range s.Tasks {
 		if t.Module != "" && t.Waiter && t.Asleep() || t.Duplicate() {
@@ -359,9 +368,9 @@ func loadWaits(s *observe.Waits) []graph.ID {
 	return out
 }
 
-// cheapest picks who of a circle had best fail: a wait for a load, of a helper
+// chooseWaiter picks who of a circle had best fail: a wait for a load, of a helper
 // rather than of what somebody started by hand, and the latest of these.
-func cheapest(s *observe.Waits, f *graph.Finding) {
+func chooseWaiter(s *observe.Waits, f *graph.Finding) {
 	bestScore := -1
 	for _, h := range f.Chain {
 		t := s.Tasks[h.TID]
@@ -386,7 +395,7 @@ func cheapest(s *observe.Waits, f *graph.Finding) {
 	}
 }
 
-func longAsleep(s *observe.Waits, cycle []graph.Step) bool {
+func asleepForLong(s *observe.Waits, cycle []graph.Step) bool {
 	for _, step := range cycle {
 		t := s.Tasks[int(step.Task)]
 		if t == nil {
