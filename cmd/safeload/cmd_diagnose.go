@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,9 +15,7 @@ import (
 	"safeload/finit/unpack"
 	"safeload/guard/graph"
 	"safeload/guard/survey"
-	"safeload/internal/conf"
 	"safeload/internal/plain"
-	"safeload/internal/proc"
 )
 
 func init() {
@@ -52,7 +48,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	moreStacks(sv)
-	undecided(sv)
+	sv.LeaveUndecided()
 	for _, f := range sv.Faults {
 		plain.Fprintf(stderr, "safeload: %s\n", f)
 	}
@@ -82,18 +78,6 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		freeAll(out, sv)
 	}
 	return exitFound
-}
-
-// undecided: a safeload that waits decides by safeload.conf(5), which may have
-// it wait for ever, or lets it go on to wait in the kernel.
-func undecided(sv *survey.Survey) {
-	s := conf.Read(func(string) {})
-	never := s.Patience == 0 || s.Policy == conf.Proven
-	for i := range sv.Findings {
-		if f := &sv.Findings[i]; f.Certainty != graph.Certain && never || s.Policy == conf.Observe {
-			f.Ours = false
-		}
-	}
 }
 
 // moreStacks asks a task iterator for the stacks of those on a circle that /proc
@@ -275,24 +259,12 @@ func stackLines(s string) []string {
 	return lines
 }
 
-// freeAll ends one load, and looks again: which helper is whose cannot always
-// be told, and the end of one may have freed the others.
+// freeAll ends the loads that have to fail, and prints what came of it.
 func freeAll(w io.Writer, sv *survey.Survey) {
-	tried := make(map[int]bool)
-	for {
-		i := slices.IndexFunc(sv.Findings, func(f graph.Finding) bool { return !tried[f.Waiter] })
-		if i < 0 {
-			break
-		}
-		tried[sv.Findings[i].Waiter] = true
-		freeOne(w, sv, sv.Findings[i])
-		again, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
-		if err != nil {
-			plain.Fprintf(w, "free: cannot look again: %v\n", err)
-			return
-		}
-		sv = again
-		undecided(sv)
+	sv, err := survey.Free(sv, survey.Options{Unpack: unpack.InProcess}, func(f survey.Freed) { printFreed(w, f) })
+	if err != nil {
+		plain.Fprintf(w, "free: cannot look again: %v\n", err)
+		return
 	}
 	for _, m := range sv.Dead {
 		fmt.Fprintf(w, "free: nothing can end the load of %s: nobody runs its init any more; reboot\n", printable(m))
@@ -306,91 +278,36 @@ func freeAll(w io.Writer, sv *survey.Survey) {
 	}
 }
 
-// freeOne ends the waiter of a finding: by SIGTERM, then by SIGKILL.
-func freeOne(w io.Writer, sv *survey.Survey, f graph.Finding) {
-	if f.Waiter == 0 || f.Ours {
-		plain.Fprintf(w, "free: %s left to safeload\n", printable(f.Module))
-		return
-	}
-	p, err := proc.OpenProc()
-	if err != nil {
-		plain.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
-		return
-	}
-	defer p.Close()
-	fd, err := unix.PidfdOpen(f.Waiter, 0)
-	if err == unix.ESRCH {
-		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
-		return
-	}
-	if err != nil {
-		plain.Fprintf(w, "free: pid %d: %v\n", f.Waiter, err)
-		return
-	}
-	defer unix.Close(fd)
-	// What the descriptor holds must be the process that was looked at, and
-	// must still wait: to print the report may have taken any time.
-	was, err := processStat(p, f.Waiter)
-	if err == nil && was.Held {
-		err = proc.ErrHeld
-	}
-	if err != nil && err != unix.ENOENT && err != unix.ESRCH {
-		plain.Fprintf(w, "free: cannot see pid %d: %v\n", f.Waiter, err)
-		return
-	}
-	if t := taskOf(sv, f.Waiter); err != nil || was.Gone() || t != nil && was.Start != t.Start {
-		plain.Fprintf(w, "free: pid %d has ended by itself\n", f.Waiter)
-		return
-	}
-	now, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
-	if err != nil {
-		plain.Fprintf(w, "free: cannot look again: %v\n", err)
-		return
-	}
-	switch t := taskOf(now, f.Waiter); {
-	case t == nil || t.Start != was.Start:
-		plain.Fprintf(w, "free: pid %d no longer waits for %s\n", f.Waiter, printable(f.Module))
-		return
-	case t.Role != survey.RoleWait && !t.Duplicate:
-		plain.Fprintf(w, "free: pid %d no longer waits for %s: %s\n", f.Waiter, printable(f.Module), doing(t))
-		return
-	case !slices.ContainsFunc(now.Findings, func(n graph.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
-		plain.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", f.Waiter, doing(t))
-		return
-	}
-	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
-			plain.Fprintf(w, "free: signal %d to pid %d: %v\n", sig, f.Waiter, err)
-			return
+// printFreed prints what came of one attempt.
+func printFreed(w io.Writer, r survey.Freed) {
+	pid, module := r.Finding.Waiter, printable(r.Finding.Module)
+	switch r.Outcome {
+	case survey.LeftToSafeload:
+		plain.Fprintf(w, "free: %s left to safeload\n", module)
+	case survey.NotSeen:
+		plain.Fprintf(w, "free: cannot see pid %d: %v\n", pid, r.Err)
+	case survey.NotHeld:
+		plain.Fprintf(w, "free: pid %d: %v\n", pid, r.Err)
+	case survey.NotLookedAgain:
+		plain.Fprintf(w, "free: cannot look again: %v\n", r.Err)
+	case survey.EndedByItself:
+		plain.Fprintf(w, "free: pid %d has ended by itself\n", pid)
+	case survey.WaitsNoLonger:
+		plain.Fprintf(w, "free: pid %d no longer waits for %s", pid, module)
+		if r.Task != nil {
+			plain.Fprintf(w, ": %s", doing(r.Task))
 		}
-		for range 40 {
-			if s, err := processStat(p, f.Waiter); err != nil || s.Gone() || !s.Held && s.Start != was.Start {
-				plain.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
-					f.Waiter, printable(was.Comm), printable(f.Module), sig)
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
+		fmt.Fprintln(w)
+	case survey.NotOnCircle:
+		plain.Fprintf(w, "free: pid %d still waits, but for itself no longer, and is left alone: %s\n", pid, doing(r.Task))
+	case survey.NotSignalled:
+		plain.Fprintf(w, "free: signal %d to pid %d: %v\n", r.Signal, pid, r.Err)
+	case survey.Ended:
+		plain.Fprintf(w, "free: ended pid %d (%s), which waited for %s, by signal %d: that one load failed, the rest goes on\n",
+			pid, printable(r.Comm), module, r.Signal)
+	case survey.StaysForReboot:
+		plain.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", pid)
 	}
-	plain.Fprintf(w, "free: pid %d does not end on SIGKILL: this kernel's wait cannot be left, reboot\n", f.Waiter)
-}
-
-// processStat is a process's stat, for which nobody makes us wait.
-func processStat(p *proc.FS, pid int) (st proc.Stat, err error) {
-	p.Bounded(func(p *proc.FS) { st, err = p.ProcessStat(pid) })
-	return st, err
-}
-
-// taskOf returns what a survey shows of a process: where it waits for a load, if
-// it does. Which module that is may have been learned only since.
-func taskOf(sv *survey.Survey, pid int) *survey.Seen {
-	var found *survey.Seen
-	for i := range sv.Tasks {
-		if t := &sv.Tasks[i]; t.PID == pid && (found == nil || t.Role == survey.RoleWait || t.Duplicate) {
-			found = t
-		}
-	}
-	return found
 }
 
 // printDot writes a graph: tasks are boxes, waits are arrows, dashed when only

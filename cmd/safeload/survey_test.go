@@ -12,7 +12,8 @@ import (
 	"safeload/docs/schema"
 	"safeload/guard/graph"
 	"safeload/guard/survey"
-	"safeload/internal/proc"
+
+	"golang.org/x/sys/unix"
 )
 
 // tcryptHang is what kmod's hang on tcrypt looks like: 100 loads, 200 is the
@@ -156,36 +157,32 @@ func TestDot(t *testing.T) {
 	}
 }
 
-// Who is no longer what the report has is let live.
-func TestFreeOneSpares(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	p, err := proc.OpenProc()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	pid := cmd.Process.Pid
-	is, err := p.ProcessStat(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := graph.Finding{Module: "m", Waiter: pid, Signal: true}
-	for want, start := range map[string]uint64{
-		"has ended by itself":   is.Start - 1, // another process of this pid
-		"no longer waits for m": is.Start,     // which has left the wait since
+// What came of freeing is one line each, whatever the names in it are.
+func TestFreed(t *testing.T) {
+	task := survey.Seen{Role: survey.RoleLoad, Module: "m", Initstate: "coming"}
+	for _, tt := range []struct {
+		r    survey.Freed
+		want string
+	}{
+		{survey.Freed{Outcome: survey.LeftToSafeload}, "free: m left to safeload\n"},
+		{survey.Freed{Outcome: survey.NotSeen, Err: unix.EACCES}, "free: cannot see pid 7: permission denied\n"},
+		{survey.Freed{Outcome: survey.NotHeld, Err: unix.EMFILE}, "free: pid 7: too many open files\n"},
+		{survey.Freed{Outcome: survey.NotLookedAgain, Err: unix.EMFILE}, "free: cannot look again: too many open files\n"},
+		{survey.Freed{Outcome: survey.EndedByItself}, "free: pid 7 has ended by itself\n"},
+		{survey.Freed{Outcome: survey.WaitsNoLonger}, "free: pid 7 no longer waits for m\n"},
+		{survey.Freed{Outcome: survey.WaitsNoLonger, Task: &task}, "free: pid 7 no longer waits for m: loads m (coming)\n"},
+		{survey.Freed{Outcome: survey.NotOnCircle, Task: &task},
+			"free: pid 7 still waits, but for itself no longer, and is left alone: loads m (coming)\n"},
+		{survey.Freed{Outcome: survey.NotSignalled, Signal: unix.SIGTERM, Err: unix.EPERM}, "free: signal 15 to pid 7: operation not permitted\n"},
+		{survey.Freed{Outcome: survey.Ended, Signal: unix.SIGKILL, Comm: "a\nb"},
+			"free: ended pid 7 (a\\x0ab), which waited for m, by signal 9: that one load failed, the rest goes on\n"},
+		{survey.Freed{Outcome: survey.StaysForReboot}, "free: pid 7 does not end on SIGKILL: this kernel's wait cannot be left, reboot\n"},
 	} {
-		sv := &survey.Survey{Tasks: []survey.Seen{{PID: pid, TID: pid, PPID: is.PPID, Start: start, Role: survey.RoleWait, Module: "m"}}}
+		tt.r.Finding = graph.Finding{Module: "m", Waiter: 7}
 		var b bytes.Buffer
-		freeOne(&b, sv, f)
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("%q, want %q", b.String(), want)
-		}
-		if s, err := p.ProcessStat(pid); err != nil || s.Gone() {
-			t.Fatalf("it was ended: %v", err)
+		printFreed(&b, tt.r)
+		if b.String() != tt.want {
+			t.Errorf("%q, want %q", b.String(), tt.want)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func keeper(pid int) (string, error) {
 		return "", err
 	}
 	defer p.Close()
-	st, err := processStat(p, pid)
+	st, err := p.BoundedStat(pid)
 	if err != nil {
 		return "", err
 	}

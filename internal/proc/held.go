@@ -300,3 +300,9 @@ func (f *FS) Ask(pid int, ask func()) bool {
 	f.leave()
 	return true
 }
+
+// BoundedStat is [FS.ProcessStat], for which nobody makes us wait.
+func (f *FS) BoundedStat(pid int) (st Stat, err error) {
+	f.Bounded(func(f *FS) { st, err = f.ProcessStat(pid) })
+	return st, err
+}
