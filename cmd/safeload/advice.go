@@ -9,6 +9,7 @@ import (
 	"safeload/guard/graph"
 	"safeload/guard/survey"
 	"safeload/internal/conf"
+	"safeload/internal/plain"
 )
 
 // asked is who is asked for modules on this system, and what he does.
@@ -21,6 +22,15 @@ type asked struct {
 func askedNow() asked {
 	path, ours := doctor.KernelHelper()
 	return asked{path, ours, conf.Read(func(string) {})}
+}
+
+// adviser is [forGood] on this system, which is looked at when there is need.
+func adviser(sv *survey.Survey) func(graph.Finding, *survey.Seen) string {
+	var s asked
+	if len(sv.Findings) > 0 {
+		s = askedNow()
+	}
+	return func(f graph.Finding, waiter *survey.Seen) string { return forGood(f, waiter, s) }
 }
 
 // forGood is how to keep it from coming again, empty where nothing is known that
@@ -39,9 +49,9 @@ func forGood(f graph.Finding, waiter *survey.Seen, s asked) string {
 	case f.Certainty != graph.Certain && (s.settings.Policy == conf.Proven || s.settings.Patience == 0):
 		return "policy refuse, and a patience, in safeload.conf   (it refuses only what is proven now)"
 	case s.settings.Exempts(f.Module):
-		return fmt.Sprintf("take %s out of the exempt modules of safeload.conf", printable(f.Module))
+		return fmt.Sprintf("take %s out of the exempt modules of safeload.conf", plain.Text(f.Module))
 	case waiter != nil && waiter.Token == "" && waiter.Call != "" && waiter.Comm == "modprobe" && !waiter.Kernel:
-		return fmt.Sprintf("have %s called where pid %d was   (that is another modprobe, which asks nobody)", printable(s.helper), waiter.PID)
+		return fmt.Sprintf("have %s called where pid %d was   (that is another modprobe, which asks nobody)", plain.Text(s.helper), waiter.PID)
 	}
 	return ""
 }

@@ -3,14 +3,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 
 	"safeload/finit/unpack"
 	"safeload/guard/registry"
+	"safeload/guard/report"
 	"safeload/guard/survey"
 	"safeload/internal/plain"
 )
@@ -48,15 +47,15 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case *asSVG:
-		err = writeSVG(stdout, sv)
+		err = report.SVG(stdout, sv)
 	case *asDot:
-		printDot(stdout, sv)
+		report.Dot(stdout, sv)
 	case *asJSON:
-		if err = surveyJSON(stdout, sv); err == nil {
-			err = errors.Join(verdictsAsJSON(stdout, registry.Verdicts("")), probeAsJSON(stdout))
+		if err = report.JSON(stdout, sv); err == nil {
+			err = errors.Join(report.VerdictsJSON(stdout, registry.Verdicts("")), probeAsJSON(stdout))
 		}
 	default:
-		printStatus(stdout, sv, registry.Verdicts(""))
+		report.Status(stdout, sv, registry.Verdicts(""))
 		printProbe(stdout)
 	}
 	if err != nil {
@@ -67,33 +66,4 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 		return exitFound
 	}
 	return exitOK
-}
-
-// printStatus writes the report for people.
-func printStatus(w io.Writer, sv *survey.Survey, verdicts registry.Statistics) {
-	if len(sv.Tasks) == 0 {
-		fmt.Fprintln(w, "nothing is being loaded")
-	}
-	printTree(w, sv)
-	printDead(w, sv)
-	plain.Fprintf(w, "verdicts since boot, where a module was found coming: %d independent, %d went live, %d refused, %d refused on suspicion\n",
-		verdicts.Independent, verdicts.WentLive, verdicts.Refused, verdicts.Suspected)
-	for _, line := range verdicts.Refusals {
-		plain.Fprintf(w, "  %s\n", printable(line))
-	}
-}
-
-func verdictsAsJSON(w io.Writer, v registry.Statistics) error {
-	return json.NewEncoder(w).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: v.Independent,
-		WentLive: v.WentLive, Refused: v.Refused, Suspected: v.Suspected, Refusals: v.Refusals})
-}
-
-type verdictsJSON struct {
-	Schema      int      `json:"schema"`
-	Type        string   `json:"type"`
-	Independent int      `json:"independent"`
-	WentLive    int      `json:"went_live"`
-	Refused     int      `json:"refused"`
-	Suspected   int      `json:"refused_on_suspicion"`
-	Refusals    []string `json:"refusals,omitempty"`
 }

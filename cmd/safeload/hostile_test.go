@@ -16,6 +16,7 @@ import (
 	"safeload/audit"
 	"safeload/bpf/live"
 	"safeload/doctor"
+	"safeload/guard/report"
 	"safeload/guard/survey"
 )
 
@@ -103,7 +104,8 @@ func TestHostileNames(t *testing.T) {
 	request := step
 	request.What = live.StepRequest
 	finding := &live.Finding{Module: hostile, Comm: hostile, Chain: []live.Step{step, request, step}}
-	var watched, noted, doctored bytes.Buffer
+	var tree, watched, noted, doctored bytes.Buffer
+	report.Tree(&tree, &survey.Survey{Tasks: []survey.Seen{*task}})
 	p := newWatchPrinter(watchOptions{}, &watched, &noted)
 	p.finding(finding)
 	p.note("about %s", hostile)
@@ -118,7 +120,7 @@ func TestHostileNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"title": title(task), "doing": doing(task), "watch": watched.String(), "note": noted.String(),
+		"tree": tree.String(), "watch": watched.String(), "note": noted.String(),
 		"kmsg": kmsgLine(finding), "doctor": doctored.String(), "audit": audited.String(),
 	} {
 		if what := forged(text); what != "" || !strings.Contains(text, "FORGED") {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package report
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -40,9 +41,13 @@ func tcryptHang() *survey.Survey {
 	}
 }
 
+func noAdvice(graph.Finding, *survey.Seen) string { return "" }
+
 func TestDiagnosis(t *testing.T) {
 	var b bytes.Buffer
-	printDiagnosis(&b, tcryptHang())
+	Diagnosis(&b, tcryptHang(), func(f graph.Finding, waiter *survey.Seen) string {
+		return fmt.Sprint("advice on ", f.Module, " of ", waiter.TID)
+	})
 	got := b.String()
 	for _, want := range []string{
 		"FOUND (certain): the load of tcrypt waits for itself",
@@ -50,6 +55,7 @@ func TestDiagnosis(t *testing.T) {
 		"pid 100 modprobe tcrypt alg=recurse",
 		"sleeps in call_usermodehelper_exec for 31.0 s",
 		"file /lib/modules/6.12/tcrypt.ko",
+		"for good: advice on tcrypt of 200\n",
 		"known case: it requests whatever",
 		"see above", // the tree ends where the circle closes
 	} {
@@ -61,7 +67,7 @@ func TestDiagnosis(t *testing.T) {
 		t.Error("a name moves the terminal")
 	}
 	b.Reset()
-	printDiagnosis(&b, &survey.Survey{})
+	Diagnosis(&b, &survey.Survey{}, noAdvice)
 	if !strings.Contains(b.String(), "No load waits for itself") {
 		t.Errorf("healthy: %s", b.String())
 	}
@@ -77,7 +83,7 @@ func TestDescent(t *testing.T) {
 		{PID: 210, TID: 210, Comm: "modprobe", Role: survey.RoleLoad, Module: "n", Token: below, Parent: strings.Repeat("c", 32), Depth: 7},
 	}}
 	var b bytes.Buffer
-	printTree(&b, sv)
+	Tree(&b, sv)
 	for _, want := range []string{
 		"runs a command of the configuration, for 3.0 s now\n    token " + above + "\n",
 		"waits for another's load of m (coming), for 2.0 s now\n    token " + below + ", depth 1, from a command of " + above + " (pid 150)\n",
@@ -88,7 +94,7 @@ func TestDescent(t *testing.T) {
 		}
 	}
 	b.Reset()
-	if err := surveyJSON(&b, sv); err != nil || !strings.Contains(b.String(), `"parent_token":"`+above+`","depth":1`) || !strings.Contains(b.String(), `"since_s":2`) {
+	if err := JSON(&b, sv); err != nil || !strings.Contains(b.String(), `"parent_token":"`+above+`","depth":1`) || !strings.Contains(b.String(), `"since_s":2`) {
 		t.Errorf("JSON: %v\n%s", err, b.String())
 	}
 }
@@ -97,7 +103,7 @@ func TestUninterruptible(t *testing.T) {
 	sv := tcryptHang()
 	sv.Findings[0].Signal = false
 	var b bytes.Buffer
-	printDiagnosis(&b, sv)
+	Diagnosis(&b, sv, noAdvice)
 	if strings.Contains(b.String(), "kill -TERM") || !strings.Contains(b.String(), "only a reboot") {
 		t.Errorf("says\n%s", b.String())
 	}
@@ -106,7 +112,7 @@ func TestUninterruptible(t *testing.T) {
 func TestSlowIsCalledSlow(t *testing.T) {
 	sv := &survey.Survey{Tasks: []survey.Seen{{PID: 7, TID: 7, Comm: "modprobe", Role: survey.RoleLoad, Module: "fw", Initstate: "coming", Wchan: "msleep"}}}
 	var b bytes.Buffer
-	printDiagnosis(&b, sv)
+	Diagnosis(&b, sv, noAdvice)
 	if !strings.Contains(b.String(), "Slow, not stuck as far as can be seen: the init of fw") || !strings.Contains(b.String(), "it sleeps in msleep") {
 		t.Errorf("says\n%s", b.String())
 	}
@@ -114,7 +120,7 @@ func TestSlowIsCalledSlow(t *testing.T) {
 
 func TestSurveyJSON(t *testing.T) {
 	var b bytes.Buffer
-	if err := surveyJSON(&b, tcryptHang()); err != nil {
+	if err := JSON(&b, tcryptHang()); err != nil {
 		t.Fatal(err)
 	}
 	types, err := schema.Check("survey", &b)
@@ -130,14 +136,14 @@ func TestSurveyJSON(t *testing.T) {
 	}
 	b.Reset()
 	want := `{"schema":1,"type":"summary","tasks_looked_at":7,"took_s":0.5,"findings":0,"not_seen":["not root"]}` + "\n"
-	if err := surveyJSON(&b, &survey.Survey{Looked: 7, Took: time.Second / 2, Faults: []string{"not root"}}); err != nil || b.String() != want {
+	if err := JSON(&b, &survey.Survey{Looked: 7, Took: time.Second / 2, Faults: []string{"not root"}}); err != nil || b.String() != want {
 		t.Errorf("nothing found: %v\n%s, want\n%s", err, b.String(), want)
 	}
 }
 
 func TestDot(t *testing.T) {
 	var b bytes.Buffer
-	printDot(&b, tcryptHang())
+	Dot(&b, tcryptHang())
 	got := b.String()
 	if strings.Count(got, "color=red];") != 2 || strings.Count(got, "color=black];") != 1 {
 		t.Errorf("the circle is not the two red arrows:\n%s", got)
@@ -180,7 +186,7 @@ func TestFreed(t *testing.T) {
 	} {
 		tt.r.Finding = graph.Finding{Module: "m", Waiter: 7}
 		var b bytes.Buffer
-		printFreed(&b, tt.r)
+		Freed(&b, tt.r)
 		if b.String() != tt.want {
 			t.Errorf("%q, want %q", b.String(), tt.want)
 		}

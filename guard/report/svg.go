@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package report
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 	"safeload/internal/plain"
 )
 
-// writeSVG draws who waits for whom, circles first.
-func writeSVG(w io.Writer, sv *survey.Survey) error {
+// SVG draws who waits for whom, circles first.
+func SVG(w io.Writer, sv *survey.Survey) error {
 	p := &picture.Picture{Heading: "No load waits for itself"}
 	for _, f := range sv.Findings {
 		c := picture.Circle{Heading: plain.Text(fmt.Sprintf("The load of %s waits for itself (%s)", f.Module, f.Certainty))}
