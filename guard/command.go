@@ -11,13 +11,6 @@ import (
 	"safeload/internal/proc"
 )
 
-// Command is an install or remove command of the configuration.
-type Command struct {
-	Kind   string // "install" or "remove"
-	Module string // in place of whose loading or removing it runs
-	Plain  bool   // it calls modprobe and does nothing else, so that it does the same each time
-}
-
 // Command runs an install or remove command with this invocation's token in
 // its environment and, where that is possible, in a cgroup of its own, so that
 // the loads it leads to are known as ours whatever it does to its environment

@@ -4,9 +4,6 @@ package guard
 
 import (
 	"time"
-
-	"safeload/guard/graph"
-	"safeload/guard/observe"
 )
 
 // Of a command that polls, the tasks change all the time. That it does nothing
@@ -52,25 +49,4 @@ func (p *polling) miss() {
 func (p *polling) held(patience time.Duration, now time.Time) bool {
 	return patience > 0 && now.Sub(p.at) >= patience+patience/2 &&
 		p.looks >= pollLooks && (p.looks-p.busy)*10 >= p.looks*pollIdle
-}
-
-// polled tells whether the patient reading has held for long.
-func (c *contest) polled(s, before *observe.Waits, self graph.ID) bool {
-	st := s.System(observe.Patient, before).Stuck(graph.Likely)
-	if len(s.Pollers) == 0 {
-		return false
-	}
-	if before == nil || len(st.Knot(self)) == 0 {
-		c.polls.miss()
-		return false
-	}
-	var rest []graph.ID
-	for _, id := range st.Reach(self) {
-		if !s.Pollers[int(id)] {
-			rest = append(rest, id)
-		}
-	}
-	now := c.now()
-	c.polls.see(s.Picture(rest), s.PollerWorked, now)
-	return c.polls.held(c.g.o.Patience, now)
 }

@@ -4,7 +4,6 @@ package guard
 
 import (
 	"safeload/guard/graph"
-	"safeload/guard/observe"
 	"safeload/internal/kmsg"
 	"safeload/internal/proc"
 )
@@ -75,20 +74,4 @@ func (r *Refused) appendChain(b []byte) []byte {
 		b = append(b, ") -> "...)
 	}
 	return append(b, proc.Itoa(r.PID)...)
-}
-
-func (c *contest) refusal(s *observe.Waits, st, guess *graph.Stuck, self graph.ID, suspected bool) *Refused {
-	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Suspected: suspected}
-	if r.Request == "" {
-		r.Request = c.l.Module
-	}
-	cycle := guess.Cycle(self)
-	if cycle == nil {
-		cycle = st.Cycle(self)
-	}
-	r.Chain = s.Chain(cycle)
-	if len(r.Chain) > 1 {
-		r.Owner = r.Chain[1].PID
-	}
-	return r
 }

@@ -4,6 +4,9 @@ package guard
 
 import "time"
 
+// confirmAfter is between the two looks of a proof.
+const confirmAfter = 100 * time.Millisecond
+
 // standstill is a picture of tasks that has not changed, and since when.
 type standstill struct {
 	picture string        // empty: it is not known that they stand still

@@ -48,21 +48,6 @@ func (s *Waits) flushedWorkers(g *graph.System, p, o *Task) []*Task {
 	return slices.DeleteFunc(all, func(w *Task) bool { return w.Requester() && s.queuedByAnother(w, p) })
 }
 
-// memory is what looks of one observer leave for the next.
-type memory struct {
-	rivals  map[[3]uint64]bool // of a kernel thread: had somebody else slept since it began
-	flushes map[int]*flush     // by the thread that flushes
-}
-
-// flush is an init's wait for work: at some looks no other workers were busy
-// than these, which asked. Since none of them has moved.
-type flush struct {
-	start, switches uint64
-	workers         map[int]uint64 // switches, by thread id
-	looks           int
-	last            *Waits
-}
-
 // alone narrows the workers that may be at the work that o flushes. In a look
 // that finds only such that ask at work, it is one of these, and stays so until
 // one of them moves: then what others are busy with, for the moment of a look

@@ -2,10 +2,6 @@
 
 package observe
 
-import (
-	"safeload/guard/registry"
-)
-
 // IsRequesting: in request_module, wherever it waits there.
 func IsRequesting(wchan string) bool {
 	switch base(wchan) {
@@ -13,14 +9,6 @@ func IsRequesting(wchan string) bool {
 		return true
 	}
 	return false
-}
-
-// Thread is the task's name in the registry; of no task that of no thread.
-func (t *Task) Thread() registry.Thread {
-	if t == nil {
-		return registry.Thread{}
-	}
-	return registry.Thread{TID: t.TID, Start: t.Start}
 }
 
 // isRequest: the functions in which a task waits for the helper it asked for,

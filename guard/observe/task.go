@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -41,3 +42,11 @@ func (t *Task) Duplicate() bool {
 }
 
 func (t *Task) Process() bool { return t.TID == t.PID }
+
+// Thread is the task's name in the registry; of no task that of no thread.
+func (t *Task) Thread() registry.Thread {
+	if t == nil {
+		return registry.Thread{}
+	}
+	return registry.Thread{TID: t.TID, Start: t.Start}
+}

@@ -225,11 +225,6 @@ func (s *Waits) bearsName(t *Task, module string) bool {
 	return yes
 }
 
-type bearing struct {
-	tid    int
-	module string
-}
-
 // nameLeast is how long a module's name must be for others that begin with it
 // to tell anything.
 const nameLeast = 3

@@ -14,6 +14,11 @@ const (
 	StateCommand = "command" // waits for an install or remove command
 )
 
+const (
+	maxEntry   = 4096 // bytes
+	maxEntries = 4096
+)
+
 // Inode is a file, whatever path led to it.
 type Inode struct{ Dev, Ino uint64 }
 

@@ -19,12 +19,8 @@ import (
 	"safeload/internal/proc"
 )
 
-const (
-	DefaultDir = "/run/safeload"
-
-	maxEntry   = 4096 // bytes
-	maxEntries = 4096
-)
+// DefaultDir is where invocations find each other.
+const DefaultDir = "/run/safeload"
 
 // Registry is the directory of entries. Everything in it is believed only when
 // root alone can have written it.

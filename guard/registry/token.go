@@ -13,38 +13,6 @@ import (
 
 const TokenVariable = "SAFELOAD_TOKEN"
 
-// Identity is who this invocation is.
-type Identity struct {
-	Known  bool
-	PID    int
-	Start  uint64 // 0 without /proc
-	Parent string // the token that led to us, unproven
-	Depth  int    // how many invocations it says are above us
-}
-
-// Identify finds out who this invocation is, once.
-func (i *Identity) Identify() {
-	if i.Known {
-		return
-	}
-	i.Known = true
-	i.PID = unix.Getpid()
-	p, err := proc.OpenProc()
-	if err != nil {
-		i.Parent, i.Depth = EnvToken()
-		return
-	}
-	defer p.Close()
-	if s, err := p.ProcessStat(i.PID); err == nil {
-		i.Start = s.Start
-	}
-	// The cgroup is the better witness: a command may have put a variable of
-	// another into its environment, or none.
-	if i.Parent, i.Depth = CgroupToken(p, i.PID); i.Parent == "" {
-		i.Parent, i.Depth = EnvToken()
-	}
-}
-
 func EnvToken() (token string, depth int) {
 	t, _ := syscall.Getenv(TokenVariable)
 	token, depth, _ = ParseCarried(t)

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/guard/observe"
+	"safeload/guard/registry"
+	"safeload/internal/proc"
+)
+
+// contend decides over a load whose module is coming. It returns Go, Refuse,
+// Done, Failed, Follow or Again.
+func (g *Guard) contend(l Load) (Verdict, *Refused) {
+	if unix.Geteuid() != 0 {
+		return Go, nil // the kernel refuses it at once, and says why
+	}
+	g.publish(l.entry(registry.StateWait))
+	registry.SweepCgroups()
+	c := &contest{g: g, l: l, began: g.own.Since}
+	defer c.close()
+	var err error
+	if c.proc, err = proc.OpenProc(); err != nil {
+		// Nothing can be seen: the kernel's own wait, as with kmod.
+		g.fault("guard: cannot see who waits for whom, /proc is missing; loading as kmod would", err)
+		g.count(Go, nil)
+		return Go, nil
+	}
+	if c.proc.Self() != g.self.PID {
+		return c.blind("/proc of this pid namespace")
+	}
+	g.reg.Foreign = c.proc.Nested()
+	c.sys, _ = proc.OpenSys()
+	there := c.roll()
+	if there == observe.Nobody {
+		return Refuse, c.dead()
+	}
+	independent := false
+	c.bounded(func(c *contest) { independent = c.independent() })
+	// Where the init may have died, the kernel is not given the module, whoever asks.
+	if there == observe.Present && independent {
+		g.count(Go, nil)
+		return Go, nil
+	}
+	for {
+		verdict, refused := c.wait()
+		if verdict != Follow {
+			return verdict, refused
+		}
+		// With fifty of us, each step takes as long as it takes the others to
+		// have their turn: the load may be over, and its result not be had from
+		// the kernel any more.
+		g.publish(l.entry(registry.StateLoad))
+		if state, another := c.state(); state == proc.Coming && !another {
+			g.count(Follow, nil)
+			return Follow, nil
+		}
+		g.publish(l.entry(registry.StateWait))
+	}
+}
+
+// independent: nothing above us was started by the kernel's helper mechanism,
+// loads a module, or is a command of ours. Then nobody who loads can be
+// waiting for us, and the kernel's own wait is right.
+func (c *contest) independent() bool {
+	if c.g.self.Parent != "" {
+		return false
+	}
+	pid := c.g.self.PID
+	for range 256 {
+		s, err := c.proc.Outline(pid, pid)
+		if err != nil {
+			return false
+		}
+		if s.Kthread() {
+			return false // a helper
+		}
+		if pid != c.g.self.PID {
+			loads := false
+			given := c.proc.GivenUp()
+			_ = c.proc.Threads(pid, func(tid int) bool {
+				if !c.proc.MayLoad(pid, tid) {
+					return true // and is not asked: see inspect
+				}
+				if call, ok := c.proc.Syscall(pid, tid); ok {
+					k := call.Kind()
+					loads = k == proc.FinitModule || k == proc.InitModule
+				}
+				return !loads
+			})
+			if loads || c.proc.GivenUp() != given {
+				return false
+			}
+		}
+		if s.PPID == 0 {
+			return s.TID == 1 // or the rest is in another pid namespace
+		}
+		pid = s.PPID
+	}
+	return false
+}
+
+// wait watches until the module is no longer coming or the load is refused.
+func (c *contest) wait() (Verdict, *Refused) {
+	poll := pollLeast
+	next := c.now()
+	gap := confirmAfter / 4
+	for {
+		state, another := c.state()
+		if another {
+			return c.outcome()
+		}
+		switch state {
+		case proc.Live:
+			c.g.count(Done, nil)
+			return Done, nil
+		case proc.Coming:
+			if c.free && !c.vacant() {
+				return Follow, nil
+			}
+		case proc.Going:
+			// Its init has failed, or somebody removes it, which may take any
+			// time: the kernel sorts out who comes first.
+			if c.going.IsZero() {
+				c.going = c.now()
+			}
+			if c.since(c.going) > resultWait {
+				return Go, nil
+			}
+			poll = min(poll, pollMost/4)
+			c.g.clock.Sleep(poll)
+			poll += poll / 4
+			continue
+		case proc.Unknown:
+			return c.blind("its state in /sys")
+		default:
+			return c.outcome()
+		}
+		hold, strangers := c.holdOff()
+		if c.free = strangers; strangers && !c.vacant() {
+			continue
+		}
+		if hold {
+			c.g.clock.Sleep(poll)
+			poll = min(2*poll, pollMost) // and leave the processor to who looks
+			continue
+		}
+		now := c.now()
+		before := c.g.clock.CPU()
+		if !now.Before(next) {
+			var verdict Verdict
+			var refused *Refused
+			var decided bool
+			c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
+			// What the probe knows of who asks does not say that the init still runs.
+			if decided && !(verdict == Go && c.vacant()) {
+				if verdict == Go {
+					c.g.count(Go, nil)
+				}
+				return verdict, refused
+			}
+		}
+		if !now.Before(next) && c.moves() {
+			next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
+		} else if !now.Before(next) {
+			if c.last != nil && c.vacant() && c.roll() == observe.Nobody {
+				return Refuse, c.dead()
+			}
+			verdict, refused, waiting := c.boundedLook()
+			if verdict == Refuse {
+				verdict, refused = c.confirm(refused)
+			}
+			if c.free && !c.vacant() {
+				continue
+			}
+			if verdict != Wait {
+				return verdict, refused
+			}
+			if c.proof.picture != "" || c.quick {
+				gap = confirmAfter
+			} else if gap *= 2; c.vacant() {
+				cost := c.since(now) * time.Duration(max(1, waiting))
+				gap = min(max(gap, vacantShare*cost), vacantMost)
+			} else {
+				gap = min(gap, lookMost)
+			}
+			c.lookers = max(1, waiting)
+			next = c.now().Add(gap)
+			if !c.turn { // whose turn it is to give way does not let the others wait
+				next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
+			}
+			// The look that ends the patience is over when it ends, not later:
+			// after 60 s the crypto core gives an algorithm up for good.
+			if end, ok := c.suspect.over(c.needs); ok && end.After(now) && end.Before(next.Add(c.took)) {
+				next = end.Add(-c.took)
+			}
+		}
+		c.g.clock.Sleep(poll)
+		if poll += poll / 4; c.vacant() {
+			poll = min(poll, vacantPoll)
+		} else {
+			poll = min(poll, pollMost)
+		}
+	}
+}
+
+// All who wait may spend, together, one part in so many of a processor on
+// looking.
+const lookShare = 4
+
+// rest is how long one of so many waits before another look, when the last took
+// so much of a processor's time: at least gap.
+func rest(gap, cost time.Duration, lookers int) time.Duration {
+	if share := lookShare * cost * time.Duration(lookers); share > gap {
+		return share
+	}
+	return gap
+}
+
+// confirm makes sure that one circle is refused once. Where /proc does not tell
+// whose helper is whose, two who look at the same moment may each find that
+// they came last. So who is about to refuse holds the registry, and looks once
+// more: what another has refused meanwhile is a circle no longer.
+func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
+	if !c.g.reg.Lock() {
+		if c.heldAt.IsZero() {
+			c.heldAt = c.now()
+		}
+		if c.since(c.heldAt) < holdMost {
+			return Wait, nil
+		}
+		return Refuse, r // whoever holds it stands still
+	}
+	c.heldAt = time.Time{}
+	v, r, _ := c.boundedLook()
+	if v != Refuse {
+		c.g.reg.Unlock()
+	}
+	return v, r
+}
+
+// moves tells, for the price of two reads, that a look would find nothing: the
+// one whose init runs is on a processor or in a sleep that ends by itself.
+func (c *contest) moves() (is bool) {
+	if c.last == nil {
+		return false
+	}
+	c.bounded(func(c *contest) { is = c.ownerMoves() })
+	return is
+}
+
+func (c *contest) ownerMoves() bool {
+	owners := c.last.Owners(c.l.Module)
+	if len(owners) != 1 {
+		return false
+	}
+	o := owners[0]
+	st, err := c.proc.Stat(o.PID, o.TID)
+	return err == nil && st.Start == o.Start && (!st.Asleep() || observe.IsTimed(c.proc.Wchan(o.PID, o.TID)))
+}
