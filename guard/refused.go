@@ -32,46 +32,40 @@ type Refused struct {
 
 // Error is the one line of the report, without a newline and safe to print.
 func (r *Refused) Error() string {
-	b := append(make([]byte, 0, 256), "safeload: refused "...)
-	b = kmsg.AppendSafe(b, r.Module)
-	b = append(b, " (request "...)
-	b = kmsg.AppendSafe(b, r.Request)
-	b = append(b, "): "...)
+	head := "safeload: refused " + safe(r.Module) + " (request " + safe(r.Request) + "): "
+	owner := proc.Itoa(r.Owner)
 	if r.Command != "" {
-		b = append(append(b, "its "...), r.Command...)
-		b = append(b, " command leads back to itself: pid "...)
-		b = append(append(b, proc.Itoa(r.Owner)...), " runs it already and waits for this request: "...)
-		return string(r.appendChain(b))
+		return head + "its " + r.Command + " command leads back to itself: pid " + owner +
+			" runs it already and waits for this request: " + r.chain()
 	}
 	if r.Dead {
-		return string(append(b, "nobody runs its init any more, an oops has ended the task that did (see the kernel's log); reboot to load it"...))
+		return head + "nobody runs its init any more, an oops has ended the task that did (see the kernel's log); reboot to load it"
 	}
 	if r.Suspected {
-		b = append(b, "suspected, nothing has moved: "...)
+		head += "suspected, nothing has moved: "
 	}
-	b = append(append(b, "pid "...), proc.Itoa(r.PID)...)
+	head += "pid " + proc.Itoa(r.PID)
 	if r.By != 0 {
-		b = append(b, ", of a command that pid "...)
-		b = append(append(b, proc.Itoa(r.By)...), " runs, is ended: it"...)
+		head += ", of a command that pid " + proc.Itoa(r.By) + " runs, is ended: it"
 	}
-	b = append(b, " would wait for pid "...)
-	b = append(append(b, proc.Itoa(r.Owner)...), ", which loads it and waits for this request: "...)
-	return string(r.appendChain(b))
+	return head + " would wait for pid " + owner + ", which loads it and waits for this request: " + r.chain()
 }
 
-func (r *Refused) appendChain(b []byte) []byte {
+// chain is the chain, from who is refused back to him.
+func (r *Refused) chain() string {
+	text := ""
 	for _, h := range r.Chain {
-		b = append(b, proc.Itoa(h.PID)...)
+		text += proc.Itoa(h.PID)
 		if h.TID != h.PID {
-			b = append(append(b, " thread "...), proc.Itoa(h.TID)...)
+			text += " thread " + proc.Itoa(h.TID)
 		}
-		b = append(b, " ("...)
-		b = kmsg.AppendSafe(b, h.Comm)
+		text += " (" + safe(h.Comm)
 		if h.Module != "" {
-			b = append(b, ' ')
-			b = kmsg.AppendSafe(b, h.Module)
+			text += " " + safe(h.Module)
 		}
-		b = append(b, ") -> "...)
+		text += ") -> "
 	}
-	return append(b, proc.Itoa(r.PID)...)
+	return text + proc.Itoa(r.PID)
 }
+
+func safe(s string) string { return string(kmsg.AppendSafe(nil, s)) }

@@ -41,39 +41,48 @@ type Entry struct {
 	Plain   bool   // and whether it calls modprobe and does nothing else
 }
 
+// lines are what an entry is made of, key=value each.
+type lines []byte
+
+// add adds one that is not empty, if it fits. It is called from too many places
+// to be put into each.
+//
+//go:noinline
+func (l *lines) add(key, value string) {
+	b := *l
+	if value == "" || len(b)+len(value)+len(key)+3 > maxEntry {
+		return
+	}
+	b = append(append(b, key...), '=')
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if c < ' ' {
+			c = '?'
+		}
+		b = append(b, c)
+	}
+	*l = append(b, '\n')
+}
+
 func (e *Entry) format() []byte {
-	b := make([]byte, 0, 512)
-	add := func(key, value string) {
-		if value == "" || len(b)+len(value)+len(key)+3 > maxEntry {
-			return
-		}
-		b = append(append(b, key...), '=')
-		for i := 0; i < len(value); i++ {
-			c := value[i]
-			if c < ' ' {
-				c = '?'
-			}
-			b = append(b, c)
-		}
-		b = append(b, '\n')
-	}
-	add("schema", "1")
-	add("pid", proc.Itoa(e.PID))
-	add("start", proc.Utoa(e.Start))
-	add("state", e.State)
-	add("token", e.Token)
-	add("parent", e.Parent)
-	add("depth", proc.Itoa(e.Depth))
-	add("since", proc.Utoa(uint64(e.Since)))
-	add("module", e.Module)
-	add("path", e.Path)
+	b := make(lines, 0, 512)
+	b.add("schema", "1")
+	b.add("pid", proc.Itoa(e.PID))
+	b.add("start", proc.Utoa(e.Start))
+	b.add("state", e.State)
+	b.add("token", e.Token)
+	b.add("parent", e.Parent)
+	b.add("depth", proc.Itoa(e.Depth))
+	b.add("since", proc.Utoa(uint64(e.Since)))
+	b.add("module", e.Module)
+	b.add("path", e.Path)
 	if e.File != (Inode{}) {
-		add("file", proc.Utoa(e.File.Dev)+":"+proc.Utoa(e.File.Ino))
+		b.add("file", proc.Utoa(e.File.Dev)+":"+proc.Utoa(e.File.Ino))
 	}
-	add("request", e.Request)
-	add("command", e.Command)
+	b.add("request", e.Request)
+	b.add("command", e.Command)
 	if e.Plain {
-		add("plain", "1")
+		b.add("plain", "1")
 	}
 	return b
 }

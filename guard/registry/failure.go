@@ -35,19 +35,16 @@ type Failure struct {
 }
 
 func (f *Failure) Format() []byte {
-	b := make([]byte, 0, 128)
-	add := func(key string, v uint64) {
-		b = append(append(append(append(b, key...), '='), proc.Utoa(v)...), '\n')
-	}
-	add("schema", 1)
-	add("dev", f.File.Dev)
-	add("ino", f.File.Ino)
+	b := make(lines, 0, 128)
+	b.add("schema", "1")
+	b.add("dev", proc.Utoa(f.File.Dev))
+	b.add("ino", proc.Utoa(f.File.Ino))
 	if f.ByFile {
-		add("byfile", 1)
+		b.add("byfile", "1")
 	}
-	add("errno", uint64(f.Errno))
-	add("since", uint64(f.Since))
-	add("ended", uint64(f.Ended))
+	b.add("errno", proc.Utoa(uint64(f.Errno)))
+	b.add("since", proc.Utoa(uint64(f.Since)))
+	b.add("ended", proc.Utoa(uint64(f.Ended)))
 	return append(append(append(b, "boot="...), f.Boot...), '\n')
 }
 

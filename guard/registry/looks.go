@@ -31,16 +31,17 @@ const (
 )
 
 func (l *Look) Format() []byte {
-	b := make([]byte, 0, 160)
-	b = append(append(b, "schema=1\nbegan="...), proc.Utoa(uint64(l.Began))...)
-	b = append(append(b, "\nended="...), proc.Utoa(uint64(l.Ended))...)
-	b = append(append(b, "\nwaiting="...), proc.Utoa(uint64(l.Waiting))...)
-	b = append(append(b, "\nboot="...), l.Boot...)
-	b = append(b, "\nstrangers="...)
+	b := append(make(lines, 0, 160), "schema=1\n"...)
+	b.add("began", proc.Utoa(uint64(l.Began)))
+	b.add("ended", proc.Utoa(uint64(l.Ended)))
+	b.add("waiting", proc.Utoa(uint64(l.Waiting)))
+	b.add("boot", l.Boot)
+	strangers := "0"
 	if l.Strangers {
-		return append(b, "1\n"...)
+		strangers = "1"
 	}
-	return append(b, "0\n"...)
+	b.add("strangers", strangers)
+	return b
 }
 
 func parseLooked(b []byte) (l Look, ok bool) {
