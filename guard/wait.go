@@ -83,7 +83,7 @@ func (c *contest) independent() bool {
 			given := c.proc.GivenUp()
 			_ = c.proc.Threads(pid, func(tid int) bool {
 				if !c.proc.MayLoad(pid, tid) {
-					return true // and is not asked: see inspect
+					return true // and is not asked: see observe
 				}
 				if call, ok := c.proc.Syscall(pid, tid); ok {
 					k := call.Kind()

@@ -22,8 +22,8 @@ type Observer struct {
 	Names       map[registry.Inode]string // of modules whose file was read before
 	memory      *memory
 	Bold        bool   // see [conf.Bold]
-	ShowRepeats bool   // see snapshot
-	BootAhead   *int64 // see snapshot
+	ShowRepeats bool   // see Waits
+	BootAhead   *int64 // of a made-up system: how far boot time is ahead of the scheduler's clock
 }
 
 // Look reads every task. What has ended meanwhile is left out. registered says

@@ -29,6 +29,7 @@ type Task struct {
 	switches uint64 // read for those that may poll
 }
 
+// Requester: waits in request_module for the helper it asked for.
 func (t *Task) Requester() bool { return t.State == 'D' && isRequest(t.Wchan) }
 
 // Throttled: in the semaphore of __request_module (kernel/module/kmod.c).
@@ -41,6 +42,7 @@ func (t *Task) Duplicate() bool {
 	return t.State == 'D' && base(t.Wchan) == "kmod_dup_request_exists_wait"
 }
 
+// Process tells whether it is the first thread, which stands for the process.
 func (t *Task) Process() bool { return t.TID == t.PID }
 
 // Thread is the task's name in the registry; of no task that of no thread.

@@ -34,6 +34,7 @@ type Failure struct {
 	Boot         string
 }
 
+// Format is the record as the file has it.
 func (f *Failure) Format() []byte {
 	b := make(lines, 0, 128)
 	b.add("schema", "1")

@@ -30,6 +30,7 @@ const (
 	lookingName = "looking"
 )
 
+// Format is what the file has.
 func (l *Look) Format() []byte {
 	b := append(make(lines, 0, 160), "schema=1\n"...)
 	b.add("began", proc.Utoa(uint64(l.Began)))
@@ -110,6 +111,7 @@ func (r *Registry) ClaimLook() bool {
 	return true
 }
 
+// ReleaseLook lets another look.
 func (r *Registry) ReleaseLook() {
 	if r.looking != 0 {
 		unix.Close(r.looking)

@@ -145,7 +145,7 @@ func (r *Registry) HasNote(name, token string) bool {
 	return err == nil && token != "" && string(b[:max(n, 0)]) == token
 }
 
-// MarkDead notes that nobody runs the init of a module, for those who ask next; died
+// MarkDead notes that nobody runs the init of a module, for those who ask next; IsDead
 // reads it. The module stays as it is until the next boot, and what the kernel
 // numbers it by is not given out again.
 func (r *Registry) MarkDead(module, number string) {
@@ -157,6 +157,7 @@ func (r *Registry) MarkDead(module, number string) {
 	appendTo(r.fd, name, []byte(number), maxEntry)
 }
 
+// IsDead tells whether that was noted of this load of a module.
 func (r *Registry) IsDead(module, number string) bool {
 	if number == "" || r.Open() != nil || r.Foreign || !plainName(module) {
 		return false

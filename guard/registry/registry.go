@@ -124,6 +124,7 @@ func (r *Registry) Lock() bool {
 // Locked tells whether we hold the directory.
 func (r *Registry) Locked() bool { return r.hasLock }
 
+// Unlock lets go of what Lock holds.
 func (r *Registry) Unlock() {
 	if r.hasLock {
 		_ = unix.Flock(r.fd, unix.LOCK_UN)
@@ -131,6 +132,7 @@ func (r *Registry) Unlock() {
 	}
 }
 
+// Close closes the directory, which ends Lock. Our entry stays.
 func (r *Registry) Close() {
 	r.ReleaseLook()
 	if r.fd >= 0 {

@@ -30,6 +30,7 @@ func Print(line string) {
 	r.Print(line)
 }
 
+// Print is [Print] with the count in this registry.
 func (r *Registry) Print(line string) {
 	if kmsg.Print(line) {
 		return

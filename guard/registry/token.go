@@ -11,21 +11,24 @@ import (
 	"safeload/internal/proc"
 )
 
+// TokenVariable is what carries the token in the environment.
 const TokenVariable = "SAFELOAD_TOKEN"
 
+// EnvToken is the token that our environment carries.
 func EnvToken() (token string, depth int) {
 	t, _ := syscall.Getenv(TokenVariable)
 	token, depth, _ = ParseCarried(t)
 	return token, depth
 }
 
-// What is carried to the children, in the environment and as a cgroup's name,
-// is the token and how many invocations they then have above them: TOKEN.N.
+// Carry is what is carried to the children, in the environment and as a cgroup's name,
+// the token and how many invocations they then have above them: TOKEN.N.
 func Carry(token string, depth int) string { return token + "." + proc.Itoa(depth) }
 
 // maxDepth is further than any tree of commands goes; what says more is forged.
 const maxDepth = 1 << 16
 
+// ParseCarried reads what Carry wrote.
 func ParseCarried(s string) (token string, depth int, ok bool) {
 	if len(s) < 34 || len(s) > 40 || s[32] != '.' || !validToken(s[:32]) {
 		return "", 0, false
@@ -72,6 +75,7 @@ func validToken(t string) bool {
 	return true
 }
 
+// WithToken is an environment that carries this token, and no other.
 func WithToken(env []string, carries string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {

@@ -26,6 +26,7 @@ func Status(w io.Writer, sv *survey.Survey, verdicts registry.Statistics) {
 	}
 }
 
+// VerdictsJSON writes the verdicts since boot as one object.
 func VerdictsJSON(w io.Writer, v registry.Statistics) error {
 	return json.NewEncoder(w).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: v.Independent,
 		WentLive: v.WentLive, Refused: v.Refused, Suspected: v.Suspected, Refusals: v.Refusals})
