@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package guard
+package observe_test
 
 import (
 	"encoding/binary"
@@ -14,6 +14,9 @@ import (
 	"safeload/guard/observe/observetest"
 	"safeload/internal/proc"
 )
+
+// system is a made-up machine.
+type system struct{ *observetest.Machine }
 
 // newDead is a system whose module m nobody loads any more.
 func newDead(t *testing.T) *system { return &system{observetest.NewOopsed(t)} }
