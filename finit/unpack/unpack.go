@@ -4,7 +4,7 @@
 // (before 5.17, without CONFIG_MODULE_DECOMPRESS, or with another format).
 //
 // It bounds what a hostile file can make it allocate: the output, zstd's
-// window, xz's dictionary.
+// window. What xz gives is its dictionary.
 package unpack
 
 import (
@@ -13,12 +13,15 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
+	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/finit/unpackfork"
+	"safeload/internal/xz"
 )
 
 // ErrTooBig says that a file decompresses to more than the limit, or would
@@ -31,21 +34,22 @@ func (tooBig) Error() string { return "decompressed size or window over the limi
 func (tooBig) Unwrap() error { return syscall.EFBIG }
 
 // maxWindow bounds the memory that a decompressor keeps beside its output.
-// xz -9 and zstd --ultra without --long stay below it.
+// zstd --ultra without --long stays below it.
 const maxWindow = 128 << 20
 
 // Copy decompresses src to dst and fails with [ErrTooBig] past limit bytes.
 // A damaged source is a [finit.Damage]. A gzip source that ends early, or with
 // something else behind it, gives what there is, as zlib's gzread does.
 func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error {
+	if format == finit.XZ {
+		return copyXZ(dst, src, limit)
+	}
 	in := bufio.NewReaderSize(src, 64<<10)
 	from := sourceReader{format: format}
 	var err error
 	switch format {
 	case finit.Gzip:
 		from.r, err = gzip.NewReader(in)
-	case finit.XZ:
-		from.r, err = xz.NewReader(in, maxWindow)
 	case finit.Zstd:
 		var size int64
 		if size, err = zstdSize(in, limit); err != nil {
@@ -118,10 +122,7 @@ func (s *sourceReader) error(err error) error {
 		return err
 	}
 	early := err == io.ErrUnexpectedEOF
-	switch s.format {
-	case finit.XZ:
-		return xzError(err, s.n > 0)
-	case finit.Gzip:
+	if s.format == finit.Gzip {
 		switch {
 		case err == io.EOF, early, err == gzip.ErrHeader && s.n > 0:
 			return io.EOF
@@ -145,25 +146,62 @@ func (s *sourceReader) error(err error) error {
 	return finit.ZstdData
 }
 
-// xzError has liblzma's word for what is no xz stream behind one that is.
-func xzError(err error, some bool) error {
-	switch {
-	case err == io.EOF:
-		return err
-	case errors.Is(err, xz.ErrMemlimit):
-		return ErrTooBig
-	case err == io.ErrUnexpectedEOF, errors.Is(err, xz.ErrBuf):
-		return finit.XZEnd
-	case errors.Is(err, xz.ErrFormat) && !some:
-		return finit.XZFormat
-	case errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
-		return finit.XZOptions
+var decoders = sync.Pool{New: func() any { return new(xz.Decoder) }}
+
+// unxz decompresses all of src into memory that it maps.
+func unxz(src []byte, limit int64) ([]byte, error) {
+	size := xz.Size(src)
+	if size > limit {
+		return nil, ErrTooBig
 	}
-	return finit.XZData
+	dst, err := unix.Mmap(-1, 0, max(int(size), 1), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, err
+	}
+	d := decoders.Get().(*xz.Decoder)
+	defer decoders.Put(d)
+	n, result := d.Decode(dst[:size], src)
+	if err := unpackfork.Damage(result); err != nil {
+		finit.Unmap(dst)
+		return nil, err
+	}
+	return dst[:n], nil
+}
+
+// copyXZ is Copy of an xz file. The whole of both lies in memory, as the module's image has to in any case.
+func copyXZ(dst io.Writer, src io.Reader, limit int64) error {
+	var in finit.Image
+	defer in.Free()
+	if _, err := io.Copy(&in, src); err != nil {
+		return err
+	}
+	out, err := unxz(in.Bytes(), limit)
+	if err != nil {
+		return err
+	}
+	defer finit.Unmap(out)
+	_, err = dst.Write(out)
+	return err
+}
+
+// inProcessXZ is InProcess of an xz file.
+func inProcessXZ(fd int) ([]byte, error) {
+	var in finit.Image
+	defer in.Free()
+	if _, err := unix.Seek(fd, 0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if err := in.ReadFrom(fd); err != nil {
+		return nil, err
+	}
+	return unxz(in.Bytes(), finit.MaxImage)
 }
 
 // InProcess is a [finit.Unpacker] that decompresses in this process.
 func InProcess(fd int, format finit.Format) ([]byte, error) {
+	if format == finit.XZ {
+		return inProcessXZ(fd)
+	}
 	dup, err := syscall.Dup(fd)
 	if err != nil {
 		return nil, err

@@ -157,8 +157,9 @@ func TestHugeXZDictionary(t *testing.T) {
 	}
 	packed[16] = 39 // 3 GiB
 	binary.LittleEndian.PutUint32(packed[20:], crc32.ChecksumIEEE(packed[12:20]))
-	if err := Copy(io.Discard, bytes.NewReader(packed), finit.XZ, 1<<20); !errors.Is(err, ErrTooBig) {
-		t.Errorf("got %v, want ErrTooBig", err)
+	// It costs nothing: what was decompressed is the dictionary.
+	if err := Copy(io.Discard, bytes.NewReader(packed), finit.XZ, 1<<20); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm || arm64)
+
+// Package unpackfork decompresses an xz module in a child of this process that
+// runs nothing else and can do nothing else: no capability, no descriptor, no
+// memory but what it was given, no system call but its exit.
+//
+// The child is a fork of a Go program, and none of the runtime is in it: other
+// threads may have held any of its locks. So the child's code is bound by the
+// contract of internal/nowhere: it runs on a stack of its own, with a g of
+// zeroes, and allocates nothing. TestCallGraph holds it to that. A fault ends it
+// by a signal, as all signals are blocked there.
+//
+// Beside a program for the purpose (package unpackexec) that spares an execve
+// and the start of another Go runtime, which is most of what a small module
+// takes; and there need be no /proc, and no place that a program can be run from.
+package unpackfork
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/finit"
+	"safeload/internal/xz"
+)
+
+// ErrCannot says that there is no such child: the caller finds another way.
+var ErrCannot = errors.New("cannot fork to decompress")
+
+// report is what the child leaves behind its output.
+type report struct {
+	done   uint32 // magic
+	result xz.Result
+	size   uint64
+}
+
+const (
+	magic     = 0x736c7866
+	alignment = 16
+)
+
+// job is what the child finds in its copy of this process's memory.
+var job struct {
+	sync.Mutex
+	dst, src []byte
+	report   *report
+	decoder  xz.Decoder
+	stack    [64 << 10]byte
+}
+
+// fork forks; the child goes on at the top of the stack with decode.
+//
+//go:noescape
+func fork(top unsafe.Pointer) int
+
+// Run decompresses the xz file fd into mapped memory, which the caller unmaps.
+// Errors are a [finit.Damage], EFBIG past [finit.MaxImage], or [ErrCannot].
+func Run(fd int) ([]byte, error) {
+	if race {
+		return nil, ErrCannot
+	}
+	var in finit.Image
+	defer in.Free()
+	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		return nil, err
+	}
+	if err := in.ReadFrom(fd); err != nil {
+		return nil, err
+	}
+	size := xz.Size(in.Bytes())
+	if size > finit.MaxImage {
+		return nil, unix.EFBIG
+	}
+	at := (int(size) + alignment - 1) &^ (alignment - 1)
+	out, err := unix.Mmap(-1, 0, at+int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, ErrCannot
+	}
+	n, err := run(out, in.Bytes(), int(size), at)
+	if err != nil {
+		finit.Unmap(out)
+		return nil, err
+	}
+	return out[:n], nil
+}
+
+// run has the child decompress src to out[:size], and say how it went behind it.
+func run(out, src []byte, size, at int) (int, error) {
+	job.Lock()
+	defer job.Unlock()
+	job.dst, job.src = out[:size:size], src
+	job.report = (*report)(unsafe.Pointer(&out[at]))
+	pid := start()
+	if pid < 0 {
+		return 0, ErrCannot
+	}
+	for {
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		if err != unix.EINTR {
+			break // ECHILD where SIGCHLD is ignored: it has ended all the same
+		}
+	}
+	said := *job.report
+	job.dst, job.src, job.report = nil, nil, nil
+	switch {
+	case said.done != magic:
+		return 0, ErrCannot
+	case said.result != xz.OK:
+		return 0, Damage(said.result)
+	case said.size > uint64(size):
+		return 0, finit.XZData
+	}
+	return int(said.size), nil
+}
+
+// Damage is the error for what came of decompressing an xz file.
+func Damage(r xz.Result) error {
+	switch r {
+	case xz.OK:
+		return nil
+	case xz.Format:
+		return finit.XZFormat
+	case xz.Options:
+		return finit.XZOptions
+	case xz.End:
+		return finit.XZEnd
+	}
+	return finit.XZData
+}
+
+// start forks with all signals blocked, as the handlers are the runtime's.
+func start() int {
+	syscall.ForkLock.Lock() // no descriptor is made meanwhile, which the child would have to close
+	defer syscall.ForkLock.Unlock()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	all, before := ^uint64(0), uint64(0)
+	mask(&all, &before)
+	pid := fork(unsafe.Pointer(&job.stack[len(job.stack)-32]))
+	mask(&before, nil)
+	return pid
+}
+
+func mask(set, old *uint64) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+}
