@@ -39,7 +39,9 @@ none_left() { ! pidof modprobe safeload-modprobe >/dev/null; }
 stock() {
 	oops /stock/modprobe /stock/insmod
 	want "an oops ends modprobe by SIGSEGV" [ "$rc" = 139 ]
-	# The next load of it: 6.1 waits, 6.12 oopses on what the first has left. Nothing comes after it in this guest.
+	# The next load of it: 6.1 waits, 6.12 oopses on what the first has left, or, on arm64, spins with the only
+	# processor and the guest stands still: that is not tried. Nothing comes after it in this guest.
+	case $kver in *-arm64) log "$case: kmod's next load is not tried: it takes the processor for ever"; return ;; esac
 	start later /stock/modprobe slreq_o0
 	finish later 10
 	want "kmod hangs, or oopses as well: $rc" lost
