@@ -90,49 +90,64 @@ func (s *Snapshot) unpackNames(unpack finit.Unpacker) {
 		id := registry.Inode{Dev: t.File.Dev, Ino: t.File.Ino}
 		name, known := s.names[id]
 		if !known {
-			name = t.Module // once is enough
-			if h, _, err := s.Proc.OpenFile(t.PID, int(int32(t.Call.Args[0]))); err == nil {
-				if copied, ok := s.copyFile(t.PID, h); ok {
-					if n, ok := NameInside(copied, unpack); ok {
-						name = n
-					}
-					unix.Close(copied)
-				}
-				unix.Close(h)
+			var read bool
+			if name, read = s.nameInsideOf(t, unpack); read {
+				s.names[id] = name // once is enough
 			}
-			s.names[id] = name
 		}
 		t.Module = name
 	}
+}
+
+// nameInsideOf is the name in the compressed file that a task loads, or else what
+// the file's own name says. read is false where the file could not be read now,
+// and may be later: whoever loads it is held, or there is no memory for a copy.
+func (s *Snapshot) nameInsideOf(t *Task, unpack finit.Unpacker) (name string, read bool) {
+	h, _, err := s.Proc.OpenFile(t.PID, int(int32(t.Call.Args[0])))
+	if err != nil {
+		return t.Module, false
+	}
+	defer unix.Close(h)
+	copied, err := s.copyFile(t.PID, h)
+	if err != nil {
+		return t.Module, err == unix.EFBIG
+	}
+	defer unix.Close(copied)
+	if name, ok := NameInside(copied, unpack); ok {
+		return name, true
+	}
+	return t.Module, true
 }
 
 // copyMost bounds what is copied of others' files.
 const copyMost = 64 << 20
 
 // copyFile is a file of another's in our memory: whoever has it may hold up who
-// reads it, and to decompress it takes its time (see [proc.FS.Bounded]).
-func (s *Snapshot) copyFile(pid, h int) (fd int, ok bool) {
-	fd, err := unix.MemfdCreate("module", unix.MFD_CLOEXEC)
+// reads it, and to decompress it takes its time (see [proc.FS.Bounded]). EFBIG: it
+// is too long for that.
+func (s *Snapshot) copyFile(pid, h int) (fd int, err error) {
+	fd, err = unix.MemfdCreate("module", unix.MFD_CLOEXEC)
 	if err != nil {
-		return -1, false
+		return -1, err
 	}
 	buf := make([]byte, 64<<10)
 	for size := 0; size < copyMost; {
 		n, err := 0, proc.ErrHeld
 		s.Proc.Ask(pid, func() { n, err = unix.Pread(h, buf, int64(size)) })
+		if err == nil && n == 0 {
+			return fd, nil
+		}
+		if err == nil {
+			_, err = unix.Pwrite(fd, buf[:n], int64(size))
+		}
 		if err != nil {
-			break
-		}
-		if n == 0 {
-			return fd, true
-		}
-		if _, err := unix.Pwrite(fd, buf[:n], int64(size)); err != nil {
-			break
+			unix.Close(fd)
+			return -1, err
 		}
 		size += n
 	}
 	unix.Close(fd)
-	return -1, false
+	return -1, unix.EFBIG
 }
 
 // hasUnnamedLoad tells whether a module is coming that no task is known to load.

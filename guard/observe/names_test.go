@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
 
@@ -41,5 +42,60 @@ func TestNamed(t *testing.T) {
 		if got := now.nameBelongsTo(tt.name, tt.module); got != tt.want {
 			t.Errorf("%q as a name of %s: %v, want %v", tt.name, tt.module, got, tt.want)
 		}
+	}
+}
+
+// TestNameOfTheHeld: a file that could not be read while its task was held is read
+// when it can be; one that was read is not read again.
+func TestNameOfTheHeld(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "m.ko")
+	for path, text := range map[string]string{
+		"m.ko":        "not an image",
+		"modules":     "other 16384 1 - Loading 0x0\n",
+		"100/status":  "Name:\tx\nState:\tR (running)\nPid:\t100\nPPid:\t1\nUid:\t0\t0\t0\t0\nThreads:\t1\nCapEff:\t000001ffffffffff\n",
+		"100/fd/none": "",
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"100/fd/3": file, "self": "/proc/self"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := proc.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	names := make(map[registry.Inode]string)
+	look := func(p *proc.FS) {
+		task := &Task{PID: 100, Module: "m", guessed: true}
+		task.Call.Args[0] = 3
+		s := &Snapshot{Proc: p, names: names, Tasks: map[int]*Task{100: task}}
+		s.unpackNames(nil)
+	}
+	release := make(chan struct{})
+	defer close(release)
+	p.Bounded(func(p *proc.FS) {
+		p.Ask(100, func() { <-release }) // the look is begun anew, and 100 is not asked
+		look(p)
+	})
+	if len(names) != 0 {
+		t.Errorf("%v is known, of a file that could not be read", names)
+	}
+	free, err := proc.OpenDir(dir) // knows of nobody who is held
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	if free.Bounded(look); len(names) != 1 {
+		t.Errorf("%v is known, of a file that was read", names)
 	}
 }
