@@ -77,3 +77,22 @@ func TestAnnounceSealed(t *testing.T) {
 		t.Errorf("seals %#x, %v: it may be executed", seals, err)
 	}
 }
+
+// TestRetractUnlocks: who has refused a load and taken his entry away keeps nobody
+// waiting, however long he takes to end.
+func TestRetractUnlocks(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "safeload")
+	r, other := New(dir), New(dir)
+	defer r.Close()
+	defer other.Close()
+	if err := r.Publish(Entry{PID: 1, Start: 1, State: StateWait, Module: "a", Token: NewToken()}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Lock() || other.Lock() {
+		t.Fatal("the lock holds nobody off")
+	}
+	r.Retract()
+	if r.Locked() || !other.Lock() {
+		t.Error("still held after the entry was taken away")
+	}
+}

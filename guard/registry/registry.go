@@ -110,7 +110,7 @@ func (r *Registry) Published() bool { return r.name != "" }
 func (r *Registry) Announces() bool { return r.memory != 0 }
 
 // Lock holds the directory against everybody else who would refuse, until
-// unlock, publish, close or our end. Where there is none it cannot fail:
+// Unlock, Publish, Retract, Close or our end. Where there is none it cannot fail:
 // nothing is told to others either.
 func (r *Registry) Lock() bool {
 	if r.Open() != nil {
@@ -181,13 +181,15 @@ func (r *Registry) replace(name, temp string, b []byte) error {
 	return err
 }
 
-// Retract removes our entry.
+// Retract removes our entry, and ends Lock: who has refused a load waits no more,
+// and others need not wait for him to end.
 func (r *Registry) Retract() {
 	if r.name != "" && r.fd >= 0 {
 		_ = unix.Unlinkat(r.fd, r.name, 0)
 		r.name = ""
 	}
 	r.withdraw()
+	r.Unlock()
 }
 
 // Read returns the entries of those alive, and removes what the dead left.
