@@ -122,8 +122,11 @@ type circle struct {
 
 // circle looks for one. Without one it tells when to look again.
 func (o *oversight) circle(p *proc.FS, r *registry.Registry) (circle, time.Duration) {
+	if !o.g.watches() {
+		return circle{}, -1
+	}
 	entries, err := r.Read(p)
-	o.eyes.Proc = p
+	o.eyes.Proc, o.eyes.Bold = p, o.g.conf.Policy == conf.Bold
 	s := o.eyes.Look(entries, err == nil)
 	before := o.last
 	o.last = s
