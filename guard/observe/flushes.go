@@ -57,27 +57,27 @@ func (m *memory) alone(s *Waits, o *Task, busy []*Task, others bool) []*Task {
 	if !ok {
 		return busy
 	}
-	f := m.flushes[o.TID]
-	if f != nil && (f.start != o.Start || f.switches != n || !f.holds(s)) {
+	f, had := m.flushes[o.TID]
+	if had && (f.start != o.Start || f.switches != n || !f.holds(s)) {
 		delete(m.flushes, o.TID)
-		f = nil
+		had = false
 	}
 	if !others && len(busy) > 0 {
-		if f == nil {
-			f = &flush{start: o.Start, switches: n, workers: make(map[int]uint64)}
+		if !had {
+			f = flush{start: o.Start, switches: n, workers: make(map[int]uint64)}
 			for _, w := range busy {
 				if f.workers[w.TID], ok = s.Proc.Switches(w.PID, w.TID); !ok {
 					return busy
 				}
 			}
-			m.flushes[o.TID] = f
 		}
-		if f.last != s {
+		if had = true; !f.counted {
 			f.looks++
-			f.last = s
+			f.counted = true
 		}
+		m.flushes[o.TID] = f
 	}
-	if f == nil || others && f.looks < 2 {
+	if !had || others && f.looks < 2 {
 		return busy
 	}
 	return slices.DeleteFunc(busy, func(w *Task) bool { _, was := f.workers[w.TID]; return !was })

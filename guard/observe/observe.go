@@ -73,7 +73,7 @@ func (o *Observer) Look(entries []registry.Entry, registered bool) *Waits {
 		if _, asked := s.Coming[name]; name == "" || asked {
 			return
 		}
-		s.Coming[name] = s.stateOf(name) == proc.Coming
+		s.Coming[name] = s.StateOf(name) == proc.Coming
 	}
 	for _, t := range s.Tasks {
 		isComing(t.Module)
@@ -93,9 +93,7 @@ func (o *Observer) Look(entries []registry.Entry, registered bool) *Waits {
 
 // newWaits are those of a snapshot that this observer has taken.
 func (o *Observer) newWaits(s *Snapshot) *Waits {
-	if o.memory == nil {
-		o.memory = &memory{rivals: make(map[[3]uint64]bool), flushes: make(map[int]*flush)}
-	}
+	o.memory = o.memory.forNextLook()
 	return &Waits{
 		Snapshot: s,
 		memory:   o.memory,

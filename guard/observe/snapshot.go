@@ -72,8 +72,8 @@ func (s *Snapshot) bootOffset() (int64, bool) {
 	return c.off, c.ok
 }
 
-// stateOf is a module's state in the sysfs that is looked at.
-func (s *Snapshot) stateOf(module string) proc.ModuleState {
+// StateOf is a module's state in the sysfs that is looked at.
+func (s *Snapshot) StateOf(module string) proc.ModuleState {
 	if s.sys != nil {
 		return s.sys.State(module)
 	}

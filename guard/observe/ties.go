@@ -260,7 +260,7 @@ func (s *Waits) nameBelongsTo(name, module string) bool {
 		}
 		return r
 	}, name[:end])
-	return s.stateOf(other) == proc.Absent
+	return s.StateOf(other) == proc.Absent
 }
 
 func plainByte(c byte) byte {

@@ -2,6 +2,8 @@
 
 package observe
 
+import "maps"
+
 // Waits is what a snapshot shows of who waits for whom: what can be read in the
 // facts, with how certain it is.
 type Waits struct {
@@ -32,19 +34,34 @@ const (
 	Patient                // and that a command which polls waits for what it started
 )
 
-// memory is what looks of one observer leave for the next.
+// memory is what looks of one observer leave for the next. Each look has a copy of
+// its own: one that is begun anew (see [proc.FS.Bounded]) leaves nothing.
 type memory struct {
 	rivals  map[[3]uint64]bool // of a kernel thread: had somebody else slept since it began
-	flushes map[int]*flush     // by the thread that flushes
+	flushes map[int]flush      // by the thread that flushes
+}
+
+// forNextLook is a copy for another look.
+func (m *memory) forNextLook() *memory {
+	next := &memory{rivals: make(map[[3]uint64]bool), flushes: make(map[int]flush)}
+	if m == nil {
+		return next
+	}
+	maps.Copy(next.rivals, m.rivals)
+	for tid, f := range m.flushes {
+		f.counted = false
+		next.flushes[tid] = f
+	}
+	return next
 }
 
 // flush is an init's wait for work: at some looks no other workers were busy
 // than these, which asked. Since none of them has moved.
 type flush struct {
 	start, switches uint64
-	workers         map[int]uint64 // switches, by thread id
+	workers         map[int]uint64 // switches, by thread id; written once
 	looks           int
-	last            *Waits
+	counted         bool // this look is one of them
 }
 
 type bearing struct {

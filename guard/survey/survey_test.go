@@ -282,3 +282,16 @@ func BenchmarkSurvey(b *testing.B) {
 		}
 	})
 }
+
+// TestInitstate is from the sysfs that the rest of the survey is from: before
+// /init there may be none at /sys.
+func TestInitstate(t *testing.T) {
+	s := newSurveyed(t)
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", "msleep")
+	for _, v := range s.survey().Tasks {
+		if v.TID == 100 && v.Initstate != "coming" {
+			t.Errorf("the module of %d is %q, want coming", v.TID, v.Initstate)
+		}
+	}
+}

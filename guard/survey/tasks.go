@@ -184,7 +184,7 @@ func seenOf(s *observe.Waits, t *observe.Task) Seen {
 	}
 	v.Role = role(s, t, e, helper && t.Process())
 	if v.Module != "" {
-		v.Initstate = proc.State(v.Module).String()
+		v.Initstate = s.StateOf(v.Module).String()
 	}
 	v.Duplicate = t.Duplicate()
 	if t.Module != "" || t.Requester() || v.Duplicate {
