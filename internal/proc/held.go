@@ -45,6 +45,10 @@ const (
 	// tasks as he likes, and they must not keep root's from being seen.
 	leftOthers = 3
 	leftRoots  = 6
+
+	// A look takes a thread that is locked, one for the others meanwhile, and the
+	// one from which the runtime makes these (startTemplateThread).
+	threadsNeeded = 3
 )
 
 // sort is who can hold a task.
@@ -107,6 +111,10 @@ const (
 // is begun anew, and finds the task held: what it has done so far must not count,
 // and it goes no further. look runs in another goroutine; a panic in it is
 // raised in the caller's.
+//
+// Where no more threads can be had (pids.max of a cgroup, kernel.threads-max), look
+// runs in the caller's, and asks nothing that may have to be waited for but of the
+// kernel's tasks: Go ends a process for which it cannot make a thread.
 func (f *FS) Bounded(look func(p *FS)) {
 	if f.hand != nil {
 		look(f)
@@ -114,6 +122,10 @@ func (f *FS) Bounded(look func(p *FS)) {
 	}
 	if f.holds == nil {
 		f.holds = &holds{at: make(map[int]int)}
+	}
+	if makeThreads(threadsNeeded) != 0 {
+		look(&FS{fd: f.fd, userns: f.userns, hand: &hand{holds: f.holds, tired: true}})
+		return
 	}
 	asleep := 0
 	for again := 0; ; again++ {
