@@ -111,19 +111,6 @@ func (c *contest) probe() observe.Ancestry {
 	return c.maps
 }
 
-// Times of the wait in user space.
-const (
-	pollLeast = 2 * time.Millisecond
-	pollMost  = 50 * time.Millisecond
-	lookMost  = 2 * time.Second
-
-	// Where nobody is seen to load the module: all who wait for it may spend one
-	// part in so many of a processor on looking.
-	vacantPoll  = 250 * time.Millisecond
-	vacantMost  = 32 * time.Second
-	vacantShare = 16
-)
-
 // vacant tells whether the kernel has oopsed and nobody is seen to load the
 // module: who did may have died, and there may be nobody whom this load keeps
 // waiting.

@@ -16,12 +16,10 @@ func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
 	return v, r, waiting
 }
 
-// look takes one look and says Refuse or Wait, and how many others wait.
-func (c *contest) look() (Verdict, *Refused, int) {
-	began := c.now()
-	stamp := c.g.clock.Boot()
+// entries are what the registry holds, ours among them, and how many of these
+// wait. registered tells whether there is a registry.
+func (c *contest) entries() (entries []registry.Entry, registered bool, waiting int) {
 	entries, err := c.g.reg.Read(c.proc)
-	waiting := 0
 	me := false
 	for i := range entries {
 		if entries[i].State == registry.StateWait {
@@ -34,9 +32,17 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		// is told by it, and that nothing has changed.
 		entries = append(entries, c.g.own)
 	}
+	return entries, err == nil, waiting
+}
+
+// look takes one look and says Refuse or Wait, and how many others wait.
+func (c *contest) look() (Verdict, *Refused, int) {
+	began := c.now()
+	stamp := c.g.clock.Boot()
+	entries, registered, waiting := c.entries()
 	c.eyes.Proc, c.eyes.Sys, c.eyes.Probe, c.eyes.Unpack = c.proc, c.sys, c.probe(), c.g.o.Unpack
 	c.eyes.Bold = c.g.conf != nil && c.g.conf.Policy == conf.Bold
-	s := c.eyes.Look(entries, err == nil)
+	s := c.eyes.Look(entries, registered)
 	if s.Tasks[c.g.self.PID] == nil { // not even ourselves
 		v, _ := c.blind("/proc")
 		return v, nil, waiting

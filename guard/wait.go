@@ -105,9 +105,7 @@ func (c *contest) independent() bool {
 
 // wait watches until the module is no longer coming or the load is refused.
 func (c *contest) wait() (Verdict, *Refused) {
-	poll := pollLeast
-	next := c.now()
-	gap := confirmAfter / 4
+	p := pace{poll: pollLeast, gap: confirmAfter / 4, next: c.now()}
 	for {
 		state, another := c.state()
 		if another {
@@ -130,9 +128,9 @@ func (c *contest) wait() (Verdict, *Refused) {
 			if c.since(c.going) > resultWait {
 				return Go, nil
 			}
-			poll = min(poll, pollMost/4)
-			c.g.clock.Sleep(poll)
-			poll += poll / 4
+			p.poll = min(p.poll, pollMost/4)
+			c.g.clock.Sleep(p.poll)
+			p.poll += p.poll / 4
 			continue
 		case proc.Unknown:
 			return c.blind("its state in /sys")
@@ -144,80 +142,82 @@ func (c *contest) wait() (Verdict, *Refused) {
 			continue
 		}
 		if hold {
-			c.g.clock.Sleep(poll)
-			poll = min(2*poll, pollMost) // and leave the processor to who looks
+			c.g.clock.Sleep(p.poll)
+			p.poll = min(2*p.poll, pollMost) // and leave the processor to who looks
 			continue
 		}
-		now := c.now()
-		before := c.g.clock.CPU()
-		if !now.Before(next) {
-			var verdict Verdict
-			var refused *Refused
-			var decided bool
-			c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
-			// What the probe knows of who asks does not say that the init still runs.
-			if decided && !(verdict == Go && c.vacant()) {
-				if verdict == Go {
-					c.g.count(Go, nil)
-				}
+		if !c.now().Before(p.next) {
+			if verdict, refused := c.decide(&p); verdict != Wait {
 				return verdict, refused
-			}
-		}
-		if !now.Before(next) && c.moves() {
-			next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
-		} else if !now.Before(next) {
-			if c.last != nil && c.vacant() && c.roll() == observe.Nobody {
-				return Refuse, c.dead()
-			}
-			verdict, refused, waiting := c.boundedLook()
-			if verdict == Refuse {
-				verdict, refused = c.confirm(refused)
 			}
 			if c.free && !c.vacant() {
 				continue
 			}
-			if verdict != Wait {
-				return verdict, refused
-			}
-			if c.proof.picture != "" || c.quick {
-				gap = confirmAfter
-			} else if gap *= 2; c.vacant() {
-				cost := c.since(now) * time.Duration(max(1, waiting))
-				gap = min(max(gap, vacantShare*cost), vacantMost)
-			} else {
-				gap = min(gap, lookMost)
-			}
-			c.lookers = max(1, waiting)
-			next = c.now().Add(gap)
-			if !c.turn { // whose turn it is to give way does not let the others wait
-				next = c.now().Add(rest(gap, c.g.clock.CPU()-before, c.lookers))
-			}
-			// The look that ends the patience is over when it ends, not later:
-			// after 60 s the crypto core gives an algorithm up for good.
-			if end, ok := c.suspect.over(c.needs); ok && end.After(now) && end.Before(next.Add(c.took)) {
-				next = end.Add(-c.took)
-			}
 		}
-		c.g.clock.Sleep(poll)
-		if poll += poll / 4; c.vacant() {
-			poll = min(poll, vacantPoll)
+		c.g.clock.Sleep(p.poll)
+		if p.poll += p.poll / 4; c.vacant() {
+			p.poll = min(p.poll, vacantPoll)
 		} else {
-			poll = min(poll, pollMost)
+			p.poll = min(p.poll, pollMost)
 		}
 	}
 }
 
-// All who wait may spend, together, one part in so many of a processor on
-// looking.
-const lookShare = 4
-
-// rest is how long one of so many waits before another look, when the last took
-// so much of a processor's time: at least gap.
-func rest(gap, cost time.Duration, lookers int) time.Duration {
-	if share := lookShare * cost * time.Duration(lookers); share > gap {
-		return share
+// decide asks the probe, and looks where that does not tell. It returns Go, Refuse
+// or Wait, and says when to do so next.
+func (c *contest) decide(p *pace) (verdict Verdict, refused *Refused) {
+	now := c.now()
+	before := c.g.clock.CPU()
+	var decided bool
+	c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
+	// What the probe knows of who asks does not say that the init still runs.
+	if decided && !(verdict == Go && c.vacant()) {
+		if verdict == Go {
+			c.g.count(Go, nil)
+		}
+		return verdict, refused
 	}
-	return gap
+	if c.moves() {
+		p.next = c.now().Add(rest(p.gap, c.g.clock.CPU()-before, c.lookers))
+		return Wait, nil
+	}
+	if c.last != nil && c.vacant() && c.roll() == observe.Nobody {
+		return Refuse, c.dead()
+	}
+	verdict, refused, waiting := c.boundedLook()
+	if verdict == Refuse {
+		verdict, refused = c.confirm(refused)
+	}
+	if c.free && !c.vacant() {
+		return Wait, nil
+	}
+	if verdict == Wait {
+		c.putOff(p, now, before, waiting)
+	}
+	return verdict, refused
+}
+
+// putOff says when to look again after a look that was due at now, at which so
+// many waited. before is what we had spent of a processor when it began.
+func (c *contest) putOff(p *pace, now time.Time, before time.Duration, waiting int) {
+	c.lookers = max(1, waiting)
+	if c.proof.picture != "" || c.quick {
+		p.gap = confirmAfter
+	} else if p.gap *= 2; c.vacant() {
+		cost := c.since(now) * time.Duration(c.lookers)
+		p.gap = min(max(p.gap, vacantShare*cost), vacantMost)
+	} else {
+		p.gap = min(p.gap, lookMost)
+	}
+	p.next = c.now().Add(p.gap)
+	if !c.turn { // whose turn it is to give way does not let the others wait
+		p.next = c.now().Add(rest(p.gap, c.g.clock.CPU()-before, c.lookers))
+	}
+	// The look that ends the patience is over when it ends, not later:
+	// after 60 s the crypto core gives an algorithm up for good.
+	if end, ok := c.suspect.over(c.needs); ok && end.After(now) && end.Before(p.next.Add(c.took)) {
+		p.next = end.Add(-c.took)
+	}
 }
 
 // confirm makes sure that one circle is refused once. Where /proc does not tell
