@@ -95,11 +95,8 @@ func (c *contest) blind(what string) (Verdict, *Refused) {
 	return Go, nil
 }
 
-// probe is the one that the options name, or the one that runs.
+// probe is the one that runs; nil: none.
 func (c *contest) probe() observe.Ancestry {
-	if c.g.o.Probe != nil {
-		return c.g.o.Probe
-	}
 	if c.maps == nil {
 		if m, err := ancestry.Open(); err == nil {
 			c.maps = m

@@ -32,9 +32,8 @@ const DefaultPatience = conf.DefaultPatience
 
 // Options are what a Guard must know of its program.
 type Options struct {
-	Request  string           // what was asked for: a module name or an alias
-	Patience time.Duration    // 0: as Settings say; negative: never refuse on suspicion
-	Probe    observe.Ancestry // nil: none
+	Request  string        // what was asked for: a module name or an alias
+	Patience time.Duration // 0: as Settings say; negative: never refuse on suspicion
 
 	// NoConfig leaves safeload.conf(5) and the kernel's command line unread, and
 	// the defaults hold. Else they are read once, when a module is found coming,

@@ -71,14 +71,13 @@ const surveyGap = 150 * time.Millisecond
 
 // Options are what a survey must know of its program.
 type Options struct {
-	Dir    string           // of the registry; empty: /run/safeload
-	Probe  observe.Ancestry // nil: the one that runs, if any
-	Unpack finit.Unpacker   // of compressed files, for the names in them
+	Dir    string         // of the registry; empty: /run/safeload
+	Unpack finit.Unpacker // of compressed files, for the names in them
 }
 
 // Examine makes a survey. The registry is read, never made.
 func Examine(o Options) (*Survey, error) {
-	dir, probe := o.Dir, o.Probe
+	dir := o.Dir
 	p, err := proc.OpenProc()
 	if err != nil {
 		return nil, err
@@ -97,11 +96,10 @@ func Examine(o Options) (*Survey, error) {
 	if dir == "" {
 		dir = registry.DefaultDir
 	}
-	if probe == nil {
-		if m, err := ancestry.Open(); err == nil {
-			defer m.Close()
-			probe = m
-		}
+	var probe observe.Ancestry // nil: none
+	if m, err := ancestry.Open(); err == nil {
+		defer m.Close()
+		probe = m
 	}
 	r := registry.Existing(dir)
 	r.Foreign = p.Nested()
