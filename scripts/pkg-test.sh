@@ -154,7 +154,10 @@ initrd_modprobe_is() {
 	m=$(readlink "$d/usr/sbin/modprobe")
 	case $1 in
 	kmod) [ "${m##*/}" = kmod ] ;;
-	safeload) [ -z "$m" ] && cmp "$d/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe" && [ -x "$d/usr/sbin/modprobe" ] ;;
+	safeload)
+		# And the probe, before udev.
+		[ -z "$m" ] && cmp "$d/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe" && [ -x "$d/usr/sbin/modprobe" ] &&
+			cmp "$d/usr/sbin/safeload" "$R/usr/sbin/safeload" && grep -q '/init-top/safeload' "$d/scripts/init-top/ORDER" ;;
 	esac
 	local rc=$?
 	rm -rf "$R/run/initrd"
@@ -200,6 +203,7 @@ t "safeload runs" in_root safeload version
 t "safeload doctor --json" in_root sh -c 'safeload doctor --json | grep -q "^{\"schema\":1,"'
 t "man pages are where man looks" in_root sh -c 'cd /usr/share/man && gzip -t man8/safeload.8.gz man8/safeload-modprobe.8.gz man5/safeload.conf.5.gz'
 t "the unit of the watcher is right" in_root systemd-analyze verify --man=no safeload-watch.service
+t "the unit of the probe is right" in_root systemd-analyze verify --man=no safeload-probe.service
 exposure() { in_root systemd-analyze security --offline=true --threshold=40 --no-pager safeload-watch.service; }
 t "  and hardened (exposure at most 4.0)" exposure
 
@@ -216,7 +220,7 @@ t "  and modprobe works" modprobe_works
 twice() { in_root safeload install | grep -q 'nothing to change'; }
 t "  a second time changes nothing" twice
 t "update-initramfs" in_root update-initramfs -u
-t "  the initramfs has the helper" initrd_modprobe_is safeload
+t "  the initramfs has the helper, and the probe" initrd_modprobe_is safeload
 t "uninstall" in_root safeload uninstall
 t "  takes the setting away" sh -c "[ ! -e $R/etc/sysctl.d/60-safeload.conf ] && [ ! -e $R/var/lib/safeload ]"
 t "  and modprobe works" modprobe_works
@@ -273,11 +277,15 @@ dracut_has_helper() {
 	rm -rf "$work/dracut" && mkdir "$work/dracut" && (cd "$work/dracut" && cpio -id --quiet <"$R/run/dracut.img") || return 1
 	[ ! -L "$work/dracut/usr/sbin/modprobe" ] && cmp "$work/dracut/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe"
 }
+dracut_has_probe() {
+	cmp "$work/dracut/usr/sbin/safeload" "$R/usr/sbin/safeload" && find "$work/dracut" -path '*/hooks/pre-udev/05-probe.sh' | grep -q .
+}
 dracut_leaves_it() { dracut_make 2>&1 | grep "module 'safeload' cannot be"; }
 t "dracut without an installation leaves the module out" dracut_leaves_it
 in_root safeload install >/dev/null
 t "dracut with one" dracut_make
 t "  its initramfs has the helper" dracut_has_helper
+t "  and the probe, before udev" dracut_has_probe
 in_root safeload uninstall >/dev/null
 
 if [ -n "$boot" ]; then
