@@ -88,7 +88,7 @@ func Install(o Options) error {
 		return err
 	}
 	if r.o.Program != "" {
-		r.planProbe(st)
+		r.planProbe(st, old)
 	}
 	r.noteMissing(st)
 	if err := r.carryOut(st); err != nil {

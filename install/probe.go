@@ -15,6 +15,7 @@ import (
 
 // Probe is how the probe comes into the kernel that runs, and out of it.
 type Probe interface {
+	There() bool
 	Load() error
 	Unload() error
 }
@@ -76,8 +77,12 @@ func (r *run) installProbe(st *State) error {
 	return nil
 }
 
-// plan tells where the unit will be, if there can be one.
-func (r *run) planProbe(st *State) {
+// planProbe tells where the unit will be, if there can be one. old is what an
+// earlier Install noted, or nil.
+func (r *run) planProbe(st, old *State) {
+	if old == nil && r.live && r.o.Probe != nil {
+		st.Probed = r.o.Probe.There()
+	}
 	if st.Unit != "" {
 		return
 	}
@@ -146,7 +151,7 @@ func (r *run) uninstallProbe(st *State) error {
 			return err
 		}
 	}
-	if !r.live || r.o.Probe == nil {
+	if !r.live || r.o.Probe == nil || st.Probed {
 		return nil
 	}
 	if r.o.DryRun {

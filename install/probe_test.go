@@ -12,10 +12,12 @@ import (
 
 // fakeProbe counts; the real one is in the guest's cases.
 type fakeProbe struct {
+	there          bool
 	loads, unloads int
 	err            error
 }
 
+func (p *fakeProbe) There() bool   { return p.there }
 func (p *fakeProbe) Load() error   { p.loads++; return p.err }
 func (p *fakeProbe) Unload() error { p.unloads++; return p.err }
 
@@ -71,6 +73,25 @@ func TestProbeThereAndBack(t *testing.T) {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
 			}
 		})
+	}
+}
+
+// One that was there before stays when the installation goes.
+func TestProbeWasThere(t *testing.T) {
+	s := newSystem(t, true)
+	p := &fakeProbe{there: true}
+	o := s.options(Sysctl)
+	o.Probe, o.Program = p, s.root+"/usr/sbin/safeload"
+	for range 2 {
+		if err := Install(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Uninstall(o); err != nil {
+		t.Fatal(err)
+	}
+	if p.loads != 2 || p.unloads != 0 {
+		t.Errorf("loaded %d times, unloaded %d times", p.loads, p.unloads)
 	}
 }
 

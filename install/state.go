@@ -29,6 +29,8 @@ type State struct {
 	Broken bool
 	// Diverted are the names that dpkg was told of.
 	Diverted []string
+	// Probed says that the probe was in the kernel before, and stays.
+	Probed bool
 	// Unit starts Program at boot to leave the probe in the kernel.
 	Unit, Program string
 	// Made are directories that were not there before, the deepest first.
@@ -53,6 +55,7 @@ func (s *State) encode() []byte {
 	for _, d := range s.Diverted {
 		line("diverted", d)
 	}
+	line("probed", flag(s.Probed))
 	line("unit", s.Unit)
 	line("program", s.Program)
 	for _, d := range s.Made {
@@ -107,6 +110,8 @@ func parseState(text string) (*State, error) {
 			s.Broken = value == "yes"
 		case "diverted":
 			s.Diverted = append(s.Diverted, value)
+		case "probed":
+			s.Probed = value == "yes"
 		case "unit":
 			s.Unit = value
 		case "program":

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"safeload/bpf"
 	"safeload/install"
 	"safeload/internal/plain"
 )
@@ -58,6 +59,11 @@ func runInstall(name string, args []string, stdout, stderr io.Writer) int {
 
 // theProbe is the one of the kernel that runs.
 type theProbe struct{}
+
+func (theProbe) There() bool {
+	p, err := bpf.Find(bpf.PinDir)
+	return err == nil && p != nil
+}
 
 func (theProbe) Load() error {
 	_, err := probeLoad(probePatience)
