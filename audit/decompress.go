@@ -10,9 +10,9 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
 
 	"safeload/internal/treefile"
+	"safeload/internal/xz"
 )
 
 // maxModule bounds a module's file, and a decompressed module: some hundred
@@ -24,7 +24,7 @@ const maxModule = 512 << 20
 const (
 	maxGrowth   = 100
 	alwaysRoom  = 16 << 20 // for modules that are mostly zeros
-	usualWindow = 8 << 20  // xz -6, zstd -19
+	usualWindow = 8 << 20  // zstd -19
 	maxWindow   = 128 << 20
 	keptBuffer  = 8 << 20
 )
@@ -34,7 +34,7 @@ type decompressor struct {
 	memory  *memory // nil: no limit but that of one module
 	taken   int64
 	in, out []byte
-	xz      *xz.Reader
+	xz      *xz.Decoder
 	zst     *zstd.Decoder
 	gz      *gzip.Reader
 }
@@ -74,7 +74,7 @@ func (d *decompressor) read(file string) ([]byte, error) {
 		d.give()
 		d.take(totalMemory)
 		out, err = d.decompress(d.in, maxWindow)
-		d.xz, d.zst = nil, nil // which keep it
+		d.zst = nil // which keeps it
 	}
 	return out, err
 }
@@ -140,12 +140,7 @@ func (d *decompressor) decompress(in []byte, window int) ([]byte, error) {
 	case unpacked:
 		return in, nil
 	case packedXZ:
-		if d.xz == nil || window != usualWindow {
-			d.xz, err = xz.NewReader(src, uint32(window))
-		} else {
-			err = d.xz.Reset(src)
-		}
-		r = d.xz
+		return d.unxz(in)
 	case packedZstd:
 		if d.zst == nil || window != usualWindow {
 			d.zst, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -168,9 +163,29 @@ func (d *decompressor) decompress(in []byte, window int) ([]byte, error) {
 	switch {
 	case err == nil:
 		return d.out, nil
-	case errors.Is(err, xz.ErrMemlimit), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		d.xz, d.zst = nil, nil // neither is to be used after an error of its limits
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		d.zst = nil // it is not to be used after an error of its limits
 		return nil, fmt.Errorf("decompress: %w", errWindow)
 	}
 	return nil, fmt.Errorf("decompress: %w", err)
+}
+
+// unxz decompresses an xz file, whose window is what was decompressed.
+func (d *decompressor) unxz(in []byte) ([]byte, error) {
+	size := xz.Size(in)
+	if size > roomFor(int64(len(in))) {
+		return nil, fmt.Errorf("decompress: %w", errTooLong)
+	}
+	if int64(cap(d.out)) < size {
+		d.out = make([]byte, size)
+	}
+	if d.xz == nil {
+		d.xz = new(xz.Decoder)
+	}
+	n, result := d.xz.Decode(d.out[:size], in)
+	if result != xz.OK {
+		return nil, fmt.Errorf("decompress: %w", result)
+	}
+	d.out = d.out[:n]
+	return d.out, nil
 }
