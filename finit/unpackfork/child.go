@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decode is the child. Assembly calls it, and it does not return.
+// decode is the child. It does not return.
+//
+//lint:ignore U1000 assembly calls it
 func decode() {
 	confine()
 	n, r := job.decoder.Decode(job.dst, job.src)
