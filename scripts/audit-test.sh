@@ -15,8 +15,6 @@ case ${1-} in
 *) echo "usage: audit-test.sh [--all]" >&2; exit 2 ;;
 esac
 . "$(dirname "$0")/vm/lib.sh"
-. "$vm_dir/fetch.sh"
-. "$vm_dir/kernel.sh"
 cd "$repo" || exit 1
 
 work=$(mktemp -d) || exit 1
@@ -65,13 +63,12 @@ tree_of() { # KEY: kernel_get's module tree
 	die "$kdir has no module tree"
 }
 
-# old_glue DIR: aes-arm-bs of 6.1 built for kernel $kver, in DIR.
+# old_glue DIR KEY: aes-arm-bs of 6.1 built for a kernel, in DIR.
 old_glue() {
 	local deb src=$cache/audit/aes-neonbs-6.1
-	headers_get || return 1
 	if [ ! -s "$src/.complete" ]; then
 		mkdir -p "$src"
-		deb=$(source_deb) || return 1
+		deb=$(rigkit source) || return 1
 		# The archive has more behind it: what is wanted comes early.
 		dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-6.1.tar.xz' 2>/dev/null | xz -dc 2>/dev/null |
 			tar -x -C "$src" --strip-components=4 --occurrence=1 \
@@ -83,7 +80,7 @@ old_glue() {
 	cp "$src"/aes-* "$1/"
 	[ -s "$1/aes-cipher.h" ] || echo >"$1/aes-cipher.h"
 	printf 'obj-m := aes-arm-bs.o\naes-arm-bs-y := aes-neonbs-core.o aes-neonbs-glue.o\n' >"$1/Kbuild"
-	kbuild "$1" >"$work/kbuild.log" 2>&1 || { tail -20 "$work/kbuild.log" >&2; die "6.1's aes-arm-bs does not build for $kver"; }
+	rigkit make "$2" "$1" >"$work/kbuild.log" 2>&1 || { tail -20 "$work/kbuild.log" >&2; die "6.1's aes-arm-bs does not build for $kver"; }
 }
 
 go build -o "$work/safeload" ./cmd/safeload || die "cmd/safeload does not build"
@@ -117,7 +114,7 @@ kernel_get arm-6.12 || exit 1; tree_of
 audit "$work/arm612" "$tree"
 check "stock arm 6.12: aes_arm_bs not named" unnamed "$work/arm612" aes_arm_bs
 check "stock arm 6.12: nothing in the upper ranks" upper_is "$work/arm612" ""
-if old_glue "$work/glue"; then
+if old_glue "$work/glue" arm-6.12; then
 	mkdir "$work/old" && cp -rs "$tree" "$work/old/" && rm -f "$work/old/$kver/kernel/arch/arm/crypto/"aes-arm-bs.ko* &&
 		cp "$work/glue/aes-arm-bs.ko" "$work/old/$kver/kernel/arch/arm/crypto/"
 	audit "$work/arm612old" "$work/old/$kver"
@@ -134,10 +131,7 @@ for key in arm64-6.12 amd64-6.12; do
 done
 if [ "${1:-}" = --all ]; then
 	for arch in arm64 amd64; do
-		kver=$(newest_kernel "$arch" 6.1 "$arch") || exit 1
-		kdir=$cache/audit/$arch-$kver
-		[ -e "$kdir/.complete" ] || { deb_unpack "$kdir" "$arch" "linux-image-$kver" && : >"$kdir/.complete"; } || exit 1
-		tree_of
+		kernel_get "$arch-6.1" || exit 1; tree_of
 		audit "$work/$arch-6.1" "$tree"
 		check "stock $arch-6.1: nothing in the upper ranks" upper_is "$work/$arch-6.1" ""
 	done

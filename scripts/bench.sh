@@ -11,7 +11,7 @@ usage() {
 		  --tree DIR        a module tree with depmod's files (…/lib/modules/VERSION); default: the running
 		                    kernel's, or else one of those that scripts/diff-test.sh has made
 		  --kmod NAME=PATH  another kmod besides the installed one and the one of a newer Debian
-		  --vm KERNEL       in a guest, with loads and removals; a kernel of scripts/vm/lib.sh's table, such as arm-6.12
+		  --vm KERNEL       in a guest, with loads and removals; a kernel of `vm-test.sh --list`, such as arm-6.12
 		Exit status: 1 if a bound of scripts/bench/bounds.go is missed (not looked at with --vm).
 		Environment: SAFELOAD_CACHE (default .cache)
 	USAGE
@@ -19,7 +19,6 @@ usage() {
 
 cd "$(dirname "$0")/.."
 . scripts/vm/lib.sh
-. scripts/vm/fetch.sh
 tree='' peers=() args=()
 while [ $# -gt 0 ]; do
 	case $1 in

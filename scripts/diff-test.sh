@@ -9,7 +9,7 @@ usage() {
 	cat <<-'USAGE'
 		usage: diff-test.sh [--kmod NAME=PATH]... [--kernel KEY]... [--random COUNT] [--depmod COUNT] [--depmod-trees] [--seed N] [-- difftest options]
 		  --kmod NAME=PATH  another kmod to compare with: a program, or a directory in which a system is unpacked
-		  --kernel KEY      a kernel of scripts/vm/lib.sh's table; default: all of them
+		  --kernel KEY      a kernel of `vm-test.sh --list`; default: all of them
 		  --random COUNT    only in so many configurations made by chance, over small trees made by chance;
 		                    without it 40 are part of the run
 		  --depmod COUNT    the same of depmod: over so many trees and depmod.d made by chance
@@ -45,8 +45,6 @@ fi
 [ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
 
 . scripts/vm/lib.sh
-. scripts/vm/fetch.sh
-. scripts/vm/kernel.sh
 
 kmod=$(readlink -f /sbin/modprobe 2>/dev/null || true)
 case $kmod in

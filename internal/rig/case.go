@@ -24,9 +24,10 @@ type Mode string
 
 // The modes: kmod is the helper, safeload is, or somebody sits at the console.
 const (
-	Stock Mode = "stock"
-	Safe  Mode = "safe"
-	Shell Mode = "shell"
+	Stock       Mode = "stock"
+	Safe        Mode = "safe"
+	Shell       Mode = "shell"
+	rootOfSaved Mode = "base" // all that no change of ours changes: what a saved guest boots with
 )
 
 // A Case is one file of scripts/vm/cases. scripts/vm/README.md says what each field of its head means.
@@ -48,6 +49,10 @@ type Case struct {
 	Quick      bool
 	Boards     []string // machines that a run of the whole matrix has the case on besides
 	Fresh      bool     // needs a boot of its own: it is about what happens before /init
+	Modules    []string // of the kernel, that its root has besides
+	Copies     []string // of the test module slreq
+	Tests      []string // Go packages whose tests its root has
+	Extra      []string // what extras has
 
 	has map[string]bool
 }
@@ -100,6 +105,8 @@ func ParseCase(name string, text []byte) (*Case, error) {
 	}
 	c.Matrix, c.Boards = strings.Fields(fields["matrix"]), strings.Fields(fields["boards"])
 	c.What, c.Append, c.Icount = fields["what"], fields["append"], fields["icount"]
+	c.Modules, c.Copies = strings.Fields(fields["modules"]), strings.Fields(fields["copies"])
+	c.Tests, c.Extra = strings.Fields(fields["tests"]), strings.Fields(fields["extra"])
 	c.HelperNone = fields["helper"] == "none"
 	c.StandsFor, c.KnownRed = Mode(fields["stands-still"]), fields["known-red"]
 	c.Quick, c.Fresh = fields["quick"] == "yes", fields["fresh"] == "yes"

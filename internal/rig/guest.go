@@ -292,7 +292,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 		g.failAll(err.Error())
 		return
 	}
-	if err := r.kitchen.root(ctx, g.Kernel.Key, g.dir, g.Mode, g.Cases); err != nil {
+	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases); err != nil {
 		g.failAll("no image could be made: " + err.Error())
 		return
 	}

@@ -47,7 +47,7 @@ func (r *run) print(verdicts []report.Verdict) {
 
 // List writes the cases, the kernels and the machines.
 func List(ctx context.Context, w io.Writer, o Options) error {
-	r, err := newRun(ctx, Options{Repo: o.Repo, Cache: o.Cache})
+	r, err := newRun(Options{Repo: o.Repo, Cache: o.Cache})
 	if err != nil {
 		return err
 	}

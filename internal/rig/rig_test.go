@@ -372,17 +372,3 @@ func TestPack(t *testing.T) {
 		t.Error("another content has the same sum")
 	}
 }
-
-func TestParseKernels(t *testing.T) {
-	got, err := parseKernels("arm-6.12  armhf  arm  6.12  armmp\narm64-newest arm64 arm64 newest arm64 trixie-backports\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Kernel{{"arm-6.12", "armhf", "arm", "6.12", "armmp", ""}, {"arm64-newest", "arm64", "arm64", "newest", "arm64", "trixie-backports"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if _, err := parseKernels("arm-6.12 armhf\n"); err == nil {
-		t.Error("a short line gave no error")
-	}
-}

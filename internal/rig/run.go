@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"safeload/internal/rig/cache"
+	"safeload/internal/rig/kernels"
 	"safeload/internal/rig/report"
 )
 
@@ -60,7 +62,7 @@ type run struct {
 
 // Run runs what the options ask for. It returns the verdicts; an error says why there are none.
 func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
-	r, err := newRun(ctx, o)
+	r, err := newRun(o)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 }
 
 // newRun reads what there is and selects the kernels; its directory is the caller's to clean.
-func newRun(ctx context.Context, o Options) (_ *run, err error) {
+func newRun(o Options) (_ *run, err error) {
 	r := &run{Options: o, cache: o.Cache, savedBy: map[string]saved{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
 	// A release's run boots each guest by itself.
 	r.saves = !o.Full && !o.Boot
@@ -101,27 +103,14 @@ func newRun(ctx context.Context, o Options) (_ *run, err error) {
 			r.clean()
 		}
 	}()
-	for _, d := range []string{"locks", "log"} {
-		if err := os.MkdirAll(filepath.Join(o.Cache, d), 0o755); err != nil {
-			return nil, err
-		}
+	if err := cache.Cache(o.Cache).Prepare(); err != nil {
+		return nil, err
 	}
-	r.kitchen = &kitchen{script: filepath.Join(o.Repo, "scripts/vm/make.sh"), cache: o.Cache, work: r.work}
-	for name, value := range map[string]string{"arch": o.Arch, "own_image": o.Image, "own_modules": o.Modules, "own_headers": o.Headers, "dist": o.Dist} {
-		r.kitchen.env = append(r.kitchen.env, name+"="+value)
-	}
-	if o.SeedKernel {
-		r.kitchen.env = append(r.kitchen.env, "seed_kernel=yes")
-	}
-	if o.Demo {
-		r.kitchen.env = append(r.kitchen.env, "without_testmods=yes")
-	}
+	r.kitchen = newKitchen(o, r.work, r.say.line)
 	if r.all, err = LoadCases(filepath.Join(o.Repo, "scripts/vm/cases")); err != nil {
 		return nil, err
 	}
-	if r.kernels, err = r.kitchen.kernels(ctx); err != nil {
-		return nil, err
-	}
+	r.kernels = kernels.Table
 	return r, r.selectKernels()
 }
 
@@ -223,12 +212,12 @@ func (r *run) wide() bool { return r.Full || len(r.Cases) > 0 || r.Demo || r.See
 func (r *run) plan(ctx context.Context) ([]*Guest, error) {
 	var guests []*Guest
 	for _, k := range r.kernels {
-		if k.Suite != "" && r.Series != k.Series && r.Image == "" && !r.kitchen.offered(ctx, k.Key) {
+		if k.Suite != "" && r.Series != k.Series && r.Image == "" && !r.kitchen.offered(ctx, k) {
 			r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
 				Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
 			continue
 		}
-		prepared, err := r.kitchen.prepare(ctx, k.Key)
+		prepared, err := r.kitchen.prepare(ctx, k)
 		if err != nil {
 			return nil, err
 		}
@@ -565,7 +554,7 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	if err := r.input(g.dir); err != nil {
 		return err
 	}
-	if err := r.kitchen.root(ctx, g.Kernel.Key, g.dir, g.Mode, g.Cases); err != nil {
+	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases); err != nil {
 		return err
 	}
 	kind := computing

@@ -17,10 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A saved guest is one that has booted and waits for what it is to do: QEMU's migration stream in the cache. What it
@@ -54,7 +51,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	if err := os.MkdirAll(base.dir, 0o755); err != nil {
 		return saved{}, err
 	}
-	if err := r.kitchen.root(ctx, g.Kernel.Key, base.dir, "base", nil); err != nil {
+	if err := r.kitchen.root(ctx, g.kernel, base.dir, rootOfSaved, nil); err != nil {
 		return saved{}, err
 	}
 	initrd := filepath.Join(base.dir, "initrd")
@@ -76,7 +73,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		return saved{}, err
 	}
 	s := saved{filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), packed}
-	err = r.locked("saved-"+g.Kernel.Key+"-"+id, func() error {
+	err = r.kitchen.cache.Locked("saved-"+g.Kernel.Key+"-"+id, func() error {
 		if _, err := os.Stat(s.state()); err == nil {
 			return s.used()
 		}
@@ -263,17 +260,4 @@ func (m *qmp) do(command string) (json.RawMessage, error) {
 			return answer.Return, nil
 		}
 	}
-}
-
-// locked is one at a time on this machine, as lib.sh's.
-func (r *run) locked(name string, f func() error) error {
-	lock, err := os.OpenFile(filepath.Join(r.cache, "locks", strings.ReplaceAll(name, "/", "_")), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return err
-	}
-	return f()
 }

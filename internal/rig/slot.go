@@ -19,6 +19,11 @@ const (
 	idling    = "idle"
 )
 
+// TakeSlot is takeSlot for a guest that the rig does not start.
+func TakeSlot(ctx context.Context, cache string) (*os.File, error) {
+	return takeSlot(ctx, cache, computing)
+}
+
 // takeSlot waits until this machine has room for one guest more: of each kind as many run at once as it has cores,
 // whoever starts them. The slot is held by whoever has the file open, so a guest inherits it.
 func takeSlot(ctx context.Context, cache, kind string) (*os.File, error) {

@@ -26,7 +26,7 @@ func TestVM(t *testing.T) {
 		cache = filepath.Join(repo, ".cache")
 	}
 	o := Options{Repo: repo, Cache: cache}
-	r, err := newRun(t.Context(), o)
+	r, err := newRun(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What every part of the VM rig shares: where things are, messages, locks, the table of kernels.
+# What scripts take of the rig, which is Go (internal/rig): its cache, kernels, packages. To be sourced.
 
-vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-repo=$(cd "$vm_dir/../.." && pwd)
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${SAFELOAD_CACHE:-$repo/.cache}
 mkdir -p "$cache/locks" "$cache/log"
 
 say() { printf '%s\n' "$*" >&2; }
-die() { say "vm-test: $*"; exit 1; }
+die() { say "${0##*/}: $*"; exit 1; }
 
 # locked NAME COMMAND...: one at a time on this machine, for whatever changes the cache.
 locked() {
@@ -20,34 +19,23 @@ locked() {
 	)
 }
 
-# The kernels of the matrix, one a line: key, Debian architecture, Go architecture, series, flavour, and for one
-# that the machine's own suites do not carry, the suite of the same mirrors that does. The series "newest" is
-# whatever is newest there, and so is "trixie" in trixie itself; on the latter a run of the whole matrix has the cases
-# marked quick. To add one, add a line; internal/rig/machine.go says how QEMU runs an architecture.
-kernels_table() {
-	cat <<-'TABLE'
-		arm-6.12      armhf  arm    6.12    armmp
-		arm-6.1       armhf  arm    6.1     armmp
-		arm64-6.12    arm64  arm64  6.12    arm64
-		amd64-6.12    amd64  amd64  6.12    amd64
-		arm-newest    armhf  arm    newest  armmp  trixie-backports
-		arm64-newest  arm64  arm64  newest  arm64  trixie-backports
-		amd64-newest  amd64  amd64  newest  amd64  trixie-backports
-		arm-trixie    armhf  arm    trixie  armmp  trixie
-	TABLE
+# rigkit ARGUMENT...: scripts/rigkit says what there is.
+rigkit() (cd "$repo" && GOOS='' GOARCH='' SAFELOAD_REPO=$repo SAFELOAD_CACHE=$cache go run ./scripts/rigkit "$@")
+
+# kernel_get KEY: sets kver (version), kdir (unpacked packages), kimage, deb_arch and go_arch.
+# shellcheck disable=SC2034 # the caller's
+kernel_get() {
+	local said
+	kver='' kdir='' kimage='' deb_arch='' go_arch=''
+	said=$(rigkit kernel "$1") && eval "$said"
 }
 
-# kernel_fields KEY: sets deb_arch, go_arch, series, flavour, suite (@NAME or empty).
-kernel_fields() {
-	local key
-	while read -r key deb_arch go_arch series flavour suite; do
-		suite=${suite:+@$suite}
-		[ "$key" = "$1" ] && return 0
-	done < <(kernels_table)
-	die "no kernel $1 (known: $(kernels_table | awk '{printf "%s ", $1}'))"
+# kmod_newer: sets kmod_root, a directory with the newest released kmod and the libraries that it needs, none of it
+# installed; or returns 1 and sets kmod_missing, why there is none.
+# shellcheck disable=SC2034 # the caller's
+kmod_newer() {
+	kmod_missing=''
+	kmod_root=$(rigkit kmod) && return 0
+	kmod_missing="the mirrors of this machine's apt sources do not give it"
+	return 1
 }
-
-# cross_ARCH: the C compiler prefix and the kernel's name for a Go architecture.
-cross_arm() { karch=arm cross=arm-linux-gnueabihf-; }
-cross_arm64() { karch=arm64 cross=aarch64-linux-gnu-; }
-cross_amd64() { karch=x86 cross=x86_64-linux-gnu-; }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernels
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"safeload/internal/rig/debian"
+)
+
+func TestTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range Table {
+		if seen[k.Key] || !strings.HasPrefix(k.Key, k.Arch+"-") || k.DebArch == "" || k.Series == "" || k.Flavour == "" {
+			t.Errorf("%+v", k)
+		}
+		seen[k.Key] = true
+	}
+	if k, err := Find("arm-6.12"); err != nil || k.DebArch != "armhf" {
+		t.Errorf("%+v, %v", k, err)
+	}
+	if k, err := Find("amd64-6.1"); err != nil || k.Series != "6.1" || k.Flavour != "amd64" {
+		t.Errorf("%+v, %v", k, err)
+	}
+	for _, key := range []string{"arm-soon", "mips-6.12", "arm", "", "arm-6.1.2"} {
+		if _, err := Find(key); err == nil || !strings.Contains(err.Error(), "arm-6.12") {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+}
+
+func TestImages(t *testing.T) {
+	for _, c := range []struct {
+		key, name, release string
+	}{
+		{"arm-6.12", "linux-image-6.12.95+deb12-armmp", "6.12.95+deb12-armmp"},
+		{"arm-6.12", "linux-image-6.12.9-armmp", "6.12.9-armmp"},
+		{"arm-6.12", "linux-image-6.12.95+deb12-armmp-lpae", ""},
+		{"arm-6.12", "linux-image-6.12.95+deb12-armmp-dbg", ""},
+		{"arm-6.12", "linux-image-6.120.1+deb12-armmp", ""},
+		{"arm-6.1", "linux-image-6.1.0-50-armmp", "6.1.0-50-armmp"},
+		{"arm-6.1", "linux-image-6.12.95+deb12-armmp", ""},
+		{"arm-6.1", "linux-image-armmp", ""},
+		{"arm64-newest", "linux-image-7.0.3+deb14-arm64", "7.0.3+deb14-arm64"},
+		{"arm64-newest", "linux-image-7.0.3+deb14-arm64-unsigned", ""},
+		{"amd64-6.12", "linux-image-6.12.95+deb12-cloud-amd64", ""},
+	} {
+		k, err := Find(c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if m := k.images().FindStringSubmatch(c.name); m != nil {
+			got = m[1]
+		}
+		if got != c.release {
+			t.Errorf("%s: %s is read as %q", c.key, c.name, got)
+		}
+	}
+}
+
+func TestHeaderPackages(t *testing.T) {
+	p := debian.Package{Name: "linux-headers-6.12.95+deb12-armmp", Depends: []debian.Dependency{{"linux-headers-6.12.95+deb12-common"},
+		{"linux-image-6.12.95+deb12-armmp", "linux-image-6.12.95+deb12-armmp-unsigned"}, {"linux-kbuild-6.12.95+deb12"}, {"linux-compiler-gcc-12-arm"}}}
+	common, kbuild, err := headerPackages(p)
+	if err != nil || common != "linux-headers-6.12.95+deb12-common" || kbuild != "linux-kbuild-6.12.95+deb12" {
+		t.Errorf("%q, %q, %v", common, kbuild, err)
+	}
+	if _, _, err := headerPackages(debian.Package{Name: "x", Depends: p.Depends[:2]}); err == nil {
+		t.Error("without kbuild there is no error")
+	}
+}
+
+func TestTooNew(t *testing.T) {
+	for said, want := range map[string]bool{
+		"fixdep: /lib/libc.so.6: version `GLIBC_2.38' not found (required by fixdep)\n": true,
+		"\tlibc.so.6 => /lib/libc.so.6 (0x1)\n":                                         false,
+		"\tnot a dynamic executable\n":                                                  false,
+		"\tlibelf.so.1 => not found\n":                                                  false,
+	} {
+		if tooNew(said) != want {
+			t.Errorf("%q", said)
+		}
+	}
+}
+
+func TestCodename(t *testing.T) {
+	for release, want := range map[string]string{"ID=debian\nVERSION_CODENAME=bookworm\n": "bookworm", "VERSION_CODENAME=\"trixie\"\n": "trixie", "ID=x\n": ""} {
+		if got := codename(release); got != want {
+			t.Errorf("%q: %q", release, got)
+		}
+	}
+}
+
+func TestSeedPatch(t *testing.T) {
+	const source = "static int init_module_from_file(struct file *f)\n{\n\tif (wait_for_completion_interruptible(&u->complete)) {\n\t\treturn -EINTR;\n\t}\n}\n"
+	got, err := seedPatch([]byte(source))
+	const want = "static __always_inline int init_module_from_file(struct file *f)\n{\n\twait_for_completion(&u->complete);\n\tif (0) {\n\t\treturn -EINTR;\n\t}\n}\n"
+	if err != nil || string(got) != want {
+		t.Errorf("%v:\n%s", err, got)
+	}
+	for _, other := range []string{"", source + source, strings.Replace(source, "interruptible", "killable", 1)} {
+		if _, err := seedPatch([]byte(other)); err == nil {
+			t.Errorf("%q was patched", other)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	if got := Quote("a'b"); got != `'a'\''b'` {
+		t.Error(got)
+	}
+}
+
+func TestCopyFile(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := os.WriteFile(from, []byte("x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := CopyFile(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := CopyFile(filepath.Join(dir, "none"), to); err == nil {
+		t.Error("no error for a file that is not there")
+	}
+}
