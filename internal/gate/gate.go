@@ -75,8 +75,10 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	begin := time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, begin.Add(total), fmt.Errorf("TIMEOUT: all steps together have %s", total))
 	defer cancel()
-	r := runner{options: o, work: work, progress: newProgress(o.Out), ended: make(chan done)}
+	r := runner{options: o, work: work, progress: newProgress(o.Out, timesFile(o)), ended: make(chan done)}
+	r.progress.total(steps)
 	all := r.steps(ctx, steps)
+	r.progress.end()
 
 	var sum Result
 	fmt.Fprintln(o.Out)
@@ -88,6 +90,22 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	fmt.Fprintf(o.Out, "all in %.0f s\n", time.Since(begin).Seconds())
 	return sum, errors.Join(writeFile(o.JSON, all, writeJSON), writeFile(o.JUnit, all, writeJUnit))
+}
+
+// timesFile keeps what steps took, in the cache that their scripts share.
+func timesFile(o Options) string {
+	cache := os.Getenv("SAFELOAD_CACHE")
+	if cache == "" {
+		cache = filepath.Join(o.Repo, ".cache")
+	}
+	if os.MkdirAll(cache, 0o755) != nil {
+		return ""
+	}
+	name := "gate-times"
+	if o.Quick {
+		name += "-quick"
+	}
+	return filepath.Join(cache, name)
 }
 
 func choose(all []Step, names []string) ([]Step, error) {
@@ -199,7 +217,7 @@ func (r *runner) step(ctx context.Context, s Step) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Limit, fmt.Errorf("TIMEOUT: not done after %s", s.Limit))
 	defer cancel()
 	begin := time.Now()
-	r.progress.started(s.Name)
+	r.progress.started(s)
 	buffer := &text{}
 	j := &job{ctx: ctx, repo: r.options.Repo, work: filepath.Join(r.work, s.Name), out: buffer}
 	d := done{step: s}
@@ -224,7 +242,7 @@ func (r *runner) step(ctx context.Context, s Step) {
 
 // print prints a step that has ended, its output in one piece.
 func (r *runner) print(d done) {
-	r.progress.ended(d.step.Name)
+	r.progress.ended(d)
 	var b strings.Builder
 	if !d.outPrinted {
 		fmt.Fprintf(&b, "=== %s\n%s", d.step.Name, d.out)

@@ -189,7 +189,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out), ended: make(chan done)}
+	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out, ""), ended: make(chan done)}
 	all := r.steps(context.Background(), []Step{
 		{Name: "last", Limit: time.Minute, alone: true, run: script("sh", "-c", "echo 1 passed, 1 failed")},
 		{Name: "one", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
@@ -229,7 +229,7 @@ func TestBeside(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out), ended: make(chan done)}
+	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out, ""), ended: make(chan done)}
 	all := r.steps(context.Background(), []Step{
 		// It ends only when the last step runs, which ends after it has been told.
 		{Name: "beside", Limit: time.Minute, beside: true, run: script("sh", "-c", "cat '"+pipe+"'; echo 2 passed, 0 failed")},

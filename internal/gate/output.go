@@ -6,13 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"sort"
-	"strings"
-	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"safeload/internal/rig/report"
 )
@@ -96,54 +89,4 @@ func writeJUnit(w io.Writer, all []done) error {
 		verdicts = append(verdicts, v)
 	}
 	return report.WriteJUnit(w, "test.sh", verdicts)
-}
-
-// progress is, on a terminal, a last line that says what runs.
-type progress struct {
-	mu       sync.Mutex
-	out      *os.File
-	terminal bool
-	begin    time.Time
-	running  map[string]time.Time
-}
-
-func newProgress(out *os.File) *progress {
-	_, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	return &progress{out: out, terminal: err == nil, begin: time.Now(), running: map[string]time.Time{}}
-}
-
-func (p *progress) started(name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running[name] = time.Now()
-	p.status()
-}
-
-func (p *progress) ended(name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.running, name)
-}
-
-// line prints above the line that changes.
-func (p *progress) line(s string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
-	fmt.Fprintln(p.out, s)
-	p.status()
-}
-
-func (p *progress) status() {
-	if !p.terminal || len(p.running) == 0 {
-		return
-	}
-	var names []string
-	for n := range p.running {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	fmt.Fprintf(p.out, "\r\x1b[K%s: running %s ", time.Since(p.begin).Round(time.Second), strings.Join(names, ", "))
 }

@@ -296,6 +296,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 		g.failAll("no image could be made: " + err.Error())
 		return
 	}
+	r.say.waits(g)
 	slot, err := takeSlot(ctx, r.cache, g.slot())
 	if err != nil {
 		g.failAll("no room for a guest: " + err.Error())

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"safeload/internal/rig/report"
 )
 
@@ -23,12 +25,17 @@ type progress struct {
 	terminal bool
 	file     string // of times
 	times    times
-	running  map[string]time.Time
-	left     float64 // seconds of guests that have not ended
+	guests   int // all of this run
+	done     int
+	waiting  map[string]bool      // for a place among the machine's guests
+	running  map[string]time.Time // since when
+	due      map[string]float64   // seconds of guests that have not ended, but for those that idle
+	over     chan struct{}
 }
 
 func newProgress(out *os.File, file string) *progress {
-	return &progress{out: out, terminal: atTerminal(out), file: file, times: readTimes(file), running: map[string]time.Time{}}
+	return &progress{out: out, terminal: atTerminal(out), file: file, times: readTimes(file), waiting: map[string]bool{},
+		running: map[string]time.Time{}, due: map[string]float64{}, over: make(chan struct{})}
 }
 
 // expected is how long a guest took last time, or else a part of its limit.
@@ -47,17 +54,62 @@ func (p *progress) computes(g *Guest) float64 {
 	return p.expected(g)
 }
 
+// total begins the count of what is to be done.
 func (p *progress) total(guests []*Guest) {
+	p.guests = len(guests)
 	for _, g := range guests {
-		p.left += p.computes(g)
+		p.due[g.name()] = p.computes(g)
 	}
 	if len(guests) > 2 {
-		p.line("%d guests, about %s", len(guests), p.remaining())
+		p.line("%d guests, about %s", len(guests), p.remaining(time.Now()))
+	}
+	if p.terminal {
+		go p.tick()
 	}
 }
 
-func (p *progress) remaining() string {
-	return time.Duration(p.left / float64(runtime.NumCPU()) * float64(time.Second)).Round(time.Second).String()
+// tick keeps the line that changes up to date.
+func (p *progress) tick() {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-p.over:
+			return
+		case <-every.C:
+			p.mu.Lock()
+			p.status(time.Now())
+			p.mu.Unlock()
+		}
+	}
+}
+
+// end ends the line that changes.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.over:
+	default:
+		close(p.over)
+		if p.terminal {
+			fmt.Fprint(p.out, "\r\x1b[K")
+		}
+	}
+}
+
+// remaining is the time in which as many guests as the machine runs at once will be through, and no less than the longest
+// of them takes.
+func (p *progress) remaining(now time.Time) time.Duration {
+	var all, longest float64
+	for name, left := range p.due {
+		if since, ok := p.running[name]; ok {
+			left = max(0, left-now.Sub(since).Seconds())
+		}
+		all += left
+		longest = max(longest, left)
+	}
+	return time.Duration(max(all/float64(runtime.NumCPU()), longest) * float64(time.Second)).Round(time.Second)
 }
 
 func (p *progress) line(format string, args ...any) {
@@ -71,34 +123,64 @@ func (p *progress) print(text string) {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 	fmt.Fprintln(p.out, text)
-	p.status()
+	p.status(time.Now())
 }
 
-// status is the line that changes.
-func (p *progress) status() {
-	if !p.terminal || len(p.running) == 0 {
+// status writes the line that changes, no longer than the terminal is wide: what wraps cannot be taken back.
+func (p *progress) status(now time.Time) {
+	select {
+	case <-p.over:
+		return
+	default:
+	}
+	if !p.terminal || len(p.running)+len(p.waiting) == 0 {
 		return
 	}
+	text := p.text(now)
+	if size, err := unix.IoctlGetWinsize(int(p.out.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 1 && len(text) >= int(size.Col) {
+		text = text[:size.Col-1]
+	}
+	fmt.Fprint(p.out, "\r\x1b[K"+text)
+}
+
+func (p *progress) text(now time.Time) string {
 	var names []string
-	for n := range p.running {
-		names = append(names, n)
+	for n, since := range p.running {
+		names = append(names, fmt.Sprintf("%s %.0f s", n, now.Sub(since).Seconds()))
 	}
 	sort.Strings(names)
-	fmt.Fprintf(p.out, "\r\x1b[Krunning: %s; about %s to go", strings.Join(names, ", "), p.remaining())
+	text := fmt.Sprintf("%d of %d done, about %s to go", p.done, p.guests, p.remaining(now))
+	if len(names) > 0 {
+		text += "; running: " + strings.Join(names, ", ")
+	} else {
+		text += "; waiting for other guests of this machine"
+	}
+	return text
+}
+
+// waits: the guest's root is made, and there may be no place for it yet.
+func (p *progress) waits(g *Guest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[g.name()] = true
+	p.status(time.Now())
 }
 
 func (p *progress) started(g *Guest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.waiting, g.name())
 	p.running[g.name()] = time.Now()
-	p.status()
+	p.status(time.Now())
 }
 
 func (p *progress) ended(g *Guest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, g.name())
-	p.left -= p.computes(g)
+	delete(p.waiting, g.name())
+	delete(p.due, g.name())
+	p.done = min(p.done+1, p.guests)
 	how := ""
 	if g.resumed {
 		how = " (resumed)"

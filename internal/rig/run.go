@@ -79,6 +79,7 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 	}
 	r.say.total(guests)
 	r.runAll(ctx, guests)
+	r.say.end()
 	verdicts := r.collect(guests)
 	if err := r.write(verdicts, guests); err != nil {
 		return verdicts, err

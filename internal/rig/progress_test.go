@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestProgress(t *testing.T) {
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p := newProgress(out, filepath.Join(dir, "times"))
+	var guests []*Guest
+	for _, group := range []string{"a", "b", "c"} {
+		g := &Guest{Kernel: Kernel{Key: "arm-6.12"}, Group: group, Mode: Safe, took: 3 * time.Second}
+		p.times[g.name()] = 100
+		guests = append(guests, g)
+	}
+	p.total(guests)
+	now := time.Now()
+	left := func(seconds float64) time.Duration {
+		return time.Duration(seconds / float64(runtime.NumCPU()) * float64(time.Second)).Round(time.Second)
+	}
+	if got := p.remaining(now); got != max(left(300), 100*time.Second) {
+		t.Errorf("of three: %s", got)
+	}
+	p.waits(guests[0])
+	if text := p.text(now); !strings.Contains(text, "0 of 3 done") || !strings.Contains(text, "waiting for other guests") {
+		t.Error(text)
+	}
+	p.started(guests[0])
+	p.running[guests[0].name()] = now.Add(-40 * time.Second)
+	if got := p.remaining(now); got != max(left(260), 100*time.Second) {
+		t.Errorf("40 s later: %s", got)
+	}
+	if text := p.text(now); !strings.HasSuffix(text, "; running: arm-6.12-a-safe 40 s") {
+		t.Error(text)
+	}
+	p.running[guests[0].name()] = now.Add(-400 * time.Second)
+	if got := p.remaining(now); got != max(left(200), 100*time.Second) {
+		t.Errorf("a guest that takes longer than last time: %s", got)
+	}
+	for _, g := range guests {
+		p.ended(g)
+	}
+	if got := p.remaining(now); got != 0 || p.done != 3 {
+		t.Errorf("at the end: %s, %d done", got, p.done)
+	}
+	p.end()
+	p.end()
+	// Nobody looks at a line that changes in a file.
+	if text, err := os.ReadFile(out.Name()); err != nil || strings.Contains(string(text), "\x1b") || !strings.Contains(string(text), "3 guests, about") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
