@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Compares modprobe and its applets with real kmod, the installed one and the one of a newer Debian, over Debian's
-# module trees of arm, arm64 and amd64, and in configurations made by chance. Needs root (chroot). Closing line:
+# module trees of arm, arm64 and amd64, and in configurations made by chance. Needs root (chroot), or sudo. Closing line:
 # N passed, N failed.
 set -eu
 
@@ -42,16 +42,18 @@ done
 if [ -z "$random$depmod" ]; then
 	random=40 depmod=40
 fi
-[ "$(id -u)" = 0 ] || { echo "diff-test: needs root, for chroot" >&2; exit 1; }
 
+. scripts/setup.sh
 . scripts/vm/lib.sh
+# chroot is root's; all else, which writes to the cache, is not.
+as_root diff-test true || exit 1
 
 kmod=$(readlink -f /sbin/modprobe 2>/dev/null || true)
 case $kmod in
 */kmod) ;;
 *)
 	say "diff-test: installing kmod"
-	apt-get install -y kmod >/dev/null
+	packages_install diff-test kmod
 	kmod=$(readlink -f /sbin/modprobe)
 	;;
 esac
@@ -59,7 +61,7 @@ version=$("$kmod" --version | awk 'NR == 1 {print $3}')
 
 peers=(-kmod "$version=$kmod")
 if kmod_newer; then
-	newer=$(chroot "$kmod_root" /usr/bin/kmod --version | awk 'NR == 1 {print $3}')
+	newer=$(as_root diff-test chroot "$kmod_root" /usr/bin/kmod --version | awk 'NR == 1 {print $3}')
 	[ "$newer" = "$version" ] || peers+=(-kmod "$newer=$kmod_root")
 else
 	say "diff-test: NOT COMPARED with a newer kmod: $kmod_missing"
@@ -97,7 +99,7 @@ for k in "${kernels[@]+"${kernels[@]}"}"; do
 done
 
 work=$(mktemp -d)
-trap 'umount "$work/memory" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'as_root diff-test sh -c "umount $work/memory 2>/dev/null; rm -rf $work"' EXIT
 # libraries and links of a chroot must be reachable for the unprivileged
 chmod 755 "$work"
 # With the decompressor linked: the one that build.sh embeds needs /proc, or rights, to run. A guest tests that one.
@@ -107,6 +109,6 @@ CGO_ENABLED=0 go build -o "$work/safeload" ./cmd/safeload
 go build -o "$work/difftest" ./scripts/difftest
 # depmod writes its files down to the disk: in memory that takes no time.
 mkdir "$work/memory"
-mount -t tmpfs -o mode=755 none "$work/memory"
-"$work/difftest" -ours "$work/safeload-modprobe" -safeload "$work/safeload" -work "$work/roots" -memory "$work/memory" -docs docs/kmod-differences.md \
-	-random "${random:-0}" -depmod "${depmod:-0}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"
+as_root diff-test mount -t tmpfs -o mode=755 none "$work/memory"
+as_root diff-test "$work/difftest" -ours "$work/safeload-modprobe" -safeload "$work/safeload" -work "$work/roots" -memory "$work/memory" \
+	-docs docs/kmod-differences.md -random "${random:-0}" -depmod "${depmod:-0}" "${peers[@]}" "${trees[@]+"${trees[@]}"}" "${args[@]+"${args[@]}"}"
