@@ -25,7 +25,8 @@ type progress struct {
 	terminal bool
 	file     string // of times
 	times    times
-	guests   int // all of this run
+	single   bool // single cases are asked for: times are theirs, not their groups'
+	guests   int  // all of this run
 	done     int
 	waiting  map[string]bool      // for a place among the machine's guests
 	running  map[string]time.Time // since when
@@ -38,9 +39,20 @@ func newProgress(out *os.File, file string) *progress {
 		running: map[string]time.Time{}, due: map[string]float64{}, over: make(chan struct{})}
 }
 
+// key is what the guest's time is kept by.
+func (p *progress) key(g *Guest) string {
+	key := g.name()
+	if p.single {
+		for _, c := range g.Cases {
+			key += " " + c.Name
+		}
+	}
+	return key
+}
+
 // expected is how long a guest took last time, or else a part of its limit.
 func (p *progress) expected(g *Guest) float64 {
-	if t, ok := p.times[g.name()]; ok {
+	if t, ok := p.times[p.key(g)]; ok {
 		return t
 	}
 	return g.limit.Seconds() / 4
@@ -195,12 +207,13 @@ func (p *progress) ended(g *Guest) {
 	}
 }
 
-// keep writes down how long the guest took. Other runs write there too. Times of single cases are not those of the group.
+// keep writes down how long the guest took. Other runs write there too.
 func (p *progress) keep(g *Guest) {
-	p.times[g.name()] = max(g.took.Seconds(), p.times[g.name()]*0.9)
+	key := p.key(g)
+	p.times[key] = max(g.took.Seconds(), p.times[key]*0.9)
 	all := readTimes(p.file)
-	all[g.name()], all["cpu "+g.name()] = p.times[g.name()], g.cpu.Seconds()
-	if g.costs != nil && g.Mode == Safe {
+	all[key], all["cpu "+key] = p.times[key], g.cpu.Seconds()
+	if g.costs != nil && g.Mode == Safe && !p.single {
 		for name, spent := range g.costs.by {
 			all["cpu "+g.name()+" "+name] = spent.Seconds()
 		}

@@ -57,6 +57,10 @@ func TestProgress(t *testing.T) {
 	}
 	p.end()
 	p.end()
+	p.single = true
+	if p.key(&Guest{Kernel: Kernel{Key: "arm-6.12"}, Group: "a", Mode: Safe, Cases: []*Case{{Name: "self"}}}) != "arm-6.12-a-safe self" {
+		t.Error("the time of a single case is kept as that of its group")
+	}
 	// Nobody looks at a line that changes in a file.
 	if text, err := os.ReadFile(out.Name()); err != nil || strings.Contains(string(text), "\x1b") || !strings.Contains(string(text), "3 guests, about") {
 		t.Errorf("%q, %v", text, err)

@@ -94,6 +94,7 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 // newRun reads what there is and selects the kernels; its directory is the caller's to clean.
 func newRun(o Options) (_ *run, err error) {
 	r := &run{Options: o, cache: o.Cache, savedBy: map[string]saved{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
+	r.say.single = len(o.Cases) > 0 || o.Quick || o.Demo
 	// A release's run boots each guest by itself.
 	r.saves = !o.Full && !o.Boot
 	if r.work, err = os.MkdirTemp("", "safeload-vm."); err != nil {
