@@ -65,6 +65,19 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+func TestOtherClang(t *testing.T) {
+	for said, want := range map[string]string{
+		"Debian clang version 14.0.6\nTarget: x86_64-pc-linux-gnu\n": "",
+		"Debian clang version 19.1.7 (3+b1)\n":                       "19",
+		"clang version 4.0.1\n":                                      "4",
+		"something else\n":                                           "",
+	} {
+		if got := otherClang(said); got != want {
+			t.Errorf("%q: %q", said, got)
+		}
+	}
+}
+
 func TestReadGoTest(t *testing.T) {
 	for _, c := range []struct {
 		name, in string
