@@ -37,7 +37,7 @@ func program(t *testing.T) options {
 	t.Helper()
 	// go test keeps a result for as long as the files that the test itself
 	// reads are the same; of what go build reads it knows nothing.
-	for _, glob := range []string{"../cmd/safeload/*.go", "../internal/*/*.go", "../audit/*.go"} {
+	for _, glob := range []string{"../cmd/safeload/*.go", "../internal/*/*.go", "../watch/*.go", "../audit/*.go"} {
 		files, err := filepath.Glob(glob)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no sources, %v", glob, err)

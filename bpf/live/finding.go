@@ -20,6 +20,7 @@ type Finding struct {
 	TGID      uint32
 	Comm      string
 	Cgroup    uint64
+	Token     string // of the guard's invocation, for the caller to fill in
 	How       bpf.WaitHow
 	Signal    int32 // that the probe sent to the waiter, bpf.Unsent or bpf.Claimed
 	Chain     []Step
@@ -46,6 +47,7 @@ type Step struct {
 	TGID      uint32
 	Comm      string
 	Cgroup    uint64
+	Token     string        // for the caller to fill in, too
 	Via       bpf.Hop       // request
 	Certainty bpf.Certainty // that the step before waits for this one
 	For       time.Duration // for how long

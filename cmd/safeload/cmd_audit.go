@@ -23,15 +23,6 @@ import (
 	"safeload/kmod"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "audit",
-		args:    "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
-		summary: "find modules whose load can wait for itself, from their files",
-		run:     runAudit,
-	})
-}
-
 type auditOptions struct {
 	configs       []string
 	root, release string

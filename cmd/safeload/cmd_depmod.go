@@ -13,17 +13,11 @@ import (
 // kmodVersion is what kmod prints of itself: tools read the first line.
 var kmodVersion = "kmod version 34\n+ZSTD +XZ +ZLIB -OPENSSL\nsafeload " + version.Version + "\n"
 
-func init() {
-	commands = append(commands, command{
-		name: "depmod", args: "[OPTION...] [VERSION [FILE...]]", summary: "depmod(8) of kmod, by all CPUs",
-		applet: true,
-		run: func(args []string, stdout, _ io.Writer) int {
-			return depmod.Main(depmod.Env{
-				Args:    append([]string{"depmod"}, args...),
-				Environ: os.Environ(),
-				Stdout:  stdout,
-				Version: kmodVersion,
-			})
-		},
+func runDepmod(args []string, stdout, _ io.Writer) int {
+	return depmod.Main(depmod.Env{
+		Args:    append([]string{"depmod"}, args...),
+		Environ: os.Environ(),
+		Stdout:  stdout,
+		Version: kmodVersion,
 	})
 }

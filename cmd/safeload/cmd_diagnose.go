@@ -13,15 +13,6 @@ import (
 	"safeload/internal/plain"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "diagnose",
-		args:    "[--json | --dot | --svg] [--free]",
-		summary: "tell why modprobe hangs, with nothing installed before",
-		run:     runDiagnose,
-	})
-}
-
 func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("diagnose", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")

@@ -12,15 +12,6 @@ import (
 	"safeload/internal/plain"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "doctor",
-		args:    "[-v] [--json] [--probe]",
-		summary: "what this system offers to the guard, and what to change",
-		run:     runDoctor,
-	})
-}
-
 func runDoctor(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	asJSON := fs.Bool("json", false, "print one JSON object")

@@ -12,21 +12,15 @@ import (
 	"safeload/internal/plain"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "install",
-		args:    "[-n] [--via sysctl|divert] [--root DIR] [--helper FILE]",
-		summary: "make safeload-modprobe the kernel's modprobe",
-		run:     func(args []string, out, errs io.Writer) int { return runInstall("install", args, out, errs) },
-	}, command{
-		name:    "uninstall",
-		args:    "[-n] [--root DIR]",
-		summary: "undo safeload install, exactly",
-		run:     func(args []string, out, errs io.Writer) int { return runInstall("uninstall", args, out, errs) },
-	})
+func runInstall(args []string, stdout, stderr io.Writer) int {
+	return changeHelper("install", args, stdout, stderr)
 }
 
-func runInstall(name string, args []string, stdout, stderr io.Writer) int {
+func runUninstall(args []string, stdout, stderr io.Writer) int {
+	return changeHelper("uninstall", args, stdout, stderr)
+}
+
+func changeHelper(name string, args []string, stdout, stderr io.Writer) int {
 	o := install.Options{Report: func(line string) { plain.Fprintf(stdout, "%s\n", line) }}
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	do := install.Uninstall

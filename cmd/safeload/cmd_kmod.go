@@ -13,13 +13,6 @@ import (
 	"safeload/internal/staticnodes"
 )
 
-func init() {
-	commands = append(commands, command{
-		name: "kmod", args: "[OPTION...] COMMAND [ARGUMENT...]", summary: "kmod(8): list, static-nodes",
-		applet: true, run: runKmod,
-	})
-}
-
 // runKmod is kmod called by its own name: tools/kmod.c.
 func runKmod(args []string, stdout, stderr io.Writer) int {
 	argv := append([]string{"kmod"}, args...)

@@ -16,15 +16,6 @@ import (
 	"safeload/internal/proc"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "load",
-		args:    "FILE [param=value...]",
-		summary: "load the module in FILE, unless it would wait for itself",
-		run:     runLoad,
-	})
-}
-
 func runLoad(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	if code, done := parse(fs, args, stdout, stderr); done {

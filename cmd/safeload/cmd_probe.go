@@ -11,17 +11,9 @@ import (
 	"time"
 
 	"safeload/bpf"
+	"safeload/internal/kernelfs"
 	"safeload/internal/plain"
 )
-
-func init() {
-	commands = append(commands, command{
-		name:    "probe",
-		args:    "load [--patience D] [--json] | unload [--json] | status [--json]",
-		summary: "leave the probe in the kernel without a process, take it away, or say whether it is there",
-		run:     runProbe,
-	})
-}
 
 const probePatience = 2 * time.Second
 
@@ -101,8 +93,8 @@ func reportOf(p *bpf.Pinned, did string) *probeReport {
 }
 
 func probeLoad(patience time.Duration) (*probeReport, error) {
-	mountTracefs()
-	mountBPF()
+	kernelfs.MountTracefs()
+	kernelfs.MountBPF()
 	p, loaded, err := bpf.Load(bpf.PinDir, patience)
 	var u *bpf.Unavailable
 	if errors.As(err, &u) {

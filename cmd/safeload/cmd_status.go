@@ -14,15 +14,6 @@ import (
 	"safeload/internal/plain"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "status",
-		args:    "[--json | --dot | --svg]",
-		summary: "list the loads in flight and who waits for whom",
-		run:     runStatus,
-	})
-}
-
 func runStatus(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")

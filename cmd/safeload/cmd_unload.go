@@ -10,15 +10,6 @@ import (
 	"safeload/internal/plain"
 )
 
-func init() {
-	commands = append(commands, command{
-		name:    "unload",
-		args:    "NAME...",
-		summary: "unload modules that nothing uses",
-		run:     runUnload,
-	})
-}
-
 func runUnload(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("unload", flag.ContinueOnError)
 	if code, done := parse(fs, args, stdout, stderr); done {

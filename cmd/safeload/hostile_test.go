@@ -107,8 +107,8 @@ func TestHostileNames(t *testing.T) {
 	var tree, watched, noted, doctored bytes.Buffer
 	report.Tree(&tree, &survey.Survey{Tasks: []survey.Seen{*task}})
 	p := newWatchPrinter(watchOptions{}, &watched, &noted)
-	p.finding(finding)
-	p.note("about %s", hostile)
+	p.Finding(finding)
+	p.Note("about %s", hostile)
 	report := doctor.Report{Checks: []doctor.Check{{Area: "a", Name: hostile, Level: doctor.Bad, Value: hostile, Why: hostile, Fix: hostile}}}
 	if err := report.Print(&doctored, true); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestHostileNames(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"tree": tree.String(), "watch": watched.String(), "note": noted.String(),
-		"kmsg": kmsgLine(finding), "doctor": doctored.String(), "audit": audited.String(),
+		"doctor": doctored.String(), "audit": audited.String(),
 	} {
 		if what := forged(text); what != "" || !strings.Contains(text, "FORGED") {
 			t.Errorf("%s: %q in %q", name, what, text)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command safeload loads Linux kernel modules without waiting for itself, and
-// tells who waits for whom. Each subcommand is a file of its own, cmd_NAME.go.
+// tells who waits for whom. The subcommands stand in
+// commands.go; each parses its options in a file of its own, cmd_NAME.go, calls a
+// package and prints.
 //
 // Called by the name of one of kmod's programs (modprobe, insmod, rmmod, …) it
 // is that program.
@@ -14,7 +16,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
@@ -28,21 +29,6 @@ const (
 	exitUsage = 2
 	exitFound = 3 // a recursion or deadlock was found
 )
-
-// command is one subcommand. Its file adds it to commands from init.
-type command struct {
-	name    string
-	args    string // for the usage line, such as "FILE [param=value...]"
-	summary string // one line, no full stop
-	// applet says that the command is one of kmod's programs, to which
-	// argv[0] may lead as well.
-	applet bool
-	// run gets the arguments after the command's name and returns the exit
-	// code.
-	run func(args []string, stdout, stderr io.Writer) int
-}
-
-var commands []command
 
 func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
@@ -74,21 +60,9 @@ func run(argv []string, stdout, stderr io.Writer) int {
 	return c.run(argv[1:], stdout, stderr)
 }
 
-func lookup(name string) *command {
-	for i := range commands {
-		if commands[i].name == name {
-			return &commands[i]
-		}
-	}
-	return nil
-}
-
 func usage(w io.Writer) {
 	fmt.Fprint(w, "usage: safeload COMMAND [ARGUMENT...]\n\n")
-	sorted := slices.SortedFunc(slices.Values(commands), func(a, b command) int {
-		return strings.Compare(a.name, b.name)
-	})
-	for _, c := range sorted {
+	for _, c := range commands() {
 		plain.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+

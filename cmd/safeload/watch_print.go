@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,19 +15,20 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/internal/plain"
-	"safeload/internal/proc"
+	"safeload/watch"
 )
 
 // watchPrinter writes what a watch sees, for people or as JSON lines.
 type watchPrinter struct {
 	out, err io.Writer
 	json     bool
+	verbose  bool
 	colour   bool
 	slowest  time.Duration
 }
 
 func newWatchPrinter(o watchOptions, stdout, stderr io.Writer) *watchPrinter {
-	p := &watchPrinter{out: stdout, err: stderr, json: o.json}
+	p := &watchPrinter{out: stdout, err: stderr, json: o.json, verbose: o.verbose}
 	if f, ok := stdout.(*os.File); ok && !o.json && os.Getenv("NO_COLOR") == "" {
 		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 		p.colour = err == nil && os.Getenv("TERM") != "dumb"
@@ -71,29 +70,28 @@ func (p *watchPrinter) object(kind string, fields map[string]any) {
 	p.out.Write(append(b, '\n'))
 }
 
-func (p *watchPrinter) note(format string, a ...any) {
+// Note tells of what could not be done.
+func (p *watchPrinter) Note(format string, a ...any) {
 	plain.Fprintf(p.err, "safeload: watch: "+format+"\n", a...)
 }
 
-func (p *watchPrinter) start(s *namedSource) {
-	missing := s.Missing()
+func (p *watchPrinter) start(d watch.Description) {
 	if p.json {
-		f := map[string]any{"source": s.name, "missing": orEmpty(missing), "unavailable": orEmpty(s.less)}
-		if b, ok := s.source.(*bpf.Probe); ok {
-			l := b.Learned()
+		f := map[string]any{"source": d.Name, "missing": orEmpty(d.Missing), "unavailable": orEmpty(d.Better)}
+		if l := d.Learned; l != nil {
 			f["learned"] = map[string]any{"waits_by_file": l.Idempotent, "inode_offset": l.InodeOff,
 				"cookie_words": l.CookieBack, "cookie_seen": l.CookieSeen, "uninterruptible": l.Hard}
 		}
 		p.object("start", f)
 		return
 	}
-	for _, l := range s.less {
-		p.note("%s", l)
+	for _, l := range d.Better {
+		p.Note("%s", l)
 	}
-	for _, m := range missing {
-		p.note("not seen on this kernel: %s", m)
+	for _, m := range d.Missing {
+		p.Note("not seen on this kernel: %s", m)
 	}
-	p.line("watching (%s)", s.name)
+	p.line("watching (%s)", d.Name)
 }
 
 func orEmpty(s []string) []string {
@@ -103,15 +101,16 @@ func orEmpty(s []string) []string {
 	return s
 }
 
-func (p *watchPrinter) end(found int, lost uint64) {
+func (p *watchPrinter) end(sum watch.Summary) {
 	if p.json {
-		p.object("end", map[string]any{"findings": found, "lost": lost, "slowest_us": p.slowest.Microseconds()})
+		p.object("end", map[string]any{"findings": sum.Findings, "lost": sum.Lost, "slowest_us": p.slowest.Microseconds()})
 		return
 	}
-	p.line("%d findings, %d events lost", found, lost)
+	p.line("%d findings, %d events lost", sum.Findings, sum.Lost)
 }
 
-func (p *watchPrinter) lost(n uint64) {
+// Lost tells of events that were lost.
+func (p *watchPrinter) Lost(n uint64) {
 	if p.json {
 		p.object("lost", map[string]any{"events": n})
 		return
@@ -119,14 +118,12 @@ func (p *watchPrinter) lost(n uint64) {
 	p.line("%s", p.paint(yellow, fmt.Sprintf("%d events lost: what follows may lack hops", n)))
 }
 
-func (p *watchPrinter) finding(f *live.Finding) {
+// Finding tells of a load that waits for itself.
+func (p *watchPrinter) Finding(f *live.Finding) {
 	var seen time.Duration
 	if f.Read != 0 {
 		seen = f.Read - f.At
 		p.slowest = max(p.slowest, seen)
-	}
-	for i := range f.Chain {
-		fillFile(&f.Chain[i])
 	}
 	if p.json {
 		steps := make([]map[string]any, len(f.Chain))
@@ -134,7 +131,7 @@ func (p *watchPrinter) finding(f *live.Finding) {
 			steps[i] = stepJSON(&f.Chain[i])
 		}
 		o := map[string]any{"certainty": f.Certainty.String(), "module": f.Module, "how": f.How.String(),
-			"pid": f.TGID, "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": tokenOf(f.TGID),
+			"pid": f.TGID, "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": f.Token,
 			"boot_ns": f.At.Nanoseconds(), "chain": steps}
 		if f.Read != 0 {
 			o["seen_after_us"] = seen.Microseconds()
@@ -170,8 +167,8 @@ func sent(f *live.Finding) string {
 	return fmt.Sprintf("sent %s to %s", unix.SignalName(unix.Signal(f.Signal)), process(f.Comm, f.TGID))
 }
 
-// signalled tells of a signal that was sent later than its finding was told.
-func (p *watchPrinter) signalled(f *live.Finding) {
+// Signalled tells of a signal that was sent later than its finding was told.
+func (p *watchPrinter) Signalled(f *live.Finding) {
 	if p.json {
 		p.object("signal", map[string]any{"module": f.Module, "pid": f.TGID, "tid": f.TID, "comm": f.Comm,
 			"signal": unix.SignalName(unix.Signal(f.Signal))})
@@ -180,7 +177,8 @@ func (p *watchPrinter) signalled(f *live.Finding) {
 	p.line("%s", sent(f))
 }
 
-func (p *watchPrinter) freed(f *live.Freed) {
+// Freed tells that the waiter of a finding has left its wait.
+func (p *watchPrinter) Freed(f *live.Freed) {
 	if p.json {
 		p.object("freed", map[string]any{"module": f.Module, "pid": f.TGID, "tid": f.TID, "comm": f.Comm,
 			"after_us": f.After.Microseconds(), "ret": f.Ret})
@@ -190,31 +188,40 @@ func (p *watchPrinter) freed(f *live.Freed) {
 		short(f.After), result(f.Ret))
 }
 
-// verbose tells of loads and requests, with what they took.
-func (p *watchPrinter) verbose(e bpf.Event, r *live.Report) {
+// Seen tells of loads and requests, with what they took, if that is wanted.
+func (p *watchPrinter) Seen(o *watch.Observation) {
 	switch {
-	case r.Load != nil:
-		name := r.Load.Module
-		if name == "" {
-			name = r.Load.WaitName
-		}
-		if p.json {
-			p.object("load", map[string]any{"module": name, "pid": r.Load.TGID, "tid": r.Load.TID, "comm": r.Load.Comm,
-				"cgroup": r.Load.Cgroup, "took_us": r.Took.Microseconds(), "ret": r.Ret})
-			return
-		}
-		p.line("load %s by %s: %s in %s", orUnknown(name), process(r.Load.Comm, r.Load.TGID), result(r.Ret), short(r.Took))
-	case r.Request != nil:
-		q := r.Request
-		if p.json {
-			p.object("request", map[string]any{"name": q.Name, "pid": q.TGID, "tid": q.TID, "comm": q.Comm,
-				"via": q.Hop.String(), "child": q.Child, "took_us": r.Took.Microseconds()})
-			return
-		}
-		p.line("request %s by %s: helper %d in %s", orUnknown(q.Name), process(q.Comm, q.TID), q.Child, short(r.Took))
-	case e.Kind == bpf.Wait && !p.json:
+	case !p.verbose:
+	case o.Load != nil:
+		p.load(o.Load, o.Took, o.Ret)
+	case o.Request != nil:
+		p.request(o.Request, o.Took)
+	case o.Event.Kind == bpf.Wait && !p.json:
+		e := &o.Event
 		p.line("%s waits for %s (by %s)", process(e.Comm, e.TGID), orUnknown(e.Name), bpf.WaitHow(e.How))
 	}
+}
+
+func (p *watchPrinter) load(l *live.Load, took time.Duration, ret int32) {
+	name := l.Module
+	if name == "" {
+		name = l.WaitName
+	}
+	if p.json {
+		p.object("load", map[string]any{"module": name, "pid": l.TGID, "tid": l.TID, "comm": l.Comm,
+			"cgroup": l.Cgroup, "took_us": took.Microseconds(), "ret": ret})
+		return
+	}
+	p.line("load %s by %s: %s in %s", orUnknown(name), process(l.Comm, l.TGID), result(ret), short(took))
+}
+
+func (p *watchPrinter) request(q *live.Request, took time.Duration) {
+	if p.json {
+		p.object("request", map[string]any{"name": q.Name, "pid": q.TGID, "tid": q.TID, "comm": q.Comm,
+			"via": q.Hop.String(), "child": q.Child, "took_us": took.Microseconds()})
+		return
+	}
+	p.line("request %s by %s: helper %d in %s", orUnknown(q.Name), process(q.Comm, q.TID), q.Child, short(took))
 }
 
 func stepText(s *live.Step, last bool) string {
@@ -269,75 +276,9 @@ func stepJSON(s *live.Step) map[string]any {
 	}
 	if s.Cgroup != 0 {
 		o["cgroup"] = s.Cgroup
-		set("token", tokenOf(s.TGID))
+		set("token", s.Token)
 	}
 	return o
-}
-
-// fillFile looks up the file of a load that is in flight, which a waiting
-// task's is.
-func fillFile(s *live.Step) {
-	if s.FD < 0 || (s.What != live.StepLoad && s.What != live.StepWait) {
-		return
-	}
-	p, err := proc.OpenProc()
-	if err != nil {
-		return
-	}
-	defer p.Close()
-	p.Bounded(func(p *proc.FS) {
-		if f, err := p.File(int(s.TGID), int(s.FD)); err == nil {
-			s.File = f.Path
-		}
-	})
-}
-
-// tokenOf returns the token of a process: the name of the cgroup that the
-// guard made for it, /safeload/TOKEN.
-func tokenOf(pid uint32) string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/cgroup")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(b)) {
-		_, path, _ := strings.Cut(strings.TrimSpace(line), ":/")
-		if dir, name := filepath.Split(path); dir == "safeload/" {
-			token, _, _ := strings.Cut(name, ".") // the rest is how deep
-			return token
-		}
-	}
-	return ""
-}
-
-// kmsgLine says a finding in one line.
-func kmsgLine(f *live.Finding) string {
-	var b strings.Builder
-	plain.Fprintf(&b, "safeload: module %s: load waits for itself (%s): ", f.Module, f.Certainty)
-	for i := range f.Chain {
-		s := &f.Chain[i]
-		if i > 0 {
-			b.WriteString(" -> ")
-		}
-		switch s.What {
-		case live.StepRequest:
-			plain.Fprintf(&b, "request %s by %s[%d]", s.Request, s.Comm, s.TID)
-		case live.StepWait:
-			plain.Fprintf(&b, "wait of %s[%d] for %s", s.Comm, s.TGID, s.Module)
-		default:
-			plain.Fprintf(&b, "%s %s%s[%d]", s.What, prefixSpace(s.Module), s.Comm, s.TGID)
-		}
-	}
-	if f.Signal > 0 {
-		plain.Fprintf(&b, "; sent %s", unix.SignalName(unix.Signal(f.Signal)))
-	}
-	return b.String()
-}
-
-func prefixSpace(s string) string {
-	if s == "" {
-		return ""
-	}
-	return s + " by "
 }
 
 // quote keeps names that anybody may have chosen from moving the terminal.

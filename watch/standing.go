@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package watch
 
 import (
 	"os"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"safeload/bpf"
 	"safeload/bpf/live"
 )
 
@@ -18,7 +17,7 @@ import (
 // has not once woken for stillFor.
 const (
 	stillFor  = time.Second
-	stillLook = 100 * time.Millisecond
+	stillLook = 100 * time.Millisecond // between two looks
 )
 
 // stillness is since when a task has not woken.
@@ -29,20 +28,22 @@ type stillness struct {
 
 // standing watches the inits that likely findings rest on.
 type standing struct {
-	tasks map[uint64]stillness // by load
-	next  time.Time
+	tasks   map[uint64]stillness    // by load
+	pending bool                    // there are such inits
+	next    time.Time               // not to be looked at before
+	wakes   func(*live.Load) string // how often its task has gone to sleep; empty: it runs
 }
 
 // look samples the suspected loads and returns those that have stood still.
-// wakes reads how often a task has gone to sleep; asleep whether it is in a
-// wait for a completion.
-func (s *standing) look(now time.Time, suspected []*live.Load, asleep func(load uint64) bool, wakes func(*live.Load) string) []uint64 {
+// asleep tells whether the task of a load is in a wait for a completion.
+func (s *standing) look(now time.Time, suspected []*live.Load, asleep func(load uint64) bool) []uint64 {
 	s.next = now.Add(stillLook)
+	s.pending = len(suspected) > 0
 	was := s.tasks
 	s.tasks = make(map[uint64]stillness)
 	var still []uint64
 	for _, l := range suspected {
-		n := wakes(l)
+		n := s.wakes(l)
 		if n == "" || !asleep(l.ID) {
 			continue
 		}
@@ -79,22 +80,4 @@ func taskSleeps(l *live.Load) string {
 		return ""
 	}
 	return n
-}
-
-// stood tells of what has become proven because an init stands still. It
-// reports whether there is anything to look at soon again, and to tell.
-func (w *watcher) stood(now time.Time) (soon, found bool) {
-	p, ok := w.src.source.(*bpf.Probe)
-	if !ok || now.Before(w.standing.next) {
-		return len(w.standing.tasks) > 0, false
-	}
-	suspected := w.tracker.Suspected()
-	for _, id := range w.standing.look(now, suspected, p.Asleep, taskSleeps) {
-		findings := w.tracker.StoodStill(id, bpf.Now())
-		for i := range findings {
-			w.tell(&findings[i])
-			found = true
-		}
-	}
-	return len(suspected) > 0, found
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package watch
 
 import (
 	"errors"
@@ -14,15 +14,11 @@ import (
 	"safeload/internal/proc"
 )
 
-// A ready file says "attached" by being there, and by whom in its lines: a
-// watch that was killed leaves it behind. Its first line is the pid; all
-// three together name one process.
-func readyText() (string, error) {
-	return keeper(os.Getpid())
-}
+// A ready file says by being there that a watch sees all from now on, and in its
+// lines which watch: one that was killed leaves its file behind.
 
-// keeper names a process among all that ever were: pid, start time (field 22
-// of /proc/PID/stat) and boot.
+// keeper names a process among all that ever were, in three lines: pid, start
+// time (field 22 of /proc/PID/stat) and boot.
 func keeper(pid int) (string, error) {
 	p, err := proc.OpenProc()
 	if err != nil {
@@ -46,9 +42,9 @@ func keeper(pid int) (string, error) {
 	return fmt.Sprintf("%d\nstart %d\nboot %s\n", pid, st.Start, strings.TrimSpace(string(boot))), nil
 }
 
-// makeReady makes the file, whole at once; none must be there.
-func makeReady(path string) error {
-	text, err := readyText()
+// MakeReady makes a ready file of this process, whole at once; none must be there.
+func MakeReady(path string) error {
+	text, err := keeper(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("make the ready file: %w", err)
 	}
@@ -67,8 +63,9 @@ func makeReady(path string) error {
 	return nil
 }
 
-// clearReady removes a ready file that is ours, or of a watch that is no more.
-func clearReady(path string) error {
+// ClearReady removes a ready file of this process, or of a watch that is no more.
+// It is an error if another watch's or somebody's own file is there.
+func ClearReady(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

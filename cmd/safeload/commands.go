@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"os"
+
+	"safeload/finit/unpack"
+	"safeload/internal/modprobe"
+)
+
+// command is one subcommand.
+type command struct {
+	name    string
+	args    string // for the usage line, such as "FILE [param=value...]"
+	summary string // one line, no full stop
+	run     runner
+	applet  bool // one of kmod's programs: argv[0] may lead to it as well
+}
+
+// runner gets the arguments after a command's name and returns the exit code.
+type runner func(args []string, stdout, stderr io.Writer) int
+
+// commands are all there are, by name. The completions, the manual page and the
+// README list the same ones: see TestCommandsAreListed. It is a function, and no
+// variable, because a command that is misused looks its usage up here.
+func commands() []command {
+	const applet = true
+	return []command{
+		{"audit", "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
+			"find modules whose load can wait for itself, from their files", runAudit, false},
+		{"depmod", "[OPTION...] [VERSION [FILE...]]", "depmod(8) of kmod, by all CPUs", runDepmod, applet},
+		{"diagnose", "[--json | --dot | --svg] [--free]", "tell why modprobe hangs, with nothing installed before", runDiagnose, false},
+		{"doctor", "[-v] [--json] [--probe]", "what this system offers to the guard, and what to change", runDoctor, false},
+		{"insmod", "[OPTION...] FILE [param=value...]", "insmod(8) of kmod, with the guard", runApplet("insmod"), applet},
+		{"install", "[-n] [--via sysctl|divert] [--root DIR] [--helper FILE]",
+			"make safeload-modprobe the kernel's modprobe", runInstall, false},
+		{"kmod", "[OPTION...] COMMAND [ARGUMENT...]", "kmod(8): list, static-nodes", runKmod, applet},
+		{"load", "FILE [param=value...]", "load the module in FILE, unless it would wait for itself", runLoad, false},
+		{"lsmod", "[OPTION...]", "lsmod(8) of kmod", runApplet("lsmod"), applet},
+		{"modinfo", "[OPTION...] NAME|FILE...", "modinfo(8) of kmod", runApplet("modinfo"), applet},
+		{"modprobe", "[OPTION...] NAME [param=value...]", "modprobe(8) of kmod, with the guard", runApplet("modprobe"), applet},
+		{"probe", "load [--patience D] [--json] | unload [--json] | status [--json]",
+			"leave the probe in the kernel without a process, take it away, or say whether it is there", runProbe, false},
+		{"rmmod", "[OPTION...] NAME...", "rmmod(8) of kmod", runApplet("rmmod"), applet},
+		{"status", "[--json | --dot | --svg]", "list the loads in flight and who waits for whom", runStatus, false},
+		{"uninstall", "[-n] [--root DIR]", "undo safeload install, exactly", runUninstall, false},
+		{"unload", "NAME...", "unload modules that nothing uses", runUnload, false},
+		{"version", "", "print the version", runVersion, false},
+		{"watch", "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--ready-file FILE] [--pin DIR] [--source NAME]",
+			"watch module loads live; flag, and break, those that wait for themselves", runWatch, false},
+	}
+}
+
+func lookup(name string) *command {
+	for _, c := range commands() {
+		if c.name == name {
+			return &c
+		}
+	}
+	return nil
+}
+
+// runApplet runs one of kmod's programs, which tells which it is by the name that
+// it is called by.
+func runApplet(name string) runner {
+	return func(args []string, _, _ io.Writer) int {
+		return modprobe.Main(modprobe.Running(append([]string{name}, args...), os.Environ(), unpack.InProcess))
+	}
+}

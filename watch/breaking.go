@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+)
+
+// claimWait is how long the end of another's wait has to free who got no signal.
+const claimWait = 100 * time.Millisecond
+
+// breaker ends waits that are proven, one of a circle at a time.
+type breaker struct {
+	signal syscall.Signal // 0: nobody is signalled
+	source Source
+	claims []claim
+	send   func(pid int, sig syscall.Signal, still func() bool) error
+}
+
+// claim is a victim that got no signal because another of its circle did.
+type claim struct {
+	finding live.Finding
+	at      time.Time // to see whether that was enough
+}
+
+// victim reports whether a finding's waiter is to be signalled from here: the
+// probe has not, because it cannot or because the finding became proven only
+// after the wait began. No signal ends a hard wait.
+func victim(f *live.Finding) bool {
+	return f.Signal <= 0 && f.Certainty == bpf.Proven && f.How != bpf.WaitFileHard
+}
+
+// free signals the waiter of a finding, if that is for us to do, and notes it in
+// the finding.
+func (b *breaker) free(f *live.Finding, now time.Time) error {
+	if b.signal != 0 && f.Signal == bpf.Claimed {
+		b.claims = append(b.claims, claim{*f, now.Add(claimWait)})
+		return nil
+	}
+	if b.signal == 0 || !victim(f) {
+		return nil
+	}
+	if err := b.send(int(f.TGID), b.signal, func() bool { return b.source.Waits(f) }); err != nil {
+		return fmt.Errorf("cannot signal %s[%d]: %w", f.Comm, f.TGID, err)
+	}
+	f.Signal = int32(b.signal)
+	return nil
+}
+
+// next is when the first claim is due.
+func (b *breaker) next() (time.Time, bool) {
+	var first time.Time
+	for _, c := range b.claims {
+		if first.IsZero() || c.at.Before(first) {
+			first = c.at
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// retry signals those whom the end of another's wait has not freed: a second
+// modprobe of the same command waits as the first did.
+func (b *breaker) retry(now time.Time) (signalled []live.Finding, errs []error) {
+	var later []claim
+	for _, c := range b.claims {
+		if now.Before(c.at) {
+			later = append(later, c)
+			continue
+		}
+		c.finding.Signal = bpf.Unsent
+		if !b.source.Stuck(&c.finding) {
+			continue
+		}
+		if err := b.free(&c.finding, now); err != nil {
+			errs = append(errs, err)
+		} else if c.finding.Signal > 0 {
+			signalled = append(signalled, c.finding)
+		}
+	}
+	b.claims = later
+	return signalled, errs
+}
+
+// signalProcess holds on to the process before it asks whether that is still to
+// be signalled, so that no other of the same pid is hit.
+func signalProcess(pid int, sig syscall.Signal, still func() bool) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("pidfd_open: %w", err)
+	}
+	defer unix.Close(fd)
+	if !still() {
+		return errors.New("it has left the wait")
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return fmt.Errorf("pidfd_send_signal: %w", err)
+	}
+	return nil
+}

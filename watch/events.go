@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+	"safeload/bpf/tracefs"
+	"safeload/internal/clock"
+	"safeload/internal/kernelfs"
+)
+
+// stream is where events come from.
+type stream interface {
+	Read() (bpf.Event, error)
+	SetDeadline(time.Time)
+	Wake()
+	Beat() error
+	Lost() (uint64, error)
+	Waiting(load uint64) bool
+	Missing() []string
+	Close() error
+}
+
+// events is a source that makes its picture of the loads from events.
+type events struct {
+	stream
+	name    string
+	learned *bpf.Learned
+	clock   clock.Clock
+	tracker live.Tracker
+	still   standing
+	lost    uint64
+
+	// asleep and requested read the kernel's state as it is now. They are nil
+	// where a stream knows no more than its events have told.
+	asleep    func(load uint64) bool // in a wait for a completion
+	requested func(request uint64) bool
+}
+
+func openProbe(o OpenOptions) (Source, error) {
+	// A huge page for some kilobytes in use is most of what a small heap takes.
+	// A kernel without them has nothing to switch off.
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
+	if o.Pin == bpf.PinDir {
+		// Whatever keeps us from that one, one of our own may do.
+		if p, err := bpf.Attach(bpf.PinDir, bpf.Options{Signal: o.Break}); err == nil {
+			return probeEvents(p), nil
+		}
+		kernelfs.MountBPF()
+	}
+	kernelfs.MountTracefs()
+	p, err := bpf.Open(bpf.Options{Signal: o.Break, Pin: o.Pin})
+	if err != nil {
+		return nil, err
+	}
+	// Loading took several times the memory that watching does. Below 100 the
+	// smallest heap that is collected shrinks as well (runtime.heapMinimum).
+	debug.SetGCPercent(20)
+	debug.FreeOSMemory()
+	return probeEvents(p), nil
+}
+
+func probeEvents(p *bpf.Probe) *events {
+	l := p.Learned()
+	return &events{stream: p, name: "bpf", learned: &l, clock: clock.System{},
+		still: standing{wakes: taskSleeps}, asleep: p.Asleep, requested: p.Requested}
+}
+
+func openTracefs(OpenOptions) (Source, error) {
+	kernelfs.MountTracefs()
+	s, err := tracefs.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &events{stream: s, name: "tracefs", clock: clock.System{}}, nil
+}
+
+func (s *events) Describe() Description {
+	return Description{Name: s.name, Missing: s.Missing(), Learned: s.learned}
+}
+
+func (s *events) Next(until time.Time) (Observation, error) {
+	for {
+		now := s.clock.Now()
+		if found := s.standStill(now); len(found) > 0 {
+			return Observation{Report: live.Report{Findings: found}}, nil
+		}
+		limit := until
+		if next := now.Add(stillLook); s.still.pending && next.Before(limit) {
+			limit = next
+		}
+		s.SetDeadline(limit)
+		e, err := s.Read()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && limit.Before(until):
+			continue
+		case err != nil:
+			return Observation{}, err
+		}
+		o := Observation{e, s.tracker.Apply(e)}
+		if s.asleep != nil && slices.ContainsFunc(o.Findings, func(f live.Finding) bool { return f.Certainty == bpf.Likely }) {
+			s.still.pending = true
+		}
+		return o, nil
+	}
+}
+
+// standStill returns what has become proven because an init stands still.
+func (s *events) standStill(now time.Time) []live.Finding {
+	if s.asleep == nil || now.Before(s.still.next) {
+		return nil
+	}
+	var found []live.Finding
+	for _, id := range s.still.look(now, s.tracker.Suspected(), s.asleep) {
+		found = append(found, s.tracker.StoodStill(id, time.Duration(s.clock.Boot()))...)
+	}
+	return found
+}
+
+func (s *events) Lost() (uint64, error) {
+	n, err := s.stream.Lost()
+	if err == nil && n > s.lost && s.requested != nil {
+		s.tracker.Prune(s.Waiting, s.requested)
+	}
+	s.lost = n
+	return n, err
+}
+
+func (s *events) Waits(f *live.Finding) bool {
+	// Who has only opened the file is stopped before the wait.
+	return f.How == bpf.WaitOpen || s.Waiting(f.Load)
+}
+
+func (s *events) Stuck(f *live.Finding) bool { return s.tracker.Closed(f.Load) }
