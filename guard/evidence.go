@@ -55,7 +55,13 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	if c.free = s.AskedByStrangers(c.g.self); c.free && !c.vacant() {
 		return Wait, nil, waiting
 	}
+	v, r := c.judge(s, before, began)
+	return v, r, waiting
+}
 
+// judge weighs what a look, which began at the given time, and the one before it
+// show. It says Refuse or Wait.
+func (c *contest) judge(s, before *observe.Waits, began time.Time) (Verdict, *Refused) {
 	sure := s.System(observe.Exact, before)
 	maybe := s.System(observe.Best, before)
 	self := graph.ID(c.g.self.PID)
@@ -65,7 +71,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	c.proof.see(s.KnotPicture(proof, self), c.now())
 	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
 	if c.proof.held(confirmAfter, c.now()) && victim(s, proof, guess, self, false) {
-		return Refuse, c.refusal(s, proof, guess, self, false), waiting
+		return Refuse, c.refusal(s, proof, guess, self, false)
 	}
 	c.suspect.see(s.KnotPicture(guess, self), c.now())
 	if before == nil && c.suspect.picture != "" {
@@ -87,15 +93,15 @@ func (c *contest) look() (Verdict, *Refused, int) {
 		if !probed {
 			c.g.remember(c.l.Module, s.Owners(c.l.Module), s.TiedThread(guess.Cycle(self)))
 		}
-		return Refuse, c.refusal(s, guess, guess, self, !probed), waiting
+		return Refuse, c.refusal(s, guess, guess, self, !probed)
 	}
 	if len(s.Entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
 		last := s.System(observe.Patient, before).Stuck(graph.Likely)
 		if victim(s, last, last, self, true) {
-			return Refuse, c.refusal(s, last, last, self, true), waiting
+			return Refuse, c.refusal(s, last, last, self, true)
 		}
 	}
-	return Wait, nil, waiting
+	return Wait, nil
 }
 
 // probedPatience is enough where the probe saw that the kernel thread which

@@ -9,6 +9,8 @@ import (
 )
 
 // appletCases run the programs beside modprobe.
+//
+// In one piece: it is a list of command lines, by program.
 func appletCases(trees []*tree) (cases []*testCase) {
 	add := func(names int, args ...string) {
 		cases = append(cases, &testCase{root: "rich", names: names, args: args})

@@ -111,6 +111,8 @@ func hostileNames() []string {
 }
 
 // optionCases go over the options and their spellings.
+//
+// In one piece: it is a list of command lines, by option.
 func optionCases(t *tree) (cases []*testCase) {
 	add := func(env string, args ...string) {
 		c := &testCase{root: "rich", args: append([]string{"modprobe"}, args...)}

@@ -110,43 +110,13 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	defer os.RemoveAll(work)
 	todo := make(chan *testCase)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	r := result{allowed: map[string]int{}}
-	shown := 0
+	t := tally{result: result{allowed: map[string]int{}}, show: show}
 	for range runtime.NumCPU() {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for c := range todo {
-				p := comparison{peer: name, root: roots[c.root], c: c}
-				p.want = execute(p.root, "/kmod", c)
-				got, faults := executeCounted(p.root, "/ours", c)
-				p.got = got
-				p.rerun = func(more ...string) outcome {
-					again := *c
-					again.args = append(append(c.args[:1:1], more...), c.args[1:]...)
-					return execute(p.root, "/kmod", &again)
-				}
-				diff, allowed := p.difference()
-				mu.Lock()
-				r.names += c.names
-				r.questions.count(c, got, faults)
-				for _, id := range allowed {
-					r.allowed[id]++
-				}
-				if diff == "" {
-					r.passed++
-				} else if newer(name, c) || overflow(&p) {
-					r.skipped++
-				} else {
-					r.failed++
-					if shown++; shown <= show {
-						fmt.Printf("--- %.400s\n%s\n", c, diff)
-					}
-				}
-				mu.Unlock()
+				t.compare(name, roots[c.root], c)
 			}
-		}()
+		})
 	}
 	for i, c := range cases {
 		if only == "" || strings.Contains(c.String(), only) {
@@ -161,6 +131,7 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	if isTerminal() {
 		fmt.Fprint(os.Stderr, "\r\033[K")
 	}
+	r := t.result
 	fmt.Printf("kmod %s: %d runs with %d names over %d trees, %d equal, %d different, %d not in this kmod, %.0f s\n",
 		name, r.passed+r.failed+r.skipped, r.names, len(trees), r.passed, r.failed, r.skipped, time.Since(start).Seconds())
 	if err := r.questions.report(); err != nil && only == "" {
@@ -177,6 +148,59 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 		}
 	}
 	return r, nil
+}
+
+// tally is a result that several add to.
+type tally struct {
+	sync.Mutex
+	result
+	failure error // of the comparison itself
+	shown   int
+	show    int // differences, at the most
+}
+
+// compare runs one case in both programs.
+func (t *tally) compare(name, root string, c *testCase) {
+	p := comparison{peer: name, root: root, c: c}
+	p.want = execute(p.root, "/kmod", c)
+	got, faults := executeCounted(p.root, "/ours", c)
+	p.got = got
+	p.rerun = func(more ...string) outcome {
+		again := *c
+		again.args = append(append(c.args[:1:1], more...), c.args[1:]...)
+		return execute(p.root, "/kmod", &again)
+	}
+	diff, allowed := p.difference()
+	t.Lock()
+	defer t.Unlock()
+	t.questions.count(c, got, faults)
+	if diff != "" && (newer(name, c) || overflow(&p)) {
+		t.names += c.names
+		t.allow(allowed)
+		t.skipped++
+		return
+	}
+	t.add(c, diff, allowed, func() { fmt.Printf("--- %.400s\n%s\n", c, diff) })
+}
+
+func (t *tally) allow(ids []string) {
+	for _, id := range ids {
+		t.allowed[id]++
+	}
+}
+
+// add counts a case, equal if diff is empty, and shows one that is not.
+func (t *tally) add(c *testCase, diff string, allowed []string, print func()) {
+	t.names += c.names
+	t.allow(allowed)
+	if diff == "" {
+		t.passed++
+		return
+	}
+	t.failed++
+	if t.shown++; t.shown <= t.show {
+		print()
+	}
 }
 
 func isTerminal() bool {

@@ -38,9 +38,8 @@ const (
 // what is left of a world that still differs.
 func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show int) (result, error) {
 	start := time.Now()
-	r := result{allowed: map[string]int{}}
 	if err := os.RemoveAll(work); err != nil {
-		return r, err
+		return result{}, err
 	}
 	defer os.RemoveAll(work)
 	var trees []*tree
@@ -49,59 +48,34 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 		dir := filepath.Join(work, "trees", fmt.Sprint(i))
 		w, err := randomTree(rand.New(rand.NewPCG(seed, uint64(1000+i))), dir, i)
 		if err != nil {
-			return r, err
+			return result{}, err
 		}
 		words = append(words, w)
 		trees = append(trees, &tree{dir: filepath.Join(dir, "lib/modules", treeVersion(i)), version: treeVersion(i)})
 	}
 	todo := make(chan int)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failure error
-	shown := 0
+	t := tally{result: result{allowed: map[string]int{}}, show: show}
 	for j := range runtime.NumCPU() {
 		root := filepath.Join(work, fmt.Sprint("root", j))
 		if err := makeRoot(root, kmod, ours, trees); err != nil {
-			return r, err
+			return t.result, err
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for n := range todo {
 				w := makeWorld(seed, n, words)
 				for _, c := range w.cases {
-					diff, allowed, count, err := w.compare(name, root, c)
-					text := ""
-					if err == nil && diff != "" {
-						text, err = w.least(name, root, c)
-					}
-					mu.Lock()
-					if err != nil {
-						failure = err
-					}
-					r.names += c.names
-					r.questions.add(count)
-					for _, id := range allowed {
-						r.allowed[id]++
-					}
-					if diff == "" {
-						r.passed++
-					} else {
-						r.failed++
-						if shown++; shown <= show {
-							fmt.Printf("--- scripts/diff-test.sh --seed %d --random 1 -- -first %d: %s\n%s", seed, n, c, text)
-						}
-					}
-					mu.Unlock()
+					t.compareIn(w, name, root, seed, n, c)
 				}
 			}
-		}()
+		})
 	}
 	for n := first; n < first+count; n++ {
 		todo <- n
 	}
 	close(todo)
 	wg.Wait()
+	r, failure := t.result, t.failure
 	fmt.Printf("kmod %s: %d random configurations from %d on (seed %d), %d runs, %d equal, %d different, %.0f s\n",
 		name, count, first, seed, r.passed+r.failed, r.passed, r.failed, time.Since(start).Seconds())
 	if err := r.questions.report(); err != nil && failure == nil && count > 1 {
@@ -113,6 +87,24 @@ func randomPeer(name, kmod, ours, work string, seed uint64, first, count, show i
 		}
 	}
 	return r, failure
+}
+
+// compareIn runs one case of a random configuration in both programs.
+func (t *tally) compareIn(w *world, name, root string, seed uint64, n int, c *testCase) {
+	diff, allowed, count, err := w.compare(name, root, c)
+	text := ""
+	if err == nil && diff != "" {
+		text, err = w.least(name, root, c)
+	}
+	t.Lock()
+	defer t.Unlock()
+	if err != nil {
+		t.failure = err
+	}
+	t.questions.add(count)
+	t.add(c, diff, allowed, func() {
+		fmt.Printf("--- scripts/diff-test.sh --seed %d --random 1 -- -first %d: %s\n%s", seed, n, c, text)
+	})
 }
 
 // compare runs both programs in the world.

@@ -52,6 +52,8 @@ func oddState(t *tree) (map[string]string, error) {
 }
 
 // richConfig is a configuration with everything in it, and states of modules.
+//
+// In one piece: it is a table of files, each with what it is there for.
 func richConfig(trees []*tree) map[string]string {
 	files := map[string]string{
 		"proc/cmdline": `BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet loop.max_loop=5 modprobe.blacklist=nbd,cdrom-x, ` +
