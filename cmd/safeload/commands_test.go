@@ -32,14 +32,20 @@ func TestCommandsAreListed(t *testing.T) {
 		}
 		return string(b)
 	}
+	// The table of the README: the first word of each piece of code in a row's first cell.
+	readme := ""
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`"+`.*?) \| `).FindAllStringSubmatch(file("README.md"), -1) {
+		readme += row[1] + "\n"
+	}
 	for where, list := range map[string]struct {
 		text    string
 		command *regexp.Regexp
 	}{
-		"usage": {help.String(), regexp.MustCompile(`(?m)^  (\w+) +\S`)},
-		"zsh":   {file("completion/_safeload"), regexp.MustCompile(`(?m)^\t\t\t'([a-z]\w*):[^:]`)},
-		"fish":  {file("completion/safeload.fish"), regexp.MustCompile(`__fish_use_subcommand -a (\w+) `)},
-		"man":   {file("man/safeload.8"), regexp.MustCompile(`(?m)(?:^\.It |, )Cm (\w+)`)},
+		"usage":  {help.String(), regexp.MustCompile(`(?m)^  (\w+) +\S`)},
+		"zsh":    {file("completion/_safeload"), regexp.MustCompile(`(?m)^\t\t\t'([a-z]\w*):[^:]`)},
+		"fish":   {file("completion/safeload.fish"), regexp.MustCompile(`__fish_use_subcommand -a (\w+) `)},
+		"README": {readme, regexp.MustCompile("`(\\w+)")},
+		"man":    {file("man/safeload.8"), regexp.MustCompile(`(?m)(?:^\.It |, )Cm (\w+)`)},
 	} {
 		var listed []string
 		for _, m := range list.command.FindAllStringSubmatch(list.text, -1) {
