@@ -2,6 +2,11 @@
 
 package observe
 
+// The functions that tasks sleep in, as /proc/PID/wchan names them, by what a
+// sleep in them means. Kernels rename functions, and compilers inline them: a
+// kernel on which one shows otherwise gets its name here and a line in
+// functions_test.go. CONTRIBUTING.md says what else knows such names.
+
 // IsRequesting: in request_module, wherever it waits there.
 func IsRequesting(wchan string) bool {
 	switch base(wchan) {
@@ -47,16 +52,14 @@ func IsTimed(wchan string) bool {
 	return false
 }
 
-// isFlush: functions that wait for a work item.
+// isFlush: functions that wait for a work item, or for several.
 func isFlush(wchan string) bool {
 	switch base(wchan) {
-	case "__flush_work", "flush_work", "start_flush_work", "__flush_workqueue", "flush_workqueue",
-		"flush_delayed_work", "drain_workqueue", "__cancel_work_sync", "__cancel_work_timer",
-		"cancel_work_sync", "destroy_workqueue", "async_synchronize_cookie_domain",
-		"async_synchronize_full", "wait_for_device_probe", "work_on_cpu", "work_on_cpu_key":
+	case "__flush_workqueue", "flush_workqueue", "drain_workqueue", "destroy_workqueue",
+		"async_synchronize_cookie_domain", "async_synchronize_full", "wait_for_device_probe":
 		return true
 	}
-	return false
+	return isItemFlush(wchan)
 }
 
 // isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
