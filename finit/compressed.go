@@ -32,9 +32,9 @@ func (f Format) String() string {
 	return ""
 }
 
-// Sniff tells the format of an open file by its first bytes, as libkmod does
-// (libkmod-file.c); the file's name has no say. A file that is too short to
-// tell is EINVAL. The file offset stays where it was.
+// Sniff reads the format of an open file from its first bytes, as libkmod does
+// (libkmod-file.c). The file's name does not matter. A file that is too short is
+// EINVAL. The file offset stays where it was.
 func Sniff(fd int) (Format, error) {
 	var b [6]byte
 	n, err := pread(fd, b[:])
@@ -47,7 +47,7 @@ func Sniff(fd int) (Format, error) {
 	return SniffBytes(b[:]), nil
 }
 
-// SniffBytes tells the format by the first bytes of a file; six are enough.
+// SniffBytes reads the format from the first bytes of a file. Six are enough.
 func SniffBytes(b []byte) Format {
 	has := func(magic string) bool {
 		return len(b) >= len(magic) && string(b[:len(magic)]) == magic
@@ -76,9 +76,9 @@ func (l Loader) unpack(fd int, format Format) ([]byte, error) {
 	return l.Unpack(fd, format)
 }
 
-// Hindered is what keeps a decompressor from running. It is no fault of the
-// module's, and none that a program with the decompressors linked can meet, so
-// that nobody who knows only the errno would guess it.
+// Hindered says why a decompressor could not run. The module is not at fault. Only
+// a program without linked decompressors meets it, and its errno alone does not
+// tell the cause.
 type Hindered struct {
 	Text string // what was tried, and what to do
 	Err  error  // has the errno
@@ -111,14 +111,14 @@ func kernelFormat() Format {
 	return Plain
 }
 
-// kernelCannotUnpack tells, of a compressed file that the kernel has answered
-// with err, whether that is because it cannot decompress it: a check, a window,
-// a filter or a header that only a whole xz, zstd or zlib knows
-// (kernel/module/decompress.c). Such a module's init has not run.
+// kernelCannotUnpack reports whether the kernel answered err for a compressed file
+// because it cannot decompress it. The kernel's decompressors lack some checks,
+// window sizes, filters and headers of xz, zstd and zlib
+// (kernel/module/decompress.c). The module's init has not run in that case.
 //
-// The same errno may come from init, which must not run twice. So the kernel is
-// asked again with an address that is none for the parameters: load_module reads
-// them when it has the image and before it runs anything of it, and fails with
+// Init may return the same errno, and must not run twice. So this submits the
+// file again with an invalid address for the parameters: load_module copies the
+// parameters once it has the image, before it runs any of it, and fails with
 // EFAULT.
 func kernelCannotUnpack(fd int, flags Flags, err error) bool {
 	if err != unix.EINVAL && err != unix.ENOMEM {
@@ -133,9 +133,9 @@ func kernelCannotUnpack(fd int, flags Flags, err error) bool {
 	}) == err
 }
 
-// readSys reads a file of sysfs into b and returns how many bytes it has, 0 if
-// it cannot be read. Before /init runs there is no /sys; a detached mount
-// (fsmount(2), Linux 5.2, CAP_SYS_ADMIN) then stands in for it.
+// readSys reads a file of sysfs into b and returns its length, 0 if it cannot be
+// read. Before /init runs there is no /sys; readSys then uses a detached mount
+// (fsmount(2), Linux 5.2, CAP_SYS_ADMIN).
 func readSys(name string, b []byte) int {
 	fd, err := unix.Open("/sys/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

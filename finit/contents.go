@@ -4,8 +4,9 @@ package finit
 
 import "golang.org/x/sys/unix"
 
-// Contents returns the contents of a module's file in memory, decompressed if it
-// is compressed and l can. Errors are errnos or, from the unpacker, wrap one. The memory is the caller's to unmap.
+// Contents returns the contents of a module's file in memory, decompressed if the
+// file is compressed and l has an unpacker. An error is an errno, or wraps one if
+// it comes from the unpacker. The caller unmaps the memory.
 func (l Loader) Contents(path string) ([]byte, error) {
 	fd, err := open(path)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Damage is what is wrong with a compressed file, told apart as libkmod does
-// (libkmod-file-xz.c, -zlib.c, -zstd.c). It is an EINVAL, as there.
+// Damage says what is wrong with a compressed file. The kinds are those that
+// libkmod tells apart (libkmod-file-xz.c, -zlib.c, -zstd.c). As there, each is an
+// EINVAL.
 type Damage uint8
 
 const (

@@ -16,14 +16,14 @@ import (
 // is gone by SIGSEGV; a Go program's other threads would stay for ever, and with
 // them the task that asked for the module.
 //
-// So submit has a second thread look at the first. The kernel clears a word and
-// wakes its futex for a thread that ends (set_tid_address(2), mm_release); the
-// second sleeps on that word, and ends the process as the kernel would have
-// ended kmod. It costs nothing while it sleeps.
+// So submit starts a second thread, which waits for the death of the first. When a
+// thread ends, the kernel clears a word and wakes the futex on it
+// (set_tid_address(2), mm_release). The second thread sleeps on that word. When it
+// wakes, it ends the process as the kernel would have ended kmod.
 //
-// It is no thread of the Go runtime, which a thread that died in a system call
-// may have left waiting for it: it runs a few instructions of assembly on a
-// stack of its own, with all signals blocked, as in the thread that makes it.
+// The second thread does not belong to the Go runtime: a thread that died in a
+// system call may have left the runtime waiting. It runs a few instructions of
+// assembly on its own stack, with all signals blocked.
 
 // witness is what the two threads share.
 type witness struct {
@@ -40,7 +40,7 @@ const (
 	callEnded  = 2
 )
 
-// One load at a time is the rule; another makes its own.
+// Usually one load runs at a time. Another one makes its own witness.
 var firstWitness witness
 
 // clone starts the second thread, and returns its id or -errno. It needs to be
@@ -49,9 +49,9 @@ var firstWitness witness
 //go:noescape
 func clone(w *witness, top unsafe.Pointer) int
 
-// watched runs call, and ends the process by SIGSEGV if the calling thread,
-// which must be locked and have its signals blocked, dies in it. Where no thread
-// can be made, call runs without.
+// watched runs call, and ends the process by SIGSEGV if the calling thread dies in
+// it. The calling thread must be locked and have its signals blocked. Where no
+// second thread can be made, call runs unwatched.
 func watched(call func() error) error {
 	w := &firstWitness
 	if !w.taken.CompareAndSwap(false, true) {
@@ -88,8 +88,8 @@ func setTIDAddress(word *uint32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_SET_TID_ADDRESS, uintptr(unsafe.Pointer(word)), 0, 0)
 }
 
-// The kernel wakes the futex of a thread that ends as one that processes may
-// share, so these have no FUTEX_PRIVATE_FLAG.
+// When a thread ends, the kernel wakes its futex as a shared one. So these calls
+// have no FUTEX_PRIVATE_FLAG.
 const (
 	futexWait = 0
 	futexWake = 1

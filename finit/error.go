@@ -21,10 +21,10 @@ type Error struct {
 	File string
 	// Errno is the kernel's answer.
 	Errno syscall.Errno
-	// Err is the cause when there is more to it than Errno (a damaged
-	// compressed file), else nil. It has the errno.
+	// Err is the cause if Errno does not say it all (a damaged compressed
+	// file), else nil. It wraps the errno.
 	Err error
-	// Answerer is who gave Errno to finit_module or init_module, where that is
+	// Answerer says who gave Errno to finit_module or init_module, if that is
 	// known.
 	Answerer Answerer
 }
@@ -75,8 +75,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Meaning says what the errno means for this operation, and what can be done;
-// "" when the errno says it all. The kernel's log mostly has the detail.
+// Meaning says what the errno means for this operation, and what can be done. It
+// is "" if the errno says it all. The kernel's log usually has the details.
 func (e *Error) Meaning() string {
 	switch e.Op {
 	case "finit_module", "init_module":

@@ -5,17 +5,16 @@
 // amd64. It knows files and errnos; names, configuration and policy are other
 // packages' business.
 //
-// A call may last as long as the module's init function, or as another task's
-// load of the same module, so two things must hold while it does. Nothing that
-// only the Go runtime wants may end it: the preemption signal SIGURG aborts an
-// interruptible wait in finit_module with EINTR. And everything that a user
-// wants must end it: SIGTERM and SIGINT kill a waiting modprobe. Signals are
-// therefore blocked on the calling thread only; the process's other threads
-// still receive them, and a default-fatal one takes the whole process, waiting
-// thread included, as it does with kmod.
+// A call lasts as long as the module's init function, or as another task's load of
+// the same module. Signals of the Go runtime must not end it: the preemption
+// signal SIGURG would abort an interruptible wait in finit_module with EINTR.
+// Signals of a user must end it: SIGTERM and SIGINT kill a waiting modprobe.
+// Signals are therefore blocked on the calling thread only. The other threads of
+// the process still receive them, and a fatal one ends the whole process, as it
+// does with kmod.
 //
-// An init that makes the kernel oops ends the thread that submitted it; the
-// process is then ended as well, by SIGSEGV, as kmod is: see watched.
+// An init that makes the kernel oops ends the thread that submitted it. This
+// package then ends the process by SIGSEGV, as the kernel ends kmod: see watched.
 //
 // The package is linked into the kernel's module helper, which runs hundreds
 // of times during boot, mostly to find nothing. It imports no decompressor:
@@ -60,9 +59,9 @@ type Loader struct {
 	// Unpack is used for a compressed module that the kernel does not
 	// decompress. nil: such a module fails with EOPNOTSUPP.
 	//
-	// The decompressors (package unpack) are kept out of this package because
-	// linking them costs a process about a fifth of its start-up time, which the
-	// kernel's helper would pay for each name that it looks up in vain.
+	// The decompressors are in a package of their own (unpack). To link them
+	// costs a process about a fifth of its start-up time, and the kernel's helper
+	// would pay that for each name that it does not find.
 	Unpack Unpacker
 }
 
@@ -70,10 +69,9 @@ type Loader struct {
 // parameters ("name=value name=value", may be empty) and returns when its init
 // function has. name is used in errors only.
 //
-// A compressed file (gzip, xz, zstd, told by its magic bytes) is decompressed
-// by the kernel if /sys/module/compression says that it can, otherwise, or if
-// the kernel fails to, by l. Without finit_module (ENOSYS) the file is handed
-// over with init_module.
+// The kernel decompresses a file (gzip, xz, zstd, known by its magic bytes) if
+// /sys/module/compression says that it can. Otherwise, or if the kernel fails to,
+// l does. A kernel without finit_module (ENOSYS) gets the file by init_module.
 //
 // Load needs CAP_SYS_MODULE. Every error is an [*Error].
 func (l Loader) Load(path, name, params string, flags Flags) error {
@@ -149,11 +147,11 @@ func Unload(name string, flags UnloadFlags) error {
 	return nil
 }
 
-// open leaves out O_NONBLOCK and the like on purpose: the kernel reads the
-// file through this descriptor.
+// open sets no O_NONBLOCK in the descriptor that it returns: the kernel reads the
+// file through it.
 func open(path string) (int, error) {
-	// O_NONBLOCK: a pipe in a module's place has no end that would be waited
-	// for. EAGAIN is a lease (fcntl(2)) that somebody holds on a file.
+	// O_NONBLOCK: to open a pipe in a module's place must not wait for its
+	// other end. EAGAIN: somebody holds a lease (fcntl(2)) on the file.
 	flags := unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
 	for {
 		fd, err := unix.Open(path, flags, 0)

@@ -4,9 +4,9 @@ package finit
 
 import "golang.org/x/sys/unix"
 
-// Image is a module image of unknown size that grows by mremap(2): outside of
-// the garbage collector's heap, where doubling would keep three copies of it.
-// It is an io.Writer.
+// Image is a module image of unknown size. It grows by mremap(2), outside of the
+// garbage collector's heap: there, doubling would keep three copies of it. It is
+// an io.Writer.
 type Image struct {
 	mapped []byte
 	n      int
@@ -63,8 +63,8 @@ func (m *Image) ReadFrom(fd int) error {
 	}
 }
 
-// Bytes gives up the image: the slice is mapped memory, its capacity the whole
-// mapping, for [Unmap].
+// Bytes returns the image, which is used up then. The slice is mapped memory and
+// its capacity is the whole mapping, for [Unmap].
 func (m *Image) Bytes() []byte { return m.mapped[:m.n] }
 
 // Free unmaps the image.

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Inits counts the module inits that one thread has run to their end. The
-// kernel's answer to a load is init's whenever one has ended, and never
-// otherwise: do_init_module fails with what do_one_initcall gives it, and
-// nothing that comes after can fail. The errno alone does not tell, an init may
-// return any.
+// Inits counts the module inits that one thread has run to their end. If one has
+// ended, the kernel's answer to the load is that init's; if none has, the answer
+// is the kernel's own. do_init_module fails with the result of do_one_initcall,
+// and nothing after it can fail. The errno alone does not tell the two apart: an
+// init may return any.
 //
-// The count is of the tracepoint initcall:initcall_finish (since Linux 4.18), by
-// perf_event_open(2), in this thread alone: nothing is switched on for others,
-// and nothing stays. The tracepoint's number stands in tracefs, which is
-// mounted nowhere for it.
+// Inits counts the tracepoint initcall:initcall_finish (since Linux 4.18) by
+// perf_event_open(2), in this thread alone. It changes nothing for other tasks,
+// and leaves nothing behind. It reads the tracepoint's number from tracefs, but
+// does not mount it anywhere.
 type Inits struct{ fd int }
 
-// CountInits begins to count, and ties the caller's goroutine to its thread
-// until [Inits.Close]. It needs CAP_PERFMON or CAP_SYS_ADMIN, and a kernel with
+// CountInits begins to count. It ties the caller's goroutine to its thread until
+// [Inits.Close]. It needs CAP_PERFMON or CAP_SYS_ADMIN, and a kernel with
 // CONFIG_PERF_EVENTS and CONFIG_EVENT_TRACING that is not locked down.
 func CountInits() (*Inits, error) {
 	id, err := tracepoint("events/initcall/initcall_finish/id")
@@ -54,8 +54,8 @@ func (i *Inits) Close() {
 	runtime.UnlockOSThread()
 }
 
-// tracepoint reads the number of an event, from the tracefs that is mounted or
-// one of our own that nobody else sees (since Linux 5.2).
+// tracepoint reads the number of an event from the mounted tracefs, or from one of
+// our own that nobody else sees (since Linux 5.2).
 func tracepoint(file string) (uint64, error) {
 	for _, dir := range []string{"/sys/kernel/tracing/", "/sys/kernel/debug/tracing/"} {
 		if id, err := number(unix.AT_FDCWD, dir+file); err == nil {

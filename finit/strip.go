@@ -8,11 +8,11 @@ import (
 	"safeload/kmod/modfile"
 )
 
-// strip does for init_module, which takes no flags, what [IgnoreModversions]
-// and [IgnoreVermagic] do for finit_module: the kernel skips a check whose
-// data it does not find (kernel/module/main.c, check_modinfo;
-// kernel/module/version.c, check_version). It changes the image in place. A
-// .modinfo without vermagic is ENODATA, as in libkmod (elf_strip_vermagic).
+// strip gives init_module, which takes no flags, the effect of [IgnoreModversions]
+// and [IgnoreVermagic]: the kernel skips a check whose data it does not find
+// (check_modinfo in kernel/module/main.c, check_version in
+// kernel/module/version.c). strip changes the image in place. A .modinfo without
+// vermagic is ENODATA, as in libkmod (elf_strip_vermagic).
 func strip(image []byte, flags Flags) error {
 	f, err := modfile.New(image)
 	if err != nil {
@@ -27,8 +27,8 @@ func strip(image []byte, flags Flags) error {
 	return nil
 }
 
-// clearVermagic zeroes the entry "vermagic=…" among the NUL-separated strings
-// of .modinfo; false if there are others, but not that one.
+// clearVermagic zeroes the entry "vermagic=…" of .modinfo, whose strings are
+// separated by NULs. It returns false if there are others, but not that one.
 func clearVermagic(modinfo []byte) bool {
 	const key = "vermagic="
 	found, others := false, false
