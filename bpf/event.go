@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"safeload/bpf/layout"
 )
 
 // Kind says what an [Event] reports (enum event_kind in src/state.h).
@@ -136,29 +138,27 @@ const (
 	Claimed = -2 // another waiter of the same cycle got it
 )
 
-const eventSize = 5*8 + 6*4 + 16 + 64
-
 // decodeEvent reads a struct event (src/state.h). All targets are little
 // endian and the record has no padding, so one layout serves all.
 func decodeEvent(b []byte) (Event, error) {
-	if len(b) < eventSize {
-		return Event{}, fmt.Errorf("decode event: %d bytes, want %d", len(b), eventSize)
+	if len(b) < layout.EventSize {
+		return Event{}, fmt.Errorf("decode event: %d bytes, want %d", len(b), layout.EventSize)
 	}
 	le := binary.LittleEndian
 	return Event{
-		At:     time.Duration(le.Uint64(b[0:])),
-		ID:     le.Uint64(b[8:]),
-		Peer:   le.Uint64(b[16:]),
-		Ctx:    le.Uint64(b[24:]),
-		Cgroup: le.Uint64(b[32:]),
-		Kind:   Kind(le.Uint32(b[40:])),
-		TID:    le.Uint32(b[44:]),
-		TGID:   le.Uint32(b[48:]),
-		How:    le.Uint32(b[52:]),
-		Cert:   Certainty(le.Uint32(b[56:])),
-		Ret:    int32(le.Uint32(b[60:])),
-		Comm:   cString(b[64:80]),
-		Name:   cString(b[80:144]),
+		At:     time.Duration(le.Uint64(b[layout.EventAt:])),
+		ID:     le.Uint64(b[layout.EventID:]),
+		Peer:   le.Uint64(b[layout.EventPeer:]),
+		Ctx:    le.Uint64(b[layout.EventCtx:]),
+		Cgroup: le.Uint64(b[layout.EventCgroup:]),
+		Kind:   Kind(le.Uint32(b[layout.EventKind:])),
+		TID:    le.Uint32(b[layout.EventTID:]),
+		TGID:   le.Uint32(b[layout.EventTGID:]),
+		How:    le.Uint32(b[layout.EventHow:]),
+		Cert:   Certainty(le.Uint32(b[layout.EventCert:])),
+		Ret:    int32(le.Uint32(b[layout.EventRet:])),
+		Comm:   cString(b[layout.EventComm:][:layout.CommLen]),
+		Name:   cString(b[layout.EventName:][:layout.NameLen]),
 	}, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/btf"
+
+	"safeload/bpf/layout"
 )
 
 func TestDecodeEvent(t *testing.T) {
@@ -32,7 +34,7 @@ func TestDecodeEvent(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("decodeEvent = %+v, %v\nwant %+v", got, err, want)
 	}
-	if _, err := decodeEvent(b[:eventSize-1]); err == nil {
+	if _, err := decodeEvent(b[:layout.EventSize-1]); err == nil {
 		t.Error("a short record was accepted")
 	}
 }
@@ -48,8 +50,8 @@ func TestLayout(t *testing.T) {
 		m    string
 		size int
 	}{
-		{"scratch", eventSize}, {"loads", loadSize}, {"config", configSize}, {"owner", ownerSize},
-		{"flags", flagsSize}, {"tasks", 24}, {"requests", requestSize},
+		{"scratch", layout.EventSize}, {"loads", layout.LoadSize}, {"config", layout.ConfigSize}, {"owner", layout.OwnerSize},
+		{"flags", layout.FlagsSize}, {"tasks", 24}, {"requests", layout.RequestSize},
 		{"selfcheck", (32+32+8)*8 + 16},
 	} {
 		if got := int(spec.Maps[c.m].ValueSize); got != c.size {
@@ -62,10 +64,10 @@ func TestLayout(t *testing.T) {
 }
 
 func FuzzDecodeEvent(f *testing.F) {
-	f.Add(make([]byte, eventSize))
+	f.Add(make([]byte, layout.EventSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := decodeEvent(b)
-		if (err == nil) != (len(b) >= eventSize) {
+		if (err == nil) != (len(b) >= layout.EventSize) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 		if strings.ContainsRune(e.Comm+e.Name, 0) {

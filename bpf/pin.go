@@ -16,16 +16,14 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"safeload/bpf/layout"
 	"safeload/internal/proc"
 )
 
-// PinDir is where the guard looks for ancestry maps. Each live probe has a
-// directory PID-STARTTIME of its own in it, so that the name alone tells maps
-// that are kept from maps that were left behind.
-const PinDir = "/sys/fs/bpf/safeload"
+// PinDir is where the guard looks for ancestry maps.
+const PinDir = layout.Dir
 
-// ancestryABI is ANCESTRY_ABI of src/state.h.
-const ancestryABI = 3
+const ancestryABI = layout.AncestryABI
 
 func (p *Probe) pinTo(dir string) error {
 	if err := ownDir(dir); err != nil {
@@ -155,16 +153,16 @@ func (p *Probe) Beat() error {
 // ownerValue is a struct owner (src/state.h).
 func ownerValue(start uint64, pid, abi uint32, whole, spawns bool) []byte {
 	le := binary.LittleEndian
-	b := le.AppendUint64(nil, start)
-	b = le.AppendUint64(b, uint64(Now()))
-	b = le.AppendUint32(b, abi)
-	b = le.AppendUint32(b, pid)
-	for _, is := range []bool{whole, spawns} {
-		if is {
-			b = le.AppendUint32(b, 1)
-		} else {
-			b = le.AppendUint32(b, 0)
-		}
+	b := make([]byte, layout.OwnerSize)
+	le.PutUint64(b[layout.OwnerStart:], start)
+	le.PutUint64(b[layout.OwnerBeat:], uint64(Now()))
+	le.PutUint32(b[layout.OwnerABI:], abi)
+	le.PutUint32(b[layout.OwnerPID:], pid)
+	if whole {
+		b[layout.OwnerComplete] = 1
+	}
+	if spawns {
+		b[layout.OwnerSpawns] = 1
 	}
 	return b
 }
@@ -181,7 +179,7 @@ func nothingOlder(names, tasks *ebpf.Map) bool {
 		if err != nil || !bytes.HasPrefix(b, []byte("coming")) {
 			continue
 		}
-		name := make([]byte, 64)
+		name := make([]byte, layout.NameLen)
 		copy(name, filepath.Base(filepath.Dir(f)))
 		var id uint64
 		if names.Lookup(name, &id) != nil {
@@ -208,7 +206,7 @@ func nothingOlder(names, tasks *ebpf.Map) bool {
 		return true
 	})
 	for _, u := range users {
-		var buf [24]byte
+		var buf [layout.TaskSize]byte
 		if kernel[u.parent] && tasks.Lookup(uint32(u.pid), &buf) != nil {
 			return false
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"safeload/bpf/layout"
 	"safeload/internal/version"
 )
 
@@ -25,7 +26,7 @@ import (
 // rename(2), when all is in it; before it goes its owner map says so, and it
 // loses the name. So whoever finds the name finds a whole one, whenever its
 // loader was killed. A reboot leaves nothing: bpffs is memory.
-const pinnedName = "probe"
+const pinnedName = layout.Staying
 
 // Names of directories that are none yet, and no more. Only who holds the lock
 // on [PinDir] has any: others are left behind, and go with what is in them.
@@ -332,23 +333,21 @@ func makeWhole(dir string, patience time.Duration) {
 // completed reports whether the probe is whole by now, after having said so to
 // its readers.
 func (m *probeMaps) completed() (bool, error) {
-	b := make([]byte, ownerSize)
+	b := make([]byte, layout.OwnerSize)
 	if err := m.Owner.Lookup(uint32(0), &b); err != nil {
 		return false, fmt.Errorf("read the probe's owner: %w", err)
 	}
 	le := binary.LittleEndian
 	switch {
-	case le.Uint32(b[16:]) != ancestryABI:
+	case le.Uint32(b[layout.OwnerABI:]) != ancestryABI:
 		return false, ErrUnloaded
-	case le.Uint32(b[24:]) != 0:
+	case le.Uint32(b[layout.OwnerComplete:]) != 0:
 		return true, nil
 	case !nothingOlder(m.Names, m.Tasks):
 		return false, nil
 	}
-	return true, m.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, true, le.Uint32(b[28:]) != 0))
+	return true, m.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, true, le.Uint32(b[layout.OwnerSpawns:]) != 0))
 }
-
-const ownerSize = 2*8 + 4*4
 
 // openMaps opens the maps that are pinned in a directory.
 func openMaps(dir string) (*probeMaps, error) {
@@ -429,21 +428,19 @@ func readPinned(dir string) (*Pinned, error) {
 		return p, nil
 	}
 	defer m.Close()
-	owner, flags, config := make([]byte, ownerSize), make([]byte, flagsSize), make([]byte, configSize)
+	owner, flags, config := make([]byte, layout.OwnerSize), make([]byte, layout.FlagsSize), make([]byte, layout.ConfigSize)
 	if err := errors.Join(m.Owner.Lookup(uint32(0), &owner), m.Flags.Lookup(uint32(0), &flags), m.Config.Lookup(uint32(0), &config)); err != nil {
 		p.Fault = err.Error()
 		return p, nil
 	}
 	le := binary.LittleEndian
-	p.Whole = le.Uint32(owner[24:]) != 0 && le.Uint32(flags[8:]) == 0
-	p.Read = le.Uint64(config[6*4:]) >= uint64(Now())
+	p.Whole = le.Uint32(owner[layout.OwnerComplete:]) != 0 && le.Uint32(flags[layout.FlagsLossy:]) == 0
+	p.Read = le.Uint64(config[layout.ConfigReadsUntil:]) >= uint64(Now())
 	switch {
-	case le.Uint32(owner[16:]) != ancestryABI:
+	case le.Uint32(owner[layout.OwnerABI:]) != ancestryABI:
 		p.Fault = "it is being taken away"
 	case links != p.Links:
 		p.Fault = fmt.Sprintf("%d of its %d links are there", links, p.Links)
 	}
 	return p, nil
 }
-
-const flagsSize = 6 * 4

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"safeload/bpf/layout"
 	"safeload/internal/version"
 )
 
@@ -84,13 +85,13 @@ func isStill(f *os.File, path string) bool {
 
 // readOn begins to read, with what happens from now on.
 func (p *Probe) readOn(sig syscall.Signal) error {
-	b := make([]byte, configSize)
+	b := make([]byte, layout.ConfigSize)
 	if err := p.maps.Config.Lookup(uint32(0), &b); err != nil {
 		return fmt.Errorf("read the probe's configuration: %w", err)
 	}
 	le := binary.LittleEndian
-	p.config = config{Signal: uint32(sig), Idempotent: le.Uint32(b[8:]), InodeOff: le.Uint32(b[12:]),
-		CookieBack: le.Uint32(b[16:]), OpenBreaks: le.Uint32(b[20:])}
+	p.config = config{Signal: uint32(sig), Idempotent: le.Uint32(b[layout.ConfigIdempotent:]), InodeOff: le.Uint32(b[layout.ConfigInodeOff:]),
+		CookieBack: le.Uint32(b[layout.ConfigCookieBack:]), OpenBreaks: le.Uint32(b[layout.ConfigOpenBreaks:])}
 	var err error
 	if p.had, err = p.Lost(); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (p *Probe) readOn(sig syscall.Signal) error {
 	}
 	// What a reader left that was killed is of another time.
 	p.events.SetDeadline(time.Now())
-	for range stayingRing / eventSize {
+	for range stayingRing / layout.EventSize {
 		if err := p.events.ReadInto(&p.record); err != nil {
 			break
 		}

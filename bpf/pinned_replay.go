@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"safeload/bpf/layout"
 )
 
 // inFlight tells what a probe that stays knows to be in flight, as the events
@@ -22,23 +24,23 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 	var events, waits []Event
 	le := binary.LittleEndian
 	now := Now()
-	err := each(m.Loads, loadSize, func(_, b []byte) {
-		id, tid, flags := le.Uint64(b), le.Uint32(b[64:]), le.Uint32(b[72:])
-		e := Event{At: time.Duration(le.Uint64(b[8:])), Read: now, ID: id, Ctx: le.Uint64(b[16:]), Cgroup: le.Uint64(b[56:]),
-			TID: tid, TGID: le.Uint32(b[68:]), Comm: comm(tid)}
+	err := each(m.Loads, layout.LoadSize, func(_, b []byte) {
+		id, tid, flags := le.Uint64(b[layout.LoadID:]), le.Uint32(b[layout.LoadTID:]), le.Uint32(b[layout.LoadFlags:])
+		e := Event{At: time.Duration(le.Uint64(b[layout.LoadBegan:])), Read: now, ID: id, Ctx: le.Uint64(b[layout.LoadCtx:]), Cgroup: le.Uint64(b[layout.LoadCgroup:]),
+			TID: tid, TGID: le.Uint32(b[layout.LoadTGID:]), Comm: comm(tid)}
 		begin := e
-		begin.Kind, begin.Ret = LoadBegin, int32(le.Uint32(b[76:]))
+		begin.Kind, begin.Ret = LoadBegin, int32(le.Uint32(b[layout.LoadFD:]))
 		events = append(events, begin)
-		e.Name = cString(b[88 : 88+64])
-		if flags&loadInit != 0 {
+		e.Name = cString(b[layout.LoadName:][:layout.NameLen])
+		if flags&layout.LoadInit != 0 {
 			e.Kind = Init
 			events = append(events, e)
 		}
-		if flags&loadWaits == 0 {
+		if flags&layout.LoadWaits == 0 {
 			return
 		}
-		e.Kind, e.At, e.Peer, e.How, e.Ret = Wait, now, le.Uint64(b[40:]), uint32(WaitName), Unsent
-		if le.Uint64(b[80:]) != 0 { // the inode that it wants
+		e.Kind, e.At, e.Peer, e.How, e.Ret = Wait, now, le.Uint64(b[layout.LoadWait:]), uint32(WaitName), Unsent
+		if le.Uint64(b[layout.LoadWant:]) != 0 { // the inode that it wants
 			e.How, e.Name = uint32(WaitFile), ""
 		}
 		waits = append(waits, e)
@@ -47,12 +49,12 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 		return nil, err
 	}
 	children := make(map[uint32]bool)
-	err = each(m.Requests, requestSize, func(_, b []byte) {
-		e := Event{Kind: Request, At: time.Duration(le.Uint64(b[8:])), Read: now, ID: le.Uint64(b), Peer: le.Uint64(b[16:]),
-			Ctx: le.Uint64(b[24:]), TID: le.Uint32(b[40:]), TGID: le.Uint32(b[44:]), How: le.Uint32(b[52:]),
-			Name: cString(b[64 : 64+64]), Comm: cString(b[128:144])}
+	err = each(m.Requests, layout.RequestSize, func(_, b []byte) {
+		e := Event{Kind: Request, At: time.Duration(le.Uint64(b[layout.RequestBegan:])), Read: now, ID: le.Uint64(b[layout.RequestID:]), Peer: le.Uint64(b[layout.RequestLoad:]),
+			Ctx: le.Uint64(b[layout.RequestParent:]), TID: le.Uint32(b[layout.RequestTID:]), TGID: le.Uint32(b[layout.RequestTGID:]), How: le.Uint32(b[layout.RequestHop:]),
+			Name: cString(b[layout.RequestName:][:layout.NameLen]), Comm: cString(b[layout.RequestComm:][:layout.CommLen])}
 		events = append(events, e)
-		if child := le.Uint32(b[48:]); child != 0 {
+		if child := le.Uint32(b[layout.RequestChild:]); child != 0 {
 			children[child] = true
 			events = append(events, Event{Kind: Child, At: e.At, Read: now, ID: e.ID, Peer: e.Peer, Ctx: e.ID,
 				TID: child, TGID: child, Comm: comm(child)})
@@ -61,10 +63,10 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(m.Tasks, taskSize, func(key, b []byte) {
-		tid, ctx := le.Uint32(key), le.Uint64(b)
+	err = each(m.Tasks, layout.TaskSize, func(key, b []byte) {
+		tid, ctx := le.Uint32(key), le.Uint64(b[layout.TaskCtx:])
 		if ctx != 0 && !children[tid] { // whose child it is the maps do not say
-			events = append(events, Event{Kind: Fork, At: time.Duration(le.Uint64(b[16:])), Read: now, Ctx: ctx,
+			events = append(events, Event{Kind: Fork, At: time.Duration(le.Uint64(b[layout.TaskBorn:])), Read: now, Ctx: ctx,
 				Ret: int32(tid), Comm: comm(tid)})
 		}
 	})
@@ -74,12 +76,6 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
 	return append(events, waits...), nil
 }
-
-const (
-	taskSize  = 3 * 8
-	loadInit  = 4  // LOAD_INIT
-	loadWaits = 16 // LOAD_WAITS
-)
 
 // each goes through a map. One that changes may end it early, or have it begin
 // anew; what is missed was told by an event.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"safeload/bpf/layout"
 )
 
 // probeMapsOf makes maps as the programs have them.
@@ -45,7 +47,7 @@ func TestInFlight(t *testing.T) {
 		}
 	}
 	load := func(id, began, ctx, wait uint64, tid, flags uint32, name string) {
-		v := make([]byte, loadSize)
+		v := make([]byte, layout.LoadSize)
 		for i, w := range []uint64{id, began, ctx, 0, 0, wait} {
 			le.PutUint64(v[8*i:], w)
 		}
@@ -55,9 +57,9 @@ func TestInFlight(t *testing.T) {
 		copy(v[88:], name)
 		put("loads", id, v)
 	}
-	load(1, 100, 0, 0, 4000001, loadInit, "a")
-	load(2, 300, 9, 1, 4000002, loadWaits, "a")
-	r := make([]byte, requestSize)
+	load(1, 100, 0, 0, 4000001, layout.LoadInit, "a")
+	load(2, 300, 9, 1, 4000002, layout.LoadWaits, "a")
+	r := make([]byte, layout.RequestSize)
 	for i, w := range []uint64{9, 200, 1} {
 		le.PutUint64(r[8*i:], w)
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
+
+	"safeload/bpf/layout"
 )
 
 // ErrWoken is what a Read returns after a Wake.
@@ -384,31 +386,25 @@ func (p *Probe) Lost() (uint64, error) {
 
 // Waiting reports whether a load is still in its system call.
 func (p *Probe) Waiting(load uint64) bool {
-	var buf [loadSize]byte
+	var buf [layout.LoadSize]byte
 	return p.maps.Loads.Lookup(load, &buf) == nil
 }
 
 // Requested reports whether a request is still waited for.
 func (p *Probe) Requested(request uint64) bool {
-	var buf [requestSize]byte
+	var buf [layout.RequestSize]byte
 	return p.maps.Requests.Lookup(request, &buf) == nil
 }
 
 // Asleep reports whether the task of a load, whose init runs, is in a wait for
 // a completion that is not its own request's.
 func (p *Probe) Asleep(load uint64) bool {
-	var buf [loadSize]byte
-	const blocked = 8 // LOAD_BLOCKED
+	var buf [layout.LoadSize]byte
 	if !p.wakes {
 		return false // nobody says when it wakes
 	}
-	return p.maps.Loads.Lookup(load, &buf) == nil && buf[9*8]&blocked != 0
+	return p.maps.Loads.Lookup(load, &buf) == nil && buf[layout.LoadFlags]&layout.LoadBlocked != 0
 }
-
-const (
-	loadSize    = 8*8 + 6*4 + 64 + 2*4
-	requestSize = 5*8 + 6*4 + 64 + 16
-)
 
 // Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.
 func (p *Probe) Wake() { p.events.Flush() }

@@ -17,6 +17,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"safeload/bpf/layout"
 )
 
 // Learned is what the programs need to know of this kernel and no header says.
@@ -216,19 +218,20 @@ func (p *Probe) selfcheck() (selfcheck, error) {
 	return s, binary.Read(bytes.NewReader(b), binary.LittleEndian, &s)
 }
 
-const (
-	configSize = 6*4 + 2*8
-	forever    = ^uint64(0)
-)
+const forever = ^uint64(0)
 
 func (p *Probe) putConfig() error {
 	c := p.config
-	b := make([]byte, 0, configSize)
-	for _, v := range []uint32{c.SelfTGID, c.Signal, c.Idempotent, c.InodeOff, c.CookieBack, c.OpenBreaks} {
-		b = binary.LittleEndian.AppendUint32(b, v)
-	}
-	b = binary.LittleEndian.AppendUint64(b, c.Reads)
-	b = binary.LittleEndian.AppendUint64(b, c.Breaks)
+	le := binary.LittleEndian
+	b := make([]byte, layout.ConfigSize)
+	le.PutUint32(b[layout.ConfigSelfTGID:], c.SelfTGID)
+	le.PutUint32(b[layout.ConfigSignal:], c.Signal)
+	le.PutUint32(b[layout.ConfigIdempotent:], c.Idempotent)
+	le.PutUint32(b[layout.ConfigInodeOff:], c.InodeOff)
+	le.PutUint32(b[layout.ConfigCookieBack:], c.CookieBack)
+	le.PutUint32(b[layout.ConfigOpenBreaks:], c.OpenBreaks)
+	le.PutUint64(b[layout.ConfigReadsUntil:], c.Reads)
+	le.PutUint64(b[layout.ConfigBreaksUntil:], c.Breaks)
 	if err := p.maps.Config.Put(uint32(0), b); err != nil {
 		return fmt.Errorf("configure the probe: %w", err)
 	}

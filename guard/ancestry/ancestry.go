@@ -19,13 +19,15 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/bpf/layout"
 )
 
 // Dir is where the probe pins its maps (bpf.PinDir).
-const Dir = "/sys/fs/bpf/safeload"
+const Dir = layout.Dir
 
 // abi is ANCESTRY_ABI of bpf/src/state.h: the layout that this package reads.
-const abi = 3
+const abi = layout.AncestryABI
 
 // ErrNone says that no probe is running that could be asked.
 var ErrNone = errors.New("no running probe")
@@ -69,8 +71,8 @@ func openIn(dir string) (*Maps, error) {
 	return m, err
 }
 
-// staying is where a probe that stays is pinned (pinnedName in bpf).
-const staying = "probe"
+// staying is where a probe that stays is pinned .
+const staying = layout.Staying
 
 // openStaying opens the maps of a probe that stays: all of one, whoever puts
 // another in its place meanwhile.

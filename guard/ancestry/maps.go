@@ -8,27 +8,27 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/bpf/layout"
 	"safeload/internal/proc"
 )
 
-// The values of the pinned maps, as bpf/src/state.h lays them out: little
-// endian, no padding, on all three architectures.
+// The values of the pinned maps, as the probe lays them out.
 const (
-	nameLen     = 64
-	taskSize    = 3 * 8
-	loadSize    = 8*8 + 6*4 + nameLen + 2*4
-	requestSize = 5*8 + 6*4 + nameLen + 16
-	ownerSize   = 2*8 + 4*4
-	flagsSize   = 6 * 4
+	nameLen     = layout.NameLen
+	taskSize    = layout.TaskSize
+	loadSize    = layout.LoadSize
+	requestSize = layout.RequestSize
+	ownerSize   = layout.OwnerSize
+	flagsSize   = layout.FlagsSize
 
-	hopTask    = 1
-	hopKthread = 2
-	hopWork    = 3
-	hopUnsure  = 4
+	hopTask    = layout.HopTask
+	hopKthread = layout.HopKthread
+	hopWork    = layout.HopWork
+	hopUnsure  = layout.HopUnsure
 
-	loadInit    = 4
-	loadBlocked = 8
-	loadWaits   = 16
+	loadInit    = layout.LoadInit
+	loadBlocked = layout.LoadBlocked
+	loadWaits   = layout.LoadWaits
 )
 
 type task struct{ ctx, load, born uint64 }
@@ -65,7 +65,7 @@ func (m *Maps) task(pid int) (task, bool) {
 	if pid <= 0 || !ok {
 		return task{}, false
 	}
-	return task{u64(v[0:]), u64(v[8:]), u64(v[16:])}, true
+	return task{u64(v[layout.TaskCtx:]), u64(v[layout.TaskLoad:]), u64(v[layout.TaskBorn:])}, true
 }
 
 func (m *Maps) load(id uint64) (load, bool) {
@@ -73,9 +73,9 @@ func (m *Maps) load(id uint64) (load, bool) {
 	if id == 0 || !ok {
 		return load{}, false
 	}
-	return load{req: u64(v[24:]), kreq: u64(v[32:]), wait: u64(v[40:]),
-		tid: u32(v[64:]), tgid: u32(v[68:]), flags: u32(v[72:]), name: text(v[88:152]),
-		rests: u32(v[152:]), spawns: u32(v[156:])}, true
+	return load{req: u64(v[layout.LoadReq:]), kreq: u64(v[layout.LoadKreq:]), wait: u64(v[layout.LoadWait:]),
+		tid: u32(v[layout.LoadTID:]), tgid: u32(v[layout.LoadTGID:]), flags: u32(v[layout.LoadFlags:]), name: text(v[layout.LoadName:][:nameLen]),
+		rests: u32(v[layout.LoadRests:]), spawns: u32(v[layout.LoadSpawns:])}, true
 }
 
 func (m *Maps) request(id uint64) (request, bool) {
@@ -83,8 +83,9 @@ func (m *Maps) request(id uint64) (request, bool) {
 	if id == 0 || !ok {
 		return request{}, false
 	}
-	return request{id: u64(v[0:]), load: u64(v[16:]), parent: u64(v[24:]), next: u64(v[32:]),
-		tid: u32(v[40:]), child: u32(v[48:]), hop: u32(v[52:]), many: u32(v[56:]) != 0, name: text(v[64:128])}, true
+	return request{id: u64(v[layout.RequestID:]), load: u64(v[layout.RequestLoad:]), parent: u64(v[layout.RequestParent:]), next: u64(v[layout.RequestNext:]),
+		tid: u32(v[layout.RequestTID:]), child: u32(v[layout.RequestChild:]), hop: u32(v[layout.RequestHop:]),
+		many: u32(v[layout.RequestMany:]) != 0, name: text(v[layout.RequestName:][:nameLen])}, true
 }
 
 // name returns the load whose init runs for a module.
@@ -105,7 +106,8 @@ func (m *Maps) readOwner() (owner, bool) {
 	if !ok {
 		return owner{}, false
 	}
-	return owner{start: u64(v[0:]), abi: u32(v[16:]), pid: u32(v[20:]), complete: u32(v[24:]) != 0, spawns: u32(v[28:]) != 0}, true
+	return owner{start: u64(v[layout.OwnerStart:]), abi: u32(v[layout.OwnerABI:]), pid: u32(v[layout.OwnerPID:]),
+		complete: u32(v[layout.OwnerComplete:]) != 0, spawns: u32(v[layout.OwnerSpawns:]) != 0}, true
 }
 
 // lossy reports whether a map was full and something is missing in it.
@@ -119,7 +121,7 @@ func (m *Maps) readFlags() (flags, bool) {
 	if !ok {
 		return flags{}, false
 	}
-	return flags{lossy: u32(v[8:]) != 0, rests: u32(v[12:]), spawns: u32(v[16:])}, true
+	return flags{lossy: u32(v[layout.FlagsLossy:]) != 0, rests: u32(v[layout.FlagsRests:]), spawns: u32(v[layout.FlagsSpawns:])}, true
 }
 
 // encoding/binary would bring reflect into the start-up path.
