@@ -112,19 +112,32 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	to := stdout
 	if written {
-		if i := strings.LastIndexByte(output, '/'); i > 0 {
-			if err := os.MkdirAll(filepath.Clean(output[:i]), 0o755); err != nil {
-				return say("Error: could not create parent directory for %s - %s.\n", output, strerror.Text(errnoOf(err)))
-			}
-		}
-		f, err := os.OpenFile(output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
-		if err != nil {
-			return say("Error: could not create %s - %s\n", output, strerror.Text(errnoOf(err)))
+		f, code := create(output, say)
+		if f == nil {
+			return code
 		}
 		defer f.Close()
 		to = f
 	}
-	code := 0
+	return writeNodes(to, list, format.write, say)
+}
+
+// create makes the file that is to be written, and the directories above it.
+func create(name string, say func(format string, args ...any) int) (*os.File, int) {
+	if i := strings.LastIndexByte(name, '/'); i > 0 {
+		if err := os.MkdirAll(filepath.Clean(name[:i]), 0o755); err != nil {
+			return nil, say("Error: could not create parent directory for %s - %s.\n", name, strerror.Text(errnoOf(err)))
+		}
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return nil, say("Error: could not create %s - %s\n", name, strerror.Text(errnoOf(err)))
+	}
+	return f, 0
+}
+
+// writeNodes writes each node of a modules.devname, and returns the exit code.
+func writeNodes(to io.Writer, list []byte, write func(io.Writer, node), say func(format string, args ...any) int) (code int) {
 	w := bufio.NewWriter(to)
 	defer w.Flush()
 	for len(list) > 0 {
@@ -138,7 +151,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			code = say("Error: invalid devname entry: %s", line)
 			continue
 		}
-		format.write(w, n)
+		write(w, n)
 	}
 	return code
 }

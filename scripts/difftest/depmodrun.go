@@ -31,9 +31,7 @@ func depmodPeer(name, kmod, modprobe, ours, work string, seed uint64, first, cou
 	defer func() { removeWork(work, mounts) }()
 	todo := make(chan int)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failure error
-	shown, files := 0, 0
+	y := depmodTally{tally: tally{result: r, show: show}}
 	for j := range runtime.NumCPU() {
 		root := filepath.Join(work, fmt.Sprint("root", j))
 		if err := depmodRoot(root, kmod, modprobe, ours); err != nil {
@@ -41,52 +39,21 @@ func depmodPeer(name, kmod, modprobe, ours, work string, seed uint64, first, cou
 		}
 		mounts = append(mounts, filepath.Join(root, "proc"))
 		features := execute(root, "/kmod", &testCase{args: []string{"kmod", "--version"}}).stdout
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for n := range todo {
 				w := makeDepmodWorld(seed, n, name, strings.Contains(features, "+ZLIB"))
 				for _, c := range w.cases {
-					p, diff, allowed, err := w.compare(name, root, c)
-					text := ""
-					mu.Lock()
-					look := shown < show && err == nil && diff != "" && !depmodHangs(p)
-					if look {
-						shown++
-					}
-					mu.Unlock()
-					if look {
-						text, err = w.least(name, root, c)
-					}
-					mu.Lock()
-					if err != nil {
-						failure = err
-					}
-					files += strings.Count(p.want.files, "\n=== ")
-					for _, id := range allowed {
-						r.allowed[id]++
-					}
-					switch {
-					case diff == "":
-						r.passed++
-					case depmodHangs(p):
-						r.skipped++
-					default:
-						r.failed++
-						if look {
-							fmt.Printf("--- scripts/diff-test.sh --seed %d --depmod 1 -- -first %d: %s\n%s", seed, n, c, text)
-						}
-					}
-					mu.Unlock()
+					y.compare(w, name, root, seed, n, c)
 				}
 			}
-		}()
+		})
 	}
 	for n := first; n < first+count; n++ {
 		todo <- n
 	}
 	close(todo)
 	wg.Wait()
+	r, files, failure := y.result, y.files, y.failure
 	fmt.Printf("kmod %s: depmod in %d random trees from %d on (seed %d), %d runs with %d files, %d equal, %d different, %d without an end in kmod, %.0f s\n",
 		name, count, first, seed, r.passed+r.failed+r.skipped, files, r.passed, r.failed, r.skipped, time.Since(start).Seconds())
 	if files == 0 && failure == nil {
@@ -94,6 +61,45 @@ func depmodPeer(name, kmod, modprobe, ours, work string, seed uint64, first, cou
 	}
 	r.failed += staleDepmod(name, r.allowed, count)
 	return r, failure
+}
+
+// depmodTally is a tally that counts the files that depmod has written, too.
+type depmodTally struct {
+	tally
+	files int
+}
+
+// compare runs one case of a world in both programs.
+func (y *depmodTally) compare(w *depmodWorld, name, root string, seed uint64, n int, c *testCase) {
+	p, diff, allowed, err := w.compare(name, root, c)
+	text := ""
+	y.Lock()
+	look := y.shown < y.show && err == nil && diff != "" && !depmodHangs(p)
+	if look {
+		y.shown++
+	}
+	y.Unlock()
+	if look {
+		text, err = w.least(name, root, c)
+	}
+	y.Lock()
+	defer y.Unlock()
+	if err != nil {
+		y.failure = err
+	}
+	y.files += strings.Count(p.want.files, "\n=== ")
+	y.allow(allowed)
+	switch {
+	case diff == "":
+		y.passed++
+	case depmodHangs(p):
+		y.skipped++
+	default:
+		y.failed++
+		if look {
+			fmt.Printf("--- scripts/diff-test.sh --seed %d --depmod 1 -- -first %d: %s\n%s", seed, n, c, text)
+		}
+	}
 }
 
 // staleDepmod prints which differences there were, and counts those that there
