@@ -24,8 +24,8 @@ func (r *Request) run(kind, module, command string) (status int, err error) {
 	return status, err
 }
 
-// expandOptions replaces every $CMDLINE_OPTS of a command by the options, once:
-// options that name the variable themselves are taken as they are.
+// expandOptions replaces each $CMDLINE_OPTS of a command by the options. It does
+// so once: a $CMDLINE_OPTS in the options themselves stays.
 func expandOptions(command, options string) string {
 	const variable = "$CMDLINE_OPTS"
 	var out []byte
@@ -41,10 +41,10 @@ func expandOptions(command, options string) string {
 	return string(out)
 }
 
-// exitStatusOf is WEXITSTATUS: 0 for a command that a signal has ended.
+// exitStatusOf is WEXITSTATUS. It is 0 for a command that a signal has ended.
 func exitStatusOf(status int) int { return status >> 8 & 0xff }
 
-// Environment is the environment of commands, changed as setenv(3) would.
+// Environment is the environment of commands. It changes as setenv(3) changes one.
 type Environment []string
 
 // Get is getenv(3).
@@ -80,7 +80,8 @@ func (e *Environment) Unset(key string) {
 	*e = out
 }
 
-// appendOptions adds to MODPROBE_OPTIONS, for what install commands call.
+// appendOptions adds to MODPROBE_OPTIONS, for the programs that install commands
+// call.
 func (e *Environment) appendOptions(value string) {
 	if old, ok := e.Get("MODPROBE_OPTIONS"); ok {
 		value = old + " " + value

@@ -13,16 +13,16 @@ import (
 	"safeload/kmod"
 )
 
-// ErrBlacklisted is the error of a module that the configuration does not let
-// load by the name that was asked for. modprobe passes it over in silence.
+// ErrBlacklisted says that the configuration does not let a module be loaded by
+// the name that was asked for. modprobe says nothing of it.
 const ErrBlacklisted = blacklisted("blacklisted by the configuration")
 
 type blacklisted string
 
 func (e blacklisted) Error() string { return string(e) }
 
-// CommandError is an install command that failed. Its errno is EINVAL, as
-// libkmod has it.
+// CommandError is an install command that failed. Its errno is EINVAL, as in
+// libkmod.
 type CommandError struct {
 	Module, Command string
 	Status          int   // its exit status, if Err is nil
@@ -46,8 +46,8 @@ func (e *CommandError) Unwrap() []error {
 	return []error{syscall.EINVAL}
 }
 
-// Load loads m and what it needs, as kmod_module_probe_insert_module. Of the
-// steps before m only required ones count.
+// Load loads m and what it needs, as kmod_module_probe_insert_module does. A step
+// before m that fails matters only if m requires it.
 func (r *Request) Load(m *kmod.Module, params string) error {
 	if !r.IgnoreLoaded && r.inKernel(m) {
 		if r.FirstTime {
@@ -89,7 +89,7 @@ func (r *Request) do(s *kmod.Step) error {
 	return r.Submit(m, s.Options)
 }
 
-// Submit gives one module to the kernel, as kmod_module_insert_module.
+// Submit gives one module to the kernel, as kmod_module_insert_module does.
 func (r *Request) Submit(m *kmod.Module, params string) error {
 	path := m.Path()
 	if path == "" {
@@ -114,14 +114,14 @@ func (r *Request) Submit(m *kmod.Module, params string) error {
 	return err
 }
 
-// unread tells that the file could not be opened or was too short, of which
-// libkmod tells the caller only.
+// unread reports whether the file could not be opened or was too short. libkmod
+// prints nothing about these two, and only returns them.
 func unread(err error) bool {
 	e, ok := err.(*finit.Error)
 	return ok && (e.Op == "open" || e.Op == "read")
 }
 
-// damages are the words of libkmod, and the function that says them.
+// damages are libkmod's messages, each with the function that prints it.
 var damages = [...]struct{ text, function string }{
 	finit.XZFormat:   {"xz: File format not recognized", "xz_uncompress_belch"},
 	finit.XZOptions:  {"xz: Unsupported compression options", "xz_uncompress_belch"},
@@ -137,11 +137,11 @@ var damages = [...]struct{ text, function string }{
 	finit.ZstdSmall:  {"zstd: Destination buffer is too small", "kmod_file_load_zstd"},
 }
 
-// DamageText is what libkmod says of a damaged file.
+// DamageText is libkmod's message for a damaged file.
 func DamageText(d finit.Damage) string { return damages[d].text }
 
-// TellDamage tells what libkmod says when it cannot decompress a file, or
-// cannot force one that it has decompressed.
+// TellDamage tells what libkmod prints when it cannot decompress a file, or cannot
+// force a decompressed one.
 func TellDamage(t Teller, err error) {
 	if e, ok := err.(*finit.Error); ok && e.Op == "strip" && Errno(err) == syscall.ENODATA {
 		t.Lib(kmod.LogErr, "do_init_module", "Failed to strip version information: "+strerror.Text(syscall.ENODATA)+"\n")

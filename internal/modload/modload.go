@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package modload loads and removes what a name stands for, in the order and by
-// the rules of kmod's libkmod-module.c and modprobe.c. It parses no options and
-// prints nothing: what there is to say is told to a [Teller], what went wrong is
-// returned.
+// Package modload loads and removes the modules of a name, in the order and by the
+// rules of kmod's libkmod-module.c and modprobe.c. It parses no options and prints
+// nothing: it tells a [Teller] what it does, and returns what went wrong.
 //
-// The program modprobe (internal/modprobe) and the library (package modprobe)
-// both work by it. It is linked into the kernel's helper: it imports little, and
-// nothing is done before it is needed.
+// The program modprobe (internal/modprobe) and the library (package modprobe) both
+// use it. The kernel's helper links it: it imports little, and does nothing before
+// it is needed.
 package modload
 
 import (
@@ -23,13 +22,13 @@ import (
 // Guard decides whether a module may be submitted to the kernel: a
 // [*guard.Guard], or a test's.
 type Guard interface {
-	// Submit calls submit, or refuses to: then its error is one that
-	// [System.Refused] knows.
+	// Submit calls submit, or refuses to. [System.Refused] recognises the error
+	// of a refusal.
 	Submit(l guard.Load, submit func() error) error
 	// Command calls run with the environment for an install or remove command
-	// of a module, or refuses to. While
-	// the command runs, run calls look, at once and again after so many
-	// milliseconds as that returns, until it is negative; nil: never.
+	// of a module, or refuses to. While the command runs, run calls look: at
+	// once, and again after as many milliseconds as look returns, until that
+	// is negative. If look is nil, run never calls it.
 	Command(c guard.Command, env []string, run func(env []string, look func() int) error) error
 	Close()
 }
@@ -39,25 +38,25 @@ type System interface {
 	// Guard makes the guard for a request, before the first submit or command;
 	// nil for none.
 	Guard(request string) Guard
-	// Refused tells an error of a [Guard] that refuses, of which the user has
-	// been told.
+	// Refused reports whether an error is the refusal of a [Guard]. The user has
+	// been told of that already.
 	Refused(error) bool
-	// Insert loads the module in the file at path, which it names in errors. Its
-	// error has an errno.
+	// Insert loads the module in the file at path. Errors name it. An error
+	// wraps an errno.
 	Insert(path, name, params string, flags finit.Flags) error
-	// Remove removes a module without waiting, in use or not with force. Its
-	// error has an errno.
+	// Remove removes a module without waiting; with force, one in use, too. An
+	// error wraps an errno.
 	Remove(name string, force bool) error
-	// Command runs a command by the shell as system(3): it gives the wait
-	// status, and an error only if no process could be made. Meanwhile it calls
-	// look: see [Guard].
+	// Command runs a command by the shell, as system(3) does. It returns the
+	// wait status, and an error only if no process could be made. Meanwhile it
+	// calls look: see [Guard].
 	Command(text string, env []string, look func() int) (status int, err error)
 }
 
 // Kernel is what the Systems of the program and of the library have in common.
 type Kernel struct{ finit.Loader }
 
-// Refused tells an error of a [*guard.Guard] that refuses.
+// Refused reports whether an error is the refusal of a [*guard.Guard].
 func (Kernel) Refused(err error) bool {
 	_, refused := errors.AsType[*guard.Refused](err)
 	return refused
@@ -74,18 +73,17 @@ func (Kernel) Remove(name string, force bool) error {
 
 // Teller is told what is done.
 type Teller interface {
-	// Slow is told before what may take long begins.
+	// Slow is called before anything that may take long.
 	Slow()
-	// Lib is told what libkmod would log.
+	// Lib gets what libkmod would log.
 	Lib(level int, function, text string)
-	// Step is told what is about to be done in loading.
+	// Step gets the step of a load that is about to be done.
 	Step(*kmod.Step)
-	// Removing is told what is about to be done in removing: a word and a
-	// module's name or a command.
+	// Removing gets the step of a removal that is about to be done: a word, and
+	// a module's name or a command.
 	Removing(verb, what string)
-	// Failed is told of an error of this package where it arises. If it gives
-	// true, nothing more is done and the error is the result, as a message of
-	// modprobe that is fatal ends it.
+	// Failed gets an error of this package where it arises. If Failed returns
+	// true, the request ends with that error, as a fatal message ends modprobe.
 	Failed(*Error) (stop bool)
 }
 
@@ -106,7 +104,7 @@ type Options struct {
 	PassOn []string
 }
 
-// Request is one request in work. Use by one goroutine.
+// Request is one request, in work. One goroutine may use it at a time.
 type Request struct {
 	Options
 	Name    string // what was asked for, for the guard
@@ -127,7 +125,7 @@ func (r *Request) Close() {
 	}
 }
 
-// Stopped tells whether the [Teller] has stopped the request.
+// Stopped reports whether the [Teller] has ended the request.
 func (r *Request) Stopped() bool { return r.stopped }
 
 // Reason is what an [Error] is about.
@@ -164,10 +162,10 @@ func (e *Error) Error() string {
 	return text + "delete_module: " + strerror.Text(e.Errno)
 }
 
-// Unwrap gives the errno.
+// Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// fail tells of an error where it arises, and gives it back.
+// fail tells the Teller of an error, and returns it.
 func (r *Request) fail(reason Reason, m *kmod.Module, errno syscall.Errno) error {
 	err := &Error{reason, m.Name, errno}
 	if r.Teller.Failed(err) {
@@ -176,7 +174,7 @@ func (r *Request) fail(reason Reason, m *kmod.Module, errno syscall.Errno) error
 	return err
 }
 
-// Errno digs the errno out of an error; one without has EINVAL.
+// Errno returns the errno that an error wraps, EINVAL if it wraps none.
 func Errno(err error) syscall.Errno {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
@@ -184,7 +182,7 @@ func Errno(err error) syscall.Errno {
 	return syscall.EINVAL
 }
 
-// guarded returns the guard, made at the first need.
+// guarded returns the guard, and makes it if there is none yet.
 func (r *Request) guarded() Guard {
 	if r.guard == nil {
 		r.Teller.Slow()

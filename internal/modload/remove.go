@@ -11,10 +11,10 @@ import (
 	"safeload/kmod"
 )
 
-// Remove removes m with what goes with it, as rmmod_do_module of modprobe.
+// Remove removes m and what goes with it, as modprobe's rmmod_do_module does.
 func (r *Request) Remove(m *kmod.Module) error { return r.remove(m, r.RemoveHolders, false) }
 
-// removeList removes modules in reverse order; builtin ones are passed over.
+// removeList removes modules in reverse order. It passes over builtin ones.
 func (r *Request) removeList(list []*kmod.Module, stop bool) error {
 	for i := len(list) - 1; i >= 0; i-- {
 		if err := r.remove(list[i], false, true); err != nil && (stop || r.stopped) {
@@ -69,8 +69,8 @@ func (r *Request) remove(m *kmod.Module, holders, ignoreBuiltin bool) error {
 	return r.removeList(pre, false)
 }
 
-// nothingToRemove tells whether m is not there to be removed, and whether that
-// is an error.
+// nothingToRemove reports whether m is not in the kernel, with an error if that is
+// one.
 func (r *Request) nothingToRemove(m *kmod.Module, ignoreBuiltin bool) (gone bool, err error) {
 	state, errno := r.State(m)
 	switch {
@@ -86,8 +86,8 @@ func (r *Request) nothingToRemove(m *kmod.Module, ignoreBuiltin bool) (gone bool
 	return false, nil
 }
 
-// removeWithUnused removes m and the dependencies that nothing uses any more;
-// with those, errors do not count.
+// removeWithUnused removes m, and the dependencies that nothing uses any more. It
+// ignores the errors of the dependencies.
 func (r *Request) removeWithUnused(m *kmod.Module) error {
 	if _, errno := r.RefCount(m); errno != syscall.ENOENT {
 		if err := r.removeOne(m); err != nil {
@@ -104,8 +104,8 @@ func (r *Request) removeWithUnused(m *kmod.Module) error {
 	return nil
 }
 
-// removeOne removes the module itself, with a time to wait trying again until
-// that is over.
+// removeOne removes the module itself. If there is a time to wait, it tries again
+// until that is over.
 func (r *Request) removeOne(m *kmod.Module) error {
 	r.Teller.Removing("rmmod", m.Name)
 	if r.DryRun {
@@ -153,8 +153,8 @@ func (r *Request) removeOne(m *kmod.Module) error {
 	return &Error{Removal, m.Name, errno}
 }
 
-// backoff returns when to try again: after twice the last interval, less near
-// the end, at once and for the last time after it.
+// backoff returns when to try again: after twice the last interval; near the end,
+// earlier; after the end, at once and for the last time (interval 0).
 func backoff(end uint64, interval *uint64) (until uint64) {
 	t := now()
 	if end <= t {
@@ -187,8 +187,8 @@ func sleepUntil(msec uint64) {
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
 }
 
-// removeCommand is command_do of modprobe itself, which unlike libkmod's
-// prints the command, for removing.
+// removeCommand runs a remove command, as modprobe's own command_do does. Unlike
+// libkmod's, that prints the command.
 func (r *Request) removeCommand(m *kmod.Module, command string) error {
 	command = expandOptions(command, "")
 	r.Teller.Removing("remove", command)

@@ -13,19 +13,19 @@ import (
 	"safeload/kmod"
 )
 
-// InitState of a module, as libkmod tells them apart.
+// InitState is the state of a module, of those that libkmod tells apart.
 type InitState int
 
 const (
-	StateUnknown InitState = iota // not loaded, or cannot be told
+	StateUnknown InitState = iota // not loaded, or not known
 	StateBuiltin
 	StateLive
 	StateComing
 	StateGoing
 )
 
-// SysModule is where modules are in sysfs. A name that somebody asks for ends
-// at its first dot (package kmod), so that it does not lead out of there.
+// SysModule is the directory of the modules in sysfs. Package kmod ends a requested
+// name at its first dot, so that a name does not lead out of the directory.
 const SysModule = "/sys/module/"
 
 // State is what sysfs says of a module: kmod_module_get_initstate.
@@ -66,7 +66,7 @@ func (r *Request) State(m *kmod.Module) (InitState, syscall.Errno) {
 	return StateUnknown, syscall.EINVAL
 }
 
-// inKernel reports whether there is nothing left to load.
+// inKernel reports whether a module is in the kernel already.
 func (r *Request) inKernel(m *kmod.Module) bool {
 	s, _ := r.State(m)
 	return s == StateLive || s == StateBuiltin
@@ -129,7 +129,7 @@ func (r *Request) Holders(m *kmod.Module) (list []*kmod.Module) {
 	}
 }
 
-// ReadSmall reads a file of sysfs. With opened false, err is that of open(2).
+// ReadSmall reads a file of sysfs. If opened is false, err is the error of open(2).
 func ReadSmall(path string, buf []byte) (n int, opened bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
