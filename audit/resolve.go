@@ -34,8 +34,9 @@ type glob struct {
 	by              *facts
 }
 
-// fits reports whether a pattern fits a name. A module whose patterns have cost
-// too much has none any more, and is told of as one that was not analysed.
+// fits reports whether a pattern fits a name. Once the patterns of a module have
+// cost too much, none of them fits any more; the report lists that module as not
+// analysed.
 func (g *glob) fits(name string) bool {
 	if g.by.compared.left < 0 {
 		return false

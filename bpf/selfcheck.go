@@ -98,7 +98,8 @@ func (p *Probe) configure(symbols map[string]string, o Options) error {
 	p.config.SelfTGID = 0
 	p.config.InodeOff = p.learned.InodeOff
 	p.config.CookieBack = p.learned.CookieBack
-	// Of those that stay none signals, and each open would pay.
+	// A probe that stays signals nobody, so its hooks would only slow down each
+	// open.
 	if p.learned.Hard && !o.stays {
 		p.config.OpenBreaks = 1
 		links, err := p.attachOpen(symbols, openHooks)

@@ -177,8 +177,8 @@ func (t *Tracker) init(l *Load, e bpf.Event, r *Report) {
 	if l.reported != 0 {
 		r.Freed = freed(l, e.At, 0)
 	}
-	// Whoever had the name before has failed; others may have come to wait for
-	// the name before it was known whose it is.
+	// The load that had this name before has failed. Others may have begun to
+	// wait for the name before this load got it.
 	l.Module, l.Wait, l.WaitName, l.reported = e.Name, 0, "", 0
 	for _, w := range t.loads {
 		if w != l && w.Wait == 0 && w.WaitHow == bpf.WaitName && w.WaitName == e.Name {

@@ -63,8 +63,8 @@ func isFlush(wchan string) bool {
 }
 
 // isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
-// sleep in. Who is in one of them neither loads nor asks nor waits for a child,
-// and there are hundreds of them for each that matters.
+// sleep in. A task in one of them neither loads, nor requests, nor waits for a
+// child. For each task that matters there are hundreds of idle ones.
 func isIdle(wchan string) bool {
 	switch base(wchan) {
 	case "ep_poll", "do_epoll_wait", "do_poll", "do_sys_poll", "do_select", "poll_schedule_timeout",

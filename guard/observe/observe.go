@@ -67,8 +67,9 @@ func (o *Observer) Look(entries []registry.Entry, registered bool) *Waits {
 	}
 	s.readAnnounced(!registered)
 	s.shareNames()
-	// Who is coming is read last: a module seen coming now was coming, or not
-	// yet, at all of the reads above; one that has gone live waits for nobody.
+	// Read last which modules are coming. A module that is coming now was
+	// coming, or not yet there, at all of the reads above; a module that has
+	// gone live waits for nobody.
 	isComing := func(name string) {
 		if _, asked := s.Coming[name]; name == "" || asked {
 			return

@@ -157,17 +157,17 @@ func (s *Snapshot) readAncestors() {
 	}
 }
 
-// readThreadState reads what a thread does in the kernel. Of one that may not load
-// nothing is asked that its user can put off for ever (see [proc.FS.Bounded]),
-// but where it sleeps in state D, as who asks for a module does.
+// readThreadState reads what a thread does in the kernel. If the thread cannot load
+// modules, do not read what its user can hold for ever (see [proc.FS.Bounded]):
+// read only its wchan, and only in state D, in which a requester sleeps.
 //
-// Where it sleeps costs least to read, and settles it for most.
+// The wchan costs least to read and is enough for most threads, so it comes first.
 func (s *Snapshot) readThreadState(p *process, t *Task, o *proc.Outline, tid int) {
 	n := s.Proc.GivenUp()
 	s.readCall(p, t, o, tid)
 	if s.Proc.GivenUp() != n {
-		// It may be at anything, and nobody is told to be waiting for ever
-		// because of it.
+		// What it does is not known. Nobody else may count as stuck because of
+		// it.
 		t.State, t.Held = 'R', true
 		s.incomplete = s.incomplete || o.State == 'D' && !o.Executes
 	}

@@ -162,17 +162,18 @@ func (s *Waits) nearestHelpers(r *Task, all []*Task) []*Task {
 	return close
 }
 
-// sameMoment is how far apart the times of two requests must be that are not
-// to be taken for each other.
+// sameMoment is how far apart two requests must be to tell them apart by their
+// times.
 const sameMoment = 30 * int64(time.Millisecond)
 
-// RequestedBy tells whether the helper that pid is, or descends from, was asked for by
-// one of a circle. All of whom it may be must be of it: anybody may ask for a
-// module at any time, and whose helper is whose only their times tell.
+// RequestedBy reports whether the helper that pid is, or descends from, was
+// requested by a member of a knot. If several tasks may have requested it, all of
+// them must be members: anybody may request a module at any time, and only the
+// times tell which helper is whose.
 func (s *Waits) RequestedBy(pid int, knot []graph.ID) bool {
 	h := s.helperAbove(pid)
 	if h == nil {
-		return true // nobody's request is on the way to it
+		return true // no request leads to it
 	}
 	if s.incomplete {
 		return false

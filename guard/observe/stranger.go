@@ -39,10 +39,10 @@ func (s *Waits) AllAskedByStrangers() bool {
 	return s.Proc != nil && !s.Proc.Nested() && s.askersApart(s.Helpers(), func(*Task) bool { return true })
 }
 
-// askersApart tells whether those who wait for a helper and may be meant are all
-// apart from any load, and all to be seen: each helper has one who asked for it.
-// Of one that has come since the look began, he may have been read before he
-// asked; nobody takes this look's word for that one.
+// askersApart reports whether all requesters that may be meant are strangers, and
+// all requesters are in sight: there is one for each helper. A helper that has
+// come since the look began may belong to a requester that was read before its
+// request. So this look clears no such helper.
 func (s *Waits) askersApart(helpers []*Task, meant func(r *Task) bool) bool {
 	if s.incomplete {
 		return false

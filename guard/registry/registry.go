@@ -249,7 +249,8 @@ func lives(p *proc.FS, pid int, start uint64) life {
 		}
 		return living
 	}
-	// Who belongs to another user has only come to have the pid, and is not asked.
+	// A process of another user has only come to have this pid. Do not read its
+	// stat, which it may hold.
 	if o, err := p.Outline(pid, pid); err == nil && o.User >= 0 && o.User != unix.Geteuid() {
 		return ended
 	}

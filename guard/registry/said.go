@@ -107,7 +107,7 @@ func (r *Registry) mayLog(now int64) (unsaid uint64, ok bool) {
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != unix.Geteuid() {
 		return 0, true
 	}
-	// Whoever has it needs it for a moment, unless he is stopped there.
+	// Its owner needs the lock for a moment only, unless it is stopped there.
 	for n := 0; unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil; n++ {
 		if n == 20 {
 			return 0, true

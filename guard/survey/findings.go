@@ -73,9 +73,10 @@ func (sv *Survey) find(s *observe.Waits, was *sight, sure, maybe, paired *graph.
 	for _, id := range waits {
 		try(id, guess, graph.Likely, shown.Cycle(id))
 	}
-	// Who is on no circle as requests and helpers fit best, but is on one as
-	// they may fit, hangs on a circle that has been found, if any of that is in
-	// it: of fifty helpers that wait for one load, one is the load's own.
+	// A task may be on a circle only if requests and helpers are paired otherwise
+	// than they fit best. If its circle shares a task with one that was found
+	// above, it only hangs on that one: of fifty helpers that wait for one load,
+	// one is the load's own.
 	for _, how := range []struct {
 		*graph.Stuck
 		certainty graph.Certainty

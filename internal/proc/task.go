@@ -52,8 +52,8 @@ func (s *Stat) Gone() bool { return s.State == 'Z' || s.State == 'X' || s.State 
 // there is none.
 func (f *FS) Stat(pid, tid int) (Stat, error) { return f.statOf(pid, tid, taskPath(pid, tid, "stat")) }
 
-// statOf is stat for a thread that may be held. Of one that is, its outline is
-// known, and that it may move.
+// statOf is stat for a thread that may be held. For a held thread it returns the
+// outline alone, marked as one that may move.
 func (f *FS) statOf(pid, tid int, path string) (Stat, error) {
 	if !f.enter(pid) {
 		o, err := f.Outline(pid, tid)
