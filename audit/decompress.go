@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"safeload/finit"
 	"safeload/internal/treefile"
 	"safeload/internal/xz"
 )
@@ -59,7 +60,7 @@ func (d *decompressor) read(file string) ([]byte, error) {
 		return nil, err
 	}
 	need := fi.Size()
-	if kind(head[:n]) != unpacked {
+	if finit.SniffBytes(head[:n]) != finit.Plain {
 		need += roomFor(fi.Size()) + usualWindow
 	}
 	d.take(need)
@@ -106,28 +107,6 @@ func (d *decompressor) release() {
 // roomFor is how much a compressed file of a size may decompress to.
 func roomFor(size int64) int64 { return min(maxModule, alwaysRoom+maxGrowth*size) }
 
-type packing int
-
-const (
-	unpacked packing = iota
-	packedXZ
-	packedZstd
-	packedGzip
-)
-
-// kind goes by a file's first bytes.
-func kind(head []byte) packing {
-	switch {
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		return packedXZ
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		return packedZstd
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return packedGzip
-	}
-	return unpacked
-}
-
 // errWindow says that a file needs a larger window than it was given.
 var errWindow = errors.New("a larger window than modules have")
 
@@ -136,12 +115,12 @@ func (d *decompressor) decompress(in []byte, window int) ([]byte, error) {
 	src := bytes.NewReader(in)
 	var r io.Reader
 	var err error
-	switch kind(in) {
-	case unpacked:
+	switch finit.SniffBytes(in) {
+	case finit.Plain:
 		return in, nil
-	case packedXZ:
+	case finit.XZ:
 		return d.unxz(in)
-	case packedZstd:
+	case finit.Zstd:
 		if d.zst == nil || window != usualWindow {
 			d.zst, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 				zstd.WithDecoderMaxWindow(uint64(window)))
@@ -149,7 +128,7 @@ func (d *decompressor) decompress(in []byte, window int) ([]byte, error) {
 			err = d.zst.Reset(src)
 		}
 		r = d.zst
-	case packedGzip:
+	case finit.Gzip:
 		if d.gz == nil {
 			d.gz, err = gzip.NewReader(src)
 		} else {
