@@ -16,6 +16,8 @@ type rc struct {
 // chunk decodes the symbols of one LZMA2 chunk into dst[pos:end], from
 // in[at:limit], behind which at least most bytes must follow. What stands before
 // dst[start] cannot be referred to.
+//
+// In one piece: what it keeps in local variables must not be stored at each symbol, which calls would force.
 func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, window uint32) bool {
 	if limit-at < 5 || in[at] != 0 {
 		return false
@@ -273,6 +275,8 @@ func (r rc) other(in []byte, lit *[literal]uint16, match uint32) (rc, byte) {
 }
 
 // length decodes the length of a match.
+//
+// In one piece: each bit is decoded in line, with the range in registers, and not by a call.
 func (r rc) length(in []byte, l *lengths, posState uint32) (rc, int) {
 	symbol := uint32(1)
 	{
@@ -372,6 +376,8 @@ func (r rc) length(in []byte, l *lengths, posState uint32) (rc, int) {
 }
 
 // distance decodes how far back a match is, whose length is n.
+//
+// In one piece: as length, bit by bit in line.
 func (r rc) distance(in []byte, z *lzma, n int) (rc, uint32) {
 	slots4 := &z.slot[min(n-minLen, distStates-1)&(distStates-1)]
 	symbol := uint32(1)
