@@ -27,7 +27,7 @@ func TestMakeThreads(t *testing.T) {
 const (
 	spareVariable = "PROC_TEST_SPARE_THREADS"
 	dirVariable   = "PROC_TEST_DIR"
-	noUser        = 2_000_000_011 // has no other process, so that its limit is this one's
+	noUser        = 61_234 // has no other process, so that its limit is this one's
 )
 
 // TestFewThreads: where the system gives no more threads, Go ends the process that
