@@ -46,9 +46,10 @@ const (
 	leftOthers = 3
 	leftRoots  = 6
 
-	// A look takes a thread that is locked, one for the others meanwhile, and the
-	// one from which the runtime makes these (startTemplateThread).
-	threadsNeeded = 3
+	// A look takes a thread that is locked, and one for the others meanwhile; the
+	// first one also that from which the runtime makes these (startTemplateThread).
+	threadsLater = 2
+	threadsFirst = 3
 )
 
 // sort is who can hold a task.
@@ -62,6 +63,8 @@ const (
 
 // holds is what all looks through one FS know of who is held.
 type holds struct {
+	looked bool // threads were made for one, of which the runtime keeps one
+
 	mu   sync.Mutex
 	at   map[int]int // by process: the threads left behind at it
 	left [ofOthers + 1]int
@@ -123,10 +126,15 @@ func (f *FS) Bounded(look func(p *FS)) {
 	if f.holds == nil {
 		f.holds = &holds{at: make(map[int]int)}
 	}
-	if makeThreads(threadsNeeded) != 0 {
+	need := uintptr(threadsFirst)
+	if f.holds.looked {
+		need = threadsLater
+	}
+	if makeThreads(need) != 0 {
 		look(&FS{fd: f.fd, userns: f.userns, hand: &hand{holds: f.holds, tired: true}})
 		return
 	}
+	f.holds.looked = true
 	asleep := 0
 	for again := 0; ; again++ {
 		h := &hand{holds: f.holds, tired: again > leftOthers+leftRoots || asleep >= ticksAll}

@@ -18,7 +18,7 @@ import (
 // TestMakeThreads: threads can be made, and none is left.
 func TestMakeThreads(t *testing.T) {
 	for range 100 {
-		if errno := makeThreads(threadsNeeded); errno != 0 {
+		if errno := makeThreads(threadsFirst); errno != 0 {
 			t.Fatalf("errno %d", errno)
 		}
 	}
@@ -54,13 +54,15 @@ func TestFewThreads(t *testing.T) {
 			t.Errorf("with %d threads to be had: %v\n%.600s", spare, err, out)
 		}
 		if strings.Contains(string(out), "asked all") {
-			whole++
+			if whole++; spare == 0 {
+				t.Error("with no thread to be had: asked all")
+			}
 		} else if !strings.Contains(string(out), "asked the kernel's") {
 			t.Errorf("with %d threads to be had: no look\n%.600s", spare, out)
 		}
 	}
-	if whole == 0 || whole == 8 {
-		t.Errorf("%d of 8 looks asked all", whole)
+	if whole == 0 {
+		t.Error("none asked all")
 	}
 }
 
@@ -93,12 +95,14 @@ func lookWithFewThreads(t *testing.T, v string) {
 	if spare == 0 && makeThreads(1) != uintptr(unix.EAGAIN) {
 		t.Error("a thread more than there may be was made")
 	}
-	looks, asked := 0, false
-	recorded.Bounded(func(p *FS) {
-		looks++
-		asked = p.Ask(10, runtime.Gosched)
-	})
-	if looks != 1 {
+	looks, asked := 0, true
+	for range 5 {
+		recorded.Bounded(func(p *FS) {
+			looks++
+			asked = p.Ask(10, runtime.Gosched) && asked
+		})
+	}
+	if looks < 5 { // more, where one took so long that it was begun anew
 		t.Errorf("%d looks", looks)
 	}
 	if asked {
