@@ -37,6 +37,17 @@ func IsWait(wchan string) bool {
 	return false
 }
 
+// hidesCaller: what shows on 32-bit ARM of a task that sleeps in a function whose
+// return a kretprobe waits for, in place of who called that; the probe has some
+// on wait_for_completion_interruptible. It stays so when the kretprobe is gone.
+func hidesCaller(wchan string) bool {
+	switch wchan {
+	case "__kretprobe_trampoline", "kretprobe_trampoline":
+		return true
+	}
+	return false
+}
+
 // IsTimed: functions that a task sleeps in for a time, after which it goes on
 // whatever the others do; or until a frozen cgroup is thawed.
 func IsTimed(wchan string) bool {

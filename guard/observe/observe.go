@@ -86,6 +86,7 @@ func (o *Observer) Look(entries []registry.Entry, registered bool) *Waits {
 	for _, t := range s.Tasks {
 		isComing(t.Module)
 	}
+	s.findHiddenWaits()
 	if o.Probe != nil {
 		s.askProbe(o.Probe)
 	}

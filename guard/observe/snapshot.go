@@ -133,6 +133,21 @@ func (s *Snapshot) Helpers() []*Task {
 	return all
 }
 
+// findHiddenWaits finds those that wait for another's load in a function that does
+// not show (see hidesCaller). One init of a module runs at a time: where another
+// task asks the kernel for a module in the midst of its load of this one, it is
+// not run by who sleeps in the same call.
+func (s *Snapshot) findHiddenWaits() {
+	for _, t := range s.Tasks {
+		if t.Module == "" || t.State != 'S' || !hidesCaller(t.Wchan) || !s.Coming[t.Module] {
+			continue
+		}
+		for _, o := range s.Tasks {
+			t.Waiter = t.Waiter || o != t && o.Module == t.Module && o.Requester()
+		}
+	}
+}
+
 // Descends tells whether pid is ancestor or a process below it.
 func (s *Snapshot) Descends(pid, ancestor int) bool {
 	for range 64 {
