@@ -486,27 +486,6 @@ func TestNotStartedBy(t *testing.T) {
 	}
 }
 
-// An entry that is older than the process of its pid was another's.
-func TestPidAnew(t *testing.T) {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		t.Fatal(err)
-	}
-	me := os.Getpid()
-	for born, want := range map[uint64]Verdict{1: Unknown, 0: Proven, uint64(now.Nano()): Proven} {
-		k := newMaps(t)
-		k.load(1, "a", load{tid: 100, req: 10})
-		k.request(request{id: 10, load: 1, tid: 100, child: uint32(me), hop: hopTask})
-		v := make([]byte, taskSize)
-		binary.LittleEndian.PutUint64(v, 10)
-		binary.LittleEndian.PutUint64(v[16:], born)
-		k.put(k.tasks, uint32(me), v)
-		if got, _ := k.Decide("a", me, nil); got != want {
-			t.Errorf("born at %d: %v, want %v", born, got, want)
-		}
-	}
-}
-
 // What no process keeps is kept for as long as its owner map says so.
 func TestStays(t *testing.T) {
 	k := newMaps(t)

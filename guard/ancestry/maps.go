@@ -31,7 +31,7 @@ const (
 	loadWaits   = layout.LoadWaits
 )
 
-type task struct{ ctx, load, born uint64 }
+type task struct{ ctx, load uint64 }
 
 type load struct {
 	req, kreq, wait uint64
@@ -65,7 +65,7 @@ func (m *Maps) task(pid int) (task, bool) {
 	if pid <= 0 || !ok {
 		return task{}, false
 	}
-	return task{u64(v[layout.TaskCtx:]), u64(v[layout.TaskLoad:]), u64(v[layout.TaskBorn:])}, true
+	return task{u64(v[layout.TaskCtx:]), u64(v[layout.TaskLoad:])}, true
 }
 
 func (m *Maps) load(id uint64) (load, bool) {
@@ -238,23 +238,4 @@ func alive(pid int, start uint64) (is bool) {
 		is = err == nil && !s.Held && s.Start == start && !s.Gone()
 	})
 	return is
-}
-
-// of reports whether an entry is of the process that has this pid now. A probe
-// may stay for months; should the kernel ever have passed over its program at
-// the end of a task (it runs none within another on the same processor), the
-// entry would be left for the next of that pid.
-func (t task) of(pid int) bool {
-	if t.born == 0 {
-		return true
-	}
-	p, err := proc.OpenProc()
-	if err != nil {
-		return true // as in a guest before /proc: the pid is all there is
-	}
-	defer p.Close()
-	var s proc.Stat
-	p.Bounded(func(p *proc.FS) { s, err = p.ProcessStat(pid) })
-	const tick = 10_000_000 // of field 22 of /proc/PID/stat, in ns (USER_HZ is 100)
-	return err != nil || s.Held || s.Start*tick <= t.born
 }

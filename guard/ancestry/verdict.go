@@ -57,10 +57,7 @@ type Waiting struct {
 // for the maps to say.
 func (m *Maps) Decide(module string, pid int, others []Waiting) (Verdict, []Hop) {
 	whole := m.Whole()
-	t, ok := m.task(pid)
-	if ok && !t.of(pid) {
-		return Unknown, nil
-	}
+	t, _ := m.task(pid)
 	target, known := m.name(module)
 	if !known {
 		return Unknown, nil
