@@ -232,12 +232,20 @@ func (r *run) boot(ctx context.Context, g *Guest, slot *os.File) (string, error)
 	return g.why(q), nil
 }
 
+// powerOffTicks is how many seconds a guest has to power off. One in which a device's
+// lock is held for ever does not: device_shutdown takes it.
+const powerOffTicks = 5
+
 // attend waits for the guest's end, and keeps what it cost.
 func (r *run) attend(ctx context.Context, g *Guest, q *qemu, done func() bool) {
 	g.costs = &costs{console: filepath.Join(g.dir, "console"), pid: q.cmd.Process.Pid, by: map[string]time.Duration{}}
+	said := 0
 	g.ending = q.wait(ctx, g.limit, func() bool {
 		g.costs.look()
-		return done != nil && done()
+		if tailHas(g.costs.console, "#END#") {
+			said++
+		}
+		return done != nil && done() || said > powerOffTicks
 	})
 	g.cpu = q.cpu()
 	if text, err := os.ReadFile(g.costs.console); err == nil {

@@ -16,6 +16,8 @@
 #include <linux/string.h>
 #include <linux/workqueue.h>
 
+#include "slreq-need.h"
+
 static char *req = "";
 module_param(req, charp, 0444);
 MODULE_PARM_DESC(req, "names to request during init, separated by commas; ':' instead of ',' too");
@@ -43,6 +45,10 @@ MODULE_PARM_DESC(fail, "errno with which init fails after all that");
 static bool oops;
 module_param(oops, bool, 0444);
 MODULE_PARM_DESC(oops, "init ends in BUG() after all that: its thread dies, and the module stays coming");
+
+static char *need = "";
+module_param(need, charp, 0444);
+MODULE_PARM_DESC(need, "what of slhub's init takes, or flushes, after all that: see slreq-need.h");
 
 /* request_module()'s results: how many came back, and the last one that was not 0. */
 static int done;
@@ -112,6 +118,12 @@ static int __init slreq_init(void)
 		request_all();
 	}
 
+	if (*need) {
+		int r = slreq_need(need);
+
+		if (r)
+			return r;
+	}
 	if (hold_ms)
 		msleep(hold_ms);
 	if (oops)
