@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package locks
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// memory is a made-up kernel's: words by address.
+type memory struct {
+	word  int
+	words map[uint64]uint64
+	pages map[uint64]bool
+}
+
+func (m *memory) Task(int, int) (uint64, error)     { return 0, errors.New("not asked for") }
+func (m *memory) Stack() (sp, task uint64, _ error) { return 0, 0, errors.New("not asked for") }
+
+func (m *memory) Read(addr uint64, b []byte) error {
+	for i := 0; i < len(b); i += m.word {
+		a := addr + uint64(i)
+		if !m.pages[a&^(pageSize-1)] {
+			return errors.New("not mapped")
+		}
+		if m.word == 4 {
+			binary.NativeEndian.PutUint32(b[i:], uint32(m.words[a]))
+		} else {
+			binary.NativeEndian.PutUint64(b[i:], m.words[a])
+		}
+	}
+	return nil
+}
+
+// set writes words one after the other, from addr on.
+func (m *memory) set(addr uint64, words ...uint64) {
+	for i, w := range words {
+		a := addr + uint64(i*m.word)
+		m.words[a] = w
+		m.pages[a&^(pageSize-1)] = true
+	}
+}
+
+const stackAt = 24
+
+// machine has tasks a, b, c with a stack each, and a lock.
+type machine struct {
+	*memory
+	base    uint64
+	a, b, c uint64
+	lock    uint64 // owner; the queue is three words on
+}
+
+func newMachine(word int) *machine {
+	m := &machine{memory: &memory{word: word, words: make(map[uint64]uint64), pages: make(map[uint64]bool)}}
+	m.base = 0xc0000000
+	if word == 8 {
+		m.base = 0xffff888000000000
+	}
+	m.a, m.b, m.c, m.lock = m.base+0x1000, m.base+0x2000, m.base+0x3000, m.base+0x4100
+	for i, t := range []uint64{m.a, m.b, m.c} {
+		stack := m.base + 0x100000*uint64(i+1)
+		m.set(t+stackAt, stack)
+		for p := uint64(0); p < 0x4000; p += pageSize {
+			m.set(stack+p, 0)
+		}
+	}
+	return m
+}
+
+func (m *machine) reader(code Code) *Reader {
+	r := newReader(m, code, m.word)
+	r.stack, r.owner = stackAt, 3
+	return r
+}
+
+func (m *machine) at(addr uint64) uint64 { return m.words[addr] }
+
+// queue has tasks wait for the lock, in order.
+func (m *machine) queue(owner uint64, tasks ...uint64) {
+	w := uint64(m.word)
+	head := m.lock + 3*w
+	m.set(m.lock, owner)
+	ring := []uint64{head}
+	for _, t := range tasks {
+		ring = append(ring, m.at(t+stackAt)+0x1f00)
+	}
+	for i, node := range ring {
+		m.set(node, ring[(i+1)%len(ring)], ring[(i+len(ring)-1)%len(ring)])
+		if i > 0 {
+			m.set(node+2*w, tasks[i-1])
+		}
+	}
+}
+
+func TestLock(t *testing.T) {
+	const mutex, rwsem = 0xc1000000, 0xc2000000
+	code := spans{{mutex, mutex + 0x100, Mutex}, {rwsem, rwsem + 0x100, Read}}
+	for _, word := range []int{4, 8} {
+		tests := []struct {
+			name string
+			make func(m *machine)
+			want func(m *machine) (Lock, bool)
+		}{
+			{"nobody waits", func(*machine) {}, func(*machine) (Lock, bool) { return Lock{}, false }},
+			{"a mutex", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				m.set(m.at(m.a+stackAt)+0x1e00, mutex+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
+			{"a mutex, second in the queue", func(m *machine) {
+				m.queue(m.b|1, m.c, m.a)
+				m.set(m.at(m.a+stackAt)+0x1e00, mutex+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
+			{"a lock that a reader has had", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				m.set(m.at(m.a+stackAt)+0x1e00, rwsem+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Read}, true }},
+			{"a lock that a writer has", func(m *machine) {
+				m.queue(m.b, m.a)
+				m.set(m.at(m.a+stackAt)+0x1e00, rwsem+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Write}, true }},
+			{"code that is not known", func(m *machine) { m.queue(m.b|1, m.a) },
+				func(m *machine) (Lock, bool) { return Lock{Task: m.b}, true }},
+			{"nobody holds it", func(m *machine) { m.queue(1, m.a) }, func(*machine) (Lock, bool) { return Lock{}, false }},
+			{"what is before the queue is no task", func(m *machine) { m.queue(m.lock+0x800, m.a) },
+				func(*machine) (Lock, bool) { return Lock{}, false }},
+			{"an entry from before, which the queue no longer has", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				old := m.at(m.a+stackAt) + 0x1f00
+				was := []uint64{m.at(old), m.at(old + uint64(m.word))}
+				m.queue(m.b|1, m.c)
+				m.set(old, was[0], was[1], m.a)
+			}, func(*machine) (Lock, bool) { return Lock{}, false }},
+			{"a queue whose entries are all on stacks", func(m *machine) {
+				m.queue(m.b|1, m.a, m.c)
+				x, y, w := m.at(m.a+stackAt)+0x1f00, m.at(m.c+stackAt)+0x1f00, uint64(m.word)
+				m.set(x, y, y)
+				m.set(y, x, x)
+				_ = w
+			}, func(*machine) (Lock, bool) { return Lock{}, false }},
+		}
+		for _, tc := range tests {
+			m := newMachine(word)
+			tc.make(m)
+			got, ok := m.reader(code).Of(m.a)
+			want, found := tc.want(m)
+			if found {
+				want.Addr = m.lock + 3*uint64(word)
+			}
+			if ok != found || got != want {
+				t.Errorf("word %d: %s: %+v, %v; want %+v, %v", word, tc.name, got, ok, want, found)
+			}
+		}
+	}
+}
+
+func TestFindStack(t *testing.T) {
+	m := newMachine(4)
+	r := newReader(m, nil, 4)
+	m.set(m.a, 5, 6, m.base+0x7000) // a page, but not ours
+	if err := r.findStack(m.a, m.at(m.a+stackAt)+0x1234); err != nil || r.stack != stackAt {
+		t.Errorf("%d, %v; want %d", r.stack, err, stackAt)
+	}
+	if err := r.findStack(m.a, m.base+0x900000); err == nil {
+		t.Error("found a stack that is another's")
+	}
+}
+
+func TestFindOwner(t *testing.T) {
+	m := newMachine(4)
+	r := newReader(m, nil, 4)
+	r.stack = stackAt
+	m.queue(m.b|1, m.a)
+	if err := r.findOwner(m.a, m.c); err == nil {
+		t.Error("found an owner who is not")
+	}
+	if err := r.findOwner(m.b, m.a); err == nil {
+		t.Error("found who does not wait in a queue")
+	}
+	if err := r.findOwner(m.a, m.b); err != nil || r.owner != 3 {
+		t.Errorf("%d, %v; want 3", r.owner, err)
+	}
+}
+
+func TestReadCode(t *testing.T) {
+	code, err := readCode(strings.NewReader(`c0100000 T before
+c0100100 t __mutex_lock.constprop.0
+c0100100 t alias
+c0100300 t rwsem_down_read_slowpath
+c0100400 T after
+c0100500 t __mutex_lock.cold
+c0100600 T last
+bf000000 t mutex_lock	[module]
+bf000100 t more	[module]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[uint64]Kind{0xc0100100: Unknown, 0xc0100104: Mutex, 0xc0100300: Mutex, 0xc0100304: Read,
+		0xc0100404: Unknown, 0xc0100504: Unknown, 0xbf000004: Unknown} {
+		if got := code.Waiting(addr); got != want {
+			t.Errorf("%#x: %v, want %v", addr, got, want)
+		}
+	}
+	code, err = readCode(strings.NewReader("00000000 t mutex_lock\n00000000 T more\n"))
+	if code != nil || err != nil {
+		t.Errorf("without addresses: %v, %v", code, err)
+	}
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package locks
+
+import (
+	"fmt"
+	"os"
+
+	"safeload/bpf"
+	"safeload/internal/proc"
+)
+
+// Thread is a thread of the system.
+type Thread struct{ PID, TID int }
+
+// Source finds the locks of the running system. It must be closed.
+type Source struct {
+	peek   *bpf.Peek
+	reader *Reader
+	proc   *proc.FS
+	known  map[uint64]Thread
+	all    bool // known has everybody
+}
+
+// Open prepares to look at locks: [bpf.OpenPeek] and [Learn].
+func Open() (*Source, error) {
+	s := &Source{known: make(map[uint64]Thread)}
+	var err error
+	if s.peek, err = bpf.OpenPeek(); err != nil {
+		return nil, err
+	}
+	if s.proc, err = proc.OpenProc(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	var code Code
+	if f, err := os.Open("/proc/kallsyms"); err == nil {
+		code, err = readCode(f)
+		f.Close()
+		if err != nil {
+			code = nil
+		}
+	}
+	if s.reader, err = Learn(s.peek, code); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("this kernel's locks are not understood: %w", err)
+	}
+	return s, nil
+}
+
+// Close ends it.
+func (s *Source) Close() {
+	s.peek.Close()
+	s.proc.Close()
+}
+
+// Held is a lock that a thread waits for, with who holds it.
+type Held struct {
+	Lock
+	Holder Thread
+}
+
+// Of returns what a thread waits for, if it is a lock with a holder who can be seen.
+func (s *Source) Of(t Thread) (Held, bool) {
+	task, err := s.task(t)
+	if err != nil {
+		return Held{}, false
+	}
+	l, ok := s.reader.Of(task)
+	if !ok {
+		return Held{}, false
+	}
+	h, ok := s.thread(l.Task)
+	return Held{l, h}, ok
+}
+
+func (s *Source) task(t Thread) (uint64, error) {
+	task, err := s.peek.Task(t.PID, t.TID)
+	if err == nil {
+		s.known[task] = t
+	}
+	return task, err
+}
+
+// thread tells whose task_struct it is. Its number may have been another's when it was
+// looked at first: it is asked for again.
+func (s *Source) thread(task uint64) (Thread, bool) {
+	if _, known := s.known[task]; !known && !s.all {
+		s.all = true
+		_ = s.proc.PIDs(func(pid int) bool {
+			_ = s.proc.Threads(pid, func(tid int) bool {
+				_, _ = s.task(Thread{pid, tid})
+				return true
+			})
+			return true
+		})
+	}
+	t, known := s.known[task]
+	if !known {
+		return Thread{}, false
+	}
+	again, err := s.peek.Task(t.PID, t.TID)
+	return t, err == nil && again == task
+}
