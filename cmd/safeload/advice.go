@@ -42,6 +42,8 @@ func forGood(f graph.Finding, waiter *survey.Seen, s asked) string {
 	switch {
 	case f.Ours:
 		return ""
+	case f.Kind != graph.Recursion:
+		return fmt.Sprintf("a line %s in /etc/modules-load.d   (who then asks finds the module live, and its init has been)", plain.Text(f.Module))
 	case !s.ours:
 		return "safeload install   (the kernel then asks safeload, which refuses such a request)"
 	case s.settings.Policy == conf.Off, s.settings.Policy == conf.Observe:

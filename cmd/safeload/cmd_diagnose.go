@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"safeload/bpf"
-	"safeload/finit/unpack"
 	"safeload/guard/report"
 	"safeload/guard/survey"
 	"safeload/internal/plain"
@@ -28,7 +27,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
 		return misused("diagnose", stderr, "one of --json, --dot and --svg")
 	}
-	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(surveyOptions())
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError
@@ -99,7 +98,7 @@ func moreStacks(sv *survey.Survey) {
 
 // freeAll ends the loads that have to fail, and prints what came of it.
 func freeAll(w io.Writer, sv *survey.Survey) {
-	sv, err := survey.Free(sv, survey.Options{Unpack: unpack.InProcess}, func(f survey.Freed) { report.Freed(w, f) })
+	sv, err := survey.Free(sv, surveyOptions(), func(f survey.Freed) { report.Freed(w, f) })
 	if err != nil {
 		plain.Fprintf(w, "free: cannot look again: %v\n", err)
 		return

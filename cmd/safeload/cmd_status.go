@@ -7,7 +7,6 @@ import (
 	"flag"
 	"io"
 
-	"safeload/finit/unpack"
 	"safeload/guard/registry"
 	"safeload/guard/report"
 	"safeload/guard/survey"
@@ -28,7 +27,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	if *asJSON && *asDot || *asSVG && (*asJSON || *asDot) {
 		return misused("status", stderr, "one of --json, --dot and --svg")
 	}
-	sv, err := survey.Examine(survey.Options{Unpack: unpack.InProcess})
+	sv, err := survey.Examine(surveyOptions())
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
 		return exitError

@@ -24,4 +24,23 @@ type Finding struct {
 	Waiter    int  // process whose failing costs least
 	Signal    bool // a signal reaches it there; otherwise only a reboot helps
 	Ours      bool // it is safeload itself, about to decide
+
+	// In a circle without a load that waits for another nobody need fail to be
+	// freed but who asked, whose request SIGKILL ends.
+	Kind   Kind
+	Asker  int  // process that asked, 0 if that is not seen
+	Kernel bool // it is a kernel thread, which no signal reaches
 }
+
+// Kind is what a circle is closed by.
+type Kind uint8
+
+// The kinds of circles.
+const (
+	Recursion Kind = iota // a load waits for a load
+	Lock                  // a load waits for a lock of who asked for it
+	Queue                 // for a work item, or all of a queue
+	Async                 // for a function given to async_schedule(): the module may be live
+)
+
+func (k Kind) String() string { return [...]string{"recursion", "lock", "queue", "async"}[k] }

@@ -73,6 +73,15 @@ func isFlush(wchan string) bool {
 	return isItemFlush(wchan)
 }
 
+// isAsync: waits for functions that were given to async_schedule() (kernel/async.c).
+func isAsync(wchan string) bool {
+	switch base(wchan) {
+	case "async_synchronize_cookie_domain", "async_synchronize_full", "async_synchronize_full_domain":
+		return true
+	}
+	return false
+}
+
 // isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
 // sleep in. A task in one of them neither loads, nor requests, nor waits for a
 // child. For each task that matters there are hundreds of idle ones.

@@ -18,6 +18,7 @@ func (s *Waits) System(how Reading, before *Waits) *graph.System {
 		id := graph.ID(t.TID)
 		g.Add(id)
 		switch {
+		case s.lockWaits(g, t, how):
 		case t.Requester():
 			s.requestWaits(g, t, helpers, how, trusted)
 		case t.Duplicate():
@@ -27,6 +28,8 @@ func (s *Waits) System(how Reading, before *Waits) *graph.System {
 			if how != Exact {
 				s.parentWaits(g, t.PID)
 			}
+		case t.Module != "" && isAsync(t.Wchan):
+			s.asyncWaits(g, t, how)
 		case t.Module != "" && how != Exact:
 			s.initWaits(g, t)
 		case (t.Kind == proc.WaitChild || t.Kind == proc.WaitID) && t.Asleep():

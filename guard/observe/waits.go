@@ -22,6 +22,8 @@ type Waits struct {
 	PollerWorked bool         // one of them was found at work
 
 	bearings map[bearing]bool
+
+	holds map[int]Holding // by thread id: the lock that it waits for, where that was asked
 }
 
 // Reading is how a snapshot is turned into waits.

@@ -36,6 +36,7 @@ func Diagnosis(w io.Writer, sv *survey.Survey, advise func(f graph.Finding, wait
 	for _, f := range sv.Findings {
 		printFinding(w, f, tasks, advise)
 	}
+	printBehind(w, sv, inCircle)
 	for i := range sv.Tasks {
 		t := &sv.Tasks[i]
 		if t.Role == survey.RoleLoad && !inCircle[t.TID] && t.Initstate == "coming" {
@@ -43,7 +44,7 @@ func Diagnosis(w io.Writer, sv *survey.Survey, advise func(f graph.Finding, wait
 			if t.Wchan != "" {
 				where = "it sleeps in " + printable(t.Wchan)
 			}
-			plain.Fprintf(w, "\nSlow, not stuck as far as can be seen: the init of %s, %s: %s\n", printable(t.Module), title(t), where)
+			plain.Fprintf(w, "\n%s: the init of %s, %s: %s\n", slow(sv, t), printable(t.Module), title(t), where)
 		}
 	}
 	if len(sv.Dead) > 0 {
@@ -69,9 +70,17 @@ func Diagnosis(w io.Writer, sv *survey.Survey, advise func(f graph.Finding, wait
 	}
 }
 
+// slow is what can be said of a load that is on no circle.
+func slow(sv *survey.Survey, t *survey.Seen) string {
+	if sv.NoLocks != nil && t.State == 'D' && t.Asleep >= survey.LockedAfter {
+		return "Slow or stuck, which cannot be told. If it waits for a lock, who holds that is not seen (" + printable(sv.NoLocks.Error()) + ")"
+	}
+	return "Slow, not stuck as far as can be seen"
+}
+
 func printFinding(w io.Writer, f graph.Finding, tasks map[int]*survey.Seen,
 	advise func(f graph.Finding, waiter *survey.Seen) string) {
-	plain.Fprintf(w, "\nFOUND (%s): the load of %s waits for itself\n", f.Certainty, printable(f.Module))
+	plain.Fprintf(w, "\nFOUND (%s): the load of %s %s\n", f.Certainty, printable(f.Module), closedBy(f.Kind))
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
 		if t == nil {
@@ -101,6 +110,8 @@ func printFinding(w io.Writer, f graph.Finding, tasks map[int]*survey.Seen,
 		}
 	}
 	switch {
+	case f.Kind != graph.Recursion:
+		plain.Fprintf(w, "  to free it now: %s\n", freeAsker(f))
 	case f.Waiter == 0:
 	case f.Ours:
 		plain.Fprintf(w, "  to free it now: nothing to do, safeload (pid %d) is about to refuse it\n", f.Waiter)

@@ -18,6 +18,8 @@ func Freed(w io.Writer, r survey.Freed) {
 	switch r.Outcome {
 	case survey.LeftToSafeload:
 		plain.Fprintf(w, "free: %s left to safeload\n", module)
+	case survey.LeftToReader:
+		plain.Fprintf(w, "free: the load of %s is left: %s\n", module, freeAsker(r.Finding))
 	case survey.NotSeen:
 		plain.Fprintf(w, "free: cannot see pid %d: %v\n", pid, r.Err)
 	case survey.NotHeld:

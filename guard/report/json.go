@@ -60,6 +60,8 @@ type findingJSON struct {
 	Certainty string    `json:"certainty"`
 	Waiter    int       `json:"waiter"`
 	Signal    bool      `json:"signal_frees"`
+	Kind      string    `json:"kind"`
+	Asker     int       `json:"asker,omitempty"`
 	Chain     []hopJSON `json:"chain"`
 }
 
@@ -98,7 +100,7 @@ func JSON(w io.Writer, sv *survey.Survey) error {
 		}
 	}
 	for _, f := range sv.Findings {
-		j := findingJSON{1, "finding", f.Module, f.Certainty.String(), f.Waiter, f.Signal, nil}
+		j := findingJSON{1, "finding", f.Module, f.Certainty.String(), f.Waiter, f.Signal, f.Kind.String(), f.Asker, nil}
 		for _, h := range f.Chain {
 			j.Chain = append(j.Chain, hopJSON{h.PID, h.TID, h.Comm, h.Module, h.Certainty.String(), h.Why})
 		}

@@ -64,9 +64,12 @@ func (sv *Survey) find(s *observe.Waits, was *sight, sure, maybe, paired *graph.
 		}
 		f.Chain = s.Chain(cycle)
 		chooseWaiter(s, &f)
+		if f.Waiter == 0 {
+			chooseAsker(s, &f, cycle)
+		}
 		sv.Findings = append(sv.Findings, f)
 	}
-	waits := loadWaiters(s)
+	waits := append(loadWaiters(s), otherStarts(s, guess)...)
 	for _, id := range waits {
 		try(id, proof, graph.Certain, shown.Cycle(id))
 	}

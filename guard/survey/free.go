@@ -20,6 +20,7 @@ type Outcome uint8
 // The outcomes. But for the last two nobody was ended.
 const (
 	LeftToSafeload Outcome = iota // a safeload is about to decide, or nobody can be ended
+	LeftToReader                  // no load waits for another: only who asked could be ended, and he may be anybody
 	NotSeen                       // Err: the process cannot be seen
 	NotHeld                       // Err: no descriptor of the process can be had
 	NotLookedAgain                // Err: a second survey failed
@@ -86,6 +87,9 @@ func freeOne(sv *Survey, o Options, f graph.Finding) Freed {
 	failed := func(what Outcome, err error) Freed {
 		r.Outcome, r.Err = what, err
 		return r
+	}
+	if f.Kind != graph.Recursion {
+		return failed(LeftToReader, nil)
 	}
 	if f.Waiter == 0 || f.Ours {
 		return failed(LeftToSafeload, nil)

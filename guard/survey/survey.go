@@ -29,7 +29,11 @@ type Survey struct {
 	Edges    []Edge          // who of them waits for whom
 	Findings []graph.Finding // who waits for itself
 	Faults   []string        // what could not be seen
-	Dead     []string        // modules that stay coming: nobody runs their init any more
+	// A load sleeps that may wait for a lock: who holds it was looked for, or why
+	// that cannot be seen.
+	LocksRead bool
+	NoLocks   error
+	Dead      []string // modules that stay coming: nobody runs their init any more
 }
 
 // Seen is a task that has a part in loading.
@@ -73,6 +77,15 @@ const surveyGap = 150 * time.Millisecond
 type Options struct {
 	Dir    string         // of the registry; empty: /run/safeload
 	Unpack finit.Unpacker // of compressed files, for the names in them
+	// Locks, if not nil, opens what tells who holds a lock. It is asked where a load
+	// sleeps that nothing else explains.
+	Locks func() (Locks, error)
+}
+
+// Locks reads the kernel's memory. It must be closed.
+type Locks interface {
+	observe.Locks
+	Close()
 }
 
 // Examine makes a survey. The registry is read, never made.
@@ -107,6 +120,8 @@ func Examine(o Options) (*Survey, error) {
 	names := make(map[registry.Inode]string)
 	bold := conf.Read(func(string) {}).Policy == conf.Bold
 	whole := *sv
+	held := &lockReader{open: o.Locks}
+	defer held.close()
 	p.Bounded(func(p *proc.FS) {
 		try := whole
 		eyes := &observe.Observer{Proc: p, Sys: sys, Probe: probe, Unpack: o.Unpack, Names: names, ShowRepeats: true, Bold: bold}
@@ -115,7 +130,9 @@ func Examine(o Options) (*Survey, error) {
 			if err != nil && err != unix.ENOENT && len(try.Faults) == 0 {
 				try.Faults = append(try.Faults, "cannot read "+dir+": "+err.Error())
 			}
-			return eyes.Look(entries, err == nil)
+			w := eyes.Look(entries, err == nil)
+			held.read(w, &try)
+			return w
 		}, surveyGap)
 		if n := p.GivenUp(); n > 0 {
 			try.Faults = append(try.Faults, "some tasks did not answer, as one in execve(2) whose files take for ever to close, and are taken to move")

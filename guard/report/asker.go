@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"io"
+
+	"safeload/guard/graph"
+	"safeload/guard/observe"
+	"safeload/guard/survey"
+	"safeload/internal/plain"
+)
+
+// closedBy says what a circle is closed by.
+func closedBy(k graph.Kind) string {
+	switch k {
+	case graph.Lock:
+		return "waits for a lock of the one who asked for it"
+	case graph.Queue:
+		return "waits for the work item that asked for it"
+	case graph.Async:
+		return "waits for the async function that asked for it"
+	}
+	return "waits for itself"
+}
+
+// freeAsker says what frees a circle in which no load waits for another: no signal
+// reaches the load there, and SIGKILL alone who asked.
+func freeAsker(f graph.Finding) string {
+	switch {
+	case f.Kind == graph.Async:
+		return "nothing can. The module may be live already; its load hangs, and every later load behind it, until a reboot:\n" +
+			"      async_synchronize_full, in which each load ends, takes no signal, nor does the worker"
+	case f.Asker == 0:
+		return "nothing that can be seen from here"
+	case f.Kernel:
+		return fmt.Sprintf("nothing can. Who asked is a kernel thread (%d), which no signal reaches: only a reboot", f.Asker)
+	}
+	return fmt.Sprintf("kill -KILL %d   (who asked: the request fails, and what he holds he gives back. No signal reaches the load)", f.Asker)
+}
+
+// printBehind names the loads that wait for the same async functions as one on a
+// circle, and are on none.
+func printBehind(w io.Writer, sv *survey.Survey, inCircle map[int]bool) {
+	async := false
+	for _, f := range sv.Findings {
+		async = async || f.Kind == graph.Async
+	}
+	if !async {
+		return
+	}
+	tasks := make(map[int]*survey.Seen)
+	for i := range sv.Tasks {
+		tasks[sv.Tasks[i].TID] = &sv.Tasks[i]
+	}
+	for _, e := range sv.Edges {
+		if t := tasks[e.From]; t != nil && e.Why == observe.WhyAsync && !inCircle[e.From] {
+			plain.Fprintf(w, "\nHangs behind that: the load of %s, %s\n", printable(t.Module), title(t))
+		}
+	}
+}

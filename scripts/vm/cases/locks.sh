@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
+# what: a load that waits for a lock, a queue or an async function of the one who asked for it: what diagnose says, what frees it
+# kernels: all
+# matrix: arm-6.12 amd64-6.12
+# boot: locks
+# limit: 200
+# tests: bpf/locks
+# copies: l0 l1 l2 l3 l4 l5 l6 l7 l8
+#
+# nf_tables' and rtnl's mutex, device locks, flush_scheduled_work and async probes are what the field reports of these.
+# Nothing is loaded twice: no helper waits for another load, and none can be refused.
+setup() {
+	conf locks <<-EOF
+		options slreq_l0 need=lock
+		options slreq_l1 need=read
+		options slreq_l2 need=write
+		options slreq_l3 need=second delay_ms=1500
+		options slreq_l4 need=flush
+		options slreq_l8 need=lock
+		options sldev req=sldevb device=1
+	EOF
+}
+
+# ask NAME KNOB MODULE: slhub has the kernel ask for it, in the manner of the knob.
+knobs=/sys/module/slhub/parameters
+ask() { start "$1" sh -c "echo $3 >$knobs/$2"; }
+
+control() {
+	/stock/modprobe slhub
+	ask mutex under_lock slreq_l0
+	must_hang mutex slreq_l0
+	ask read under_write slreq_l1
+	must_hang read slreq_l1
+	ask write under_read slreq_l2
+	must_hang write slreq_l2
+	ask hops under_third slreq_l3
+	wait_for 5 is slreq_l3 coming
+	ask between between x
+	must_hang hops slreq_l3
+	must_hang between slreq_l3
+	start device /stock/modprobe sldev
+	must_hang device sldev sldevb
+		echo slreq_l4 >"$knobs/by_work"
+	wait_for 5 is slreq_l4 coming
+	# The last: no later load ends. One that is asked for here is live, and hangs all the same.
+		echo slreq_l5 >"$knobs/by_async"
+	wait_for 5 is slreq_l5 live
+	start async /stock/modprobe slreq_l6
+	must_hang async slreq_l4
+}
+
+# look SECONDS TEXT: diagnoses until that is found.
+look() {
+	_stop=$(($(now) + $1 * 100))
+	while run 40 /safe/safeload diagnose && ! { [ "$rc" = 3 ] && has "$out" "$2"; } && [ "$(now)" -lt "$_stop" ]; do pause 0.3; done
+	sed 's/^/#L# locks: /' "$out"
+}
+
+# held NAME CERTAINTY WHAT MODULE: its load waits for what the one who asked for it has; SIGKILL of that one frees both.
+held() {
+	wait_for 10 is "$4" coming
+	sleep 1
+	_t0=$(now)
+	look 40 "^FOUND"
+	log "$1: found $(seconds $(($(now) - _t0))) s after the first look began"
+	want "$1: found, $2" has "$out" "^FOUND ($2): the load of $4 waits for $3"
+	want "$1: one circle" count "$out" "^FOUND" 1
+	want "$1: nothing is called slow" lacks "$out" "^Slow"
+	want "$1: what frees it" has "$out" "to free it now: kill -KILL $(pid_of "$1") "
+	kill -KILL "$(pid_of "$1")"
+	finish "$1" 10
+	want "$1: who asked has ended" [ "$rc" != hang ]
+	want "$1: the load ends" wait_for 10 is "$4" live
+}
+
+check() {
+	helper /stock/modprobe
+	gotest bpf_locks 60
+	/stock/modprobe slhub
+	ask mutex under_lock slreq_l0
+	held mutex certain "a lock of the one who asked" slreq_l0
+	ask read under_write slreq_l1
+	held read certain "a lock of the one who asked" slreq_l1
+	ask write under_read slreq_l2
+	held write likely "a lock of the one who asked" slreq_l2
+	ask hops under_third slreq_l3
+	wait_for 5 is slreq_l3 coming
+	ask between between x
+	held hops certain "a lock of the one who asked" slreq_l3
+	finish between 10
+	want "hops: who stood between them goes on" [ "$rc" = 0 ]
+	start device /stock/modprobe sldev
+	held device certain "a lock of the one who asked" sldevb
+
+	# A module that is live already takes no lock: what diagnose advises for good.
+	/stock/modprobe slreq_l0
+	ask before under_lock slreq_l0
+	finish before 20
+	want "before: who asks for a module that is live goes on" [ "$rc" = 0 ]
+
+	contention
+
+	# No signal frees these: the last of this guest.
+	echo slreq_l4 >"$knobs/by_work"
+	wait_for 5 is slreq_l4 coming
+	echo slreq_l5 >"$knobs/by_async"
+	wait_for 5 is slreq_l5 live
+	start async /stock/modprobe slreq_l6
+	look 40 "^FOUND.*slreq_l4"
+	want "flush: found" has "$out" "^FOUND (likely): the load of slreq_l4 waits for the work item that asked for it"
+	want "flush: a worker cannot be ended" has "$out" "nothing can. Who asked is a kernel thread"
+	want "async: found, certain" has "$out" "^FOUND (certain): the load of slreq_l5 waits for the async function that asked for it"
+	want "async: what it does to others" has "$out" "every later load behind it, until a reboot"
+	want "async: who hangs behind it" has "$out" "^Hangs behind that: the load of slreq_l6"
+	want "two circles" count "$out" "^FOUND" 2
+	run 40 /safe/safeload status --json
+	want "status: exit 3" [ "$rc" = 3 ]
+	want "status: as the schema says" /t/vmtool jsonl survey "$out"
+	want "status: the kinds" has "$out" '"kind":"async"'
+	helper /safe/modprobe
+}
+
+# contention: a load waits for a lock of somebody who is slow and no more than that, for longer than any patience.
+contention() {
+	start slow sh -c "echo 14000 >$knobs/slow"
+	sleep 0.5
+	start innocent /t/vmtool load "/lib/modules/$kver/updates/slreq_l7.ko" need=lock
+	wait_for 5 is slreq_l7 coming
+	ask other under_write slreq_l8
+	_looks=0
+	while ! ended slow; do
+		run 40 /safe/safeload diagnose
+		ended slow || _looks=$((_looks + 1))
+		[ "$rc" = 0 ] || { sed 's/^/#L# locks: /' "$out"; want "contention: nobody is found" false; }
+		pause 1
+	done
+	log "contention: $_looks looks"
+	want "contention: there was something to see" [ $_looks -ge 3 ]
+	finish innocent 10
+	want "contention: the load ends with 0" [ "$rc" = 0 ]
+	finish other 30
+	want "contention: so does the other's request" [ "$rc" = 0 ]
+}
