@@ -64,14 +64,14 @@ func OpenPeek() (*Peek, error) {
 		p.Close()
 		return nil, refused(err)
 	}
-	if p.link, err = link.Kprobe("proc_pid_status", p.objs.Peek, nil); err != nil {
+	if p.link, err = link.Kprobe("proc_oom_score", p.objs.Peek, nil); err != nil {
 		p.Close()
-		return nil, &Unavailable{Missing: []string{"a kprobe on proc_pid_status"}, Err: err}
+		return nil, &Unavailable{Missing: []string{"a kprobe on proc_oom_score"}, Err: err}
 	}
 	// In a PID namespace other than the first our number is another's.
 	if _, err := p.Task(os.Getpid(), os.Getpid()); err != nil {
 		p.Close()
-		return nil, &Unavailable{Missing: []string{"answers of a kprobe on proc_pid_status"}, Err: err}
+		return nil, &Unavailable{Missing: []string{"answers of a kprobe on proc_oom_score"}, Err: err}
 	}
 	return p, nil
 }
@@ -133,7 +133,7 @@ func (p *Peek) ask(pid, tid int, addr uint64, size int) (*peekAnswer, error) {
 	if err := p.objs.Asks.Update(uint32(0), &what, ebpf.UpdateAny); err != nil {
 		return nil, fmt.Errorf("ask the kernel: %w", err)
 	}
-	if _, err := p.proc.Read(strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/status"); err != nil {
+	if _, err := p.proc.Read(strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/oom_score"); err != nil {
 		return nil, fmt.Errorf("have the kernel look at thread %d: %w", tid, err)
 	}
 	raw, err := p.objs.Answers.LookupBytes(uint32(0))

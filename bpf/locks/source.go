@@ -54,6 +54,9 @@ func (s *Source) Close() {
 	s.proc.Close()
 }
 
+// Forget is for before a new look: numbers are used again.
+func (s *Source) Forget() { s.known, s.all = make(map[uint64]Thread), false }
+
 // Held is a lock that a thread waits for, with who holds it.
 type Held struct {
 	Lock

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where the kernel keeps a task, and a piece of its memory: for one look, by the
- * process that loads this and by no other. proc_pid_status() is handed the
- * task_struct of whoever's status is read, takes no lock that others can hold,
- * and has had these arguments since 2.6.
+ * process that loads this and by no other. proc_oom_score() is handed the
+ * task_struct of whoever's oom_score is read. It takes no lock that others can
+ * hold for long, as those of stat and wchan do, and hardly anybody reads it.
  *
  * No BTF, no offset: what lies where in what is read, user space finds out.
  */
@@ -48,7 +48,7 @@ struct {
 	__type(value, struct answer);
 } answers SEC(".maps");
 
-SEC("kprobe/proc_pid_status")
+SEC("kprobe/proc_oom_score")
 int peek(struct pt_regs *regs)
 {
 	u32 zero = 0;

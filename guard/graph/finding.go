@@ -44,3 +44,16 @@ const (
 )
 
 func (k Kind) String() string { return [...]string{"recursion", "lock", "queue", "async"}[k] }
+
+// Wait says what the load of a circle of this kind waits for.
+func (k Kind) Wait() string {
+	switch k {
+	case Lock:
+		return "waits for a lock of the one who asked for it"
+	case Queue:
+		return "waits for the work item that asked for it"
+	case Async:
+		return "waits for the async function that asked for it"
+	}
+	return "waits for itself"
+}

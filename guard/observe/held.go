@@ -90,10 +90,11 @@ func (s *Waits) holder(h Holding) *Task {
 	return t
 }
 
-// Held returns the lock that a task waits for.
-func (s *Waits) Held(tid int) (Holding, bool) {
-	h, ok := s.holds[tid]
-	return h, ok
+// InLock tells whether a task waits for a lock, as far as that was asked.
+func (s *Waits) InLock(tid int) bool {
+	_, held := s.holds[tid]
+	_, may := s.mayHold[tid]
+	return held || may
 }
 
 // lockWaits adds the wait of a task for a lock. Who waits for one does nothing else.

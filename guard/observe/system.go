@@ -18,7 +18,7 @@ func (s *Waits) System(how Reading, before *Waits) *graph.System {
 		id := graph.ID(t.TID)
 		g.Add(id)
 		switch {
-		case s.lockWaits(g, t, how):
+		case s.lockWaits(g, t, how), s.guessedWaits(g, t, how):
 		case t.Requester():
 			s.requestWaits(g, t, helpers, how, trusted)
 		case t.Duplicate():

@@ -2,7 +2,11 @@
 
 package observe
 
-import "maps"
+import (
+	"maps"
+
+	"safeload/guard/graph"
+)
 
 // Waits is what a snapshot shows of who waits for whom: what can be read in the
 // facts, with how certain it is.
@@ -23,7 +27,8 @@ type Waits struct {
 
 	bearings map[bearing]bool
 
-	holds map[int]Holding // by thread id: the lock that it waits for, where that was asked
+	holds   map[int]Holding    // by thread id: the lock that it waits for, where that was asked
+	mayHold map[int][]graph.ID // who may hold it, where that cannot be asked
 }
 
 // Reading is how a snapshot is turned into waits.

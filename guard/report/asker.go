@@ -12,26 +12,12 @@ import (
 	"safeload/internal/plain"
 )
 
-// closedBy says what a circle is closed by.
-func closedBy(k graph.Kind) string {
-	switch k {
-	case graph.Lock:
-		return "waits for a lock of the one who asked for it"
-	case graph.Queue:
-		return "waits for the work item that asked for it"
-	case graph.Async:
-		return "waits for the async function that asked for it"
-	}
-	return "waits for itself"
-}
-
 // freeAsker says what frees a circle in which no load waits for another: no signal
 // reaches the load there, and SIGKILL alone who asked.
 func freeAsker(f graph.Finding) string {
 	switch {
 	case f.Kind == graph.Async:
-		return "nothing can. The module may be live already; its load hangs, and every later load behind it, until a reboot:\n" +
-			"      async_synchronize_full, in which each load ends, takes no signal, nor does the worker"
+		return "nothing can. The module may be live already; its load hangs, and every later load behind it, until a reboot"
 	case f.Asker == 0:
 		return "nothing that can be seen from here"
 	case f.Kernel:

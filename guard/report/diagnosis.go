@@ -80,7 +80,7 @@ func slow(sv *survey.Survey, t *survey.Seen) string {
 
 func printFinding(w io.Writer, f graph.Finding, tasks map[int]*survey.Seen,
 	advise func(f graph.Finding, waiter *survey.Seen) string) {
-	plain.Fprintf(w, "\nFOUND (%s): the load of %s %s\n", f.Certainty, printable(f.Module), closedBy(f.Kind))
+	plain.Fprintf(w, "\nFOUND (%s): the load of %s %s\n", f.Certainty, printable(f.Module), f.Kind.Wait())
 	for i, h := range f.Chain {
 		t := tasks[h.TID]
 		if t == nil {
@@ -112,6 +112,9 @@ func printFinding(w io.Writer, f graph.Finding, tasks map[int]*survey.Seen,
 	switch {
 	case f.Kind != graph.Recursion:
 		plain.Fprintf(w, "  to free it now: %s\n", freeAsker(f))
+		if f.Kind == graph.Async {
+			fmt.Fprint(w, "      (async_synchronize_full, in which each load ends, takes no signal, nor does a worker)\n")
+		}
 	case f.Waiter == 0:
 	case f.Ours:
 		plain.Fprintf(w, "  to free it now: nothing to do, safeload (pid %d) is about to refuse it\n", f.Waiter)

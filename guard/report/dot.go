@@ -29,7 +29,7 @@ func Dot(w io.Writer, sv *survey.Survey) {
 		if i == 0 {
 			heading = ""
 		}
-		heading += fmt.Sprintf("the load of %s %s (%s)\n", printable(f.Module), closedBy(f.Kind), f.Certainty)
+		heading += fmt.Sprintf("the load of %s %s (%s)\n", printable(f.Module), f.Kind.Wait(), f.Certainty)
 	}
 	plain.Fprintf(w, "  label=%s;\n", dotString(heading))
 	for i := range sv.Tasks {

@@ -17,7 +17,7 @@ import (
 func SVG(w io.Writer, sv *survey.Survey) error {
 	p := &picture.Picture{Heading: "No load waits for itself"}
 	for _, f := range sv.Findings {
-		c := picture.Circle{Heading: plain.Text(fmt.Sprintf("The load of %s %s (%s)", f.Module, closedBy(f.Kind), f.Certainty))}
+		c := picture.Circle{Heading: plain.Text(fmt.Sprintf("The load of %s %s (%s)", f.Module, f.Kind.Wait(), f.Certainty))}
 		for _, h := range f.Chain {
 			c.IDs = append(c.IDs, h.TID)
 		}

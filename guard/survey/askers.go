@@ -39,7 +39,7 @@ func chooseAsker(s *observe.Waits, f *graph.Finding, cycle []graph.Step) {
 		if t.Module != "" && (f.Module == "" || !t.Requester()) {
 			f.Module = t.Module
 		}
-		if _, held := s.Held(t.TID); held {
+		if s.InLock(t.TID) {
 			f.Kind = graph.Lock
 		} else if step.Wait.Why == observe.WhyAsync {
 			f.Kind = graph.Async

@@ -2,7 +2,13 @@
 
 package survey
 
-import "safeload/guard/observe"
+import (
+	"errors"
+
+	"safeload/guard/observe"
+)
+
+var errNotAsked = errors.New("the kernel's memory was not asked")
 
 // lockReader reads the locks of a look, for which it opens the kernel's memory once
 // there is something to be asked.
@@ -16,16 +22,21 @@ type lockReader struct {
 const LockedAfter = observe.HeldAfter
 
 func (l *lockReader) read(w *observe.Waits, sv *Survey) {
-	if l.open == nil || !w.MayBeHeld() {
+	if !w.MayBeHeld() {
 		return
+	}
+	if l.open == nil {
+		l.err = errNotAsked
 	}
 	if l.locks == nil && l.err == nil {
 		l.locks, l.err = l.open()
 	}
-	if sv.NoLocks = l.err; l.err == nil {
-		w.ReadLocks(l.locks)
-		sv.LocksRead = true
+	if sv.NoLocks = l.err; l.err != nil {
+		w.GuessLocks()
+		return
 	}
+	w.ReadLocks(l.locks)
+	sv.LocksRead = true
 }
 
 func (l *lockReader) close() {
