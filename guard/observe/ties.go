@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ func (s *Waits) initWaits(g *graph.System, o *Task) {
 		var next []*Task
 		if isFlush(p.Wchan) {
 			next = s.flushedWorkers(g, p, o)
+			askersFirst(next)
 		} else {
 			next = s.startedThreads(p, o)
 		}
@@ -69,6 +71,20 @@ func (s *Waits) initWaits(g *graph.System, o *Task) {
 		g.Add(graph.ID(p.TID), w)
 		why = "waits for what it has a kernel thread do"
 	}
+}
+
+// askersFirst puts those who ask before the others, so that a circle is shown by way of
+// them, each time the same.
+func askersFirst(all []*Task) {
+	slices.SortFunc(all, func(a, b *Task) int {
+		if a.Requester() != b.Requester() {
+			if a.Requester() {
+				return -1
+			}
+			return 1
+		}
+		return a.TID - b.TID
+	})
 }
 
 const whyInit = "its init waits for what it has a kernel thread do"

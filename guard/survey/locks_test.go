@@ -32,8 +32,12 @@ func (s *surveyed) afterAMinute() {
 	s.T.Helper()
 	runtime.LockOSThread()
 	s.T.Cleanup(runtime.UnlockOSThread)
-	s.Write(fmt.Sprintf("proc/%d/task/%d/sched", unix.Getpid(), unix.Gettid()),
-		fmt.Sprintf("me (1, #threads: 1)\nse.exec_start                 : %20.6f\n", 61000.0))
+	pid, tid := unix.Getpid(), unix.Gettid()
+	dir := fmt.Sprintf("proc/%d/task/%d/", pid, tid)
+	if tid == pid {
+		dir = fmt.Sprintf("proc/%d/", pid)
+	}
+	s.Write(dir+"sched", fmt.Sprintf("me (1, #threads: 1)\nse.exec_start                 : %20.6f\n", 61000.0))
 }
 
 // surveyLocks is survey where the locks can be read.
@@ -174,6 +178,94 @@ func TestAsync(t *testing.T) {
 		t.Fatalf("%+v", sv.Edges)
 	}
 	if f := sv.Findings[0]; f.Kind != graph.Async || f.Certainty != graph.Certain || f.Module != "m" || !f.Kernel {
+		t.Errorf("%+v", f)
+	}
+}
+
+// surveyBlind is survey where the kernel's memory cannot be read.
+func (s *surveyed) surveyBlind() *Survey {
+	s.T.Helper()
+	p, sys := s.Open()
+	defer p.Close()
+	defer sys.Close()
+	eyes := &observe.Observer{Proc: p, Sys: sys, ShowRepeats: true}
+	sv := &Survey{}
+	held := &lockReader{}
+	sv.watch(func() *observe.Waits {
+		w := eyes.Look(s.Entries, true)
+		held.read(w, sv)
+		return w
+	}, 0)
+	return sv
+}
+
+const inMutex = "[<0>] __mutex_lock.constprop.0+0x4e2/0x950\n[<0>] slreq_init+0x20/0x100 [m]\n"
+
+// Where the kernel's memory cannot be read a stack tells that a load is in a lock, and who asked
+// for it may hold that, if nobody else can.
+func TestLockByStack(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *surveyed)
+		found  int
+	}{
+		"nobody else":         {func(*surveyed) {}, 1},
+		"one who reads a tty": {func(s *surveyed) { s.AddTask(101, 50, 'S', observetest.Plain, 500, "wait_woken", s.Call(0)) }, 1},
+		"one who waits for another lock": {func(s *surveyed) {
+			s.writer(101, "between")
+			s.WriteTask(101, "stack", "[<0>] rwsem_down_read_slowpath+0x1/0x2\n[<0>] between+0x1/0x2\n")
+		}, 1},
+		"somebody slow": {func(s *surveyed) {
+			s.writer(101, "msleep")
+			s.WriteTask(101, "stack", "[<0>] msleep+0x1/0x2\n[<0>] slow+0x1/0x2\n")
+		}, 0},
+		"a thread of the kernel at work": {func(s *surveyed) { s.AddKthread(101, 0, "io_schedule", 20) }, 0},
+		"no lock":                        {func(s *surveyed) { s.WriteTask(200, "stack", "[<0>] wait_for_completion+0x1/0x2\n[<0>] m_init+0x1/0x2 [m]\n") }, 0},
+		"a lock below another wait": {func(s *surveyed) {
+			s.WriteTask(200, "stack", "[<0>] wait_for_completion+0x1/0x2\n[<0>] __mutex_lock+0x1/0x2\n")
+		}, 0},
+		"no stack": {func(s *surveyed) { s.WriteTask(200, "stack", "") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := asked(t)
+			s.WriteTask(200, "stack", inMutex)
+			c.change(s)
+			s.afterAMinute()
+			sv := s.surveyBlind()
+			if len(sv.Findings) != c.found {
+				t.Fatalf("%+v, want %d", sv.Findings, c.found)
+			}
+			if sv.NoLocks == nil {
+				t.Error("that locks cannot be read is not said")
+			}
+			for _, f := range sv.Findings {
+				if f.Certainty != graph.Likely || f.Kind != graph.Lock || f.Asker != 100 {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+// A worker asks, and the init flushes its queue: the circle is shown by way of who asked, not
+// of the worker that runs the helper.
+func TestQueue(t *testing.T) {
+	s := newSurveyed(t)
+	s.AddKthread(100, observetest.Worker&^observetest.Kernel, observetest.Request, 5)
+	s.SetComm(100, "kworker/u4:2+slhub")
+	w := s.AddHelperWorker(200)
+	s.SetComm(w, "kworker/u4:4+events_unbound")
+	s.SetComing("m")
+	s.AddLoad(200, w, 510, "m", "__flush_workqueue")
+	s.LastRan(1000, 100, 200, w)
+	if sv := s.survey(); len(sv.Findings) != 0 {
+		t.Errorf("early: %+v", sv.Findings)
+	}
+	s.afterAMinute()
+	sv := s.survey()
+	if len(sv.Findings) != 1 {
+		t.Fatalf("%+v", sv.Findings)
+	}
+	if f := sv.Findings[0]; f.Kind != graph.Queue || f.Certainty != graph.Likely || f.Module != "m" || f.Asker != 100 || !f.Kernel {
 		t.Errorf("%+v", f)
 	}
 }
