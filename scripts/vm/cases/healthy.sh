@@ -7,12 +7,13 @@
 # cpus: 2
 # limit: 700
 # limit-full: 5000
-# copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2
+# copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2 r3
 setup() {
 	{
 		storm_conf
 		echo "options slreq_r1 req=slreq_r2 via=kthread"
 		echo "options slreq_r2 hold_ms=15000"
+		echo "options slreq_r3 need=lock"
 	} | conf healthy
 }
 
@@ -26,6 +27,11 @@ under() {
 	while ! ended "$_name"; do
 		# An init that stands still for longer than diagnose takes for likely, by a thread that waits for another load.
 		"$1" slreq_r1 &
+		# And one that waits for a lock, whose holder is slow and no more than that.
+		is slreq_r3 coming || unload slreq_r3
+		echo 14000 >/sys/module/slhub/parameters/slow &
+		pause 0.2
+		"$1" slreq_r3 &
 		/t/vmtool storm -modprobe "$1" -want 160 -limit 120 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
 		_loads=$((_loads + $(sed -n 's/^loads \([0-9]*\).*/\1/p' /tmp/healthy.storm)))
 		[ "$(state slreq_r1)" != live ] || unload slreq_r1 slreq_r2
@@ -36,10 +42,12 @@ under() {
 	want "$1: $2 runs beside $_loads loads, all with exit 0" [ "$rc" = 0 ]
 	want "$1: there was something to see" [ "$_loads" -ge "$(by_scale 90 160)" ]
 	wait
-	unload slreq_r1 slreq_r2
+	unload slreq_r1 slreq_r2 slreq_r3
 }
 
 check() {
+	/stock/modprobe slhub
 	under /stock/modprobe "$(by_scale 12 500)" "$(by_scale 280 2400)"
 	under /safe/modprobe "$(by_scale 12 500)" "$(by_scale 280 2400)"
+	unload slhub
 }
