@@ -219,7 +219,9 @@ func TestLockByStack(t *testing.T) {
 			s.WriteTask(101, "stack", "[<0>] msleep+0x1/0x2\n[<0>] slow+0x1/0x2\n")
 		}, 0},
 		"a thread of the kernel at work": {func(s *surveyed) { s.AddKthread(101, 0, "io_schedule", 20) }, 0},
-		"no lock":                        {func(s *surveyed) { s.WriteTask(200, "stack", "[<0>] wait_for_completion+0x1/0x2\n[<0>] m_init+0x1/0x2 [m]\n") }, 0},
+		"no lock": {func(s *surveyed) {
+			s.WriteTask(200, "stack", "[<0>] wait_for_completion+0x1/0x2\n[<0>] m_init+0x1/0x2 [m]\n")
+		}, 0},
 		"a lock below another wait": {func(s *surveyed) {
 			s.WriteTask(200, "stack", "[<0>] wait_for_completion+0x1/0x2\n[<0>] __mutex_lock+0x1/0x2\n")
 		}, 0},
