@@ -12,6 +12,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 )
 
 // claimWait is how long the end of another's wait has to free who got no signal.
@@ -35,6 +36,9 @@ type claim struct {
 // probe has not, because it cannot or because the finding became proven only
 // after the wait began. No signal ends a hard wait.
 func victim(f *live.Finding) bool {
+	if f.Kind != graph.Recursion {
+		return mayFree(f)
+	}
 	return f.Signal <= 0 && f.Certainty == bpf.Proven && f.How != bpf.WaitFileHard
 }
 
@@ -47,6 +51,9 @@ func (b *breaker) free(f *live.Finding, now time.Time) error {
 	}
 	if b.signal == 0 || !victim(f) {
 		return nil
+	}
+	if f.Kind != graph.Recursion && b.signal != unix.SIGKILL {
+		return errNotKill
 	}
 	if err := b.send(int(f.TGID), b.signal, func() bool { return b.source.Waits(f) }); err != nil {
 		return fmt.Errorf("cannot signal %s[%d]: %w", f.Comm, f.TGID, err)

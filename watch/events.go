@@ -14,6 +14,7 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/bpf/tracefs"
+	"safeload/guard/graph"
 	"safeload/internal/clock"
 	"safeload/internal/kernelfs"
 )
@@ -39,6 +40,7 @@ type events struct {
 	tracker live.Tracker
 	still   standing
 	lost    uint64
+	held    *held // nil: loads that wait for a lock are not looked for
 
 	// asleep and requested read the kernel's state as it is now. They are nil
 	// where a stream knows no more than its events have told.
@@ -71,7 +73,7 @@ func openProbe(o OpenOptions) (Source, error) {
 
 func probeEvents(p *bpf.Probe) *events {
 	l := p.Learned()
-	return &events{stream: p, name: "bpf", learned: &l, clock: clock.System{},
+	return &events{held: openHeld(p.Wake), stream: p, name: "bpf", learned: &l, clock: clock.System{},
 		still: standing{wakes: taskSleeps}, asleep: p.Asleep, requested: p.Requested}
 }
 
@@ -81,11 +83,19 @@ func openTracefs(OpenOptions) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &events{stream: s, name: "tracefs", clock: clock.System{}}, nil
+	return &events{held: openHeld(s.Wake), stream: s, name: "tracefs", clock: clock.System{}}, nil
 }
 
 func (s *events) Describe() Description {
-	return Description{Name: s.name, Missing: s.Missing(), Learned: s.learned}
+	return Description{Name: s.name, Missing: s.missing(), Learned: s.learned}
+}
+
+func (s *events) missing() []string {
+	all := s.Missing()
+	if s.held != nil && s.held.blind != nil {
+		all = append(all, "who holds a lock that a load waits for ("+s.held.blind.Error()+")")
+	}
+	return all
 }
 
 func (s *events) Next(until time.Time) (Observation, error) {
@@ -94,7 +104,13 @@ func (s *events) Next(until time.Time) (Observation, error) {
 		if found := s.standStill(now); len(found) > 0 {
 			return Observation{Report: live.Report{Findings: found}}, nil
 		}
+		if found := s.lookHeld(now); len(found) > 0 {
+			return Observation{Report: live.Report{Findings: found}}, nil
+		}
 		limit := until
+		if due, ok := s.held.due(); ok && due.Before(limit) {
+			limit = due
+		}
 		if next := now.Add(stillLook); s.still.pending && next.Before(limit) {
 			limit = next
 		}
@@ -135,7 +151,26 @@ func (s *events) Lost() (uint64, error) {
 	return n, err
 }
 
+// lookHeld looks for loads that wait for what the one who asked for them has.
+func (s *events) lookHeld(now time.Time) []live.Finding {
+	if s.held == nil {
+		return nil
+	}
+	since, any := s.tracker.Oldest()
+	return s.held.look(now, since, any)
+}
+
+func (s *events) Close() error {
+	if s.held != nil {
+		s.held.close()
+	}
+	return s.stream.Close()
+}
+
 func (s *events) Waits(f *live.Finding) bool {
+	if f.Kind != graph.Recursion {
+		return s.held != nil && s.held.waits(f)
+	}
 	// Who has only opened the file is stopped before the wait.
 	return f.How == bpf.WaitOpen || s.Waiting(f.Load)
 }

@@ -26,7 +26,7 @@ func logLine(f *live.Finding, dropped int) string {
 // sentence says a finding in one line. What others have chosen in it is made plain.
 func sentence(f *live.Finding) string {
 	var b strings.Builder
-	plain.Fprintf(&b, "module %s: load waits for itself (%s): ", f.Module, f.Certainty)
+	plain.Fprintf(&b, "module %s: load %s (%s): ", f.Module, f.Kind.Wait(), f.Certainty)
 	for i := range f.Chain {
 		s := &f.Chain[i]
 		if i > 0 {

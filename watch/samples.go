@@ -106,14 +106,22 @@ func (s *samples) sample() ([]live.Finding, error) {
 // Waits surveys anew: only who still is the one that had best fail is in the
 // wait that was found.
 func (s *samples) Waits(f *live.Finding) bool {
-	return s.finds(func(g *graph.Finding) bool { return uint32(g.Waiter) == f.TGID })
+	return s.finds(func(g *graph.Finding) bool { return victimOf(g) == f.TGID })
 }
 
 // Stuck surveys anew, too.
 func (s *samples) Stuck(f *live.Finding) bool {
 	return s.finds(func(g *graph.Finding) bool {
-		return uint32(g.Waiter) == f.TGID && g.Certainty == graph.Certain
+		return victimOf(g) == f.TGID && g.Certainty == graph.Certain
 	})
+}
+
+// victimOf is who had best be ended of a circle.
+func victimOf(g *graph.Finding) uint32 {
+	if g.Kind != graph.Recursion {
+		return uint32(g.Asker)
+	}
+	return uint32(g.Waiter)
 }
 
 func (s *samples) finds(is func(*graph.Finding) bool) bool {
@@ -155,7 +163,14 @@ func surveyed(f *graph.Finding, sv *survey.Survey, at time.Duration) live.Findin
 	if t := seen[f.Waiter]; t != nil {
 		out.Comm = t.Comm
 	}
-	if !f.Signal {
+	switch {
+	case f.Kind != graph.Recursion:
+		out.Kind, out.Kernel = f.Kind, f.Kernel
+		out.TID, out.TGID = uint32(f.Asker), uint32(f.Asker)
+		if t := seen[f.Asker]; t != nil {
+			out.Comm = t.Comm
+		}
+	case !f.Signal:
 		out.How = bpf.WaitFileHard
 	}
 	for _, h := range f.Chain {

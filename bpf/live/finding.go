@@ -24,6 +24,11 @@ type Finding struct {
 	How       bpf.WaitHow
 	Signal    int32 // that the probe sent to the waiter, bpf.Unsent or bpf.Claimed
 	Chain     []Step
+
+	// Of a circle in which no load waits for another: what closes it. The waiter is then
+	// who asked, and whether that is a kernel thread.
+	Kind   graph.Kind
+	Kernel bool
 }
 
 // What a step of a chain is.

@@ -134,6 +134,20 @@ func (t *Tracker) Apply(e bpf.Event) Report {
 	return r
 }
 
+// Oldest returns since when the oldest load is in flight that descends from a request,
+// or that somebody else may have asked for: none where nobody waits for a helper.
+func (t *Tracker) Oldest() (since time.Duration, any bool) {
+	if len(t.requests) == 0 {
+		return 0, false
+	}
+	for _, l := range t.loads {
+		if l.Wait == 0 && (!any || l.Begun < since) {
+			since, any = l.Begun, true
+		}
+	}
+	return since, any
+}
+
 // Suspected returns the loads that likely findings rest on: what a kernel
 // thread or work item does on their behalf waits for them. Such a finding is
 // proven once the load's own task has stood still: see [Tracker.StoodStill].

@@ -5,9 +5,9 @@ package main
 import (
 	"safeload/bpf/locks"
 	"safeload/finit/unpack"
-	"safeload/guard/graph"
 	"safeload/guard/observe"
 	"safeload/guard/survey"
+	"safeload/watch"
 )
 
 // surveyOptions are what status and diagnose look with.
@@ -26,14 +26,4 @@ func openLocks() (survey.Locks, error) {
 // kernelLocks is the locks of the running kernel, in the words of a survey.
 type kernelLocks struct{ *locks.Source }
 
-func (k kernelLocks) Of(pid, tid int) (observe.Holding, bool) {
-	h, ok := k.Source.Of(locks.Thread{PID: pid, TID: tid})
-	if !ok {
-		return observe.Holding{}, false
-	}
-	sure := graph.Certain
-	if !h.Kind.Certain() {
-		sure = graph.Likely
-	}
-	return observe.Holding{PID: h.Holder.PID, TID: h.Holder.TID, Kind: h.Kind.String(), Certainty: sure}, true
-}
+func (k kernelLocks) Of(pid, tid int) (observe.Holding, bool) { return watch.Held(k.Source, pid, tid) }

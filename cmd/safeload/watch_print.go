@@ -14,6 +14,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 	"safeload/internal/plain"
 	"safeload/watch"
 )
@@ -132,7 +133,7 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		}
 		o := map[string]any{"certainty": f.Certainty.String(), "module": f.Module, "how": f.How.String(),
 			"pid": f.TGID, "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": f.Token,
-			"boot_ns": f.At.Nanoseconds(), "chain": steps}
+			"boot_ns": f.At.Nanoseconds(), "chain": steps, "kind": f.Kind.String()}
 		if f.Read != 0 {
 			o["seen_after_us"] = seen.Microseconds()
 		}
@@ -142,9 +143,9 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		p.object("finding", o)
 		return
 	}
-	head, code := "waits for itself", red
+	head, code := f.Kind.Wait(), red
 	if f.Certainty != bpf.Proven {
-		head, code = "probably waits for itself", yellow
+		head, code = "probably "+head, yellow
 	}
 	after := ""
 	if f.Read != 0 {
@@ -158,9 +159,20 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		}
 		plain.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
+	if f.Kind != graph.Recursion && f.Signal <= 0 {
+		plain.Fprintf(p.out, "  %s\n", askerFreed(f))
+	}
 	if f.Signal > 0 {
 		plain.Fprintf(p.out, "  %s\n", sent(f))
 	}
+}
+
+// askerFreed says what ends a circle in which no load waits for another.
+func askerFreed(f *live.Finding) string {
+	if f.Kind == graph.Async || f.Kernel || f.TGID == 0 {
+		return "no signal ends it: only a reboot does"
+	}
+	return "SIGKILL of who asked ends it, " + process(f.Comm, f.TGID) + ": no signal reaches the load"
 }
 
 func sent(f *live.Finding) string {

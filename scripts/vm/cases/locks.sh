@@ -4,7 +4,7 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: locks
-# limit: 200
+# limit: 400
 # tests: bpf/locks
 # copies: l0 l1 l2 l3 l4 l5 l6 l7 l8
 #
@@ -99,7 +99,19 @@ check() {
 	finish before 20
 	want "before: who asks for a module that is live goes on" [ "$rc" = 0 ]
 
+	# The same with a watch that may end who asked.
+	want "the watch starts" watch_begin --break=KILL
 	contention
+	want "watch: nobody is found of those who only wait" [ "$(seen finding .)" = 0 ]
+	unload slreq_l0
+	ask watched under_lock slreq_l0
+	finish watched 20
+	log "watch: who asked ended after $(seconds "$took") s"
+	want "watch: who asked is ended" [ "$rc" = 137 ]
+	want "watch: the load ends" wait_for 10 is slreq_l0 live
+	want "watch: one finding" wait_for 5 found 1
+	want "watch: it is proven, and a lock" [ "$(seen finding '"certainty":"proven".*"kind":"lock".*"signal":"SIGKILL"')" = 1 ]
+	watch_end
 
 	# No signal frees these: the last of this guest.
 	echo slreq_l5 >"$knobs/by_async"
@@ -121,6 +133,8 @@ check() {
 	want "status: the kinds" has "$out" '"kind":"async"'
 	helper /safe/modprobe
 }
+
+found() { [ "$(seen finding .)" = "$1" ]; }
 
 # contention: a load waits for a lock of somebody who is slow and no more than that, for longer than any patience.
 contention() {
