@@ -260,9 +260,18 @@ func (r *Reader) waiting(p place) Kind {
 		return Unknown
 	}
 	for i := p.index - 1; i >= 0; i-- {
-		if k := r.code.Waiting(p.stack[i]); k != Unknown {
+		if k := r.code.Waiting(r.unsigned(p.stack[i])); k != Unknown {
 			return k
 		}
 	}
 	return Unknown
+}
+
+// unsigned is a return address without what arm64 signs it with where the kernel has
+// pointer authentication: bit 55 says that it is the kernel's, those above 47 are then 1.
+func (r *Reader) unsigned(addr uint64) uint64 {
+	if r.word == 8 && addr>>55&1 == 1 {
+		addr |= 0xffff << 48
+	}
+	return addr
 }

@@ -209,3 +209,15 @@ bf000100 t more	[module]
 		t.Errorf("without addresses: %v, %v", code, err)
 	}
 }
+
+func TestSigned(t *testing.T) {
+	r := newReader(nil, nil, 8)
+	for addr, want := range map[uint64]uint64{0xffff800080123456: 0xffff800080123456, 0x12bf800080123456: 0xffff800080123456, 0x5678: 0x5678} {
+		if got := r.unsigned(addr); got != want {
+			t.Errorf("%#x: %#x, want %#x", addr, got, want)
+		}
+	}
+	if got := newReader(nil, nil, 4).unsigned(0xc0123456); got != 0xc0123456 {
+		t.Errorf("32 bits: %#x", got)
+	}
+}
