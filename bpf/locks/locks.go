@@ -137,7 +137,7 @@ func (r *Reader) kernel(w uint64) bool {
 	if r.word == 4 {
 		return w >= 0x40000000 // CONFIG_VMSPLIT_1G, the lowest
 	}
-	return w>>47 == 1<<17-1 || w>>48 == 1<<16-1
+	return w>>56 == 0xff // amd64 with five levels of page tables has 57 bits
 }
 
 // findStack finds where a task_struct has its stack, from an address on it.

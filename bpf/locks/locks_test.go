@@ -156,6 +156,16 @@ func TestLock(t *testing.T) {
 	}
 }
 
+func TestKernel(t *testing.T) {
+	r := newReader(nil, nil, 8)
+	for addr, want := range map[uint64]bool{0xffffc90000123000: true, 0xffa0000000123000: true, 0xff11000000123008: true,
+		0xffff800080123450: true, 0x7ffd00000000: false, 0x00ffff8000000000: false, 0xffffc90000123001: false, 0: false} {
+		if got := r.kernel(addr); got != want {
+			t.Errorf("%#x: %v", addr, got)
+		}
+	}
+}
+
 func TestFindStack(t *testing.T) {
 	m := newMachine(4)
 	r := newReader(m, nil, 4)
