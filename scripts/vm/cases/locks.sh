@@ -151,7 +151,7 @@ contention() {
 		pause 1
 	done
 	log "contention: $_looks looks"
-	want "contention: there was something to see" [ $_looks -ge 3 ]
+	want "contention: there was something to see" [ $_looks -ge 2 ]
 	finish innocent 10
 	want "contention: the load ends with 0" [ "$rc" = 0 ]
 	finish other 30
