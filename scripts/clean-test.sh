@@ -63,7 +63,7 @@ in_root() {
 	[ ! -e "$1/etc/authorities.crt" ] || keep+=(SSL_CERT_FILE=/etc/authorities.crt)
 	# shellcheck disable=SC2016 # expanded in the namespaces
 	unshare --mount --propagation private env root="$1" command="$2" slots="${SAFELOAD_SLOTS:-/var/lock/safeload-vm}" bash -c '
-		mount -t proc proc "$root/proc" && mount -t sysfs sysfs "$root/sys" && mount --rbind /dev "$root/dev" &&
+		mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount -t sysfs sysfs "$root/sys" && mount --rbind /dev "$root/dev" &&
 			mount -t tmpfs none "$root/run" && mkdir -p "$slots" "$root/run/lock/safeload-vm" &&
 			mount --bind "$slots" "$root/run/lock/safeload-vm" || exit 1 # its guests are among those of the machine
 		exec chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
