@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Lists the Debian packages that the tests need, one a line.
 # usage: deps.sh            all of them
-#        deps.sh GROUP...   those of some steps of test.sh, of "quick" (its --quick), of "vm", "demo" or "seed" (--seed-kernel)
-#                           of vm-test.sh, or of "vm-arm", "vm-arm64", "vm-amd64", its guests of one architecture
+#        deps.sh GROUP...   those of some steps of test.sh, of "quick" (its --quick), of "vm", "demo", "target" or
+#                           "seed" (--seed-kernel) of vm-test.sh, or of "vm-arm", "vm-arm64", "vm-amd64", its guests of one architecture
 # Go is not among them: scripts/setup.sh finds or fetches the version that go.mod names.
 set -eu
 # Package, groups, what needs it. "all" is every group.
 list() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^$/d' <<-'LIST'
 		bash                        all
-		bc                          guest,audit,seed     # kernel headers' Makefiles
-		binutils                    build,package,guest  # readelf, strip
-		binutils-aarch64-linux-gnu  arm64,audit,unit     # test modules, audit's fixtures
-		binutils-arm-linux-gnueabihf arm,audit,unit,seed
+		bc                          guest,audit,seed,target     # kernel headers' Makefiles
+		binutils                    build,package,guest,target  # readelf, strip
+		binutils-aarch64-linux-gnu  arm64,audit,unit,target     # test modules, audit's fixtures
+		binutils-arm-linux-gnueabihf arm,audit,unit,seed,target
 		bison                       seed
-		busybox-static              guest,demo           # the guests' shell
+		busybox-static              guest,demo,unit           # the guests' shell
 		ca-certificates             all               # Go modules
 		clang                       generate          # bpf2go
 		cpio                        guest,demo,diff,package,audit # initramfs images
@@ -23,20 +23,21 @@ list() {
 		e2fsprogs                   package           # the disk of the system that is booted
 		fish                        unit              # completion
 		flex                        seed
-		gcc                         unit,amd64,seed      # go test -race, amd64's test modules
-		gcc-aarch64-linux-gnu       arm64,audit,unit
-		gcc-arm-linux-gnueabihf     arm,audit,unit,seed
+		gcc                         unit,amd64,seed,target      # go test -race, amd64's test modules
+		gcc-aarch64-linux-gnu       arm64,audit,unit,target
+		gcc-arm-linux-gnueabihf     arm,audit,unit,seed,target
 		git                         all
 		graphviz                    unit              # diagnose --dot
 		kmod                        guest,demo,diff,package,audit,unit # the peer in all comparisons; depmod
 		libbpf-dev                  generate          # bpf_helpers.h
-		libc6-dev                   unit,amd64,generate,seed
-		libelf-dev                  amd64,seed        # objtool
+		libc6-dev                   unit,amd64,generate,seed,target
+		libelf-dev                  amd64,seed,target        # objtool
 		linux-libc-dev              generate,unit
 		llvm                        generate          # llvm-strip
-		make                        guest,audit,seed
+		make                        guest,audit,seed,target
 		mandoc                      man,unit
-		patch                       arm,audit          # the incident's module
+		openssh-client              target            # --target ssh://...
+		patch                       arm,audit,target          # the incident's module
 		qemu-system-arm             arm,arm64,demo
 		qemu-system-x86             amd64,package
 		qemu-user-static            build,unit,short        # arm and arm64 binaries

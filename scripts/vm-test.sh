@@ -8,7 +8,7 @@ SAFELOAD_REPO=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 export SAFELOAD_REPO
 cd "$SAFELOAD_REPO" || exit 1
 . scripts/setup.sh
-install=yes guests=vm groups=() args=() before='' list=''
+install=yes guests=vm groups=() args=() before='' list='' target=''
 for arg; do
 	case $before$arg in
 	--arch=arm | --arch=arm64 | --arch=amd64) guests=vm-$arg ;;
@@ -16,13 +16,15 @@ for arg; do
 	demo) groups+=(demo) ;;
 	--machine) [ "$guests" != vm ] || guests=vm-arm ;; # unless --arch says otherwise
 	--seed-kernel) guests=vm-arm groups+=(vm-arm seed) ;;
-	-h | --help | --list) list=yes ;;
+	--target | --bundle) target=yes ;;
+	-h | --help | --list | --read) list=yes ;;
 	esac
 	before='' args+=("$arg")
 	[ "$arg" != --arch ] || before=--arch=
 done
 # The demo's machine is 32-bit ARM's; of the others it needs what their guests do.
 case ${groups[*]-}$guests in demovm | demovm-arm) ;; *) groups+=("$guests") ;; esac
+[ -z "$target" ] || groups=(target)
 [ -z "$list" ] || groups=()
 setup vm-test "$install" "${groups[@]}" || exit 1
 rig=$(mktemp "${TMPDIR:-/tmp}/safeload-rig.XXXXXX") || exit 1

@@ -53,6 +53,9 @@ type Case struct {
 	Copies     []string // of the test module slreq
 	Tests      []string // Go packages whose tests its root has
 	Extra      []string // what extras has
+	OffTarget  string   // why it is not for a machine that is real
+
+	testmods bool // it speaks of the rig's own modules
 
 	has map[string]bool
 }
@@ -109,6 +112,8 @@ func ParseCase(name string, text []byte) (*Case, error) {
 	c.Tests, c.Extra = strings.Fields(fields["tests"]), strings.Fields(fields["extra"])
 	c.HelperNone = fields["helper"] == "none"
 	c.StandsFor, c.KnownRed = Mode(fields["stands-still"]), fields["known-red"]
+	c.OffTarget = fields["off-target"]
+	c.testmods = len(c.Copies) > 0 || testModule.Match(text)
 	c.Quick, c.Fresh = fields["quick"] == "yes", fields["fresh"] == "yes"
 	return c, nil
 }

@@ -270,6 +270,11 @@ func (i *image) testModules(cases []*Case) error {
 	if i.mode == rootOfSaved || i.p.testModules == "" {
 		return nil
 	}
+	return i.putTestModules(cases, updates)
+}
+
+// putTestModules puts them and the copies that the cases want into a directory.
+func (i *image) putTestModules(cases []*Case, updates string) error {
 	for _, m := range ourModules {
 		if err := kernels.CopyFile(filepath.Join(i.p.testModules, m+".ko"), filepath.Join(updates, m+".ko")); err != nil {
 			return err

@@ -34,6 +34,11 @@ type Options struct {
 	Shell, Demo                bool
 	Dist, JSON, JUnit, Keep    string
 	Quick, Full, Boot, Verbose bool // Boot: boot each guest, resume none
+
+	// A machine that is real: where it is, or the archive for it, or what it printed.
+	Target, Bundle, Read       string
+	TargetDir, Release         string
+	Stock, Safe, RebootBetween bool
 }
 
 // A UsageError is a wrong request; nothing was run.
@@ -62,6 +67,9 @@ type run struct {
 
 // Run runs what the options ask for. It returns the verdicts; an error says why there are none.
 func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
+	if err := o.checkTarget(); err != nil {
+		return nil, err
+	}
 	r, err := newRun(o)
 	if err != nil {
 		return nil, err
@@ -69,6 +77,9 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 	defer r.clean()
 	if err := r.selectCases(); err != nil {
 		return nil, err
+	}
+	if o.elsewhere() {
+		return r.runElsewhere(ctx)
 	}
 	guests, err := r.plan(ctx)
 	if err != nil {
@@ -126,6 +137,9 @@ func (r *run) scale() string {
 }
 
 func (r *run) selectKernels() error {
+	if r.elsewhere() {
+		return nil
+	}
 	if r.SeedKernel {
 		r.kernels = []Kernel{{Key: "arm-own", Arch: "arm"}}
 		return nil
@@ -208,7 +222,9 @@ func (r *run) selectCases() error {
 }
 
 // wide says whether cases run on all their kernels.
-func (r *run) wide() bool { return r.Full || len(r.Cases) > 0 || r.Demo || r.SeedKernel }
+func (r *run) wide() bool {
+	return r.Full || len(r.Cases) > 0 || r.Demo || r.SeedKernel || r.elsewhere()
+}
 
 // plan prepares the kernels and says which guests there are, the longest first.
 func (r *run) plan(ctx context.Context) ([]*Guest, error) {

@@ -44,6 +44,16 @@ const usage = `usage: vm-test.sh [OPTION...]          run every case on every ke
   --full                 all cases on all kernels; storms, kills and crossing tasks at full scale (much longer)
   -h, --help             this text
 
+A machine that is real (docs/boards.md); with --case, --headers, --dist and the reports:
+  --target ssh://[USER@]HOST[:PORT]   run the cases that can run there, by the system's ssh, and put everything back
+  --safe                 with safeload as the helper, as it is if nothing is said
+  --stock                with kmod as the helper: its controls hang, and may need a reboot
+  --reboot-between       both, with a reboot after kmod's
+  --target-dir DIR       where on the target (default /var/tmp; programs must be allowed to start there)
+  --bundle FILE          write an archive for a machine without network, for --arch and --release VERSION or --headers
+  --release VERSION      what uname -r says there
+  --read FILE            the verdicts in what that archive's run.sh printed
+
 Exit status: 0 all passed, 1 something failed, 2 usage. The last line reads "N passed, N failed".
 Environment: SAFELOAD_CACHE (where downloads are kept; default .cache in the repository).
 `
@@ -73,7 +83,7 @@ func run(args []string) int {
 	if err != nil {
 		return complain(err)
 	}
-	if o.Shell {
+	if o.Shell || o.Bundle != "" {
 		return 0
 	}
 	pass, fail, skip := report.Count(verdicts)
@@ -112,10 +122,11 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 	}
 	var cases string
 	values := map[string]*string{"--arch": &o.Arch, "--kernel": &o.Series, "--machine": &o.Machine, "--case": &cases, "--json": &o.JSON,
-		"--junit": &o.JUnit, "--keep": &o.Keep}
+		"--junit": &o.JUnit, "--keep": &o.Keep, "--target": &o.Target, "--target-dir": &o.TargetDir, "--release": &o.Release,
+		"--bundle": &o.Bundle, "--read": &o.Read}
 	paths := map[string]*string{"--kernel-image": &o.Image, "--modules": &o.Modules, "--headers": &o.Headers, "--dist": &o.Dist}
 	flags := map[string]*bool{"--shell": &o.Shell, "--quick": &o.Quick, "--full": &o.Full, "--list": &list, "--seed-kernel": &o.SeedKernel,
-		"--boot": &o.Boot, "demo": &o.Demo}
+		"--boot": &o.Boot, "demo": &o.Demo, "--stock": &o.Stock, "--safe": &o.Safe, "--reboot-between": &o.RebootBetween}
 	for i := 0; i < len(args); i++ {
 		name := args[i]
 		if name == "-h" || name == "--help" {
@@ -154,10 +165,21 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 }
 
 // missingTools are the packages of programs that are not there. scripts/vm-test.sh has installed them where it can. The
-// demo has no modules that have to be compiled; guests of one architecture need no other's tools.
+// demo has no modules that have to be compiled; guests of one architecture need no other's tools, and a machine that is
+// real needs nothing but what compiles them.
 func missingTools(o rig.Options) []string {
+	if o.Read != "" {
+		return nil
+	}
 	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	tools := map[string]string{"cpio": "cpio", "depmod": "kmod", "busybox": "busybox-static", "dpkg-deb": "dpkg", "xz": "xz-utils"}
+	tools := map[string]string{"dpkg-deb": "dpkg", "xz": "xz-utils"}
+	hardware := o.Target != "" || o.Bundle != ""
+	if o.Target != "" {
+		tools["ssh"] = "openssh-client"
+	}
+	if !hardware {
+		maps.Copy(tools, map[string]string{"cpio": "cpio", "depmod": "kmod", "busybox": "busybox-static"})
+	}
 	emulators := map[string][2]string{"arm": {"qemu-system-arm", "qemu-system-arm"}, "arm64": {"qemu-system-aarch64", "qemu-system-arm"},
 		"amd64": {"qemu-system-x86_64", "qemu-system-x86"}}
 	compilers := map[string][2]string{"arm": {"arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"},
@@ -170,7 +192,9 @@ func missingTools(o rig.Options) []string {
 		if arch != "" && a != arch {
 			continue
 		}
-		tools[emulator[0]] = emulator[1]
+		if !hardware {
+			tools[emulator[0]] = emulator[1]
+		}
 		if !o.Demo {
 			tools[compilers[a][0]], tools["make"], tools["patch"] = compilers[a][1], "make", "patch"
 		}

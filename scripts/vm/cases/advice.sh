@@ -3,6 +3,7 @@
 # what: a command's own kmod that waits for the load that waits for us is ended; each advice of diagnose and doctor, followed, helps
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
+# off-target: it installs safeload in the root
 # boot: advice
 # limit: 150
 # copies: e0 e1 e2 e3 e4 e5

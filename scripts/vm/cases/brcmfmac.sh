@@ -3,6 +3,7 @@
 # what: brcmfmac, and a WLAN stick that runs its firmware already (a USB device in software)
 # kernels: arm-6.12 amd64-6.12 arm-newest amd64-newest
 # matrix: amd64-6.12
+# off-target: its driver is given a device that is not there
 # boot: brcmfmac
 # limit: 90
 # modules: dummy_hcd usb_f_fs libcomposite brcmfmac brcmfmac-wcc

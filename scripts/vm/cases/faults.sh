@@ -3,6 +3,7 @@
 # what: a registry that is full, damaged, hostile or not there, forged tokens, a read-only root with no /run, no descriptors, little memory, clock jumps, another pid namespace
 # kernels: all
 # matrix: arm-6.12 amd64-6.12 *-own
+# off-target: it starts a root made of the guest's directories
 # boot: stress
 # limit: 480
 # copies: j0 j1 j2 j3

@@ -3,6 +3,7 @@
 # what: an init that makes the kernel oops: its modprobe ends by SIGSEGV, as kmod's, who asked goes on, and later loads are told
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
+# off-target: it makes the kernel oops
 # boot: oops
 # limit: 75
 # copies: o0 o1 o2 o3

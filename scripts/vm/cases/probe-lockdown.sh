@@ -3,6 +3,7 @@
 # what: a kernel in lockdown lets nobody read it: the watch says so, samples /proc, and breaks what hangs since before
 # kernels: all
 # matrix: arm-6.1 arm64-6.12
+# off-target: the kernel stays locked down until a reboot
 # boot: lockdown
 # limit: 240
 # copies: l0
