@@ -7,10 +7,12 @@ set -eu
 usage() {
 	cat <<-'USAGE'
 		usage: bench.sh [--tree DIR] [--kmod NAME=PATH]... [-- bench options, such as -runs N or -json]
+		       bench.sh --depmod [--tree DIR] [--kmod NAME=PATH]... [-- options, such as -runs N]
 		       bench.sh --vm KERNEL
 		  --tree DIR        a module tree with depmod's files (…/lib/modules/VERSION); default: the running
 		                    kernel's, or else one of those that scripts/diff-test.sh has made
 		  --kmod NAME=PATH  another kmod besides the installed one and the one of a newer Debian
+		  --depmod          depmod beside kmod's; DIR is a tree that is not compressed. It needs root, and 3 GiB of memory
 		  --vm KERNEL       in a guest, with loads and removals; a kernel of `vm-test.sh --list`, such as arm-6.12
 		Exit status: 1 if a bound of scripts/bench/bounds.go is missed (not looked at with --vm).
 		Environment: SAFELOAD_CACHE (default .cache)
@@ -19,11 +21,13 @@ usage() {
 
 cd "$(dirname "$0")/.."
 . scripts/vm/lib.sh
-tree='' peers=() args=()
+tree='' depmod='' peers=() args=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--tree) tree=$2; shift 2 ;;
+	--depmod) depmod=yes; shift ;;
 	--kmod) peers+=("$2"); shift 2 ;;
+	--kmod=*) peers+=("${1#*=}"); shift ;;
 	--vm)
 		# Of an x86 string instruction QEMU counts each round: a page cleared would be 4096 instructions.
 		case $2 in amd64-*) export VM_ICOUNT=${VM_ICOUNT:-} ;; esac
@@ -40,6 +44,7 @@ while [ $# -gt 0 ]; do
 done
 if [ -z "$tree" ]; then
 	for t in "/lib/modules/$(uname -r)" "$cache"/trees/*/*/lib/modules/*; do
+		[ -z "$depmod" ] || [ -n "$(find "$t" -name '*.ko' -print -quit 2>/dev/null)" ] || continue
 		[ -e "$t/modules.dep.bin" ] && tree=$t && break
 	done
 fi
@@ -53,6 +58,32 @@ version=$("$kmod" --version | awk 'NR == 1 {print $3}')
 tree=$(readlink -f "$tree")
 work=$(mktemp -d "$cache/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+
+# The trees of depmod are in memory, in every system at the same place.
+if [ -n "$depmod" ]; then
+	[ "$(id -u)" = 0 ] || { echo "bench: --depmod needs root, for mounts and chroot" >&2; exit 1; }
+	[ -n "${BENCH_NS-}" ] || { rm -rf "$work"; BENCH_NS=yes exec unshare --mount --propagation private "$0" --depmod --tree "$tree" "${peers[@]/#/--kmod=}" -- "${args[@]+"${args[@]}"}"; }
+	mount -t tmpfs -o mode=755 none "$work"
+	if kmod_newer; then
+		peers=("kmod $(chroot "$kmod_root" /usr/bin/kmod --version | awk 'NR == 1 {print $3}')=$kmod_root" "${peers[@]+"${peers[@]}"}")
+	else
+		say "bench: NOT MEASURED beside a newer kmod: $kmod_missing"
+	fi
+	for i in "${!peers[@]}"; do
+		root=${peers[i]#*=}
+		[ -d "$root" ] || continue
+		cp -a "$root" "$work/peer-$i"
+		mkdir -p "$work/peer-$i/proc"
+		mount -t proc none "$work/peer-$i/proc" # kmod's master gives files their names by it
+		peers[i]=${peers[i]%%=*}=$work/peer-$i
+	done
+	trap 'umount -R "$work" 2>/dev/null; rmdir "$work"' EXIT
+	peers=("kmod $version=$kmod" "${peers[@]+"${peers[@]}"}")
+	SAFELOAD_DIST=$work/dist scripts/build.sh "$(go env GOHOSTARCH)" >/dev/null
+	go build -o "$work/bench" ./scripts/benchdepmod
+	"$work/bench" -ours "$work/dist/safeload-linux-$(go env GOHOSTARCH)" -tree "$tree" -work "$work/trees" "${args[@]+"${args[@]}"}" "${peers[@]}"
+	exit
+fi
 
 # A kmod with libraries of its own runs in a chroot that has the tree at the same place.
 if [ "$(id -u)" != 0 ]; then

@@ -49,8 +49,10 @@ for arch; do
 	PKG_BIN=$dist/safeload-linux-$arch
 	PKG_HELPER=$dist/safeload-modprobe-linux-$arch
 	export PKG_ARCH PKG_BIN PKG_HELPER
-	out=$dist/safeload_${version}_$PKG_ARCH.deb
-	"$PKG_STAGE/nfpm" package --config packaging/nfpm.yaml --packager deb --target "$out" >"$PKG_STAGE/log" ||
-		{ cat "$PKG_STAGE/log" >&2; exit 1; }
-	echo "$out"
+	for package in safeload safeload-kmod; do
+		out=$dist/${package}_${version}_$PKG_ARCH.deb
+		"$PKG_STAGE/nfpm" package --config "packaging/nfpm${package#safeload}.yaml" --packager deb --target "$out" >"$PKG_STAGE/log" ||
+			{ cat "$PKG_STAGE/log" >&2; exit 1; }
+		echo "$out"
+	done
 done

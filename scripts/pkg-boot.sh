@@ -5,6 +5,8 @@
 # safeload. A script in it starts the recursion of tcrypt: see kernel and
 # outcome in the lines "PKGTEST ..." of the console.
 
+. scripts/pkg-guest.sh
+
 cat >"$R/etc/initramfs-tools/hooks/zz-pkg-test" <<'HOOK'
 #!/bin/sh
 [ "$1" != prereqs ] || exit 0
@@ -33,23 +35,11 @@ sleep 20
 GUEST
 chmod +x "$R/etc/initramfs-tools/hooks/zz-pkg-test" "$R/etc/initramfs-tools/scripts/init-premount/zz-pkg-test"
 
-# guest NAME LIMIT ARGUMENTS [QEMU-OPTION...]: boots; the console is in $work/NAME.log.
-guest() {
-	local boot_name=$1 limit=$2 args=$3; shift 3
-	# It is one of the guests that this machine runs at once.
-	SAFELOAD_CACHE=${SAFELOAD_CACHE:-$repo/.cache} go run ./scripts/rigkit slot \
-		timeout --kill-after=5 "$limit" qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 1024 -nographic -nodefaults -no-reboot \
-		-serial "file:$work/$boot_name.raw" -kernel "$R/boot/vmlinuz-$kver" -initrd "$R/boot/initrd.img-$kver" \
-		-append "console=ttyS0 panic=-1 loglevel=5 $args" "$@" </dev/null >"$work/$boot_name.qemu" 2>&1
-	tr -d '\r' <"$work/$boot_name.raw" >"$work/$boot_name.log"
-	said "$boot_name" 'PKGTEST end'
-}
 # boot_with NAME: makes the initramfs anew and boots it.
 boot_with() {
 	in_root update-initramfs -u >"$work/$1.mk" 2>&1 || { cat "$work/$1.mk"; return 1; }
 	guest "$1" 300 root=/dev/none
 }
-said() { grep -qaE "$2" "$work/$1.log" || { tail -8 "$work/$1.log"; return 1; }; }
 
 t "boot a Debian initramfs with kmod" boot_with kmod
 t "  modprobe there is kmod's" sh -c "grep -aq 'PKGTEST version kmod' $work/kmod.log && ! grep -aq 'version.*safeload' $work/kmod.log"

@@ -4,17 +4,19 @@
 # its own, with a real kernel's modules, and looks whether modprobe works at
 # every step and whether anything remains.
 #
-# usage: pkg-test.sh [--boot]
+# usage: pkg-test.sh [--boot | --kmod | --kmod-boot]
 # Needs root, debootstrap and the machine's own apt sources for the first run;
 # the system is kept in SAFELOAD_CACHE (default .cache), in pkg. --boot also boots its initramfs in QEMU, with
-# kmod and with safeload.
+# kmod and with safeload. --kmod runs only the part about safeload-kmod, and --kmod-boot boots that system too, whole.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
 repo=$PWD
 case ${1-} in
---boot) boot=yes ;;
-'') boot= ;;
+--boot) boot=yes kmod_only= ;;
+--kmod) boot= kmod_only=yes ;;
+--kmod-boot) boot= kmod_only=boot ;;
+'') boot= kmod_only= ;;
 *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
 esac
 [ "$(id -u)" = 0 ] || { echo "pkg-test.sh: root is needed (debootstrap, chroot, mounts)" >&2; exit 1; }
@@ -178,6 +180,7 @@ arch_of() { # DEB ARCH ELF-MACHINE
 		! grep -q INTERP "$work/elf" || return 1
 	done
 }
+[ -n "$kmod_only" ] || {
 t "armhf package: right and static" arch_of "$work"/dist/safeload_*_armhf.deb armhf ARM
 t "arm64 package: right and static" arch_of "$work"/dist/safeload_*_arm64.deb arm64 AArch64
 t "amd64 package: right and static" arch_of "$work"/dist/safeload_*_amd64.deb amd64 'Advanced Micro'
@@ -187,7 +190,18 @@ again() {
 		(cd "$work/dist" && sha256sum ./*.deb) >"$work/sums" && (cd "$work/dist2" && sha256sum -c "$work/sums")
 }
 t "packages are the same bytes a second time" again
+}
 
+if [ -n "$kmod_only" ]; then
+	cp "$deb" "$R/run/safeload.deb" && cp "$cache/kmod.deb" "$R/run/kmod.deb"
+	in_root update-initramfs -u >/dev/null 2>&1
+	snapshot >"$work/before"
+	. scripts/pkg-kmod.sh
+	say "$((SECONDS - begin)) s"
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
+	exit
+fi
 in_root update-initramfs -u >/dev/null 2>&1 || die "the system's update-initramfs does not work"
 snapshot >"$work/before"
 cp "$deb" "$R/run/safeload.deb" && cp "$cache/kmod.deb" "$R/run/kmod.deb"
@@ -266,6 +280,7 @@ t "purge while installed via sysctl" in_root dpkg --purge safeload
 t "  and modprobe works" modprobe_works
 t "kmod itself was left alone" [ "$(sha256sum <"$R/usr/bin/kmod")" = "$kmod" ]
 t "nothing remains" unchanged
+. scripts/pkg-kmod.sh
 
 in_root dpkg -i /run/safeload.deb >/dev/null 2>&1
 # dracut and initramfs-tools replace each other: unpacked only, and last.

@@ -55,11 +55,17 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 		if size, err = zstdSize(in, limit); err != nil {
 			return err
 		}
-		var d *zstd.Decoder
-		d, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow))
-		if err == nil {
-			defer d.Close()
+		d := zstdDecoders.Get().(*zstd.Decoder)
+		if err = d.Reset(in); err == nil {
+			// Its tables take longer to make than many a module to decompress. What
+			// kept a large window is left to the collector.
+			if size <= maxKept {
+				defer func() {
+					if d.Reset(nil) == nil {
+						zstdDecoders.Put(d)
+					}
+				}()
+			}
 			from.r, from.size = d, size
 		}
 	default:
@@ -77,6 +83,17 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 	}
 	return err
 }
+
+// maxKept is the size of a module up to which its decoder is used again.
+const maxKept = 8 << 20
+
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		panic(err) // of an option alone
+	}
+	return d
+}}
 
 // zstdSize is the size that the first frame says it has. libkmod makes room for
 // that much and takes no frame that does not say.

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# The part of pkg-test.sh --kmod that boots: the whole system from a disk, with systemd and udev, without kmod. Its
+# initramfs was made without it; udev has libkmod in it, the units ask for kmod's programs.
+. scripts/pkg-guest.sh
+
+printf '%s\n' virtio_pci virtio_blk ext4 >>"$R/etc/initramfs-tools/modules"
+echo '/dev/vda / ext4 rw 0 0' >"$R/etc/fstab"
+echo dummy >"$R/etc/modules-load.d/pkg-test.conf"
+cat >"$R/usr/local/sbin/pkg-test" <<'GUEST'
+#!/bin/bash
+say() { echo "PKGTEST $*" >/dev/console; }
+say "systemd $(systemctl is-system-running --wait) failed: $(systemctl --failed --plain --no-legend | tr '\n' ';')"
+say "modprobe $(/sbin/modprobe -V | tr '\n' ' ')"
+for unit in kmod-static-nodes.service systemd-modules-load.service systemd-udevd.service systemd-udev-trigger.service; do
+	say "$unit $(systemctl show -p Result --value $unit) $(systemctl show -p ExecMainStatus --value $unit)"
+done
+[ -c /dev/fuse ] && say "static node fuse"
+grep -q '^dummy ' /proc/modules && say "modules-load.d loaded dummy"
+grep -q '^virtio_net ' /proc/modules && say "udev loaded virtio_net"
+systemctl start modprobe@tun.service && grep -q '^tun ' /proc/modules && say "modprobe@.service loaded tun"
+# The kernel's own request.
+mount -t tmpfs none /mnt && truncate -s 8M /mnt/img && mke2fs -q -t ext4 /mnt/img && mount -t squashfs -o loop /mnt/img /srv 2>/dev/null
+grep -q '^loop ' /proc/modules && say "the kernel's request loaded loop"
+depmod -a && say "depmod $?"
+say "lsmod $(lsmod | wc -l) of $(wc -l </proc/modules)"
+say "modprobe -r $(modprobe -r dummy && ! grep -q '^dummy ' /proc/modules && echo removed)"
+say "dpkg $(dpkg-query -W -f '${db:Status-Status}' kmod 2>/dev/null) $(ls /bin/kmod -l | sed 's/.*-> //')"
+say end
+sync
+echo o >/proc/sysrq-trigger
+GUEST
+chmod +x "$R/usr/local/sbin/pkg-test"
+cat >"$R/etc/systemd/system/pkg-test.service" <<'UNIT'
+[Unit]
+After=basic.target
+[Service]
+ExecStart=/usr/local/sbin/pkg-test
+[Install]
+WantedBy=multi-user.target
+UNIT
+boot_without_kmod() {
+	in_root systemctl enable pkg-test.service && in_root update-initramfs -u || return 1
+	mkdir "$work/disk" && mount --bind "$R" "$work/disk" &&
+		truncate -s 1500M "$work/disk.img" && mke2fs -q -t ext4 -O ^has_journal -d "$work/disk" "$work/disk.img" || return 1
+	umount "$work/disk"
+	guest without 500 "root=/dev/vda rw systemd.default_timeout_start_sec=200s" -drive "file=$work/disk.img,format=raw,if=virtio,cache=unsafe" \
+		-netdev user,id=n -device virtio-net-pci,netdev=n
+}
+boot_begin=$SECONDS
+t "boot the whole system without kmod" boot_without_kmod
+say "boot without kmod: $((SECONDS - boot_begin)) s"
+t "  there is no kmod" said without 'PKGTEST dpkg (not-installed)? ?\.\./sbin/safeload'
+t "  systemd runs, nothing has failed" said without 'PKGTEST systemd running failed: *$'
+for unit in kmod-static-nodes systemd-modules-load systemd-udevd systemd-udev-trigger; do
+	t "  $unit.service" said without "PKGTEST $unit.service success 0"
+done
+t "  the static nodes are there" said without 'PKGTEST static node fuse'
+t "  modules-load.d" said without 'PKGTEST modules-load.d loaded dummy'
+t "  udev loads what the devices ask for" said without 'PKGTEST udev loaded virtio_net'
+t "  modprobe@.service" said without 'PKGTEST modprobe@.service loaded tun'
+t "  a request of the kernel's" said without "PKGTEST the kernel's request loaded loop"
+t "  depmod" said without 'PKGTEST depmod 0'
+same_count() { local l; l=$(grep -ao 'PKGTEST lsmod [0-9]* of [0-9]*' "$work/without.log"); read -r _ _ a _ b <<<"$l"; [ "$a" = $((b + 1)) ] || { echo "$l"; return 1; }; }
+t "  lsmod" same_count
+t "  modprobe -r" said without 'PKGTEST modprobe -r removed'
+[ -z "${PKG_TEST_KEEP-}" ] || cp "$work"/*.log "$PKG_TEST_KEEP/"
+rm -f "$R/etc/systemd/system/pkg-test.service" "$R/etc/systemd/system/multi-user.target.wants/pkg-test.service" "$R/usr/local/sbin/pkg-test" "$R/etc/modules-load.d/pkg-test.conf"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# The part of pkg-test.sh about safeload-kmod: the system without kmod's package, and the way back. What calls kmod's
+# programs there is the real thing: systemd's units, initramfs-tools, the kernel's package.
+
+deps_files() { (cd "$R/lib/modules/$kver" && sha256sum modules.{dep,alias,symbols,softdep,devname} modules.dep.bin) 2>/dev/null; }
+in_root depmod "$kver"
+kmods_files=$(deps_files)
+want_info=$(in_root modinfo -k "$kver" virtio_net)
+in_root lsinitramfs "/boot/initrd.img-$kver" | sort >"$work/initrd.kmod"
+cp "$work"/dist/safeload-kmod_*_amd64.deb "$R/run/safeload-kmod.deb"
+
+gap_start
+t "safeload-kmod takes kmod's place" in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb
+purged() { in_root dpkg --purge kmod && [ ! -e "$R/var/lib/dpkg/info/kmod.list" ] && in_root dpkg --audit && [ -z "$(in_root dpkg --audit)" ]; }
+t "  and kmod can be purged" purged
+t "no moment without modprobe" no_gap
+t "  modprobe is safeload" modprobe_is safeload
+t "  and works" modprobe_works
+nothing_diverted() { ! grep -qE 'safeload-kmod|usr-is-merged' "$R/var/lib/dpkg/diversions"; }
+t "  and nothing is diverted" nothing_diverted
+programs() {
+	local p
+	for p in /sbin/modprobe /sbin/insmod /sbin/rmmod /sbin/lsmod /sbin/modinfo /sbin/depmod /bin/kmod /bin/lsmod; do
+		in_root "$p" --version | grep -q '^kmod version' || { echo "$p does not run"; return 1; }
+	done
+	! in_root find / -xdev -name kmod -type f -path '*bin*' | grep .
+}
+t "  all of kmod's programs are there, and none is kmod's" programs
+depends() { in_root dpkg -s "linux-image-$kver" | grep -q 'kmod' && in_root sh -c 'apt-get check -q' ; }
+t "  what depends on kmod is satisfied" depends
+same() { [ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); return 1; }; }
+# build-id: kmod 30 does not know it (docs/kmod-differences.md).
+t "modinfo" same "$want_info" "$(in_root modinfo -k "$kver" virtio_net | grep -v '^build-id:')"
+
+indexes() { rm -f "$R/lib/modules/$kver/modules.dep" && "$@" && same "$(deps_files | grep -v '\.bin')" "$(echo "$kmods_files" | grep -v '\.bin')"; }
+t "depmod makes the same indexes" indexes in_root depmod "$kver"
+t "the kernel's package makes them when it is configured" indexes in_root "/var/lib/dpkg/info/linux-image-$kver.postinst" configure
+# exec_of UNIT: what its ExecStart runs, without the dash in front.
+exec_of() { sed -n 's/^ExecStart=-\{0,1\}//p' "$R/lib/systemd/system/$1"; }
+static_nodes() {
+	local cmd; cmd=$(exec_of kmod-static-nodes.service)
+	[ -n "$cmd" ] || { echo "no such unit"; return 1; }
+	# The unit asks for the running kernel's: a tree by that name.
+	[ -d "$R/lib/modules/$(uname -r)" ] || { ln -s "$kver" "$R/lib/modules/$(uname -r)" && trap 'rm -f "$R/lib/modules/$(uname -r)"' RETURN; }
+	in_root sh -c "$cmd" || return 1
+	local f=${cmd##*--output=}
+	grep -qx 'c! /dev/fuse 0600 - - - 10:229' "$R${f%% *}" || { cat "$R${f%% *}"; return 1; }
+}
+t "kmod-static-nodes.service's command" static_nodes
+modprobe_unit() {
+	local cmd; cmd=$(exec_of modprobe@.service)
+	[ -n "$cmd" ] || { echo "no such unit"; return 1; }
+	in_root sh -c "${cmd//%[iI]/virtio_net} -n -S $kver"
+}
+t "modprobe@.service's command" modprobe_unit
+
+t "update-initramfs" in_root update-initramfs -u
+initrd_same() { # all that is there with kmod but kmod itself and what it needs
+	in_root lsinitramfs "/boot/initrd.img-$kver" | sort >"$work/initrd.ours"
+	comm -23 "$work/initrd.kmod" "$work/initrd.ours" | grep -vE 'bin/kmod$|lib/x86_64-linux-gnu/|modprobe.d/aliases.conf$' | grep . && return 1
+	grep -q 'sbin/modprobe$' "$work/initrd.ours"
+}
+t "  the initramfs lacks nothing but kmod" initrd_same
+initrd_works() {
+	rm -rf "$work/initrd" && mkdir "$work/initrd"
+	in_root unmkinitramfs "/boot/initrd.img-$kver" /run/initrd || return 1
+	local d=/run/initrd
+	[ -d "$R$d/main" ] && d=$d/main
+	in_root chroot "$d" /sbin/modprobe -V | grep safeload
+	local rc=$?
+	rm -rf "$R/run/initrd"
+	return $rc
+}
+t "  and its modprobe is safeload" initrd_works
+
+if [ "$kmod_only" = boot ]; then
+	. scripts/pkg-kmod-boot.sh
+fi
+
+# The way back. apt removes safeload-kmod before it unpacks kmod.
+apt_back() { in_root apt-get install -y -q -o APT::Sandbox::User=root /run/kmod.deb; }
+gap_start
+t "apt-get brings kmod back" apt_back
+t "no moment without modprobe" no_gap
+t "  modprobe is kmod" modprobe_is kmod
+t "  and works" modprobe_works
+t "purge" in_root dpkg --purge safeload-kmod safeload
+t "  modprobe is kmod" modprobe_is kmod
+t "  kmod's programs are all there" in_root dpkg --verify kmod
+t "  and nothing is diverted" nothing_diverted
+
+in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb >/dev/null 2>&1
+gap_start
+t "removed with nothing in its place" in_root dpkg --remove --force-depends safeload-kmod
+t "  modprobe is still safeload's" modprobe_is safeload
+t "no moment without modprobe" no_gap
+t "purged, it is gone" in_root dpkg --purge --force-depends safeload-kmod safeload
+t "  without a trace" sh -c "! [ -L $R/usr/sbin/modprobe ] && ! [ -L $R/usr/bin/kmod ]"
+t "kmod again" in_root dpkg -i /run/kmod.deb
+t "  kmod's programs are all there" in_root dpkg --verify kmod
+apt_forth() { in_root apt-get install -y -q -o APT::Sandbox::User=root /run/safeload.deb /run/safeload-kmod.deb; }
+t "apt-get puts safeload-kmod in its place" apt_forth
+t "  modprobe is safeload" modprobe_is safeload
+apt_back >/dev/null 2>&1
+in_root dpkg --purge safeload-kmod safeload >/dev/null 2>&1
