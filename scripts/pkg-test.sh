@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2031 # pkg-guest.sh has in a subshell what scripts/vm calls cache
 # Installs, uses, upgrades and purges the Debian package in a Debian system of
 # its own, with a real kernel's modules, and looks whether modprobe works at
 # every step and whether anything remains.
@@ -13,10 +14,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 repo=$PWD
 case ${1-} in
---boot) boot=yes kmod_only= ;;
---kmod) boot= kmod_only=yes ;;
---kmod-boot) boot= kmod_only=boot ;;
-'') boot= kmod_only= ;;
+--boot) boot=yes kmod_only='' ;;
+--kmod) boot='' kmod_only=yes ;;
+--kmod-boot) boot='' kmod_only=boot ;;
+'') boot='' kmod_only='' ;;
 *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
 esac
 [ "$(id -u)" = 0 ] || { echo "pkg-test.sh: root is needed (debootstrap, chroot, mounts)" >&2; exit 1; }
