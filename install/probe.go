@@ -43,6 +43,7 @@ Before=systemd-modules-load.service systemd-udevd.service systemd-udev-trigger.s
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+TimeoutStartSec=20s
 ExecStart=-"` + program + `" probe load
 ExecStop=-"` + program + `" probe unload
 

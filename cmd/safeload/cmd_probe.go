@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"safeload/bpf"
@@ -15,7 +16,14 @@ import (
 	"safeload/internal/plain"
 )
 
-const probePatience = 2 * time.Second
+const (
+	probePatience = 2 * time.Second
+
+	// probeLimit bounds probe load beyond its patience: early in the boot udev
+	// waits for it. What is half pinned then nobody believes, and the next load
+	// takes it away.
+	probeLimit = 15 * time.Second
+)
 
 func runProbe(args []string, stdout, stderr io.Writer) int {
 	verb := ""
@@ -93,6 +101,11 @@ func reportOf(p *bpf.Pinned, did string) *probeReport {
 }
 
 func probeLoad(patience time.Duration) (*probeReport, error) {
+	limit := time.AfterFunc(probeLimit+patience, func() {
+		plain.Fprintf(os.Stderr, "safeload: probe load: not ended within %v, given up; nobody believes what is half done, and the next load takes it away\n", probeLimit+patience)
+		os.Exit(exitError)
+	})
+	defer limit.Stop()
 	kernelfs.MountTracefs()
 	kernelfs.MountBPF()
 	p, loaded, err := bpf.Load(bpf.PinDir, patience)
