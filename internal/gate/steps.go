@@ -158,6 +158,16 @@ func format(j *job) (Result, error) {
 		}
 		err = errors.Join(err, e)
 	}
+	// What is built is not committed, but for the BPF objects.
+	list, e := files(j, ":!bpf/*_bpfel.o")
+	err = errors.Join(err, e)
+	for _, f := range list {
+		b, e := os.ReadFile(filepath.Join(j.repo, f))
+		if e == nil && bytes.IndexByte(b, 0) >= 0 {
+			e = fmt.Errorf("%s: is no text; commit no binaries", f)
+		}
+		err = errors.Join(err, e)
+	}
 	return Result{}, err
 }
 
