@@ -226,9 +226,10 @@ func retire(dir, path string) (had bool, err error) {
 		return false, nil
 	}
 	if m, err := ebpf.LoadPinnedMap(filepath.Join(path, "owner"), nil); err == nil {
-		err = m.Put(uint32(0), ownerValue(0, 0, 0, false, false))
-		m.Close()
-		if err != nil {
+		defer m.Close()
+		// Again at the end: a watch may have been about to say that it is whole.
+		defer func() { _ = m.Put(uint32(0), ownerValue(0, 0, 0, false, false)) }()
+		if err := m.Put(uint32(0), ownerValue(0, 0, 0, false, false)); err != nil {
 			return true, fmt.Errorf("retire the probe: %w", err)
 		}
 	}

@@ -44,6 +44,7 @@ Before=systemd-modules-load.service systemd-udevd.service systemd-udev-trigger.s
 Type=oneshot
 RemainAfterExit=yes
 TimeoutStartSec=20s
+TimeoutStopSec=5s
 ExecStart=-"` + program + `" probe load
 ExecStop=-"` + program + `" probe unload
 

@@ -29,6 +29,7 @@ const (
 // held looks for such loads, in a goroutine of its own: a look takes some 200 ms.
 type held struct {
 	next    time.Time
+	began   time.Time // the last look
 	looking bool
 	found   chan []live.Finding
 	told    map[string]bool
@@ -85,6 +86,10 @@ func (h *held) look(now time.Time, since time.Duration, any bool) []live.Finding
 	select {
 	case found = <-h.found:
 		h.looking = false
+		// A slow machine spends a fifth of its time on looks at most.
+		if rest := now.Add(4 * now.Sub(h.began)); h.next.Before(rest) {
+			h.next = rest
+		}
 	default:
 	}
 	if !any {
@@ -98,7 +103,7 @@ func (h *held) look(now time.Time, since time.Duration, any bool) []live.Finding
 		h.next = now.Add(heldAfter - age)
 	case h.next.IsZero() || !now.Before(h.next):
 		h.next = now.Add(min(heldMost, max(heldAfter, time.Duration(float64(age)*(heldTimes-1)))))
-		h.looking = true
+		h.looking, h.began = true, now
 		go func() {
 			h.found <- h.circles()
 			h.wake()
@@ -125,7 +130,9 @@ func (h *held) circles() []live.Finding {
 	var found []live.Finding
 	for i := range sv.Findings {
 		f := &sv.Findings[i]
-		if f.Kind == graph.Recursion {
+		// What is only likely may be a stranger's request and an init that is slow:
+		// diagnose tells it to who has asked.
+		if f.Kind == graph.Recursion || f.Certainty != graph.Certain {
 			continue
 		}
 		l := surveyed(f, sv, time.Duration(h.boot()))

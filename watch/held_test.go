@@ -109,3 +109,19 @@ func TestFreeAsker(t *testing.T) {
 		}
 	}
 }
+
+// A circle that is only likely may be none: the watch does not tell it.
+func TestHeldLikely(t *testing.T) {
+	h := newHeld(func() {})
+	for _, c := range []struct {
+		certainty graph.Certainty
+		told      int
+	}{{graph.Likely, 0}, {graph.Certain, 1}} {
+		h.examine = func() (*survey.Survey, error) {
+			return &survey.Survey{Findings: []graph.Finding{{Module: "m", Kind: graph.Queue, Certainty: c.certainty}}}, nil
+		}
+		if found := h.circles(); len(found) != c.told {
+			t.Errorf("%v: %+v", c.certainty, found)
+		}
+	}
+}

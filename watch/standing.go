@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"safeload/bpf/live"
+	"safeload/guard/observe"
 )
 
 // What a kernel thread or a work item waits for on behalf of an init is only
@@ -77,6 +78,12 @@ func taskSleeps(l *live.Load) string {
 		}
 	}
 	if !asleep {
+		return ""
+	}
+	// The probe may have missed that its wait for a completion has ended: the kernel
+	// follows the returns of so many sleepers only. A sleep for a set time ends.
+	w, err := os.ReadFile("/proc/" + strconv.Itoa(int(l.TGID)) + "/task/" + strconv.Itoa(int(l.TID)) + "/wchan")
+	if err != nil || observe.IsTimed(string(w)) {
 		return ""
 	}
 	return n

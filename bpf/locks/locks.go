@@ -31,6 +31,9 @@ type Memory interface {
 	// its kernel stack.
 	Stack() (sp, task uint64, err error)
 	Read(addr uint64, b []byte) error
+	// IsTask tells whether addr is the task_struct of some thread. What only looks
+	// like one may be a device's registers, and to read those can stop the machine.
+	IsTask(addr uint64) bool
 }
 
 // Kind is a sort of lock.
@@ -92,9 +95,8 @@ const (
 	ownerMost  = 8    // words between owner and list; more are debugging data
 	queueMost  = 1024 // waiters of one lock
 	lowestBits = 7    // flags in an owner (MUTEX_FLAGS, RWSEM_OWNER_FLAGS_MASK)
-	// MUTEX_FLAG_WAITERS, always there while somebody waits; of a rw_semaphore
-	// RWSEM_READER_OWNED.
-	waitersBit = 1
+	// RWSEM_READER_OWNED of a rw_semaphore.
+	readersBit = 1
 )
 
 func newReader(mem Memory, code Code, word int) *Reader {
@@ -188,6 +190,11 @@ func (r *Reader) find(task uint64) (place, bool) {
 		if stack[i+2] != task || !r.kernel(stack[i]) || !r.kernel(stack[i+1]) {
 			continue
 		}
+		// Below the entry of a queue is the lock's code. What else stands beside a
+		// saved pointer to the thread may point at anything: it is not followed.
+		if r.code != nil && r.waiting(place{index: i, stack: stack}) == Unknown {
+			continue
+		}
 		self := base + uint64(i)*w
 		if stack[i] == self || r.at(stack[i]+w) != self || r.at(stack[i+1]) != self {
 			continue
@@ -217,7 +224,7 @@ func (r *Reader) head(self uint64) (uint64, bool) {
 
 // taskStack returns where the stack of what may be a task begins.
 func (r *Reader) taskStack(task uint64) uint64 {
-	if !r.kernel(task) {
+	if !r.kernel(task) || !r.mem.IsTask(task) {
 		return 0
 	}
 	base := r.at(task + uint64(r.stack))
@@ -235,13 +242,13 @@ func (r *Reader) Of(task uint64) (Lock, bool) {
 	}
 	owner := r.at(p.head - uint64(r.owner*r.word))
 	l := Lock{Addr: p.head, Task: owner &^ lowestBits}
-	if !r.kernel(l.Task) || r.taskStack(l.Task) == 0 {
+	if l.Task == task || r.taskStack(l.Task) == 0 {
 		return Lock{}, false // given back at this moment, or no lock that has an owner
 	}
 	switch kind := r.waiting(p); {
 	case kind == Mutex:
 		l.Kind = Mutex
-	case owner&waitersBit == 0: // a mutex that somebody waits for has it
+	case kind == Read && owner&readersBit == 0: // RWSEM_READER_OWNED is not set
 		l.Kind = Write
 	case kind == Read:
 		l.Kind = Read

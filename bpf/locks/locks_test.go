@@ -70,6 +70,8 @@ func newMachine(word int) *machine {
 	return m
 }
 
+func (m *machine) IsTask(addr uint64) bool { return addr == m.a || addr == m.b || addr == m.c }
+
 func (m *machine) reader(code Code) *Reader {
 	r := newReader(m, code, m.word)
 	r.stack, r.owner = stackAt, 3
@@ -121,8 +123,12 @@ func TestLock(t *testing.T) {
 				m.queue(m.b, m.a)
 				m.set(m.at(m.a+stackAt)+0x1e00, rwsem+8)
 			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Write}, true }},
-			{"code that is not known", func(m *machine) { m.queue(m.b|1, m.a) },
-				func(m *machine) (Lock, bool) { return Lock{Task: m.b}, true }},
+			{"a queue that is no lock's", func(m *machine) { m.queue(m.b, m.a) },
+				func(*machine) (Lock, bool) { return Lock{}, false }},
+			{"who waits is what stands for the owner", func(m *machine) {
+				m.queue(m.a|1, m.a)
+				m.set(m.at(m.a+stackAt)+0x1e00, mutex+8)
+			}, func(*machine) (Lock, bool) { return Lock{}, false }},
 			{"nobody holds it", func(m *machine) { m.queue(1, m.a) }, func(*machine) (Lock, bool) { return Lock{}, false }},
 			{"what is before the queue is no task", func(m *machine) { m.queue(m.lock+0x800, m.a) },
 				func(*machine) (Lock, bool) { return Lock{}, false }},

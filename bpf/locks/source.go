@@ -3,6 +3,7 @@
 package locks
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -41,11 +42,32 @@ func Open() (*Source, error) {
 			code = nil
 		}
 	}
-	if s.reader, err = Learn(s.peek, code); err != nil {
+	if code == nil { // what stands on a stack beside a thread may then be anything's
+		s.Close()
+		return nil, errors.New("which code waits for a lock cannot be told: /proc/kallsyms shows no addresses (kernel.kptr_restrict)")
+	}
+	if s.reader, err = Learn(s, code); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("this kernel's locks are not understood: %w", err)
 	}
+	s.Forget()
 	return s, nil
+}
+
+// Task is [Memory]'s.
+func (s *Source) Task(pid, tid int) (uint64, error) { return s.task(Thread{pid, tid}) }
+
+// Stack is [Memory]'s.
+func (s *Source) Stack() (sp, task uint64, err error) { return s.peek.Stack() }
+
+// Read is [Memory]'s.
+func (s *Source) Read(addr uint64, b []byte) error { return s.peek.Read(addr, b) }
+
+// IsTask is [Memory]'s. A thread that began after all were listed is none.
+func (s *Source) IsTask(addr uint64) bool {
+	s.list(addr)
+	_, known := s.known[addr]
+	return known
 }
 
 // Close ends it.
@@ -85,19 +107,25 @@ func (s *Source) task(t Thread) (uint64, error) {
 	return task, err
 }
 
+// list lists all threads, if this one is not known and they have not been listed.
+func (s *Source) list(task uint64) {
+	if _, known := s.known[task]; known || s.all {
+		return
+	}
+	s.all = true
+	_ = s.proc.PIDs(func(pid int) bool {
+		_ = s.proc.Threads(pid, func(tid int) bool {
+			_, _ = s.task(Thread{pid, tid})
+			return true
+		})
+		return true
+	})
+}
+
 // thread tells whose task_struct it is. Its number may have been another's when it was
 // looked at first: it is asked for again.
 func (s *Source) thread(task uint64) (Thread, bool) {
-	if _, known := s.known[task]; !known && !s.all {
-		s.all = true
-		_ = s.proc.PIDs(func(pid int) bool {
-			_ = s.proc.Threads(pid, func(tid int) bool {
-				_, _ = s.task(Thread{pid, tid})
-				return true
-			})
-			return true
-		})
-	}
+	s.list(task)
 	t, known := s.known[task]
 	if !known {
 		return Thread{}, false

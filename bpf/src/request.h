@@ -156,9 +156,12 @@ int task_fork(void *ctx)
 {
 	u32 parent = field(ctx, off_fork_parent);
 	struct task *t = map_lookup(&tasks, &parent);
+	u32 child = field(ctx, off_fork_child);
+	/* The end of whoever had this number before may have been missed. */
+	if (map_lookup(&tasks, &child))
+		map_delete(&tasks, &child);
 	if (!t || !t->ctx)
 		return 0;
-	u32 child = field(ctx, off_fork_child);
 	struct task c = { .ctx = t->ctx, .born = ktime_get_boot_ns() };
 	if (!map_lookup(&requests, &c.ctx))
 		return 0; /* a daemon that a helper left: nobody waits for it */

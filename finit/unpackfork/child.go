@@ -47,6 +47,7 @@ func confine() {
 			call(unix.SYS_CLOSE, fd, 0, 0, 0, 0)
 		}
 	}
+	call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // a core that goes to a program has no limit of 0
 	call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData

@@ -59,7 +59,7 @@ func (s *Waits) ReadLocks(locks Locks) {
 	for len(queue) > 0 {
 		t := queue[0]
 		queue = queue[1:]
-		if seen[t.TID] || !t.Asleep() {
+		if seen[t.TID] || !t.Asleep() || t.Requester() { // what that one waits for is known
 			continue
 		}
 		seen[t.TID] = true

@@ -22,6 +22,8 @@ func freeAsker(f graph.Finding) string {
 		return "nothing that can be seen from here"
 	case f.Kernel:
 		return fmt.Sprintf("nothing can. Who asked is a kernel thread (%d), which no signal reaches: only a reboot", f.Asker)
+	case f.Certainty != graph.Certain:
+		return fmt.Sprintf("not known. Pid %d asked, and may hold what the load waits for, or somebody else does who is only slow: look again; if nothing has moved, its end by SIGKILL may free both", f.Asker)
 	}
 	return fmt.Sprintf("kill -KILL %d   (who asked: the request fails, and what he holds he gives back. No signal reaches the load)", f.Asker)
 }

@@ -46,13 +46,14 @@ type Freed struct {
 // each. After each it looks again: which helper is whose cannot always be told,
 // and the end of one may have freed the others. It returns the last survey.
 func Free(sv *Survey, o Options, tell func(Freed)) (*Survey, error) {
-	tried := make(map[int]bool)
+	tried := make(map[[2]int]bool)
+	who := func(f graph.Finding) [2]int { return [2]int{f.Waiter, f.Asker} }
 	for {
-		i := slices.IndexFunc(sv.Findings, func(f graph.Finding) bool { return !tried[f.Waiter] })
+		i := slices.IndexFunc(sv.Findings, func(f graph.Finding) bool { return !tried[who(f)] })
 		if i < 0 {
 			return sv, nil
 		}
-		tried[sv.Findings[i].Waiter] = true
+		tried[who(sv.Findings[i])] = true
 		tell(freeOne(sv, o, sv.Findings[i]))
 		again, err := Examine(o)
 		if err != nil {
@@ -129,7 +130,9 @@ func freeOne(sv *Survey, o Options, f graph.Finding) Freed {
 	case t.Role != RoleWait && !t.Duplicate:
 		r.Task = t
 		return failed(WaitsNoLonger, nil)
-	case !slices.ContainsFunc(now.Findings, func(n graph.Finding) bool { return n.Waiter == f.Waiter || n.Module == f.Module }):
+	case !slices.ContainsFunc(now.Findings, func(n graph.Finding) bool {
+		return n.Waiter == f.Waiter || n.Module == f.Module && onChain(n.Chain, f.Waiter)
+	}):
 		r.Task = t
 		return failed(NotOnCircle, nil)
 	}
@@ -160,4 +163,10 @@ func (sv *Survey) taskOf(pid int) *Seen {
 		}
 	}
 	return found
+}
+
+// onChain tells whether a process waits on a circle. Who of it had best be ended may
+// change from one look to the next.
+func onChain(c graph.Chain, pid int) bool {
+	return slices.ContainsFunc(c, func(h graph.Hop) bool { return h.PID == pid })
 }
