@@ -18,7 +18,7 @@ func TestOwnMutex(t *testing.T) {
 	}
 	defer s.Close()
 	t.Logf("a task_struct has its stack at %d, a lock its owner %d words before the queue; %v", s.reader.stack, s.reader.owner, time.Since(began))
-	own, err := newTrial(s.peek)
+	own, err := newTrial(s)
 	if err != nil {
 		t.Fatal(err)
 	}
