@@ -25,8 +25,6 @@ import (
 
 // Memory is the kernel's.
 type Memory interface {
-	// Task returns where the kernel keeps a thread.
-	Task(pid, tid int) (uint64, error)
 	// Stack returns where the kernel keeps the calling thread, and an address on
 	// its kernel stack.
 	Stack() (sp, task uint64, err error)
@@ -179,7 +177,7 @@ func (r *Reader) stackOf(task uint64) (uint64, []uint64) {
 type place struct {
 	head  uint64 // of the queue, in the lock
 	index int    // of the entry, on the stack
-	stack []uint64
+	kind  Kind   // what the code below it says
 }
 
 // find returns the queue that a thread stands in.
@@ -192,7 +190,8 @@ func (r *Reader) find(task uint64) (place, bool) {
 		}
 		// Below the entry of a queue is the lock's code. What else stands beside a
 		// saved pointer to the thread may point at anything: it is not followed.
-		if r.code != nil && r.waiting(place{index: i, stack: stack}) == Unknown {
+		kind := r.waiting(stack[:i])
+		if r.code != nil && kind == Unknown {
 			continue
 		}
 		self := base + uint64(i)*w
@@ -200,7 +199,7 @@ func (r *Reader) find(task uint64) (place, bool) {
 			continue
 		}
 		if head, ok := r.head(self); ok {
-			return place{head, i, stack}, true
+			return place{head, i, kind}, true
 		}
 	}
 	return place{}, false
@@ -245,7 +244,7 @@ func (r *Reader) Of(task uint64) (Lock, bool) {
 	if l.Task == task || r.taskStack(l.Task) == 0 {
 		return Lock{}, false // given back at this moment, or no lock that has an owner
 	}
-	switch kind := r.waiting(p); {
+	switch kind := p.kind; {
 	case kind == Mutex:
 		l.Kind = Mutex
 	case kind == Read && owner&readersBit == 0: // RWSEM_READER_OWNED is not set
@@ -261,13 +260,14 @@ func (r *Reader) Of(task uint64) (Lock, bool) {
 }
 
 // waiting returns what the code says that has put a thread into its queue: its
-// address is the last below the entry, where the call of schedule() returns to.
-func (r *Reader) waiting(p place) Kind {
+// address is the last of the stack below the entry, where the call of schedule()
+// returns to.
+func (r *Reader) waiting(below []uint64) Kind {
 	if r.code == nil {
 		return Unknown
 	}
-	for i := p.index - 1; i >= 0; i-- {
-		if k := r.code.Waiting(r.unsigned(p.stack[i])); k != Unknown {
+	for i := len(below) - 1; i >= 0; i-- {
+		if k := r.code.Waiting(r.unsigned(below[i])); k != Unknown {
 			return k
 		}
 	}

@@ -16,7 +16,6 @@ type memory struct {
 	pages map[uint64]bool
 }
 
-func (m *memory) Task(int, int) (uint64, error)     { return 0, errors.New("not asked for") }
 func (m *memory) Stack() (sp, task uint64, _ error) { return 0, 0, errors.New("not asked for") }
 
 func (m *memory) Read(addr uint64, b []byte) error {

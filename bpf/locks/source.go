@@ -54,9 +54,6 @@ func Open() (*Source, error) {
 	return s, nil
 }
 
-// Task is [Memory]'s.
-func (s *Source) Task(pid, tid int) (uint64, error) { return s.task(Thread{pid, tid}) }
-
 // Stack is [Memory]'s.
 func (s *Source) Stack() (sp, task uint64, err error) { return s.peek.Stack() }
 

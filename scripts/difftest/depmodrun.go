@@ -302,14 +302,7 @@ func (w *depmodWorld) least(peer, root string, c *testCase) (string, error) {
 			small.files[k] = text
 		}
 	}
-	for i := 1; i < len(ask.args); {
-		before := ask.args
-		ask.args = slices.Delete(slices.Clone(before), i, i+1)
-		if !differs() {
-			ask.args = before
-			i++
-		}
-	}
+	ask.shorten(1, 1, differs)
 	_, diff, _, err := small.compare(peer, root, &ask)
 	var b strings.Builder
 	fmt.Fprintf(&b, "    least: %s\n", &ask)

@@ -176,14 +176,7 @@ func (w *world) least(peer, root string, c *testCase) (string, error) {
 		}
 		small.files[k] = strings.Join(lines, "")
 	}
-	for i := 3; i < len(ask.args) && len(ask.args) > 4; {
-		before := ask.args
-		ask.args = slices.Delete(slices.Clone(before), i, i+1)
-		if !differs() {
-			ask.args = before
-			i++
-		}
-	}
+	ask.shorten(3, 4, differs)
 	diff, _, _, err := small.compare(peer, root, &ask)
 	var b strings.Builder
 	fmt.Fprintf(&b, "    least: %s\n", &ask)
@@ -458,4 +451,17 @@ func randomTree(r *rand.Rand, dir string, number int) (w randomWords, err error)
 	}
 	w.aliases = append(w.aliases, "fs-none")
 	return w, nil
+}
+
+// shorten takes away arguments, from one on and while there are more than least,
+// for as long as there is a difference.
+func (c *testCase) shorten(from, least int, differs func() bool) {
+	for i := from; i < len(c.args) && len(c.args) > least; {
+		before := c.args
+		c.args = slices.Delete(slices.Clone(before), i, i+1)
+		if !differs() {
+			c.args = before
+			i++
+		}
+	}
 }
