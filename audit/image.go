@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"safeload/audit/isa"
+	"safeload/internal/elfhead"
 )
 
 // errNotModule says that a file is ELF, but no module this package can read.
@@ -25,6 +26,7 @@ type image struct {
 	budget
 	arch    *isa.Arch
 	machine elf.Machine
+	head    elfhead.Header
 	order   binary.ByteOrder
 	wide    bool // 64-bit
 	secs    []section
@@ -85,7 +87,7 @@ type paramVar struct {
 	size int64
 }
 
-const maxSections, maxSymbols = 1 << 16, 1 << 21
+const maxSymbols = 1 << 21
 
 // maxSection is far beyond what a module's section can be (one without data may
 // say any size), and keeps sums of offsets from running over.
@@ -97,44 +99,51 @@ const maxName = 1024
 // newImage reads a module's file. It may spend the image's budget and then
 // panics: see [budget.bounded].
 func newImage(file []byte, b budget) (*image, error) {
-	if !fewNames(file) {
-		return nil, ErrTooLarge
-	}
-	f, err := elf.NewFile(bytes.NewReader(file))
-	if err != nil {
-		return nil, err
-	}
-	if f.Type != elf.ET_REL || len(f.Sections) > maxSections {
+	h, ok := elfhead.Read(file)
+	t := h.Sections
+	if !ok || !h.Known() || elf.Type(h.Type) != elf.ET_REL || t.Each < h.SectionSize() || t.Count == 0 || h.Names >= t.Count {
 		return nil, errNotModule
 	}
-	im := &image{budget: b, machine: f.Machine, order: f.ByteOrder, wide: f.Class == elf.ELFCLASS64}
+	if t.At > uint64(len(file)) || t.Each*t.Count > uint64(len(file))-t.At {
+		return nil, fmt.Errorf("%w: it ends before its section headers", errNotModule)
+	}
+	headers := make([]elfhead.Section, t.Count)
+	for i := range headers {
+		headers[i] = h.Section(file[t.At+uint64(i)*t.Each:])
+	}
+	names := within(file, headers[h.Names])
+	im := &image{budget: b, machine: elf.Machine(h.Machine), head: h, order: binary.LittleEndian, wide: h.Wide()}
+	if h.Big() {
+		im.order = binary.BigEndian
+	}
 	switch {
-	case f.Machine == elf.EM_ARM && !im.wide:
+	case im.machine == elf.EM_ARM && !im.wide:
 		im.arch = isa.ARM
-	case f.Machine == elf.EM_AARCH64 && im.wide:
+	case im.machine == elf.EM_AARCH64 && im.wide:
 		im.arch = isa.ARM64
-	case f.Machine == elf.EM_X86_64 && im.wide:
+	case im.machine == elf.EM_X86_64 && im.wide:
 		im.arch = isa.AMD64
 	}
-	if im.arch != nil && im.order != binary.LittleEndian {
+	if h.Big() {
 		im.arch = nil
 	}
-	im.secs = make([]section, len(f.Sections))
+	im.secs = make([]section, len(headers))
 	var symtab, strtab int
-	for i, s := range f.Sections {
+	for i, s := range headers {
 		sec := &im.secs[i]
-		sec.name, sec.size, sec.flags = s.Name, min(s.Size, maxSection), s.Flags
-		if s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_COMPRESSED == 0 {
-			if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
-				sec.data = file[s.Offset : s.Offset+s.FileSize]
-			}
+		if sec.name, ok = sectionName(names, s); !ok {
+			return nil, ErrTooLarge
+		}
+		sec.size, sec.flags = min(s.Size, maxSection), elf.SectionFlag(s.Flags)
+		if elf.SectionType(s.Type) != elf.SHT_NOBITS && sec.flags&elf.SHF_COMPRESSED == 0 {
+			sec.data = within(file, s)
 		}
 		switch {
-		case s.Type == elf.SHT_SYMTAB && uint64(s.Link) < uint64(len(f.Sections)):
+		case elf.SectionType(s.Type) == elf.SHT_SYMTAB && uint64(s.Link) < t.Count:
 			symtab, strtab = i, int(s.Link)
-		case s.Name == ".gnu.linkonce.this_module":
+		case sec.name == ".gnu.linkonce.this_module":
 			im.this = i
-		case s.Name == ".modinfo":
+		case sec.name == ".modinfo":
 			im.modinfo = sec.data
 		}
 	}
@@ -142,16 +151,29 @@ func newImage(file []byte, b budget) (*image, error) {
 		return nil, fmt.Errorf("%w: no symbols", errNotModule)
 	}
 	im.readSymbols(im.secs[symtab].data, im.secs[strtab].data)
-	for _, s := range f.Sections {
-		if s.Type != elf.SHT_REL && s.Type != elf.SHT_RELA || uint64(s.Link) != uint64(symtab) || uint64(s.Info) >= uint64(len(im.secs)) || s.Info == 0 {
-			continue
-		}
-		if s.Offset <= uint64(len(file)) && s.FileSize <= uint64(len(file))-s.Offset {
-			im.readRelocs(&im.secs[s.Info], file[s.Offset:s.Offset+s.FileSize], s.Type == elf.SHT_RELA)
+	for _, s := range headers {
+		rela := elf.SectionType(s.Type) == elf.SHT_RELA
+		if (rela || elf.SectionType(s.Type) == elf.SHT_REL) && uint64(s.Link) == uint64(symtab) && uint64(s.Info) < t.Count && s.Info != 0 {
+			im.readRelocs(&im.secs[s.Info], within(file, s), rela)
 		}
 	}
 	im.readParams()
 	return im, nil
+}
+
+// within returns what of the file a section is, nil if it leads outside.
+func within(file []byte, s elfhead.Section) []byte {
+	if s.Offset > uint64(len(file)) || s.Size > uint64(len(file))-s.Offset {
+		return nil
+	}
+	return file[s.Offset : s.Offset+s.Size]
+}
+
+// sectionName returns the name of a section; ok is false if it is longer than a
+// module's.
+func sectionName(names []byte, s elfhead.Section) (name string, ok bool) {
+	name = cstring(names, uint64(s.Name))
+	return name, name != "" || uint64(s.Name)+maxName > uint64(len(names)) || names[s.Name] == 0
 }
 
 func cstring(b []byte, off uint64) string {
@@ -166,28 +188,15 @@ func cstring(b []byte, off uint64) string {
 }
 
 func (im *image) readSymbols(tab, str []byte) {
-	size := 16
-	if im.wide {
-		size = 24
-	}
+	size := im.head.SymbolSize()
 	n := min(len(tab)/size, maxSymbols)
 	im.syms = make([]symbol, n)
 	for i := 1; i < n; i++ {
 		im.spend(1)
-		e := tab[i*size:]
-		var name, shndx uint32
-		var info byte
-		var s symbol
-		if im.wide {
-			name, info, shndx = im.order.Uint32(e), e[4], uint32(im.order.Uint16(e[6:]))
-			s.value, s.size = im.order.Uint64(e[8:]), im.order.Uint64(e[16:])
-		} else {
-			name, info, shndx = im.order.Uint32(e), e[12], uint32(im.order.Uint16(e[14:]))
-			s.value, s.size = uint64(im.order.Uint32(e[4:])), uint64(im.order.Uint32(e[8:]))
-		}
-		s.typ, s.global = elf.SymType(info&15), info>>4 != 0
-		if shndx < uint32(len(im.secs)) && (shndx == 0 || s.value <= im.secs[shndx].size) {
-			s.sec = int(shndx)
+		e := im.head.Symbol(tab[i*size:])
+		s := symbol{value: e.Value, size: e.Size, typ: elf.SymType(e.Info & 15), global: e.Info>>4 != 0}
+		if sec := int(e.Section); sec < len(im.secs) && (sec == 0 || s.value <= im.secs[sec].size) {
+			s.sec = sec
 		} else {
 			s.typ = elf.STT_FILE // absolute, common, outside: of no use here
 		}
@@ -197,7 +206,7 @@ func (im *image) readSymbols(tab, str []byte) {
 			im.syms[i] = s
 			continue
 		}
-		s.name = cstring(str, uint64(name))
+		s.name = cstring(str, uint64(e.Name))
 		if im.machine == elf.EM_ARM && s.sec != 0 {
 			if len(s.name) >= 2 && s.name[0] == '$' && (len(s.name) == 2 || s.name[2] == '.') {
 				im.secs[s.sec].marks = append(im.secs[s.sec].marks, mark{s.value, s.name[1]})
@@ -547,49 +556,4 @@ func readAllLimited(buf []byte, r io.Reader, limit int) ([]byte, error) {
 			return buf, err
 		}
 	}
-}
-
-// fewNames tells whether a file's names of sections are no longer than those of
-// a module. debug/elf makes a string of each, up to its end, which may be that
-// of the file for each of 65,000. What it takes for no file is its to judge.
-func fewNames(file []byte) bool {
-	num := func(at, n uint64) (v uint64) {
-		if at > uint64(len(file)) || n > uint64(len(file))-at {
-			return 0
-		}
-		for i := range n {
-			c := file[at+n-1-i]
-			if file[5] == byte(elf.ELFDATA2MSB) {
-				c = file[at+i]
-			}
-			v = v<<8 | uint64(c)
-		}
-		return v
-	}
-	if len(file) < 52 {
-		return true
-	}
-	var at, size uint64
-	if file[4] == byte(elf.ELFCLASS64) {
-		h := num(40, 8) + num(62, 2)*num(58, 2)
-		at, size = num(h+24, 8), num(h+32, 8)
-	} else {
-		h := num(32, 4) + num(50, 2)*num(46, 2)
-		at, size = num(h+16, 4), num(h+20, 4)
-	}
-	if at > uint64(len(file)) {
-		return true
-	}
-	names := file[at:min(at+min(size, uint64(len(file))), uint64(len(file)))]
-	for len(names) > 0 {
-		i := bytes.IndexByte(names, 0)
-		if i < 0 {
-			i = len(names)
-		}
-		if i > maxName {
-			return false
-		}
-		names = names[min(i+1, len(names)):]
-	}
-	return true
 }

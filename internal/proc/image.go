@@ -6,6 +6,8 @@ import (
 	"bytes"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/elfhead"
 )
 
 // ImageName finds the module's name in the ELF image that a task gave to
@@ -109,64 +111,55 @@ func elfName(read func(b []byte, off uint64) bool) (string, bool) {
 
 // elf is the table of sections of an image.
 type elf struct {
+	elfhead.Header
 	read  func(b []byte, off uint64) bool
-	wide  bool
-	entry uint64 // size of one
 	table []byte
 	names []byte
 }
 
 func (e *elf) open(read func(b []byte, off uint64) bool) bool {
 	e.read = read
-	var h [64]byte
-	if !read(h[:52], 0) || string(h[:4]) != "\x7fELF" || h[5] != 1 {
+	var h [elfhead.Size64]byte
+	if !read(h[:elfhead.Size32], 0) {
+		return false
+	}
+	var ok bool
+	if e.Header, ok = elfhead.Read(h[:]); !ok || e.Order != 1 {
 		return false // all of the architectures here are little-endian
 	}
-	if e.wide = h[4] == 2; e.wide && !read(h[52:], 52) {
+	if e.Wide() {
+		if !read(h[elfhead.Size32:], elfhead.Size32) {
+			return false
+		}
+		e.Header, _ = elfhead.Read(h[:])
+	}
+	t := e.Sections
+	if t.Each < e.SectionSize() || t.Each > 256 || t.Count == 0 || t.Count > 2048 || e.Names >= t.Count || t.At > 1<<40 {
 		return false
 	}
-	var at, count, names uint64
-	least := uint64(40)
-	if e.wide {
-		least = 64
-		at, e.entry, count, names = little(h[40:48]), little(h[58:60]), little(h[60:62]), little(h[62:64])
-	} else {
-		at, e.entry, count, names = little(h[32:36]), little(h[46:48]), little(h[48:50]), little(h[50:52])
-	}
-	if e.entry < least || e.entry > 256 || count == 0 || count > 2048 || names >= count || at > 1<<40 {
+	e.table = make([]byte, t.Each*t.Count)
+	if !read(e.table, t.At) {
 		return false
 	}
-	e.table = make([]byte, e.entry*count)
-	if !read(e.table, at) {
-		return false
-	}
-	e.names = e.load(names)
+	names := e.section(e.Names)
+	e.names = e.bytes(names.Offset, names.Size)
 	return e.names != nil
 }
 
-func (e *elf) section(i uint64) (name, off, size uint64) {
-	s := e.table[i*e.entry:]
-	if e.wide {
-		return little(s[:4]), little(s[24:32]), little(s[32:40])
-	}
-	return little(s[:4]), little(s[16:20]), little(s[20:24])
+func (e *elf) section(i uint64) elfhead.Section {
+	return e.Section(e.table[i*e.Sections.Each:])
 }
 
 // find returns the first section of that name, as the kernel's find_sec does.
 func (e *elf) find(want string) (off, size uint64, ok bool) {
-	for i := uint64(1); (i+1)*e.entry <= uint64(len(e.table)); i++ {
-		name, off, size := e.section(i)
-		if name < uint64(len(e.names)) && bytes.HasPrefix(e.names[name:], []byte(want)) &&
+	for i := uint64(1); i < e.Sections.Count; i++ {
+		s := e.section(i)
+		if name := uint64(s.Name); name < uint64(len(e.names)) && bytes.HasPrefix(e.names[name:], []byte(want)) &&
 			name+uint64(len(want)) < uint64(len(e.names)) && e.names[name+uint64(len(want))] == 0 {
-			return off, size, off <= 1<<40
+			return s.Offset, s.Size, s.Offset <= 1<<40
 		}
 	}
 	return 0, 0, false
-}
-
-func (e *elf) load(i uint64) []byte {
-	_, off, size := e.section(i)
-	return e.bytes(off, size)
 }
 
 func (e *elf) bytes(off, size uint64) []byte {
@@ -185,7 +178,7 @@ func (e *elf) bytes(off, size uint64) []byte {
 // less a long.
 func (e *elf) thisModule() (string, bool) {
 	at, length := uint64(4+8), uint64(64-4)
-	if e.wide {
+	if e.Wide() {
 		at, length = 8+16, 64-8
 	}
 	off, size, ok := e.find(".gnu.linkonce.this_module")

@@ -11,7 +11,6 @@ package program
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/elfhead"
 	"safeload/internal/treefile"
 )
 
@@ -150,50 +150,31 @@ func (s System) loader(path string) error {
 // loader that they name, if any.
 func (s System) elf(f io.ReaderAt, head []byte, size int64) (interp string, err error) {
 	const most = 64 // program headers: the kernel takes a page of them
-	if len(head) < 52 || string(head[:4]) != elf.ELFMAG {
+	h, ok := elfhead.Read(head)
+	if !ok {
 		return "", fmt.Errorf("it is neither an ELF program nor a script: %w", ErrFormat)
 	}
-	wide := elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS64
-	var le binary.ByteOrder = binary.LittleEndian
-	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
-		le = binary.BigEndian
-	}
-	kind, machine := elf.Type(le.Uint16(head[16:])), elf.Machine(le.Uint16(head[18:]))
-	if len(s.Machines) > 0 && (le != binary.LittleEndian || !slices.Contains(s.Machines, machine)) {
+	kind, machine := elf.Type(h.Type), elf.Machine(h.Machine)
+	if len(s.Machines) > 0 && (h.Big() || !slices.Contains(s.Machines, machine)) {
 		return "", fmt.Errorf("it is for %s, and the kernel starts programs for %s: %w", name(machine), names(s.Machines), ErrFormat)
 	}
 	if kind != elf.ET_EXEC && kind != elf.ET_DYN {
 		return "", fmt.Errorf("it is no ELF program (%v): %w", kind, ErrFormat)
 	}
-	var at int64
-	var each, count int
-	switch {
-	case wide && len(head) >= 64:
-		at, each, count = int64(le.Uint64(head[32:])), int(le.Uint16(head[54:])), int(le.Uint16(head[56:]))
-	case !wide:
-		at, each, count = int64(le.Uint32(head[28:])), int(le.Uint16(head[42:])), int(le.Uint16(head[44:]))
-	}
-	want := 32
-	if wide {
-		want = 56
-	}
-	if each != want || count == 0 || count > most {
+	t := h.Segments
+	if t.Each != h.SegmentSize() || t.Count == 0 || t.Count > most {
 		return "", fmt.Errorf("its program headers are damaged: %w", ErrFormat)
 	}
-	table := make([]byte, each*count)
-	if at < 0 || at > size-int64(len(table)) {
+	table := make([]byte, t.Each*t.Count)
+	if t.At > 1<<62 || int64(t.At) > size-int64(len(table)) {
 		return "", errShort(size)
 	}
-	if _, err := f.ReadAt(table, at); err != nil {
+	if _, err := f.ReadAt(table, int64(t.At)); err != nil {
 		return "", err
 	}
-	for i := range count {
-		h := table[i*each:]
-		off, length := uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[16:]))
-		if wide {
-			off, length = le.Uint64(h[8:]), le.Uint64(h[32:])
-		}
-		kind := elf.ProgType(le.Uint32(h))
+	for i := range t.Count {
+		seg := h.Segment(table[i*t.Each:])
+		off, length, kind := seg.Offset, seg.Size, elf.ProgType(seg.Type)
 		if kind != elf.PT_LOAD && kind != elf.PT_INTERP {
 			continue
 		}

@@ -9,15 +9,16 @@
 // ENODATA for a part that is not there.
 package modfile
 
-import "syscall"
+import (
+	"syscall"
+
+	"safeload/internal/elfhead"
+)
 
 // File is a module's file in memory, uncompressed.
 type File struct {
 	data   []byte
-	is64   bool
-	big    bool
-	shoff  uint64
-	shnum  uint64
+	head   elfhead.Header
 	names  []byte
 	parsed map[string]section
 }
@@ -38,57 +39,29 @@ const (
 	secBuildID  = ".note.gnu.build-id"
 )
 
-const (
-	ehdrSize32, ehdrSize64 = 52, 64
-	shdrSize32, shdrSize64 = 40, 64
-	symSize32, symSize64   = 16, 24
-)
-
 // New looks at the headers of data, which the File goes on to use.
 func New(data []byte) (*File, error) {
-	if len(data) <= 16 || string(data[:4]) != "\x7fELF" {
+	if len(data) <= 16 || string(data[:4]) != elfhead.Magic {
 		return nil, syscall.ENOEXEC
 	}
 	f := &File{data: data}
-	switch data[4] {
-	case 1:
-	case 2:
-		f.is64 = true
-	default:
-		return nil, syscall.EINVAL
+	f.head, _ = elfhead.Read(data)
+	whole := elfhead.Size32
+	if f.head.Wide() {
+		whole = elfhead.Size64
 	}
-	switch data[5] {
-	case 1:
-	case 2:
-		f.big = true
-	default:
-		return nil, syscall.EINVAL
-	}
-	var shentsize, shstrndx, want uint64
-	if f.is64 {
-		if len(data) <= ehdrSize64 {
-			return nil, syscall.EINVAL
-		}
-		f.shoff, want = f.u64(0x28), shdrSize64
-		shentsize, f.shnum, shstrndx = f.u16(0x3a), f.u16(0x3c), f.u16(0x3e)
-	} else {
-		if len(data) <= ehdrSize32 {
-			return nil, syscall.EINVAL
-		}
-		f.shoff, want = f.u32(0x20), shdrSize32
-		shentsize, f.shnum, shstrndx = f.u16(0x2e), f.u16(0x30), f.u16(0x32)
-	}
-	if shentsize != want || !f.valid(f.shoff, want*f.shnum) {
+	t := f.head.Sections
+	if !f.head.Known() || len(data) <= whole || t.Each != f.head.SectionSize() || !f.valid(t.At, t.Each*t.Count) {
 		return nil, syscall.EINVAL
 	}
 	// The table of names names itself, at last.
-	s, _, ok := f.section(shstrndx)
+	s, _, ok := f.section(f.head.Names)
 	if !ok || s.size == 0 || data[s.offset+s.size-1] != 0 {
 		return nil, syscall.EINVAL
 	}
 	f.names = data[s.offset : s.offset+s.size]
 	f.parsed = make(map[string]section, 6)
-	for i := uint64(1); i < f.shnum; i++ {
+	for i := uint64(1); i < t.Count; i++ {
 		s, name, ok := f.section(i)
 		if !ok {
 			continue
@@ -108,19 +81,14 @@ func New(data []byte) (*File, error) {
 
 // section reads header i; name is the offset of its name.
 func (f *File) section(i uint64) (s section, name uint64, ok bool) {
-	if i == 0 || i >= f.shnum {
+	t := f.head.Sections
+	if i == 0 || i >= t.Count {
 		return s, 0, false
 	}
-	if f.is64 {
-		off := f.shoff + i*shdrSize64
-		s = section{f.u64(off + 0x18), f.u64(off + 0x20), off}
-		name = f.u32(off)
-	} else {
-		off := f.shoff + i*shdrSize32
-		s = section{f.u32(off + 0x10), f.u32(off + 0x14), off}
-		name = f.u32(off)
-	}
-	return s, name, f.valid(s.offset, s.size)
+	at := t.At + i*t.Each
+	h := f.head.Section(f.data[at:])
+	s = section{h.Offset, h.Size, at}
+	return s, uint64(h.Name), f.valid(s.offset, s.size)
 }
 
 // part returns the contents of a section; ok is false if there is none.
@@ -148,9 +116,9 @@ func (f *File) Hide(name string) {
 	}
 	low := s.header + flags
 	switch {
-	case f.big && f.is64:
+	case f.head.Big() && f.head.Wide():
 		low += 7
-	case f.big:
+	case f.head.Big():
 		low += 3
 	}
 	f.data[low] &^= allocate
@@ -158,21 +126,6 @@ func (f *File) Hide(name string) {
 
 func (f *File) valid(offset, size uint64) bool {
 	return offset+size >= offset && offset+size <= uint64(len(f.data))
-}
-
-func (f *File) u16(off uint64) uint64 { return f.uint(f.data[off : off+2]) }
-func (f *File) u32(off uint64) uint64 { return f.uint(f.data[off : off+4]) }
-func (f *File) u64(off uint64) uint64 { return f.uint(f.data[off : off+8]) }
-
-func (f *File) uint(b []byte) (n uint64) {
-	for i := range b {
-		if f.big {
-			n = n<<8 | uint64(b[i])
-		} else {
-			n |= uint64(b[i]) << (8 * i)
-		}
-	}
-	return n
 }
 
 // cstring is the text up to the first NUL.

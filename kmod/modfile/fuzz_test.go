@@ -7,11 +7,13 @@ import (
 	"testing"
 )
 
+const headerSize, sectionSize = 64, 64
+
 // smallModule is a 64-bit module with a .modinfo and one symbol version.
 func smallModule() []byte {
 	names := "\x00.modinfo\x00__versions\x00.shstrtab\x00"
 	modinfo := "license=GPL\x00\x00parm=a:text\x00odd\x00"
-	b := make([]byte, ehdrSize64)
+	b := make([]byte, headerSize)
 	copy(b, "\x7fELF\x02\x01\x01")
 	le := binary.LittleEndian
 	at := map[string]int{}
@@ -26,11 +28,11 @@ func smallModule() []byte {
 	add("versions", versions)
 	add("names", []byte(names))
 	le.PutUint64(b[0x28:], uint64(len(b)))
-	le.PutUint16(b[0x3a:], shdrSize64)
+	le.PutUint16(b[0x3a:], sectionSize)
 	le.PutUint16(b[0x3c:], 4)
 	le.PutUint16(b[0x3e:], 3)
 	header := func(name, offset, size int) {
-		h := make([]byte, shdrSize64)
+		h := make([]byte, sectionSize)
 		le.PutUint32(h, uint32(name))
 		le.PutUint64(h[0x18:], uint64(offset))
 		le.PutUint64(h[0x20:], uint64(size))

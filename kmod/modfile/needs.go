@@ -20,9 +20,9 @@ type Need struct {
 // libkmod's kmod_elf_get_dependency_symbols lists them.
 func (f *File) Needs(list []Need) ([]Need, error) {
 	const entry = 64
-	crcSize, size := 4, symSize32
-	if f.is64 {
-		crcSize, size = 8, symSize64
+	crcSize, size := 4, f.head.SymbolSize()
+	if f.head.Wide() {
+		crcSize = 8
 	}
 	versions, _ := f.part(secVersions)
 	if len(versions)%entry != 0 {
@@ -49,29 +49,24 @@ func (f *File) Needs(list []Need) ([]Need, error) {
 		}
 	}
 	const sparc, sparcV9, register = 2, 43, 13
-	machine := f.u16(0x12)
+	machine := f.head.Machine
 	start := len(list)
 	for at := size; at < len(table); at += size {
-		sym := table[at : at+size]
-		shndx, info := sym[14:16], sym[12]
-		if f.is64 {
-			shndx, info = sym[6:8], sym[4]
-		}
-		if shndx[0]|shndx[1] != 0 || (machine == sparc || machine == sparcV9) && info&15 == register {
+		sym := f.head.Symbol(table[at : at+size])
+		if sym.Section != 0 || (machine == sparc || machine == sparcV9) && sym.Info&15 == register {
 			continue
 		}
-		offset := f.uint(sym[:4])
-		if offset >= uint64(len(strings)) {
+		if uint64(sym.Name) >= uint64(len(strings)) {
 			return list[:start], syscall.EINVAL
 		}
-		name := untilNUL(strings[offset:])
+		name := untilNUL(strings[sym.Name:])
 		if len(name) == 0 {
 			continue
 		}
-		need := Need{Name: name, Weak: info>>4 == 2}
+		need := Need{Name: name, Weak: sym.Info>>4 == 2}
 		if i, ok := known[view(name)]; ok {
 			seen[i] = true
-			need.CRC = f.uint(versions[i*entry : i*entry+crcSize])
+			need.CRC = f.head.Uint(versions[i*entry : i*entry+crcSize])
 		}
 		list = append(list, need)
 	}
@@ -83,7 +78,7 @@ func (f *File) Needs(list []Need) ([]Need, error) {
 		if len(name) == entry-crcSize {
 			return list[:start], syscall.EINVAL
 		}
-		list = append(list, Need{Name: name, CRC: f.uint(versions[i*entry : i*entry+crcSize])})
+		list = append(list, Need{Name: name, CRC: f.head.Uint(versions[i*entry : i*entry+crcSize])})
 	}
 	return list, nil
 }

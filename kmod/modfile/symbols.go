@@ -18,7 +18,7 @@ func (f *File) Modversions() (list []Symbol, err error) {
 		return nil, syscall.ENODATA
 	}
 	crcSize := 4
-	if f.is64 {
+	if f.head.Wide() {
 		crcSize = 8
 	}
 	const entry = 64
@@ -33,7 +33,7 @@ func (f *File) Modversions() (list []Symbol, err error) {
 		if name != "" && name[0] == '.' {
 			name = name[1:]
 		}
-		list = append(list, Symbol{f.uint(b[:crcSize]), name})
+		list = append(list, Symbol{f.head.Uint(b[:crcSize]), name})
 	}
 	return list, nil
 }
@@ -75,30 +75,21 @@ func (f *File) crcSymbols() (list []Symbol) {
 		return nil
 	}
 	table, ok := f.part(secSymtab)
-	size := symSize32
-	if f.is64 {
-		size = symSize64
-	}
+	size := f.head.SymbolSize()
 	if !ok || len(table)%size != 0 || len(table) == 0 {
 		return nil
 	}
 	const prefix = "__crc_"
 	for table = table[size:]; len(table) > 0; table = table[size:] {
-		at := f.uint(table[:4])
-		if at >= uint64(len(strings)) {
+		sym := f.head.Symbol(table)
+		if uint64(sym.Name) >= uint64(len(strings)) {
 			return nil
 		}
-		name := cstring(strings[at:])
+		name := cstring(strings[sym.Name:])
 		if len(name) < len(prefix) || name[:len(prefix)] != prefix {
 			continue
 		}
-		var value, shndx uint64
-		if f.is64 {
-			value, shndx = f.uint(table[8:16]), f.uint(table[6:8])
-		} else {
-			value, shndx = f.uint(table[4:8]), f.uint(table[14:16])
-		}
-		list = append(list, Symbol{f.crc(value, shndx), name[len(prefix):]})
+		list = append(list, Symbol{f.crc(sym.Value, uint64(sym.Section)), name[len(prefix):]})
 	}
 	return list
 }
@@ -114,7 +105,8 @@ func (f *File) crc(value, shndx uint64) uint64 {
 	if !ok || s.size < 4 || value > s.size-4 {
 		return ^uint64(0)
 	}
-	return f.u32(s.offset + value)
+	at := s.offset + value
+	return f.head.Uint(f.data[at : at+4])
 }
 
 // BuildID is the hash in the note of the linker.
@@ -126,7 +118,7 @@ func (f *File) BuildID() ([]byte, error) {
 	if len(b) < 12 {
 		return nil, syscall.EINVAL
 	}
-	namesz, descsz, kind := f.uint(b[:4]), f.uint(b[4:8]), f.uint(b[8:12])
+	namesz, descsz, kind := f.head.Uint(b[:4]), f.head.Uint(b[4:8]), f.head.Uint(b[8:12])
 	const gnuBuildID = 3
 	if namesz+descsz > uint64(len(b)-12) || kind != gnuBuildID || namesz < 4 || cstring(b[12:16]) != "GNU" {
 		return nil, syscall.EINVAL
