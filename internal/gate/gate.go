@@ -89,6 +89,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		sum.Skipped += d.result.Skipped
 	}
 	fmt.Fprintf(o.Out, "all in %.0f s\n", time.Since(begin).Seconds())
+	for _, line := range failures(all) {
+		fmt.Fprintln(o.Out, line)
+	}
 	return sum, errors.Join(writeFile(o.JSON, all, writeJSON), writeFile(o.JUnit, all, writeJUnit))
 }
 

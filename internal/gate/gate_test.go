@@ -279,3 +279,27 @@ func TestDoorKnowsSteps(t *testing.T) {
 		}
 	}
 }
+
+// What failed is told once more at the end, a line each, from what the step knows best.
+func TestFailures(t *testing.T) {
+	all := []done{
+		{step: Step{Name: "unit"}, result: Result{Verdicts: []report.Verdict{
+			verdict("a", "TestGood", report.Pass, "0", ""),
+			verdict("a", "TestBad", report.Fail, "0", "a_test.go:5: no\nmore"),
+		}}, err: errors.New("exit status 1")},
+		{step: Step{Name: "vm"}, result: Result{Verdicts: []report.Verdict{
+			{Kernel: "arm-6.12", Case: "self", Phase: "check", Outcome: report.Fail, Text: "hung"},
+		}}},
+		{step: Step{Name: "build"}, out: []byte("ok one\nFAIL two\n"), err: errors.New("exit status 1")},
+		{step: Step{Name: "man"}},
+	}
+	want := []string{
+		"FAILED unit: a TestBad: a_test.go:5: no",
+		"FAILED vm: arm-6.12 self/check: hung",
+		"FAILED build: FAIL two",
+		"FAILED build: exit status 1",
+	}
+	if d := cmp.Diff(want, failures(all)); d != "" {
+		t.Error(d)
+	}
+}

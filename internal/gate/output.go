@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"safeload/internal/rig/report"
 )
@@ -43,6 +44,37 @@ func writeJSON(w io.Writer, all []done) error {
 		}
 	}
 	return nil
+}
+
+// failures says in one line each what failed. It is the end of what the gate prints: of long output often only the end is
+// kept. A script's own output has its failures in lines that begin with FAIL.
+func failures(all []done) []string {
+	const most = 60
+	var lines []string
+	for _, d := range all {
+		before := len(lines)
+		for _, v := range d.result.Verdicts {
+			if v.Outcome == report.Fail {
+				text, _, _ := strings.Cut(strings.TrimSpace(v.Text), "\n")
+				lines = append(lines, fmt.Sprintf("FAILED %s: %s %s: %s", d.step.Name, group(d, v), name(v), text))
+			}
+		}
+		if len(lines) > before {
+			continue
+		}
+		for l := range strings.Lines(string(d.out)) {
+			if strings.HasPrefix(l, "FAIL") {
+				lines = append(lines, "FAILED "+d.step.Name+": "+strings.TrimSpace(l))
+			}
+		}
+		if d.err != nil {
+			lines = append(lines, "FAILED "+d.step.Name+": "+d.err.Error())
+		}
+	}
+	if n := len(lines) - most; n > 0 {
+		lines = append(lines[:most], fmt.Sprintf("... and %d more", n))
+	}
+	return lines
 }
 
 // group is the package of a unit test, or the kernel of a case.

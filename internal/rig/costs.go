@@ -4,7 +4,9 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -86,4 +88,24 @@ func (c *costs) String() string {
 		}
 	}
 	return strings.Join(said, ", ")
+}
+
+// writeCosts says where the time of a processor went: by kernel, and the dearest guests with their cases.
+func writeCosts(w io.Writer, guests []*Guest) {
+	const most = 15
+	var sum time.Duration
+	by := map[string]time.Duration{}
+	for _, g := range guests {
+		by[g.label()] += g.cpu
+		sum += g.cpu
+	}
+	fmt.Fprintf(w, "%.0f s of a processor in %d guests:", sum.Seconds(), len(guests))
+	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Compare(by[b], by[a]) }) {
+		fmt.Fprintf(w, " %s %.0f", k, by[k].Seconds())
+	}
+	fmt.Fprintln(w)
+	dearest := slices.SortedStableFunc(slices.Values(guests), func(a, b *Guest) int { return cmp.Compare(b.cpu, a.cpu) })
+	for _, g := range dearest[:min(most, len(dearest))] {
+		fmt.Fprintf(w, "%5.0f s (clock %.0f s) %s: %s\n", g.cpu.Seconds(), g.took.Seconds(), g.name(), g.costs)
+	}
 }

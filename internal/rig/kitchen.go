@@ -28,13 +28,20 @@ type kitchen struct {
 
 	mu    sync.Mutex
 	ready map[string]Prepared
-	built map[string]error // what was compiled in this run, by its file
+	built map[string]*making // by file, or by the kernel's key
+}
+
+// A making is something that is made once in a run.
+type making struct {
+	mu   sync.Mutex
+	done bool
+	err  error
 }
 
 func newKitchen(o Options, work string, say func(format string, args ...any)) *kitchen {
 	c := cache.Cache(o.Cache)
 	return &kitchen{repo: o.Repo, work: work, cache: c, store: kernels.NewStore(o.Repo, c, say), options: o, say: say,
-		ready: map[string]Prepared{}, built: map[string]error{}}
+		ready: map[string]Prepared{}, built: map[string]*making{}}
 }
 
 // Prepared is all that a boot of a kernel is made of, but for its root.
@@ -58,18 +65,20 @@ func (k *kitchen) offered(ctx context.Context, kernel Kernel) bool {
 
 // prepare makes ready what boots of the kernel need, once in a run.
 func (k *kitchen) prepare(ctx context.Context, kernel Kernel) (Prepared, error) {
+	err := k.once("kernel "+kernel.Key, func() error {
+		p, err := k.preparedNow(ctx, kernel)
+		if err != nil {
+			return fmt.Errorf("kernel %s: %w", kernel.Key, err)
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.ready[kernel.Key] = p
+		k.say("%s: kernel %s", kernel.Key, p.Release)
+		return nil
+	})
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if p, ok := k.ready[kernel.Key]; ok {
-		return p, nil
-	}
-	p, err := k.preparedNow(ctx, kernel)
-	if err != nil {
-		return p, fmt.Errorf("kernel %s: %w", kernel.Key, err)
-	}
-	k.ready[kernel.Key] = p
-	k.say("%s: kernel %s", kernel.Key, p.Release)
-	return p, nil
+	return k.ready[kernel.Key], err
 }
 
 func (k *kitchen) preparedNow(ctx context.Context, kernel Kernel) (p Prepared, err error) {
@@ -188,14 +197,22 @@ func (k *kitchen) binaries(ctx context.Context, arch string) (string, error) {
 	})
 }
 
-// once runs f for a file unless this run has. Who has the kitchen's lock must not be who calls it for the same file.
-func (k *kitchen) once(file string, f func() error) error {
-	if err, ok := k.built[file]; ok {
-		return err
+// once runs f unless this run has, or waits for who does. Guests are given what they need while kernels of others are
+// still prepared, so only who wants the same waits.
+func (k *kitchen) once(what string, f func() error) error {
+	k.mu.Lock()
+	m := k.built[what]
+	if m == nil {
+		m = &making{}
+		k.built[what] = m
 	}
-	err := f()
-	k.built[file] = err
-	return err
+	k.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.done {
+		m.done, m.err = true, f()
+	}
+	return m.err
 }
 
 // compile runs go for the guest's architecture, in the repository.
@@ -213,11 +230,9 @@ func (k *kitchen) compile(ctx context.Context, arch, what string, args ...string
 func (k *kitchen) testBinary(ctx context.Context, p Prepared, pkg, dir string) error {
 	name := strings.ReplaceAll(pkg, "/", "_") + ".test"
 	file := filepath.Join(p.programs, name)
-	k.mu.Lock()
 	err := k.once(file, func() error {
 		return k.compile(ctx, p.build.Arch, "test", "-c", "-tags", "vmtest", "-o", file, "./"+pkg)
 	})
-	k.mu.Unlock()
 	if err != nil {
 		return err
 	}

@@ -52,11 +52,9 @@ func (k *kitchen) pack(ctx context.Context, b Board, testModules, dir string, ca
 		return err
 	}
 	p := Prepared{Release: b.Release, build: kernels.Build{Kernel: like, Release: b.Release}, testModules: testModules}
-	k.mu.Lock()
 	if p.userland, err = k.userland(ctx, like.DebArch); err == nil {
 		p.programs, err = k.binaries(ctx, b.Arch)
 	}
-	k.mu.Unlock()
 	if err != nil {
 		return err
 	}

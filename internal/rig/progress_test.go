@@ -66,3 +66,44 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// The times of another machine serve until there are own ones, and name guests that exist.
+func TestUsual(t *testing.T) {
+	p := newProgress(os.Stderr, filepath.Join(t.TempDir(), "times"))
+	if len(p.usual) < 60 {
+		t.Fatalf("%d usual times", len(p.usual))
+	}
+	g := &Guest{Kernel: Kernel{Key: "arm-6.12"}, Group: "main", Mode: Safe, limit: time.Hour}
+	if got := p.expected(g); got != p.usual["arm-6.12-main-safe"] || got == 0 {
+		t.Errorf("without own times: %g s", got)
+	}
+	p.times[g.name()] = 7
+	if got := p.expected(g); got != 7 {
+		t.Errorf("with an own time: %g s", got)
+	}
+	g.Group = "new"
+	if got := p.expected(g); got != g.limit.Seconds()/4 {
+		t.Errorf("what nobody has run: %g s", got)
+	}
+}
+
+// Who runs guests takes the first in the plan's order among those whose kernel is ready, and ends when there will be none.
+func TestLine(t *testing.T) {
+	l := newLine()
+	first, second, third := &Guest{Group: "1"}, &Guest{Group: "2"}, &Guest{Group: "3"}
+	before := func(a, b *Guest) int { return strings.Compare(a.Group, b.Group) }
+	l.add([]*Guest{second}, before)
+	l.add([]*Guest{third, first}, before)
+	for _, want := range []*Guest{first, second, third} {
+		if g, ok := l.next(); !ok || g != want {
+			t.Fatalf("%v, not %v", g, want)
+		}
+	}
+	got := make(chan bool)
+	go func() { _, ok := l.next(); got <- ok }()
+	go func() { _, ok := l.next(); got <- ok }()
+	l.close()
+	if <-got || <-got {
+		t.Error("a guest from an empty line")
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sort"
 	"strconv"
@@ -62,7 +61,7 @@ type run struct {
 	skipped []report.Verdict
 
 	saving  sync.Mutex
-	savedBy map[string]saved
+	savedBy map[string]*savedBoot
 }
 
 // Run runs what the options ask for. It returns the verdicts; an error says why there are none.
@@ -81,7 +80,7 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 	if o.elsewhere() {
 		return r.runElsewhere(ctx)
 	}
-	guests, err := r.plan(ctx)
+	guests, err := r.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -89,22 +88,28 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 		return nil, r.shell(ctx, guests)
 	}
 	r.say.total(guests)
-	r.runAll(ctx, guests)
+	guests, err = r.runAll(ctx, guests)
 	r.say.end()
+	if err != nil {
+		return nil, err
+	}
 	verdicts := r.collect(guests)
 	if err := r.write(verdicts, guests); err != nil {
 		return verdicts, err
 	}
 	r.print(verdicts)
-	if o.Demo {
+	switch {
+	case o.Demo:
 		r.story(guests)
+	case len(guests) > 2:
+		writeCosts(os.Stdout, guests)
 	}
 	return verdicts, ctx.Err()
 }
 
 // newRun reads what there is and selects the kernels; its directory is the caller's to clean.
 func newRun(o Options) (_ *run, err error) {
-	r := &run{Options: o, cache: o.Cache, savedBy: map[string]saved{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
+	r := &run{Options: o, cache: o.Cache, savedBy: map[string]*savedBoot{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
 	r.say.single = len(o.Cases) > 0 || o.Quick || o.Demo
 	// A release's run boots each guest by itself.
 	r.saves = !o.Full && !o.Boot
@@ -226,30 +231,21 @@ func (r *run) wide() bool {
 	return r.Full || len(r.Cases) > 0 || r.Demo || r.SeedKernel || r.elsewhere()
 }
 
-// plan prepares the kernels and says which guests there are, the longest first.
-func (r *run) plan(ctx context.Context) ([]*Guest, error) {
+// plan says which guests there are, the longest first.
+func (r *run) plan() ([]*Guest, error) {
 	var guests []*Guest
 	for _, k := range r.kernels {
-		if k.Suite != "" && r.Series != k.Series && r.Image == "" && !r.kitchen.offered(ctx, k) {
-			r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
-				Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
-			continue
-		}
-		prepared, err := r.kitchen.prepare(ctx, k)
-		if err != nil {
-			return nil, err
-		}
 		m, err := machineFor(r.Machine, k.Arch)
 		if err != nil {
 			return nil, &UsageError{err.Error()}
 		}
-		guests = append(guests, r.guestsOn(k, prepared, m, r.cases)...)
+		guests = append(guests, r.guestsOn(k, m, r.cases)...)
 		if r.Machine != "" || r.Quick || r.wide() || k.Key != boardKernel {
 			continue
 		}
 		for _, m := range machines {
 			if cases := onBoard(r.cases, m); len(cases) > 0 {
-				guests = append(guests, r.guestsOn(k, prepared, m, cases)...)
+				guests = append(guests, r.guestsOn(k, m, cases)...)
 			}
 		}
 	}
@@ -270,10 +266,10 @@ func onBoard(cases []*Case, m Machine) []*Case {
 	return on
 }
 
-func (r *run) guestsOn(k Kernel, prepared Prepared, m Machine, cases []*Case) []*Guest {
+func (r *run) guestsOn(k Kernel, m Machine, cases []*Case) []*Guest {
 	guests := groups(cases, k.Key, r.wide(), func(c *Case) int { return r.cpus(c, m) })
 	for _, g := range guests {
-		g.Kernel, g.kernel, g.Machine = k, prepared, m
+		g.Kernel, g.Machine = k, m
 		r.measure(g)
 		g.dir = filepath.Join(r.work, g.name())
 	}
@@ -380,42 +376,6 @@ func (r *run) counts(g *Guest) bool {
 		return false
 	}
 	return g.Mode != Shell && !r.Demo && g.size.cpus == 1 && !g.standsStill()
-}
-
-// runAll runs the guests: images are made while guests run, and as many of these run as there are slots of their kind.
-func (r *run) runAll(ctx context.Context, guests []*Guest) {
-	byKind := map[string][]*Guest{}
-	for _, g := range guests {
-		byKind[g.slot()] = append(byKind[g.slot()], g)
-	}
-	var kinds sync.WaitGroup
-	for kind, workers := range map[string]int{computing: runtime.NumCPU() + 1, idling: runtime.NumCPU()} {
-		kinds.Go(func() { r.runSome(ctx, byKind[kind], workers) })
-	}
-	kinds.Wait()
-	r.tryAgain(ctx, guests)
-}
-
-func (r *run) runSome(ctx context.Context, guests []*Guest, most int) {
-	queue := make(chan *Guest)
-	var workers sync.WaitGroup
-	for range most {
-		workers.Go(func() {
-			for g := range queue {
-				r.guest(ctx, g)
-				r.say.ended(g)
-			}
-		})
-	}
-	for _, g := range guests {
-		select {
-		case queue <- g:
-		case <-ctx.Done():
-			g.failAll("the run was ended")
-		}
-	}
-	close(queue)
-	workers.Wait()
 }
 
 // tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
@@ -563,6 +523,10 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 		return usagef("no kernel for a prompt")
 	}
 	g := *guests[0]
+	var err error
+	if g.kernel, err = r.kitchen.prepare(ctx, g.Kernel); err != nil {
+		return err
+	}
 	g.Mode, g.Group, g.Cases, g.size, g.append = Shell, "shell", r.cases, size{}, ""
 	r.measure(&g)
 	g.dir = filepath.Join(r.work, "shell")

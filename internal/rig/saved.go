@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,12 @@ import (
 type saved struct {
 	dir  string
 	base Packed // what its root has
+}
+
+// savedBoot is the one saved guest of a kernel, machine and size in this run.
+type savedBoot struct {
+	mu   sync.Mutex
+	made saved
 }
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
@@ -40,11 +47,19 @@ func channel(socket string) []string {
 // save gives the saved guest for g's kernel, machine and size, made if the cache has none.
 func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) {
 	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size, spare: g.spare}
-	r.saving.Lock()
-	defer r.saving.Unlock()
 	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
-	if s, ok := r.savedBy[key]; ok && s.used() == nil {
-		return s, nil
+	r.saving.Lock()
+	b := r.savedBy[key]
+	if b == nil {
+		b = &savedBoot{}
+		r.savedBy[key] = b
+	}
+	r.saving.Unlock()
+	// Who needs another one does not wait for this boot.
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made.dir != "" && b.made.used() == nil {
+		return b.made, nil
 	}
 	sum := sha256.Sum256([]byte(key))
 	base.dir = filepath.Join(r.work, "saved-"+hex.EncodeToString(sum[:])[:12])
@@ -81,7 +96,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		return errors.Join(r.saveNow(ctx, base, boot, s, slot), boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
 	})
 	if err == nil {
-		r.savedBy[key] = s
+		b.made = s
 	}
 	return s, err
 }
