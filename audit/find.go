@@ -84,8 +84,9 @@ type edge struct {
 	hop Hop
 }
 
-// find works out all findings; not all rings if whole is false.
-func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []Finding, whole bool) {
+// find works out all findings; not all rings if whole is false. asked are the
+// requests that another module's load must answer, each module's surest.
+func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []Finding, asked []Hop, whole bool) {
 	edges := map[string][]edge{}
 	for _, f := range all {
 		if r.modules[f.name] != f || len(f.init) == 0 && len(f.algs) == 0 {
@@ -113,6 +114,9 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []F
 			edges[f.name] = append(edges[f.name], e)
 		}
 		sort.Slice(edges[f.name], func(i, j int) bool { return edges[f.name][i].to < edges[f.name][j].to })
+		for _, e := range edges[f.name] {
+			asked = append(asked, e.hop)
+		}
 	}
 	found, whole := rings(edges, r)
 	out = append(out, found...)
@@ -133,7 +137,8 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []F
 		}
 		return a.Hops[0].Request < b.Hops[0].Request
 	})
-	return out, whole
+	slices.SortStableFunc(asked, func(a, b Hop) int { return cmp.Compare(a.Module, b.Module) })
+	return out, asked, whole
 }
 
 // answers finds what the requests of a module load: the module itself, or others,

@@ -45,6 +45,9 @@ type Result struct {
 	// nothing is known: they can't be judged.
 	Opaque   int
 	Findings []Finding
+	// Requests are what modules' inits ask of each other, the surest of each
+	// pair, by name; most of them are in no finding.
+	Requests []Hop
 	// Failed are the modules that could not be read or, with [ErrTooLarge],
 	// were not analysed; and what else is missing. Each with the reason.
 	Failed []error
@@ -94,7 +97,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		res.Failed = append(res.Failed, err)
 	}
 	var whole bool
-	res.Findings, whole = find(all, r, func(f *facts) *moduleRequests {
+	res.Findings, res.Requests, whole = find(all, r, func(f *facts) *moduleRequests {
 		mr := requestsOf(f, r)
 		res.Opaque += mr.opaque
 		return mr

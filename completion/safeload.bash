@@ -12,7 +12,7 @@ _safeload_loaded() {
 
 _safeload_options() {
 	case $1 in
-	audit) echo "-C -S -a --baseline --config -d --dirname --fail-on --json --sarif --set-version" ;;
+	audit) echo "-C -S -a --baseline --config -d --dirname --fail-on --html --json --sarif --set-version --svg" ;;
 	depmod) echo "-a --all -A --quick -b --basedir -m --moduledir -o --outdir -C --config -E --symvers -F --filesyms -e --errsyms -v --verbose -n --show -P --symbol-prefix -w --warn -V --version -h --help" ;;
 	diagnose) echo "--dot --free --json --svg" ;;
 	doctor) echo "--json --probe -v" ;;

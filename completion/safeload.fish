@@ -39,9 +39,11 @@ complete -c safeload -n '__fish_seen_subcommand_from audit' -l config -rF -d 'sa
 complete -c safeload -n '__fish_seen_subcommand_from audit' -s d -r -fa '(__fish_complete_directories)' -d 'the root directory in which lib/modules is'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -l dirname -r -fa '(__fish_complete_directories)' -d 'same as -d'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -l fail-on -r -fa 'certain likely possible' -d 'the least rank that makes the exit code 3: certain, likely or possible'
+complete -c safeload -n '__fish_seen_subcommand_from audit' -l html -d 'write one HTML file'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -l json -d 'write one JSON object a line'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -l sarif -d 'write SARIF 2.1.0'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -l set-version -r -f -d 'same as -S'
+complete -c safeload -n '__fish_seen_subcommand_from audit' -l svg -d 'a picture'
 complete -c safeload -n '__fish_seen_subcommand_from audit' -a '(__fish_complete_directories)'
 
 complete -c safeload -n '__fish_seen_subcommand_from depmod' -s a -l all -d 'probe all modules'

@@ -27,6 +27,7 @@ type auditOptions struct {
 	configs       []string
 	root, release string
 	json, sarif   bool
+	html, svg     bool
 	baseline      string
 	failOn        string
 	all           bool
@@ -50,6 +51,8 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	fl.StringVar(&o.release, "set-version", "", "same as -S")
 	fl.BoolVar(&o.json, "json", false, "write one JSON object a line")
 	fl.BoolVar(&o.sarif, "sarif", false, "write SARIF 2.1.0")
+	fl.BoolVar(&o.html, "html", false, "write one HTML file")
+	fl.BoolVar(&o.svg, "svg", false, "a picture")
 	fl.StringVar(&o.baseline, "baseline", "", "fail only on findings that this `file`, written with --json, does not have")
 	fl.StringVar(&o.failOn, "fail-on", "likely", "the least `rank` that makes the exit code 3: certain, likely or possible")
 	fl.BoolVar(&o.all, "a", false, "show the routes of possible findings too")
@@ -61,8 +64,8 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case !ok:
 		return misused("audit", stderr, "--fail-on %q: certain, likely or possible", o.failOn)
-	case o.json && o.sarif:
-		return misused("audit", stderr, "either --json or --sarif")
+	case several(o.json, o.sarif, o.html, o.svg):
+		return misused("audit", stderr, "one of --json, --sarif, --html and --svg")
 	case len(o.trees) > 0 && (o.root != "" || o.release != ""):
 		return misused("audit", stderr, "-d and -S name a tree, and %s is one already", o.trees[0])
 	}
@@ -71,6 +74,17 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: audit: %v\n", err)
 	}
 	return code
+}
+
+// several tells whether more than one is true.
+func several(these ...bool) bool {
+	n := 0
+	for _, t := range these {
+		if t {
+			n++
+		}
+	}
+	return n > 1
 }
 
 func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int, error) {
@@ -161,7 +175,7 @@ func (o *auditOptions) auditTree(ctx context.Context, tree string, own bool, std
 		plain.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
 			r.Foreign, r.Modules, tree, r.Release)
 	}
-	if o.sarif { // which has no place for it that its readers show
+	if o.sarif || o.svg { // which has no place for it that its readers show
 		for _, err := range r.Failed {
 			plain.Fprintf(stderr, "safeload: audit: %s\n", err)
 		}
@@ -170,8 +184,13 @@ func (o *auditOptions) auditTree(ctx context.Context, tree string, own bool, std
 }
 
 func (o *auditOptions) write(stdout io.Writer, results []*audit.Result, known func(id string) bool) error {
-	if o.sarif {
+	switch {
+	case o.sarif:
 		return audit.WriteSARIF(stdout, version.Version, results, known)
+	case o.html:
+		return audit.WriteHTML(stdout, version.Version, results, known)
+	case o.svg:
+		return audit.WriteSVG(stdout, results, o.all)
 	}
 	for _, r := range results {
 		var err error

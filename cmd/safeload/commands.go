@@ -28,7 +28,7 @@ type runner func(args []string, stdout, stderr io.Writer) int
 func commands() []command {
 	const applet = true
 	return []command{
-		{"audit", "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
+		{"audit", "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif|--html|--svg] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
 			"find modules whose load can wait for itself, from their files", runAudit, false},
 		{"depmod", "[OPTION...] [VERSION [FILE...]]", "depmod(8) of kmod, by all CPUs", runDepmod, applet},
 		{"diagnose", "[--json | --dot | --svg] [--free]", "tell why modprobe hangs, with nothing installed before", runDiagnose, false},

@@ -36,6 +36,10 @@ type Circle struct {
 // A Picture is what is drawn.
 type Picture struct {
 	Heading string
+	// ID makes it a part of a page that has [Style] already and other pictures beside it: what it names begins with ID.
+	ID string
+	// Alone is the heading over those that are in no circle.
+	Alone   string
 	Circles []Circle
 	Nodes   []Node
 	Edges   []Edge
@@ -161,7 +165,10 @@ func (d *drawing) place() {
 		if !rest {
 			rest = true
 			text := "Nobody here waits for himself"
-			if len(d.p.Circles) > 0 {
+			switch {
+			case d.p.Alone != "":
+				text = d.p.Alone
+			case len(d.p.Circles) > 0:
 				text = "Beside that"
 			}
 			d.headings = append(d.headings, heading{text, y})

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// style has colours for light and for dark; a circle is told by thick lines and a double frame as well, a likely wait by
+// Style has colours for light and for dark; a circle is told by thick lines and a double frame as well, a likely wait by
 // dashes and its label, so that nothing hangs on colours.
-const style = `
+const Style = `
 .page{fill:#fff}.text{fill:#1b1b1b;font:13px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
 .head{font-weight:bold;font-size:15px}.name{font-weight:bold}
 .box{fill:#f4f5f7;stroke:#5c6470;stroke-width:1.2}.in .box{fill:#fdeeee;stroke:#b3151b;stroke-width:2.5}
@@ -33,9 +33,12 @@ func (d *drawing) draw() {
 	for _, h := range d.headings {
 		d.width = max(d.width, float64(len([]rune(h.text)))*em*15/fontSize+2*margin)
 	}
-	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-labelledby="t d" style="max-width:100%%;height:auto">`+"\n",
-		d.width, d.height, d.width, d.height)
-	d.printf("<title id=\"t\">%s</title>\n<desc id=\"d\">%s</desc>\n<style>%s</style>\n", escape(d.p.Heading), escape(d.describe()), style)
+	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-labelledby="%[5]st %[5]sd" style="max-width:100%%;height:auto">`+"\n",
+		d.width, d.height, d.width, d.height, Escape(d.p.ID))
+	d.printf("<title id=\"%[1]st\">%[2]s</title>\n<desc id=\"%[1]sd\">%[3]s</desc>\n", Escape(d.p.ID), Escape(d.p.Heading), Escape(d.describe()))
+	if d.p.ID == "" {
+		d.printf("<style>%s</style>\n", Style)
+	}
 	d.printf(`<rect class="page" width="%.0f" height="%.0f"/>`+"\n", d.width, d.height)
 	d.text("text head", margin, margin+lineHeight-4, d.p.Heading)
 	for _, h := range d.headings {
@@ -157,7 +160,7 @@ func (d *drawing) box(b *box) {
 	if b.circle {
 		class = ` class="in"`
 	}
-	d.printf(`<g%s><title>%s</title><rect class="box" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="4"/>`, class, escape(b.Title), b.x, b.y, boxWidth, b.h)
+	d.printf(`<g%s><title>%s</title><rect class="box" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="4"/>`, class, Escape(b.Title), b.x, b.y, boxWidth, b.h)
 	if b.circle {
 		d.printf(`<rect class="inner" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2"/>`, b.x+4, b.y+4, boxWidth-8, b.h-8)
 	}
@@ -174,11 +177,11 @@ func (d *drawing) box(b *box) {
 }
 
 func (d *drawing) text(class string, x, y float64, s string) {
-	d.printf(`<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, escape(s))
+	d.printf(`<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, Escape(s))
 }
 
-// escape makes text safe in XML: its five characters, and what XML 1.0 does not allow at all.
-func escape(s string) string {
+// Escape makes text safe in XML and HTML: their five characters, and what XML 1.0 does not allow at all.
+func Escape(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
