@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 
@@ -534,26 +533,4 @@ func (im *image) param(sec int32, off int64) (string, bool) {
 		return "", false
 	}
 	return im.params[best].name, true
-}
-
-var errTooLong = errors.New("more than the limit when decompressed")
-
-// readAllLimited appends r to buf, up to limit bytes.
-func readAllLimited(buf []byte, r io.Reader, limit int) ([]byte, error) {
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if len(buf) > limit {
-			return buf, errTooLong
-		}
-		if err == io.EOF {
-			return buf, nil
-		}
-		if err != nil {
-			return buf, err
-		}
-	}
 }

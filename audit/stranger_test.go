@@ -175,7 +175,7 @@ func TestLargeWindow(t *testing.T) {
 	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := decompressor{memory: newMemory(totalMemory)}
+	d := newReader(newMemory(totalMemory))
 	for range 2 { // the second must not wait for what the first took
 		got, err := d.read(file)
 		if err != nil || !bytes.Equal(got, want) {

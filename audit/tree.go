@@ -163,16 +163,16 @@ func studyAll(ctx context.Context, files []string, progress func(done, total int
 	done := 0
 	for range min(runtime.GOMAXPROCS(0), len(files)) {
 		wg.Go(func() {
-			d := decompressor{memory: memory}
+			r := newReader(memory)
 			for i := range work {
-				raw, err := d.read(files[i])
+				raw, err := r.read(files[i])
 				name := moduleName(files[i])
 				if err != nil {
 					all[i] = &facts{name: name, file: files[i], err: err}
 				} else {
 					all[i] = study(name, files[i], raw)
 				}
-				d.release()
+				r.release()
 				mu.Lock()
 				done++
 				if progress != nil {

@@ -33,10 +33,6 @@ type tooBig struct{}
 func (tooBig) Error() string { return "decompressed size or window over the limit" }
 func (tooBig) Unwrap() error { return syscall.EFBIG }
 
-// maxWindow bounds the memory that a decompressor keeps beside its output.
-// zstd --ultra without --long stays below it.
-const maxWindow = 128 << 20
-
 // Copy decompresses src to dst and fails with [ErrTooBig] past limit bytes.
 // A damaged source is a [finit.Damage]. A gzip source that ends early, or with
 // something else behind it, gives what there is, as zlib's gzread does.
@@ -47,30 +43,15 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 	in := bufio.NewReaderSize(src, 64<<10)
 	from := sourceReader{format: format}
 	var err error
-	switch format {
-	case finit.Gzip:
-		from.r, err = gzip.NewReader(in)
-	case finit.Zstd:
-		var size int64
-		if size, err = zstdSize(in, limit); err != nil {
+	if format == finit.Zstd {
+		if from.size, err = zstdSize(in, limit); err != nil {
 			return err
 		}
-		d := zstdDecoders.Get().(*zstd.Decoder)
-		if err = d.Reset(in); err == nil {
-			// Its tables take longer to make than many a module to decompress. What
-			// kept a large window is left to the collector.
-			if size <= maxKept {
-				defer func() {
-					if d.Reset(nil) == nil {
-						zstdDecoders.Put(d)
-					}
-				}()
-			}
-			from.r, from.size = d, size
-		}
-	default:
-		return syscall.EINVAL
 	}
+	d := decoders.Get().(*Decoder)
+	defer decoders.Put(d)
+	from.r, err = d.reader(in, format)
+	defer func() { d.forget(from.size) }()
 	if err != nil {
 		if err = from.error(err); err == io.EOF {
 			return nil
@@ -87,13 +68,7 @@ func Copy(dst io.Writer, src io.Reader, format finit.Format, limit int64) error 
 // maxKept is the size of a module up to which its decoder is used again.
 const maxKept = 8 << 20
 
-var zstdDecoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
-		panic(err) // of an option alone
-	}
-	return d
-}}
+var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
 // zstdSize is the size that the first frame says it has. libkmod makes room for
 // that much and takes no frame that does not say.
@@ -106,7 +81,7 @@ func zstdSize(in *bufio.Reader, limit int64) (int64, error) {
 	switch {
 	case h.Decode(head) != nil, !h.HasFCS, h.FrameContentSize == 0:
 		return 0, finit.ZstdSize
-	case h.FrameContentSize > uint64(limit), h.WindowSize > maxWindow:
+	case h.FrameContentSize > uint64(limit), h.WindowSize > MaxWindow:
 		return 0, ErrTooBig
 	}
 	return int64(h.FrameContentSize), nil
@@ -163,8 +138,6 @@ func (s *sourceReader) error(err error) error {
 	return finit.ZstdData
 }
 
-var decoders = sync.Pool{New: func() any { return new(xz.Decoder) }}
-
 // unxz decompresses all of src into memory that it maps.
 func unxz(src []byte, limit int64) ([]byte, error) {
 	size := xz.Size(src)
@@ -175,9 +148,9 @@ func unxz(src []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoders.Get().(*xz.Decoder)
+	d := decoders.Get().(*Decoder)
 	defer decoders.Put(d)
-	n, result := d.Decode(dst[:size], src)
+	n, result := d.unxz(dst[:size], src)
 	if err := unpackfork.Damage(result); err != nil {
 		finit.Unmap(dst)
 		return nil, err
