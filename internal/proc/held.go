@@ -117,7 +117,8 @@ const (
 //
 // Where no more threads can be had (pids.max of a cgroup, kernel.threads-max), look
 // runs in the caller's, and asks nothing that may have to be waited for but of the
-// kernel's tasks: Go ends a process for which it cannot make a thread.
+// kernel's tasks: Go ends a process for which it cannot make a thread. Where only
+// the trial is refused, as by qemu-user and some sandboxes, look has its thread.
 func (f *FS) Bounded(look func(p *FS)) {
 	if f.hand != nil {
 		look(f)
@@ -130,7 +131,7 @@ func (f *FS) Bounded(look func(p *FS)) {
 	if f.holds.looked {
 		need = threadsLater
 	}
-	if makeThreads(need) != 0 {
+	if noThreads(makeThreads(need)) {
 		look(&FS{fd: f.fd, userns: f.userns, hand: &hand{holds: f.holds, tired: true}})
 		return
 	}
@@ -142,6 +143,14 @@ func (f *FS) Bounded(look func(p *FS)) {
 			return
 		}
 	}
+}
+
+// noThreads tells whether an errno of makeThreads means that there are no more
+// threads to be had: clone(2) has EAGAIN for each of the limits (RLIMIT_NPROC,
+// threads-max, pid_max, pids.max) and ENOMEM. Any other refuses these flags, of
+// which CLONE_VFORK is not Go's; Go has made threads with its own before main.
+func noThreads(errno uintptr) bool {
+	return errno == uintptr(unix.EAGAIN) || errno == uintptr(unix.ENOMEM)
 }
 
 // tend runs one hand, to its end or until it is left behind.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,81 @@ func TestMakeThreads(t *testing.T) {
 			t.Fatalf("errno %d", errno)
 		}
 	}
+}
+
+const (
+	refusedVariable = "PROC_TEST_TRIAL_REFUSED"
+	noFilter        = "no seccomp filter"
+)
+
+// TestRefusedTrial: qemu-user has EINVAL, and a sandbox may have EPERM, for a thread
+// whose maker waits for it. That is no want of threads: a look asks all.
+func TestRefusedTrial(t *testing.T) {
+	if v := os.Getenv(refusedVariable); v != "" {
+		lookWithoutTrial(t, v)
+		return
+	}
+	dir := newRecorded(t)
+	dir.process(10, 0, allCaps, text)
+	for _, errno := range []syscall.Errno{unix.EINVAL, unix.EPERM, unix.ENOSYS} {
+		c := exec.Command("/proc/self/exe", "-test.run=^TestRefusedTrial$", "-test.v")
+		c.Env = append(os.Environ(), refusedVariable+"="+strconv.Itoa(int(errno)), dirVariable+"="+dir.dir)
+		out, err := c.CombinedOutput()
+		if strings.Contains(string(out), noFilter) {
+			t.Skipf("%s", out)
+		}
+		if err != nil || !strings.Contains(string(out), "asked all") {
+			t.Errorf("%v: %v\n%.600s", errno, err, out)
+		}
+	}
+}
+
+func lookWithoutTrial(t *testing.T, v string) {
+	errno, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := OpenDir(os.Getenv(dirVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recorded.Close()
+	if err := refuseTrial(uint32(errno)); err != nil {
+		t.Skipf(noFilter+": %v", err)
+	}
+	if got := makeThreads(1); got != uintptr(errno) {
+		t.Fatalf("the trial gives %d", got)
+	}
+	recorded.Bounded(func(p *FS) {
+		if p.Ask(10, runtime.Gosched) {
+			t.Log("asked all")
+		}
+	})
+}
+
+// refuseTrial has clone(2) with CLONE_THREAD and CLONE_VFORK fail, in all threads.
+func refuseTrial(errno uint32) error {
+	const flags = unix.CLONE_THREAD | unix.CLONE_VFORK
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CLONE, Jf: 4},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 16}, // the low half of its first argument
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: flags},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: flags, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | errno},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 const (
