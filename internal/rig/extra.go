@@ -35,10 +35,8 @@ func (i *image) compressed() error {
 	if err := os.MkdirAll(updates, 0o755); err != nil {
 		return err
 	}
-	for _, f := range []string{"modules.builtin", "modules.builtin.modinfo", "modules.order"} {
-		if err := kernels.CopyFile(i.plainTree(f), filepath.Join(tree, f)); err != nil {
-			return err
-		}
+	if err := kernels.CopyLists(i.plainTree(), tree); err != nil {
+		return err
 	}
 	file := func(n int) string { return filepath.Join(updates, fmt.Sprintf("slreq_x%d.ko", n)) }
 	for n := range 6 {
@@ -115,8 +113,8 @@ func (i *image) kernelConfig() error {
 // diversions: the real dpkg-divert, and a database that knows no package.
 func (i *image) diversions() error {
 	arch := i.p.build.DebArch
-	dir := i.cache.Path("userland", arch+"-dpkg")
-	err := i.cache.Made("userland-dpkg-"+arch, dir, func(string) error {
+	dir := i.cache.Path("userland", arch+"-dpkg-"+debian.HostSuite())
+	err := i.cache.Made(i.ctx, "userland-dpkg-"+arch, dir, func(string) error {
 		return i.store.Archive.Unpack(i.ctx, dir, debian.Source{Arch: arch}, "dpkg", "libmd0")
 	})
 	if err != nil {

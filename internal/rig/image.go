@@ -180,10 +180,8 @@ func (i *image) helper(cases []*Case) error {
 
 // modules are the kernel's: its cryptography and libraries, which are small and ask for each other, and what is named.
 func (i *image) modules(cases []*Case) error {
-	for _, f := range []string{"modules.builtin", "modules.builtin.modinfo", "modules.order"} {
-		if err := kernels.CopyFile(i.plainTree(f), i.tree(f)); err != nil {
-			return err
-		}
+	if err := kernels.CopyLists(i.plainTree(), i.tree()); err != nil {
+		return err
 	}
 	wanted := slices.Clone(baseModules)
 	for _, c := range cases {

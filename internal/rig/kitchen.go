@@ -5,6 +5,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -54,13 +55,17 @@ type Prepared struct {
 	programs            string // ours, for the guest
 }
 
-// offered says whether the machine's mirrors have the kernel.
-func (k *kitchen) offered(ctx context.Context, kernel Kernel) bool {
+// offered says whether the machine's mirrors have the kernel. That it cannot be had for another reason is an error.
+func (k *kitchen) offered(ctx context.Context, kernel Kernel) (bool, error) {
 	_, err := k.store.Get(ctx, kernel)
-	if err != nil {
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, debian.ErrNotOffered):
 		k.say("%s: %v", kernel.Key, err)
+		return false, nil
 	}
-	return err == nil
+	return false, fmt.Errorf("kernel %s: %w", kernel.Key, err)
 }
 
 // prepare makes ready what boots of the kernel need, once in a run.
@@ -143,8 +148,9 @@ func (k *kitchen) ownKernel(ctx context.Context, kernel Kernel) (kernels.Build, 
 
 // userland gives busybox and kmod with its libraries.
 func (k *kitchen) userland(ctx context.Context, arch string) (string, error) {
-	dir, source := k.cache.Path("userland", arch), debian.Source{Arch: arch}
-	return dir, k.cache.Made("userland-"+arch, dir, func(string) error {
+	// Of the machine's own suite, which it may leave for a newer one.
+	dir, source := k.cache.Path("userland", arch+"-"+debian.HostSuite()), debian.Source{Arch: arch}
+	return dir, k.cache.Made(ctx, "userland-"+arch, dir, func(string) error {
 		libraries, err := k.store.Archive.Libraries(ctx, source, "kmod")
 		if err != nil {
 			return err

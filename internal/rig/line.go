@@ -121,10 +121,14 @@ func (r *run) prepare(ctx context.Context, k Kernel, guests []*Guest) (there boo
 	if len(guests) == 0 {
 		return false, nil
 	}
-	if k.Suite != "" && r.Series != k.Series && r.Image == "" && !r.kitchen.offered(ctx, k) {
-		r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
-			Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
-		return false, nil
+	if k.Suite != "" && r.Series != k.Series && r.Image == "" {
+		if offered, err := r.kitchen.offered(ctx, k); err != nil {
+			return false, err
+		} else if !offered {
+			r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
+				Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
+			return false, nil
+		}
 	}
 	prepared, err := r.kitchen.prepare(ctx, k)
 	for _, g := range guests {

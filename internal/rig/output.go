@@ -62,7 +62,7 @@ func List(ctx context.Context, w io.Writer, o Options) error {
 	}
 	fmt.Fprintf(w, "\n%-18s %s\n", "KERNEL", "NEWEST SEEN")
 	for _, k := range r.kernels {
-		version, err := os.ReadFile(filepath.Join(o.Cache, "kernels", k.Key+".version"))
+		version, err := os.ReadFile(filepath.Join(o.Cache, "kernels", k.Memo()))
 		if err != nil {
 			version = []byte("not fetched yet")
 		}

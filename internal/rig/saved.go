@@ -17,8 +17,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+
+	"safeload/internal/rig/kernels"
 )
 
 // A saved guest is one that has booted and waits for what it is to do: QEMU's migration stream in the cache. What it
@@ -38,9 +41,18 @@ type savedBoot struct {
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
 
+// value is a path among QEMU's options, where a comma ends it.
+func value(path string) string { return strings.ReplaceAll(path, ",", ",,") }
+
+// migrateTo is the monitor's command that writes the state to a file, by a shell.
+func migrateTo(file string) string {
+	command, _ := json.Marshal(map[string]any{"execute": "migrate", "arguments": map[string]string{"uri": "exec:cat >" + kernels.Quote(file)}})
+	return string(command)
+}
+
 // channel are QEMU's arguments for the port; its other end is the socket.
 func channel(socket string) []string {
-	return []string{"-device", "virtio-serial-pci", "-chardev", "socket,id=rig,path=" + socket + ",server=on,wait=off",
+	return []string{"-device", "virtio-serial-pci", "-chardev", "socket,id=rig,path=" + value(socket) + ",server=on,wait=off",
 		"-device", "virtserialport,chardev=rig,name=rig"}
 }
 
@@ -88,7 +100,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		return saved{}, err
 	}
 	s := saved{filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), packed}
-	err = r.kitchen.cache.Locked("saved-"+g.Kernel.Key+"-"+id, func() error {
+	err = r.kitchen.cache.Locked(ctx, "saved-"+g.Kernel.Key+"-"+id, func() error {
 		if _, err := os.Stat(s.state()); err == nil {
 			return s.used()
 		}
@@ -123,7 +135,7 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 		return err
 	}
 	console, control := filepath.Join(g.dir, "console"), filepath.Join(g.dir, "qmp")
-	args := append(g.Machine.command(g.size), "-serial", "file:"+console, "-qmp", "unix:"+control+",server=on,wait=off")
+	args := append(g.Machine.command(g.size), "-serial", "file:"+console, "-qmp", "unix:"+value(control)+",server=on,wait=off")
 	args = append(append(args, channel(filepath.Join(g.dir, "port"))...), boot...)
 	q, err := startQEMU(args, slot, false)
 	if err != nil {
@@ -145,7 +157,7 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 	// QEMU stops the guest by itself; one that was stopped before would not go on when it is resumed.
 	for _, c := range []string{
 		`{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1099511627776}}`,
-		`{"execute":"migrate","arguments":{"uri":"exec:cat >` + part + `"}}`} {
+		migrateTo(part)} {
 		if _, err := m.do(c); err != nil {
 			return err
 		}
@@ -197,7 +209,7 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 	}
 	args := append(append(g.Machine.command(g.size), "-serial", serial), channel(port)...)
 	// QEMU wants the kernel's arguments again only for what it puts into memory, which the state has.
-	args = append(args, "-incoming", "exec:cat "+s.state())
+	args = append(args, "-incoming", "exec:cat "+kernels.Quote(s.state()))
 	q, err := startQEMU(args, slot, g.Mode == Shell)
 	if err != nil {
 		return "", err

@@ -4,7 +4,9 @@
 package cache
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,22 +28,31 @@ func (c Cache) Prepare() error {
 	return errors.Join(os.MkdirAll(c.Path("locks"), 0o755), os.MkdirAll(c.Path("log"), 0o755))
 }
 
-// Locked runs f, one at a time of that name on this machine.
-func (c Cache) Locked(name string, f func() error) error {
+// lockLook is how often a lock that another run has is looked at.
+const lockLook = 100 * time.Millisecond
+
+// Locked runs f, one at a time of that name on this machine. Waiting for another run ends with ctx: flock(2) itself would
+// go on after a signal that Go handles.
+func (c Cache) Locked(ctx context.Context, name string, f func() error) error {
 	lock, err := os.OpenFile(c.Path("locks", strings.ReplaceAll(name, "/", "_")), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
 	for {
-		if err = unix.Flock(int(lock.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			break
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return f()
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("lock %s: %w", lock.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another run's lock %s: %w", lock.Name(), context.Cause(ctx))
+		case <-time.After(lockLook):
 		}
 	}
-	if err != nil {
-		return err
-	}
-	return f()
 }
 
 // complete is in a directory that was made to its end.
@@ -54,11 +65,11 @@ func Complete(dir string) bool {
 }
 
 // Made gives dir, made anew unless it was made to its end. The lock is the one of that name.
-func (c Cache) Made(lock, dir string, fill func(dir string) error) error {
+func (c Cache) Made(ctx context.Context, lock, dir string, fill func(dir string) error) error {
 	if Complete(dir) {
 		return nil
 	}
-	return c.Locked(lock, func() error { return Fill(dir, fill) })
+	return c.Locked(ctx, lock, func() error { return Fill(dir, fill) })
 }
 
 // Fill is Made for whoever has the lock.

@@ -3,6 +3,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -30,16 +31,41 @@ func TestMade(t *testing.T) {
 		}
 		return nil
 	}
-	if err := c.Made("a/lock", dir, fill); !errors.Is(err, broken) || Complete(dir) {
+	if err := c.Made(t.Context(), "a/lock", dir, fill); !errors.Is(err, broken) || Complete(dir) {
 		t.Errorf("%v", err)
 	}
 	for range 2 {
-		if err := c.Made("a/lock", dir, fill); err != nil || !Complete(dir) {
+		if err := c.Made(t.Context(), "a/lock", dir, fill); err != nil || !Complete(dir) {
 			t.Errorf("%v", err)
 		}
 	}
 	if runs != 2 {
 		t.Errorf("it was filled %d times", runs)
+	}
+}
+
+// TestLockedEnds: whoever waits for another run's lock can be interrupted, and gets it once that run is done.
+func TestLockedEnds(t *testing.T) {
+	c := Cache(t.TempDir())
+	if err := c.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	has, done, ended := make(chan bool), make(chan bool), make(chan error)
+	go func() {
+		ended <- c.Locked(t.Context(), "l", func() error { close(has); <-done; return nil })
+	}()
+	<-has
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Locked(ctx, "l", func() error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	go func() { ended <- c.Locked(t.Context(), "l", func() error { return nil }) }()
+	close(done)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

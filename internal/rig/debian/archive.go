@@ -41,6 +41,10 @@ type Archive struct {
 	Say   func(format string, args ...any)
 }
 
+// ErrNotOffered: the machine's mirrors do not have it. Whatever else goes wrong (no network, a full disk) says nothing
+// about that.
+var ErrNotOffered = errors.New("the mirrors of this machine's apt sources do not have it")
+
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // HostArch is Debian's name for the architecture of this machine.
@@ -49,10 +53,27 @@ func HostArch(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// HostSuite is the name of this machine's Debian, as bookworm, or empty.
+func HostSuite() string {
+	release, _ := os.ReadFile("/etc/os-release")
+	return codename(string(release))
+}
+
+// codename reads os-release(5).
+func codename(release string) string {
+	for l := range strings.Lines(release) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(l), "VERSION_CODENAME="); ok {
+			return strings.Trim(v, `"'`)
+		}
+	}
+	return ""
+}
+
 // apt is a program of apt's with the source's own configuration.
 func (a *Archive) apt(ctx context.Context, s Source, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(os.Environ(), "APT_CONFIG="+a.Cache.Path("apt", s.String(), "etc/apt.conf"))
+	// What it says is read.
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "APT_CONFIG="+a.Cache.Path("apt", s.String(), "etc/apt.conf"))
 	return cmd
 }
 
@@ -133,9 +154,10 @@ func (a *Archive) setup(ctx context.Context, s Source) error {
 }
 
 // update reads the package lists, at most once in twelve hours. A suite that the mirror serves in a broken state is left
-// out with a warning; what it alone has is then missed where it is asked for, by name.
+// out with a warning; what it alone has is then missed where it is asked for, by name. An update that reached nothing is
+// made again by whoever asks next; until then the lists of before do, if there are any.
 func (a *Archive) update(ctx context.Context, s Source) error {
-	return a.Cache.Locked("apt-"+s.String(), func() error {
+	return a.Cache.Locked(ctx, "apt-"+s.String(), func() error {
 		stamp := a.Cache.Path("apt", s.String(), "updated")
 		if cache.Current(stamp) {
 			return nil
@@ -152,8 +174,44 @@ func (a *Archive) update(ctx context.Context, s Source) error {
 		for _, w := range warnings(string(out), err) {
 			a.Say("apt: warning: %s", w)
 		}
-		return os.WriteFile(stamp, nil, 0o644)
+		lists, _ := filepath.Glob(a.Cache.Path("apt", s.String(), "state/lists/*_Packages*"))
+		switch {
+		case reached(string(out)) && len(lists) > 0:
+			return os.WriteFile(stamp, nil, 0o644)
+		case len(lists) > 0:
+			a.Say("apt: warning: nothing was reached for %s, the package lists of before are used", s)
+			return nil
+		case strings.Contains(string(out), noRelease):
+			return fmt.Errorf("%s: %w: %s", s, ErrNotOffered, firstError(string(out)))
+		}
+		return fmt.Errorf("apt-get update for %s read no package list: %s", s, firstError(string(out)))
 	})
+}
+
+// noRelease is what apt-get update says of a mirror that answers, and has no such suite.
+const noRelease = "does not have a Release file"
+
+// reached says whether apt-get update has heard from a mirror that it has an index: it exits with 0 where each was only
+// out of reach for a while.
+func reached(said string) bool {
+	for l := range strings.Lines(said) {
+		if strings.HasPrefix(l, "Hit:") || strings.HasPrefix(l, "Get:") {
+			return true
+		}
+	}
+	return false
+}
+
+// firstError is the first error that apt-get reports, or the first warning.
+func firstError(said string) string {
+	for _, mark := range []string{"E: ", "Err:", "W: "} {
+		for l := range strings.Lines(said) {
+			if strings.HasPrefix(l, mark) {
+				return strings.TrimSpace(l)
+			}
+		}
+	}
+	return "apt says nothing of why"
 }
 
 // warnings are the errors that apt-get update reports.
@@ -177,37 +235,45 @@ func (a *Archive) Get(ctx context.Context, s Source, name string) (string, error
 		return "", err
 	}
 	var file string
-	err := a.Cache.Locked("deb-"+s.String(), func() error {
+	err := a.Cache.Locked(ctx, "deb-"+s.String(), func() error {
 		var said bytes.Buffer
 		uris := a.apt(ctx, s, "apt-get", "download", "--print-uris", name)
 		uris.Stderr = &said
 		out, err := uris.Output()
-		base := fileOf(string(out))
-		if err != nil || base == "" {
+		want, ok := readURI(string(out))
+		if err != nil || !ok {
 			return a.unfetched(s, name, said.Bytes(), err)
 		}
-		file = filepath.Join(dir, base)
-		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+		file = filepath.Join(dir, want.name)
+		if want.is(file) == nil {
 			return nil
 		}
 		a.Say("apt: fetching %s (%s)", name, s)
-		download := a.apt(ctx, s, "apt-get", "download", name)
-		download.Dir = dir
-		if out, err := download.CombinedOutput(); err != nil {
-			return a.unfetched(s, name, out, err)
+		if said, err := a.download(ctx, s, name, want, dir); err != nil {
+			return a.unfetched(s, name, said, err)
 		}
 		return nil
 	})
 	return file, err
 }
 
-// fileOf reads the first of the lines that apt-get --print-uris writes: 'URI' FILE SIZE SUM.
-func fileOf(uris string) string {
-	line, _, _ := strings.Cut(uris, "\n")
-	if f := strings.Fields(line); len(f) >= 2 && filepath.Base(f[1]) == f[1] {
-		return f[1]
+// download puts a package into dir, whole or not at all: apt writes to the file's own name, and may be interrupted.
+func (a *Archive) download(ctx context.Context, s Source, name string, want offer, dir string) (said []byte, err error) {
+	part := filepath.Join(dir, "part")
+	if err := errors.Join(os.RemoveAll(part), os.Mkdir(part, 0o755)); err != nil {
+		return nil, err
 	}
-	return ""
+	defer os.RemoveAll(part)
+	cmd := a.apt(ctx, s, "apt-get", "download", name)
+	cmd.Dir = part
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return said, err
+	}
+	got := filepath.Join(part, want.name)
+	if err := want.is(got); err != nil {
+		return nil, err
+	}
+	return nil, os.Rename(got, filepath.Join(dir, want.name))
 }
 
 func (a *Archive) unfetched(s Source, name string, said []byte, err error) error {

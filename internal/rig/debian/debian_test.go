@@ -3,12 +3,18 @@
 package debian
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"safeload/internal/rig/cache"
 )
 
 // Two paragraphs of a Packages file as Debian has it, shortened, and one of a control file with what the others lack.
@@ -135,13 +141,99 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestFileOf(t *testing.T) {
-	for uris, want := range map[string]string{
-		"'http://m.example/pool/k/kmod_30-1_armhf.deb' kmod_30-1_armhf.deb 92000 SHA256:0123\n": "kmod_30-1_armhf.deb",
-		"": "", "'http://m.example/x'\n": "", "'http://m.example/x' ../x 1 SHA256:0\n": "",
+func TestReadURI(t *testing.T) {
+	for uris, want := range map[string]offer{
+		"'http://m.example/pool/k/kmod_30-1_armhf.deb' kmod_30-1_armhf.deb 92000 SHA256:0123\n": {"kmod_30-1_armhf.deb", 92000, "SHA256:0123"},
+		"'http://m.example/x' x 1 \n": {"x", 1, ""},
+		"":                            {}, "'http://m.example/x'\n": {}, "'http://m.example/x' ../x 1 SHA256:0\n": {}, "'http://m.example/x' x y SHA256:0\n": {},
 	} {
-		if got := fileOf(uris); got != want {
-			t.Errorf("%q: %q", uris, got)
+		if got, ok := readURI(uris); got != want || ok != (want != offer{}) {
+			t.Errorf("%q: %+v, %v", uris, got, ok)
 		}
 	}
+}
+
+func TestCodename(t *testing.T) {
+	for release, want := range map[string]string{"ID=debian\nVERSION_CODENAME=bookworm\n": "bookworm", "VERSION_CODENAME=\"trixie\"\n": "trixie", "ID=x\n": ""} {
+		if got := codename(release); got != want {
+			t.Errorf("%q: %q", release, got)
+		}
+	}
+}
+
+// apt puts a program in the place of apt-get, which gets UPDATE and PACKAGE, what it says and does for them.
+func apt(t *testing.T, update, uris, download string) (*Archive, cache.Cache) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase \"$*\" in\n" +
+		"indextargets*) echo 'Debian|http://m.example/debian/|bookworm|main' ;;\n" +
+		"update*) " + update + " ;;\n*print-uris*) " + uris + " ;;\n*download*) " + download + " ;;\nesac\n"
+	if err := os.WriteFile(filepath.Join(dir, "apt-get"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	c := cache.Cache(t.TempDir())
+	if err := c.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	return &Archive{Cache: c, Say: t.Logf}, c
+}
+
+const lists = `mkdir -p "${APT_CONFIG%/etc/*}/state/lists" && : >"${APT_CONFIG%/etc/*}/state/lists/m_binary-armhf_Packages"; `
+
+func TestUpdate(t *testing.T) {
+	const out = "echo 'Err:1 http://m.example/debian bookworm InRelease'; echo 'W: Failed to fetch http://m.example: Could not resolve'"
+	for _, tt := range []struct {
+		what, update  string
+		fails, absent bool
+		stamped       bool
+	}{
+		{what: "it reads the lists", update: lists + "echo 'Get:1 http://m.example bookworm InRelease'", stamped: true},
+		{what: "nothing has changed", update: lists + "echo 'Hit:1 http://m.example bookworm InRelease'", stamped: true},
+		{what: "one suite of two is broken", update: lists + "echo 'Hit:1 http://m.example bookworm InRelease'; echo 'E: Failed'; exit 100", stamped: true},
+		{what: "out of reach", update: out, fails: true},
+		{what: "out of reach, with lists of before", update: lists + out},
+		{what: "an index without its lists", update: "echo 'Get:1 http://m.example bookworm InRelease'", fails: true},
+		{what: "no such suite", fails: true, absent: true,
+			update: "echo \"E: The repository 'http://m.example sid Release' does not have a Release file.\"; exit 100"},
+	} {
+		a, c := apt(t, tt.update, "", "")
+		s := Source{Arch: "armhf"}
+		err := a.update(t.Context(), s)
+		if (err != nil) != tt.fails || errors.Is(err, ErrNotOffered) != tt.absent {
+			t.Errorf("%s: %v", tt.what, err)
+		}
+		if got := cache.Current(c.Path("apt", s.String(), "updated")); got != tt.stamped {
+			t.Errorf("%s: that it was read is noted: %v", tt.what, got)
+		}
+	}
+}
+
+// TestGetWhole: a file that an interrupted download has left is fetched again, and one that comes short is an error.
+func TestGetWhole(t *testing.T) {
+	const text = "a package\n"
+	uris := fmt.Sprintf("echo \"'http://m.example/k.deb' k_1_armhf.deb %d SHA256:%x\"", len(text), sha256.Sum256([]byte(text)))
+	s := Source{Arch: "armhf"}
+	a, c := apt(t, lists+"echo Hit:1", uris, `echo 'a package' >k_1_armhf.deb`)
+	file := c.Path("debs", s.String(), "k_1_armhf.deb")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, before := range []string{"a pack", "another !\n", ""} {
+		if err := os.WriteFile(file, []byte(before), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Get(t.Context(), s, "k")
+		if now, _ := os.ReadFile(file); err != nil || got != file || string(now) != text {
+			t.Errorf("with %q there: %q, %v", before, now, err)
+		}
+	}
+	a, c = apt(t, lists+"echo Hit:1", uris, `printf 'a pack' >k_1_armhf.deb`)
+	if _, err := a.Get(t.Context(), s, "k"); err == nil || there(c.Path("debs", s.String(), "k_1_armhf.deb")) {
+		t.Errorf("a download that comes short: %v", err)
+	}
+}
+
+func there(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

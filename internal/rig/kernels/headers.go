@@ -22,7 +22,7 @@ func (s *Store) BuildTree(ctx context.Context, b Build) (string, error) {
 		return b.Headers, nil
 	}
 	dir := filepath.Join(b.Dir, "headers")
-	err := s.Cache.Made(b.lock("headers"), dir, func(string) error { return s.fetchHeaders(ctx, b, dir) })
+	err := s.Cache.Made(ctx, b.lock("headers"), dir, func(string) error { return s.fetchHeaders(ctx, b, dir) })
 	return filepath.Join(dir, "usr/src/linux-headers-"+b.Release), err
 }
 

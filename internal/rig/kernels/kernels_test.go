@@ -3,11 +3,14 @@
 package kernels
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"safeload/internal/rig/cache"
 	"safeload/internal/rig/debian"
 )
 
@@ -87,11 +90,85 @@ func TestTooNew(t *testing.T) {
 	}
 }
 
-func TestCodename(t *testing.T) {
-	for release, want := range map[string]string{"ID=debian\nVERSION_CODENAME=bookworm\n": "bookworm", "VERSION_CODENAME=\"trixie\"\n": "trixie", "ID=x\n": ""} {
-		if got := codename(release); got != want {
-			t.Errorf("%q: %q", release, got)
+// TestStoreMemo: the note of the newest release is believed only if what it names is there.
+func TestStoreMemo(t *testing.T) {
+	k, err := Find("arm-6.12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := k
+	other.Flavour = "armmp-lpae"
+	if k.Memo() == other.Memo() {
+		t.Errorf("two flavours are noted in %s", k.Memo())
+	}
+	t.Setenv("PATH", t.TempDir()) // no apt: whoever asks it fails
+	c := cache.Cache(t.TempDir())
+	s := NewStore(t.TempDir(), c, t.Logf)
+	memo, release := c.Path("kernels", k.Memo()), "6.12.9-armmp"
+	if err := errors.Join(c.Prepare(), os.MkdirAll(filepath.Dir(memo), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, noted := range []string{"", release + "\n"} {
+		if err := os.WriteFile(memo, []byte(noted), 0o644); err != nil {
+			t.Fatal(err)
 		}
+		if b, err := s.Get(t.Context(), k); err == nil || errors.Is(err, debian.ErrNotOffered) {
+			t.Errorf("noted %q, of which nothing is there: %+v, %v", noted, b, err)
+		}
+	}
+	if err := cache.Fill(s.dir(k, release), func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Get(t.Context(), k); err != nil || b.Release != release {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// TestCopyLists: modules.builtin.modinfo alone may be missing.
+func TestCopyLists(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for _, f := range []string{"modules.builtin", "modules.order"} {
+		if err := os.WriteFile(filepath.Join(from, f), []byte(f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CopyLists(from, to); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(to, "modules.order")); err != nil || string(text) != "modules.order" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Remove(filepath.Join(from, "modules.builtin")); err != nil {
+		t.Fatal(err)
+	}
+	if err := CopyLists(from, to); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without modules.builtin: %v", err)
+	}
+}
+
+// TestTestModulesSum: what is moved from one file to another is another state of the sources.
+func TestTestModulesSum(t *testing.T) {
+	sum := func(files map[string]string) string {
+		s := &Store{Sources: t.TempDir()}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(s.Sources, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.sourcesSum()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	one := sum(map[string]string{"a.c": "ab", "b.c": "c"})
+	for _, other := range []map[string]string{{"a.c": "a", "b.c": "bc"}, {"a.c": "ab", "c.c": "c"}} {
+		if sum(other) == one {
+			t.Errorf("%q have the sum of others", other)
+		}
+	}
+	if sum(map[string]string{"a.c": "ab", "b.c": "c"}) != one {
+		t.Error("the same sources have two sums")
 	}
 }
 

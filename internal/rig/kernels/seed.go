@@ -78,7 +78,7 @@ func seedPatch(source []byte) ([]byte, error) {
 func (s *Store) Seed(ctx context.Context) (image, modules, tree string, err error) {
 	sum := sha256.Sum256([]byte(seedConfig() + seedMust + seedWaits + seedInlined))
 	dir := s.Cache.Path("seed", "arm-"+seedSeries+"-"+hex.EncodeToString(sum[:])[:12])
-	err = s.Cache.Locked("seed", func() error {
+	err = s.Cache.Locked(ctx, "seed", func() error {
 		return cache.Fill(dir, func(string) error { return s.buildSeed(ctx, dir) })
 	})
 	return filepath.Join(dir, "zImage"), filepath.Join(dir, "modules"), filepath.Join(dir, "src"), err

@@ -45,25 +45,31 @@ func (b Build) Modules() string { return filepath.Join(b.Dir, "lib/modules", b.R
 // lock names what one run at a time does with it.
 func (b Build) lock(what string) string { return what + "-" + b.DebArch + "-" + b.Release }
 
-// Get gives the newest build of a kernel. Which that is is asked at most once in twelve hours.
+// Get gives the newest build of a kernel, or an error that is debian.ErrNotOffered if the mirrors have none. Which build
+// is the newest is asked at most once in twelve hours.
 func (s *Store) Get(ctx context.Context, k Kernel) (Build, error) {
-	memo := s.Cache.Path("kernels", k.Key+".version")
+	memo := s.Cache.Path("kernels", k.Memo())
 	if err := os.MkdirAll(filepath.Dir(memo), 0o755); err != nil {
 		return Build{}, err
 	}
 	var release string
-	err := s.Cache.Locked("kernel-"+k.Key, func() error {
+	err := s.Cache.Locked(ctx, "kernel-"+k.Key, func() error {
 		if cache.Current(memo) {
 			b, err := os.ReadFile(memo)
-			release = strings.TrimSpace(string(b))
-			return err
+			if err != nil {
+				return err
+			}
+			// It may be cut short, or what it names may have been removed since.
+			if release = strings.TrimSpace(string(b)); release != "" && cache.Complete(s.dir(k, release)) {
+				return nil
+			}
 		}
 		var err error
 		if release, err = s.Archive.Newest(ctx, k.Source(), k.images()); err != nil {
 			return err
 		}
 		if release == "" {
-			return fmt.Errorf("the apt sources offer no linux-image for %s, series %s, flavour %s", k.Source(), k.Series, k.Flavour)
+			return fmt.Errorf("a linux-image for %s, series %s, flavour %s: %w", k.Source(), k.Series, k.Flavour, debian.ErrNotOffered)
 		}
 		if err := cache.Fill(s.dir(k, release), func(dir string) error { return s.fetch(ctx, k, release, dir) }); err != nil {
 			return err
@@ -122,7 +128,7 @@ func (s *Store) NewerKmod(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir := s.Cache.Path("kmod", kmodSuite+"-"+host)
-	return dir, s.Cache.Made("kmod-"+host, dir, func(string) error {
+	return dir, s.Cache.Made(ctx, "kmod-"+host, dir, func(string) error {
 		from := debian.Source{Arch: host, Suite: kmodSuite}
 		if err := s.Archive.Unpack(ctx, dir, from, "kmod", "libc6", "libssl3t64", "zlib1g", "libzstd1", "liblzma5"); err != nil {
 			return err
@@ -178,15 +184,13 @@ func run(ctx context.Context, dir string, out io.Writer, name string, args ...st
 // Plain gives a directory with lib/modules/RELEASE: the modules, uncompressed and indexed.
 func (s *Store) Plain(ctx context.Context, b Build) (string, error) {
 	top := filepath.Join(b.Dir, "plain")
-	return top, s.Cache.Made(b.lock("plain"), top, func(string) error {
+	return top, s.Cache.Made(ctx, b.lock("plain"), top, func(string) error {
 		from, to := b.Modules(), filepath.Join(top, "lib/modules", b.Release)
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
-		for _, f := range []string{"modules.builtin", "modules.builtin.modinfo", "modules.order"} {
-			if err := CopyFile(filepath.Join(from, f), filepath.Join(to, f)); err != nil {
-				return err
-			}
+		if err := CopyLists(from, to); err != nil {
+			return err
 		}
 		// The tree itself may be a link.
 		real, err := filepath.EvalSymlinks(from)
@@ -211,6 +215,18 @@ func (s *Store) Plain(ctx context.Context, b Build) (string, error) {
 		}
 		return run(ctx, "", io.Discard, "depmod", "-b", top, b.Release)
 	})
+}
+
+// CopyLists copies what depmod reads of a module tree besides the modules. Kernels before 5.2 have no
+// modules.builtin.modinfo.
+func CopyLists(from, to string) error {
+	for _, f := range []string{"modules.builtin", "modules.builtin.modinfo", "modules.order"} {
+		err := CopyFile(filepath.Join(from, f), filepath.Join(to, f))
+		if err != nil && !(f == "modules.builtin.modinfo" && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+	}
+	return nil
 }
 
 // CopyFile copies a file with its permissions; a link is followed.

@@ -68,6 +68,16 @@ func OfArch(arch string) (Kernel, error) {
 // Source is where its packages come from.
 func (k Kernel) Source() debian.Source { return debian.Source{Arch: k.DebArch, Suite: k.Suite} }
 
+// Memo is the name of the file that notes its newest release: what another table, or another Debian, asks for by the same
+// key is another question.
+func (k Kernel) Memo() string {
+	suite := k.Suite
+	if suite == "" {
+		suite = debian.HostSuite()
+	}
+	return strings.Join([]string{k.Key, k.DebArch, k.Series, k.Flavour, suite}, "_") + ".version"
+}
+
 // images fits the names of the packages of its series; the first group is the release.
 func (k Kernel) images() *regexp.Regexp {
 	series := regexp.QuoteMeta(k.Series)

@@ -19,6 +19,23 @@ import (
 
 // TestModules gives our test modules for a build of a kernel. They are built once for each state of their sources.
 func (s *Store) TestModules(ctx context.Context, b Build) (string, error) {
+	sum, err := s.sourcesSum()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(b.Dir, "testmods-"+sum)
+	log := s.Cache.Path("log", b.lock("testmods")+".log")
+	return dir, s.Cache.Made(ctx, b.lock("testmods"), dir, func(string) error {
+		if _, err := s.BuildTree(ctx, b); err != nil {
+			return err
+		}
+		s.Say("building the test modules for %s", b.Release)
+		return s.BuildTestModules(ctx, b, dir, log)
+	})
+}
+
+// sourcesSum is a sum of the names and texts of their sources.
+func (s *Store) sourcesSum() (string, error) {
 	files, err := filepath.Glob(filepath.Join(s.Sources, "*"))
 	if err != nil {
 		return "", err
@@ -29,17 +46,10 @@ func (s *Store) TestModules(ctx context.Context, b Build) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		fmt.Fprintf(h, "%q %d\n", filepath.Base(f), len(text))
 		_, _ = h.Write(text)
 	}
-	dir := filepath.Join(b.Dir, "testmods-"+hex.EncodeToString(h.Sum(nil))[:12])
-	log := s.Cache.Path("log", b.lock("testmods")+".log")
-	return dir, s.Cache.Made(b.lock("testmods"), dir, func(string) error {
-		if _, err := s.BuildTree(ctx, b); err != nil {
-			return err
-		}
-		s.Say("building the test modules for %s", b.Release)
-		return s.BuildTestModules(ctx, b, dir, log)
-	})
+	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
 // BuildTestModules builds them in dir.
@@ -100,20 +110,10 @@ func (s *Store) Source61(ctx context.Context) (string, error) {
 		return "", err
 	}
 	from := debian.Source{Arch: host, Suite: "bookworm"}
-	if release, err := os.ReadFile("/etc/os-release"); err == nil && codename(string(release)) == "bookworm" {
+	if debian.HostSuite() == from.Suite {
 		from.Suite = ""
 	}
 	return s.Archive.Get(ctx, from, "linux-source-6.1")
-}
-
-// codename reads os-release(5).
-func codename(release string) string {
-	for l := range strings.Lines(release) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(l), "VERSION_CODENAME="); ok {
-			return strings.Trim(v, `"'`)
-		}
-	}
-	return ""
 }
 
 // neonbs puts aes-arm-bs as it was in 6.1 into dir, from Debian's source package.
