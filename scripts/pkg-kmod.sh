@@ -73,6 +73,13 @@ initrd_works() {
 	return $rc
 }
 t "  and its modprobe is safeload" initrd_works
+# again_made PACKAGE: what is unpacked once more is in the initramfs afterwards.
+again_made() {
+	touch -d @0 "$R/boot/initrd.img-$kver" && in_root dpkg -i "/run/$1.deb" || return 1
+	[ "$(stat -c %Y "$R/boot/initrd.img-$kver")" != 0 ]
+}
+t "safeload-kmod installed again makes the initramfs anew" again_made safeload-kmod
+t "  and so does safeload" again_made safeload
 
 if [ "$kmod_only" = boot ]; then
 	. scripts/pkg-kmod-boot.sh
@@ -94,8 +101,37 @@ in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb >/dev/null 2>&1
 gap_start
 t "removed with nothing in its place" in_root dpkg --remove --force-depends safeload-kmod
 t "  modprobe is still safeload's" modprobe_is safeload
+in_root systemctl enable safeload-watch.service >/dev/null 2>&1
+# The programs that the links lead to stay, and so does what guards this system.
+refused() {
+	local out
+	! out=$(in_root dpkg --remove safeload 2>&1) || return 1
+	grep 'lead nowhere: /usr/sbin/modprobe .*/usr/bin/kmod' <<<"$out" && grep 'apt-get --fix-broken install kmod$' <<<"$out"
+}
+t "removing safeload, which they lead to, is refused" refused
+t "  modprobe works" modprobe_works
+t "  and the watcher stays enabled" in_root systemctl is-enabled safeload-watch.service
+advice() { in_root apt-get --fix-broken install -y -q -o APT::Sandbox::User=root /run/kmod.deb; }
+t "the advice: apt-get installs kmod" advice
+t "  then it goes" in_root dpkg --remove safeload
 t "no moment without modprobe" no_gap
-t "purged, it is gone" in_root dpkg --purge --force-depends safeload-kmod safeload
+t "  modprobe is kmod" modprobe_is kmod
+t "  and the watcher is disabled" sh -c "! chroot $R systemctl is-enabled safeload-watch.service"
+forget() { in_root dpkg --purge safeload safeload-kmod; }
+t "purge of both" forget
+t "  leaves kmod's programs" in_root dpkg --verify kmod
+one_go() {
+	in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb && in_root apt-get install -y -q -o APT::Sandbox::User=root /run/kmod.deb safeload- safeload-kmod-
+}
+gap_start
+t "apt-get brings kmod back and removes both in one go" one_go
+t "no moment without modprobe" no_gap
+t "  modprobe is kmod" modprobe_is kmod
+
+in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb >/dev/null 2>&1
+in_root dpkg --remove --force-depends safeload-kmod >/dev/null 2>&1
+t "purged, it is gone" in_root dpkg --purge --force-depends safeload-kmod
+t "  and then safeload goes, too" in_root dpkg --purge safeload
 t "  without a trace" sh -c "! [ -L $R/usr/sbin/modprobe ] && ! [ -L $R/usr/bin/kmod ]"
 t "kmod again" in_root dpkg -i /run/kmod.deb
 t "  kmod's programs are all there" in_root dpkg --verify kmod

@@ -6,7 +6,7 @@
 # every step and whether anything remains.
 #
 # usage: pkg-test.sh [--boot | --kmod | --kmod-boot]
-# Needs root, debootstrap and the machine's own apt sources for the first run;
+# Needs root (or sudo), debootstrap and the machine's own apt sources for the first run;
 # the system is kept in SAFELOAD_CACHE (default .cache), in pkg. --boot also boots its initramfs in QEMU, with
 # kmod and with safeload. --kmod runs only the part about safeload-kmod, and --kmod-boot boots that system too, whole.
 set -u
@@ -20,7 +20,16 @@ case ${1-} in
 '') boot='' kmod_only='' ;;
 *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
 esac
-[ "$(id -u)" = 0 ] || { echo "pkg-test.sh: root is needed (debootstrap, chroot, mounts)" >&2; exit 1; }
+if [ "$(id -u)" != 0 ]; then # debootstrap, chroot, mounts
+	. scripts/setup.sh
+	# What other scripts keep there is not to become root's.
+	mkdir -p "${SAFELOAD_CACHE:-$repo/.cache}"/{locks,log} || exit 1
+	# sudo takes the environment away. Go's caches of this user stay his.
+	kept=("PATH=$PATH:/usr/local/go/bin")
+	while read -r name; do kept+=("$name=${!name}"); done < <(compgen -e | grep -E '^(SAFELOAD_|PKG_TEST_|TMPDIR$|GO(FLAGS|PROXY|SUMDB|TOOLCHAIN|MAXPROCS)$|[a-z]+_proxy$)')
+	as_root pkg-test.sh env "${kept[@]}" "$repo/scripts/pkg-test.sh" "$@"
+	exit
+fi
 # Mounts of its own: they go with the script, however it ends.
 if [ -z "${PKG_TEST_NS-}" ]; then
 	PKG_TEST_NS=yes exec unshare --mount --propagation private "$0" "$@"
@@ -50,7 +59,7 @@ suite=$VERSION_CODENAME
 cache=${SAFELOAD_CACHE:-$repo/.cache}/pkg/$suite
 # The system: the machine's own Debian, its cloud kernel (the smallest), and
 # what makes and manages an initramfs.
-packages=kmod,initramfs-tools,busybox-static,systemd-sysv,linux-image-cloud-amd64
+included=kmod,initramfs-tools,busybox-static,systemd-sysv,linux-image-cloud-amd64
 get_system() {
 	[ -e "$cache/complete" ] && return 0
 	command -v debootstrap >/dev/null || apt-get install -y debootstrap >&2 || die "debootstrap is missing"
@@ -62,7 +71,7 @@ get_system() {
 	rm -rf "$cache" && mkdir -p "$cache/root"
 	mount -t tmpfs -o mode=755 none "$cache/root" # where dpkg's syncing costs nothing
 	mkdir -p "${cache%/*}/debs"
-	debootstrap --cache-dir="${cache%/*}/debs" --variant=minbase --include="$packages" "$suite" "$cache/root" "$mirror" >"$cache/log" 2>&1 ||
+	debootstrap --cache-dir="${cache%/*}/debs" --variant=minbase --include="$included" "$suite" "$cache/root" "$mirror" >"$cache/log" 2>&1 ||
 		{ tail -5 "$cache/log" >&2; die "debootstrap failed, see $cache/log"; }
 	(cd "$cache" && apt-get download dracut-core >&2 && mv dracut-core_*.deb dracut-core.deb) || die "no dracut-core package"
 	cp "${cache%/*}"/debs/kmod_*_amd64.deb "$cache/kmod.deb" || die "no kmod package to install again"
@@ -147,6 +156,10 @@ no_gap() {
 		return 1
 	fi
 }
+# before_udev ORDER: whether the lines of an initramfs's scripts/init-top/ORDER have safeload, and udev only after it.
+before_udev() {
+	[ "$(grep -oE '/init-top/(safeload|udev)\>' "$1" | sed 's|.*/||' | tr '\n' ' ')" = "safeload udev " ] || { cat "$1"; return 1; }
+}
 # initrd_modprobe_is kmod|safeload
 initrd_modprobe_is() {
 	rm -rf "$work/initrd" && mkdir "$work/initrd"
@@ -160,7 +173,7 @@ initrd_modprobe_is() {
 	safeload)
 		# And the probe, before udev.
 		[ -z "$m" ] && cmp "$d/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe" && [ -x "$d/usr/sbin/modprobe" ] &&
-			cmp "$d/usr/sbin/safeload" "$R/usr/sbin/safeload" && grep -q '/init-top/safeload' "$d/scripts/init-top/ORDER" ;;
+			cmp "$d/usr/sbin/safeload" "$R/usr/sbin/safeload" && before_udev "$d/scripts/init-top/ORDER" ;;
 	esac
 	local rc=$?
 	rm -rf "$R/run/initrd"
@@ -263,10 +276,12 @@ t "an upgrade of safeload" upgrade
 t "  renews the diverted modprobe" cmp "$R/usr/sbin/modprobe" "$R/usr/sbin/safeload-modprobe"
 t "  and modprobe works" modprobe_works
 
+in_root systemctl enable safeload-watch.service >/dev/null 2>&1
 mv "$R/usr/sbin/modprobe.kmod" "$R/run/modprobe.kmod"; cp "$R/usr/bin/false" "$R/usr/sbin/modprobe.kmod"
 mv "$R/usr/bin/kmod" "$R/run/kmod"
 cp "$R/usr/bin/false" "$R/usr/bin/kmod" && printf '#!/bin/sh\nexit 0\n' >"$R/usr/sbin/modprobe.kmod"
 t "a removal that would leave no modprobe is refused" sh -c "! chroot $R dpkg -r safeload"
+t "  and the watcher stays enabled" in_root systemctl is-enabled safeload-watch.service
 t "  and modprobe works" modprobe_works
 mv "$R/run/kmod" "$R/usr/bin/kmod"; mv -f "$R/run/modprobe.kmod" "$R/usr/sbin/modprobe.kmod"
 
