@@ -78,7 +78,11 @@ picture() { (cd / && find etc usr/sbin var/lib/safeload -xdev \( -type f -exec s
 mkdir -p /run/modprobe.d && echo 'alias crypto-recurse tcrypt' >/run/modprobe.d/pkg-test.conf
 say "systemd $(systemctl is-system-running) helper $(knob)"
 say "probe $(systemctl is-active safeload-probe.service) $(safeload probe status --json)"
-say "probe since $(safeload probe status --json | sed -n 's/.*"since_ms":\([0-9]*\).*/\1/p') of $(sed 's/[. ].*//' /proc/uptime)"
+# since_ms is an age. Uptime is read after it, so that the probe is taken for younger than it is, never for older.
+age=$(safeload probe status --json | sed -n 's/.*"since_ms":\([0-9]*\).*/\1/p')
+read -r up _ </proc/uptime; up=$((10#${up/./} * 10))
+began=$(systemctl show -p UserspaceTimestampMonotonic --value)
+say "probe since ${age:+$((up - age))} systemd since $((began / 1000))"
 recursion sysctl
 systemctl start safeload-watch.service
 say "watch $(systemctl is-active safeload-watch.service)"
@@ -131,7 +135,12 @@ boot_system() {
 t "boot the whole system" boot_system
 t "  kernel.modprobe is safeload's from boot on" said system 'PKGTEST systemd [a-z]+ helper /usr/sbin/safeload-modprobe'
 t "  the probe is in the kernel, by systemd's unit" said system 'PKGTEST probe active .*"ready":true.*"whole":true'
-t "  since before the system: the initramfs has it" said system 'PKGTEST probe since [0-9]+ of'
+probe_before_systemd() {
+	local probe systemd
+	read -r probe systemd < <(sed -nE 's/.*PKGTEST probe since ([0-9]+) systemd since ([0-9]+)$/\1 \2/p' "$work/system.log")
+	[ -n "$systemd" ] && [ "$systemd" -gt 0 ] && [ "$probe" -lt "$systemd" ] || { grep -a 'PKGTEST probe' "$work/system.log"; return 1; }
+}
+t "  since before the system: the initramfs has it" probe_before_systemd
 t "  a recursion of kmod's modprobe returns, refused" said system 'PKGTEST sysctl: .*safeload: refused tcrypt'
 t "  the watcher runs as systemd's unit" said system 'PKGTEST watch active'
 t "  which reads from the probe that is there" said system 'PKGTEST watched .*"watched":true.* pins probe $'
