@@ -123,7 +123,7 @@ func (r *run) prepare(ctx context.Context, k Kernel, guests []*Guest) (there boo
 	}
 	if k.Suite != "" && r.Series != k.Series && r.Image == "" {
 		if offered, err := r.kitchen.offered(ctx, k); err != nil {
-			return false, err
+			return true, err // and its guests have failed
 		} else if !offered {
 			r.skipped = append(r.skipped, report.Verdict{Kernel: k.Key, Case: "*", Phase: "kernel", Outcome: report.Skip, Seconds: "0",
 				Text: fmt.Sprintf("the mirrors of this machine's apt sources do not give %s's kernel for %s", k.Suite, k.DebArch)})
