@@ -3,10 +3,10 @@
 package depmod
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,8 +36,6 @@ type need struct {
 // same long name any number of times.
 const maxNames = 64 << 20
 
-var loader = finit.Loader{Unpack: unpack.InProcess}
-
 // read reads all modules, by all CPUs, and prints what is wrong with them in
 // their order.
 func (p *program) read() {
@@ -45,14 +43,15 @@ func (p *program) read() {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(p.modules)) {
 		wg.Go(func() {
-			var list []modfile.Need
+			var r reader
+			defer r.room.Free()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(p.modules) {
 					return
 				}
 				m := p.modules[i]
-				m.contents, list = readModule(m.path, list)
+				m.contents = r.read(m.path)
 			}
 		})
 	}
@@ -72,59 +71,81 @@ func (p *program) read() {
 	}
 }
 
-// readModule reads one file; list is used again.
-func readModule(path string, list []modfile.Need) (c contents, _ []modfile.Need) {
+// reader is what one goroutine reads modules with.
+type reader struct {
+	room  unpack.Room
+	needs []modfile.Need
+	names []byte
+}
+
+// read reads one file.
+func (r *reader) read(path string) (c contents) {
+	defer r.room.Done()
 	// A file that shrinks while it is mapped is a fault at its end.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if r := recover(); r != nil {
-			if _, fault := r.(interface{ Addr() uintptr }); !fault {
-				panic(r)
+		if x := recover(); x != nil {
+			if _, fault := x.(interface{ Addr() uintptr }); !fault {
+				panic(x)
 			}
 			c = contents{err: syscall.EIO}
 		}
 	}()
-	data, err := loader.Contents(path)
+	data, err := r.room.Contents(path)
 	if err != nil {
 		errors.As(err, &c.damage)
 		c.err = err
-		return c, list
+		return c
 	}
-	defer finit.Unmap(data)
 	f, err := modfile.New(data)
 	if err != nil {
 		c.err = err
-		return c, list
+		return c
 	}
 	c.exports, c.err = f.Exports()
-	info, _ := f.Info()
-	for _, l := range info {
-		switch l.Key {
+	info := f.Modinfo()
+	for len(info) > 0 {
+		line := info
+		if i := bytes.IndexByte(info, 0); i >= 0 {
+			line, info = info[:i], info[i+1:]
+		} else {
+			info = nil
+		}
+		key, value, assigned := bytes.Cut(line, []byte("="))
+		if !assigned {
+			value = line
+		}
+		switch string(key) {
 		case "alias":
-			c.aliases = append(c.aliases, l.Value)
+			c.aliases = append(c.aliases, string(value))
 		case "softdep":
-			c.softdeps = append(c.softdeps, l.Value)
+			c.softdeps = append(c.softdeps, string(value))
 		case "weakdep":
-			c.weakdeps = append(c.weakdeps, l.Value)
+			c.weakdeps = append(c.weakdeps, string(value))
 		}
 	}
-	list, _ = f.Needs(list[:0])
-	size := 0
-	for _, n := range list {
-		if size += len(n.Name); size > maxNames {
-			return contents{err: syscall.EFBIG}, nil
+	r.needs, _ = f.Needs(r.needs[:0])
+	if !r.keep(&c) {
+		r.needs, r.names = nil, nil
+		return contents{err: syscall.EFBIG}
+	}
+	return c
+}
+
+// keep keeps what the file needs, in one allocation for all names; ok is false if
+// that is too much.
+func (r *reader) keep(c *contents) (ok bool) {
+	r.names = r.names[:0]
+	for _, n := range r.needs {
+		if r.names = append(r.names, n.Name...); len(r.names) > maxNames {
+			return false
 		}
 	}
-	var b strings.Builder // one allocation for all names
-	b.Grow(size)
-	for _, n := range list {
-		b.Write(n.Name)
-	}
-	names := b.String()
-	c.needs = make([]need, len(list))
-	for i, n := range list {
+	names := string(r.names)
+	c.needs = make([]need, len(r.needs))
+	for i, n := range r.needs {
 		c.needs[i] = need{names[:len(n.Name)], n.CRC, n.Weak}
 		names = names[len(n.Name):]
 	}
-	return c, list
+	return true
 }

@@ -8,7 +8,7 @@ import "golang.org/x/sys/unix"
 // file is compressed and l has an unpacker. An error is an errno, or wraps one if
 // it comes from the unpacker. The caller unmaps the memory.
 func (l Loader) Contents(path string) ([]byte, error) {
-	fd, err := open(path)
+	fd, err := Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (l Loader) Load(path, name, params string, flags Flags) error {
 	fail := func(op string, err error) error {
 		return newError(op, name, path, err)
 	}
-	fd, err := open(path)
+	fd, err := Open(path)
 	if err != nil {
 		return fail("open", err)
 	}
@@ -147,9 +147,10 @@ func Unload(name string, flags UnloadFlags) error {
 	return nil
 }
 
-// open sets no O_NONBLOCK in the descriptor that it returns: the kernel reads the
-// file through it.
-func open(path string) (int, error) {
+// Open opens a module's file and waits for nothing that lies in its place. It sets
+// no O_NONBLOCK in the descriptor that it returns: the kernel reads the file
+// through it.
+func Open(path string) (int, error) {
 	// O_NONBLOCK: to open a pipe in a module's place must not wait for its
 	// other end. EAGAIN: somebody holds a lease (fcntl(2)) on the file.
 	flags := unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK

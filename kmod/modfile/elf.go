@@ -10,6 +10,7 @@
 package modfile
 
 import (
+	"slices"
 	"syscall"
 
 	"safeload/internal/elfhead"
@@ -20,24 +21,26 @@ type File struct {
 	data   []byte
 	head   elfhead.Header
 	names  []byte
-	parsed map[string]section
+	parsed [len(sections)]section
 }
 
 type section struct {
 	offset, size uint64
-	header       uint64 // where its header is
+	header       uint64 // where its header is; 0 if there is none
 }
 
 // The sections that are of interest; of several with one name the first
 // counts.
 const (
-	secKsymtab  = "__ksymtab_strings"
-	secModinfo  = ".modinfo"
-	secStrtab   = ".strtab"
-	secSymtab   = ".symtab"
-	secVersions = "__versions"
-	secBuildID  = ".note.gnu.build-id"
+	secKsymtab = iota
+	secModinfo
+	secStrtab
+	secSymtab
+	secVersions
+	secBuildID
 )
+
+var sections = [...]string{"__ksymtab_strings", ".modinfo", ".strtab", ".symtab", "__versions", ".note.gnu.build-id"}
 
 // New looks at the headers of data, which the File goes on to use.
 func New(data []byte) (*File, error) {
@@ -60,7 +63,6 @@ func New(data []byte) (*File, error) {
 		return nil, syscall.EINVAL
 	}
 	f.names = data[s.offset : s.offset+s.size]
-	f.parsed = make(map[string]section, 6)
 	for i := uint64(1); i < t.Count; i++ {
 		s, name, ok := f.section(i)
 		if !ok {
@@ -69,10 +71,12 @@ func New(data []byte) (*File, error) {
 		if name >= uint64(len(f.names)) {
 			continue
 		}
-		switch n := cstring(f.names[name:]); n {
-		case secKsymtab, secModinfo, secStrtab, secSymtab, secVersions, secBuildID:
-			if _, seen := f.parsed[n]; !seen {
-				f.parsed[n] = s
+		for k, n := range sections {
+			if b := f.names[name:]; len(b) > len(n) && b[len(n)] == 0 && string(b[:len(n)]) == n {
+				if f.parsed[k].header == 0 {
+					f.parsed[k] = s
+				}
+				break
 			}
 		}
 	}
@@ -92,8 +96,8 @@ func (f *File) section(i uint64) (s section, name uint64, ok bool) {
 }
 
 // part returns the contents of a section; ok is false if there is none.
-func (f *File) part(name string) (b []byte, ok bool) {
-	s := f.parsed[name]
+func (f *File) part(kind int) (b []byte, ok bool) {
+	s := f.parsed[kind]
 	if s.offset == 0 {
 		return nil, false
 	}
@@ -110,11 +114,11 @@ func (f *File) Modinfo() []byte {
 // it then (find_sec in kernel/module/main.c).
 func (f *File) Hide(name string) {
 	const flags, allocate = 8, 2 // sh_flags, at the same place in both classes; SHF_ALLOC
-	s, ok := f.parsed[name]
-	if !ok {
+	i := slices.Index(sections[:], name)
+	if i < 0 || f.parsed[i].header == 0 {
 		return
 	}
-	low := s.header + flags
+	low := f.parsed[i].header + flags
 	switch {
 	case f.head.Big() && f.head.Wide():
 		low += 7
@@ -129,11 +133,4 @@ func (f *File) valid(offset, size uint64) bool {
 }
 
 // cstring is the text up to the first NUL.
-func cstring(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
-	}
-	return string(b)
-}
+func cstring(b []byte) string { return string(untilNUL(b)) }

@@ -2,7 +2,10 @@
 
 package modfile
 
-import "syscall"
+import (
+	"bytes"
+	"syscall"
+)
 
 // Symbol is a symbol with the checksum of its type.
 type Symbol struct {
@@ -85,11 +88,11 @@ func (f *File) crcSymbols() (list []Symbol) {
 		if uint64(sym.Name) >= uint64(len(strings)) {
 			return nil
 		}
-		name := cstring(strings[sym.Name:])
-		if len(name) < len(prefix) || name[:len(prefix)] != prefix {
+		if !bytes.HasPrefix(strings[sym.Name:], []byte(prefix)) {
 			continue
 		}
-		list = append(list, Symbol{f.crc(sym.Value, uint64(sym.Section)), name[len(prefix):]})
+		name := cstring(strings[uint64(sym.Name)+uint64(len(prefix)):])
+		list = append(list, Symbol{f.crc(sym.Value, uint64(sym.Section)), name})
 	}
 	return list
 }
