@@ -193,7 +193,7 @@ func lint(j *job) (Result, error) {
 	if err := j.run("go", "build", "-o", program, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
 		return Result{}, err
 	}
-	return Result{}, errors.Join(functionsFit(j), j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
+	return Result{}, errors.Join(functionsFit(j), roomsListed(j), j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
 }
 
 // vuln looks for known vulnerabilities in what the programs call. It asks a database on the network: where that cannot be
