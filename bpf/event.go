@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"safeload/bpf/layout"
+	"safeload/guard/graph"
 )
 
 // Kind says what an [Event] reports (enum event_kind in src/state.h).
@@ -40,29 +41,29 @@ func (k Kind) String() string {
 	return "kind-" + strconv.Itoa(int(k))
 }
 
-// Hop says how a [Request] came out of the load that it is made for.
-type Hop uint32
+// Via says how a [Request] came out of the load that it is made for.
+type Via uint32
 
 // The ways from a load to a request.
 const (
-	HopNone    Hop = iota // the requester acts for no load
-	HopTask               // the loading task itself waits in the request
-	HopKthread            // a kernel thread that its init started
-	HopWork               // a work item that its init queued
-	HopUnsure             // a work item that an interrupt queued: for whom is not known
+	ViaNone    Via = iota // the requester acts for no load
+	ViaTask               // the loading task itself waits in the request
+	ViaKthread            // a kernel thread that its init started
+	ViaWork               // a work item that its init queued
+	ViaUnsure             // a work item that an interrupt queued: for whom is not known
 )
 
-func (h Hop) String() string {
+func (h Via) String() string {
 	switch h {
-	case HopNone:
+	case ViaNone:
 		return "none"
-	case HopTask:
+	case ViaTask:
 		return "task"
-	case HopKthread:
+	case ViaKthread:
 		return "kthread"
-	case HopWork:
+	case ViaWork:
 		return "work"
-	case HopUnsure:
+	case ViaUnsure:
 		return "unsure"
 	}
 	return "hop-" + strconv.Itoa(int(h))
@@ -93,26 +94,6 @@ func (h WaitHow) String() string {
 	return "wait-" + strconv.Itoa(int(h))
 }
 
-// Certainty that a load waits for itself; 0 if the probe saw no cycle.
-type Certainty uint32
-
-// A cycle is likely while one of its hops goes over a kernel thread or a
-// work item and the load behind it may still be running for other reasons.
-const (
-	Likely Certainty = iota + 1
-	Proven
-)
-
-func (c Certainty) String() string {
-	switch c {
-	case Likely:
-		return "likely"
-	case Proven:
-		return "proven"
-	}
-	return "unknown"
-}
-
 // Event is one thing that the probe saw. Every event carries who did it and
 // when; the other fields are as the [Kind] says.
 type Event struct {
@@ -125,11 +106,11 @@ type Event struct {
 	Kind   Kind
 	TID    uint32 // in the initial pid namespace
 	TGID   uint32
-	How    uint32 // Hop of a Request, WaitHow of a Wait or Opened
-	Cert   Certainty
-	Ret    int32  // of a Wait or Opened: the signal that was sent, or Unsent or Claimed
-	Comm   string // at most 15 bytes, any but NUL
-	Name   string // module or requested name, any bytes but NUL
+	How    uint32          // Via of a Request, WaitHow of a Wait or Opened
+	Cert   graph.Certainty // that a load waits for itself; 0 if the probe saw no cycle
+	Ret    int32           // of a Wait or Opened: the signal that was sent, or Unsent or Claimed
+	Comm   string          // at most 15 bytes, any but NUL
+	Name   string          // module or requested name, any bytes but NUL
 }
 
 // What became of the signal to a waiter, where none was sent.
@@ -155,7 +136,7 @@ func decodeEvent(b []byte) (Event, error) {
 		TID:    le.Uint32(b[layout.EventTID:]),
 		TGID:   le.Uint32(b[layout.EventTGID:]),
 		How:    le.Uint32(b[layout.EventHow:]),
-		Cert:   Certainty(le.Uint32(b[layout.EventCert:])),
+		Cert:   graph.Certainty(le.Uint32(b[layout.EventCert:])),
 		Ret:    int32(le.Uint32(b[layout.EventRet:])),
 		Comm:   cString(b[layout.EventComm:][:layout.CommLen]),
 		Name:   cString(b[layout.EventName:][:layout.NameLen]),

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"safeload/bpf/layout"
+	"safeload/guard/graph"
 )
 
 func TestDecodeEvent(t *testing.T) {
@@ -19,7 +20,7 @@ func TestDecodeEvent(t *testing.T) {
 	for _, v := range []uint64{1_500_000_000, 11, 22, 33, 44} {
 		b = le.AppendUint64(b, v)
 	}
-	for _, v := range []uint32{uint32(Wait), 101, 100, uint32(WaitName), uint32(Proven), 0xffffffff} {
+	for _, v := range []uint32{uint32(Wait), 101, 100, uint32(WaitName), uint32(graph.Certain), 0xffffffff} {
 		b = le.AppendUint32(b, v)
 	}
 	comm, name := make([]byte, 16), make([]byte, 64)
@@ -29,7 +30,7 @@ func TestDecodeEvent(t *testing.T) {
 
 	got, err := decodeEvent(b)
 	want := Event{At: 1500 * time.Millisecond, ID: 11, Peer: 22, Ctx: 33, Cgroup: 44,
-		Kind: Wait, TID: 101, TGID: 100, How: uint32(WaitName), Cert: Proven, Ret: -1,
+		Kind: Wait, TID: 101, TGID: 100, How: uint32(WaitName), Cert: graph.Certain, Ret: -1,
 		Comm: "modprobe", Name: strings.Repeat("x", 64)}
 	if err != nil || got != want {
 		t.Errorf("decodeEvent = %+v, %v\nwant %+v", got, err, want)

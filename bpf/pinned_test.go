@@ -65,7 +65,7 @@ func TestInFlight(t *testing.T) {
 	}
 	le.PutUint32(r[40:], 4000001)
 	le.PutUint32(r[48:], 4000002)
-	le.PutUint32(r[52:], uint32(HopTask))
+	le.PutUint32(r[52:], uint32(ViaTask))
 	copy(r[64:], "alias")
 	put("requests", uint64(9), r)
 	for _, tid := range []uint32{4000002, 4000003} { // the child, and one of its own
@@ -84,7 +84,7 @@ func TestInFlight(t *testing.T) {
 	if want := []Kind{LoadBegin, Init, Request, Child, Fork, LoadBegin, Wait}; !slices.Equal(kinds, want) {
 		t.Fatalf("%v, want %v", kinds, want)
 	}
-	if q := got[2]; q.ID != 9 || q.Peer != 1 || Hop(q.How) != HopTask || q.Name != "alias" || q.TID != 4000001 {
+	if q := got[2]; q.ID != 9 || q.Peer != 1 || Via(q.How) != ViaTask || q.Name != "alias" || q.TID != 4000001 {
 		t.Errorf("the request: %+v", q)
 	}
 	if f := got[4]; f.Ret != 4000003 || f.Ctx != 9 {

@@ -12,7 +12,7 @@ import (
 // decider is an Ancestry that can answer the whole question from the maps of a
 // running probe.
 type decider interface {
-	Decide(module string, pid int, others []ancestry.Waiting) (ancestry.Verdict, []ancestry.Hop)
+	Decide(module string, pid int, others []ancestry.Waiting) (ancestry.Answer, []ancestry.Link)
 	Loading(module string) (pid int, ok bool)
 }
 
@@ -49,7 +49,7 @@ func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
 // needs nothing but the probe's word: each load asks by its own thread, in the
 // very process that the kernel started for the request before, and the last
 // such process is us.
-func (c *contest) direct(hops []ancestry.Hop) bool {
+func (c *contest) direct(hops []ancestry.Link) bool {
 	if len(hops) == 0 || hops[len(hops)-1].Child != c.g.self.PID {
 		return false
 	}
@@ -110,7 +110,7 @@ func (c *contest) others(d decider) ([]ancestry.Waiting, bool) {
 }
 
 // probed makes a refusal of a chain of the probe's.
-func (c *contest) probed(hops []ancestry.Hop) *Refused {
+func (c *contest) probed(hops []ancestry.Link) *Refused {
 	r := &Refused{Module: c.l.Module, Request: c.g.o.Request, PID: c.g.self.PID, Owner: hops[0].TID}
 	if r.Request == "" {
 		r.Request = c.l.Module

@@ -26,7 +26,7 @@ func TestDirect(t *testing.T) {
 	}
 	defer p.Close()
 	c := &contest{g: &Guard{self: registry.Identity{PID: 200}}, proc: p}
-	type hops = []ancestry.Hop
+	type hops = []ancestry.Link
 	for name, tt := range map[string]struct {
 		hops hops
 		want bool

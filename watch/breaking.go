@@ -39,13 +39,13 @@ func victim(f *live.Finding) bool {
 	if f.Kind != graph.Recursion {
 		return mayFree(f)
 	}
-	return f.Signal <= 0 && f.Certainty == bpf.Proven && f.How != bpf.WaitFileHard
+	return f.Sent <= 0 && f.Certainty == graph.Certain && f.How != bpf.WaitFileHard
 }
 
 // free signals the waiter of a finding, if that is for us to do, and notes it in
 // the finding.
 func (b *breaker) free(f *live.Finding, now time.Time) error {
-	if b.signal != 0 && f.Signal == bpf.Claimed {
+	if b.signal != 0 && f.Sent == bpf.Claimed {
 		b.claims = append(b.claims, claim{*f, now.Add(claimWait)})
 		return nil
 	}
@@ -55,10 +55,10 @@ func (b *breaker) free(f *live.Finding, now time.Time) error {
 	if f.Kind != graph.Recursion && b.signal != unix.SIGKILL {
 		return errNotKill
 	}
-	if err := b.send(int(f.TGID), b.signal, func() bool { return b.source.Waits(f) }); err != nil {
-		return fmt.Errorf("cannot signal %s[%d]: %w", f.Comm, f.TGID, err)
+	if err := b.send(f.Victim(), b.signal, func() bool { return b.source.Waits(f) }); err != nil {
+		return fmt.Errorf("cannot signal %s[%d]: %w", f.Comm, f.Victim(), err)
 	}
-	f.Signal = int32(b.signal)
+	f.Sent = int32(b.signal)
 	return nil
 }
 
@@ -82,13 +82,13 @@ func (b *breaker) retry(now time.Time) (signalled []live.Finding, errs []error) 
 			later = append(later, c)
 			continue
 		}
-		c.finding.Signal = bpf.Unsent
+		c.finding.Sent = bpf.Unsent
 		if !b.source.Stuck(&c.finding) {
 			continue
 		}
 		if err := b.free(&c.finding, now); err != nil {
 			errs = append(errs, err)
-		} else if c.finding.Signal > 0 {
+		} else if c.finding.Sent > 0 {
 			signalled = append(signalled, c.finding)
 		}
 	}

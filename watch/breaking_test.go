@@ -12,6 +12,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 )
 
 // A signal must reach only who is still in the wait that it is to end.
@@ -41,13 +42,13 @@ func TestVictims(t *testing.T) {
 		sent    bool
 		failed  bool
 	}{
-		"proven":                  {syscall.SIGTERM, live.Finding{Certainty: bpf.Proven, Signal: bpf.Unsent}, true, true, false},
-		"nobody is to be broken":  {0, live.Finding{Certainty: bpf.Proven, Signal: bpf.Unsent}, true, false, false},
-		"likely":                  {syscall.SIGTERM, live.Finding{Certainty: bpf.Likely, Signal: bpf.Unsent}, true, false, false},
-		"the probe has":           {syscall.SIGTERM, live.Finding{Certainty: bpf.Proven, Signal: int32(syscall.SIGTERM)}, true, false, false},
-		"no signal ends the wait": {syscall.SIGTERM, live.Finding{Certainty: bpf.Proven, Signal: bpf.Unsent, How: bpf.WaitFileHard}, true, false, false},
-		"it has left the wait":    {syscall.SIGTERM, live.Finding{Certainty: bpf.Proven, Signal: bpf.Unsent}, false, false, true},
-		"another of its circle":   {syscall.SIGTERM, live.Finding{Certainty: bpf.Proven, Signal: bpf.Claimed}, true, false, false},
+		"proven":                  {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: bpf.Unsent}, true, true, false},
+		"nobody is to be broken":  {0, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: bpf.Unsent}, true, false, false},
+		"likely":                  {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Likely}, Sent: bpf.Unsent}, true, false, false},
+		"the probe has":           {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: int32(syscall.SIGTERM)}, true, false, false},
+		"no signal ends the wait": {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: bpf.Unsent, How: bpf.WaitFileHard}, true, false, false},
+		"it has left the wait":    {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: bpf.Unsent}, false, false, true},
+		"another of its circle":   {syscall.SIGTERM, live.Finding{Finding: graph.Finding{Certainty: graph.Certain}, Sent: bpf.Claimed}, true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sent []syscall.Signal
@@ -58,10 +59,10 @@ func TestVictims(t *testing.T) {
 				sent = append(sent, sig)
 				return nil
 			}}
-			was := tt.finding.Signal
+			was := tt.finding.Sent
 			err := b.free(&tt.finding, time.Time{})
-			if tt.sent != slices.Equal(sent, []syscall.Signal{tt.signal}) || tt.sent == (tt.finding.Signal == was) || (err != nil) != tt.failed {
-				t.Errorf("sent %v, finding says %d, %v", sent, tt.finding.Signal, err)
+			if tt.sent != slices.Equal(sent, []syscall.Signal{tt.signal}) || tt.sent == (tt.finding.Sent == was) || (err != nil) != tt.failed {
+				t.Errorf("sent %v, finding says %d, %v", sent, tt.finding.Sent, err)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ package watch
 
 import (
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 	"safeload/guard/registry"
 	"safeload/internal/proc"
 )
@@ -16,18 +17,18 @@ func describe(f *live.Finding) {
 		return
 	}
 	defer p.Close()
-	f.Token, _ = registry.CgroupToken(p, int(f.TGID))
+	f.Token, _ = registry.CgroupToken(p, f.Victim())
 	for i := range f.Chain {
 		s := &f.Chain[i]
-		if s.FD >= 0 && (s.What == live.StepLoad || s.What == live.StepWait) {
+		if s.FD >= 0 && (s.What == graph.HopLoad || s.What == graph.HopWait) {
 			p.Bounded(func(p *proc.FS) {
-				if f, err := p.File(int(s.TGID), int(s.FD)); err == nil {
+				if f, err := p.File(s.PID, s.FD); err == nil {
 					s.File = f.Path
 				}
 			})
 		}
 		if s.Cgroup != 0 {
-			s.Token, _ = registry.CgroupToken(p, int(s.TGID))
+			s.Token, _ = registry.CgroupToken(p, s.PID)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (s *events) Next(until time.Time) (Observation, error) {
 			return Observation{}, err
 		}
 		o := Observation{e, s.tracker.Apply(e)}
-		if s.asleep != nil && slices.ContainsFunc(o.Findings, func(f live.Finding) bool { return f.Certainty == bpf.Likely }) {
+		if s.asleep != nil && slices.ContainsFunc(o.Findings, func(f live.Finding) bool { return f.Certainty == graph.Likely }) {
 			s.still.pending = true
 		}
 		return o, nil

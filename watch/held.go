@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/bpf/locks"
 	"safeload/finit/unpack"
@@ -156,7 +155,7 @@ func (h *held) waits(f *live.Finding) bool {
 		return false
 	}
 	for _, g := range sv.Findings {
-		if g.Kind == f.Kind && uint32(g.Asker) == f.TGID && g.Module == f.Module && g.Certainty == graph.Certain {
+		if g.Kind == f.Kind && g.Asker == f.Victim() && g.Module == f.Module && g.Certainty == graph.Certain {
 			return true
 		}
 	}
@@ -169,5 +168,5 @@ var errNotKill = errors.New("who asked holds what the load waits for, and nothin
 // mayFree tells whether a finding's asker is to be signalled: SIGKILL is all that
 // reaches him, a kernel thread not even that, and never the load.
 func mayFree(f *live.Finding) bool {
-	return f.Kind != graph.Async && f.Certainty == bpf.Proven && !f.Kernel && f.TGID != 0
+	return f.Kind != graph.Async && f.Certainty == graph.Certain && !f.Kernel && f.Victim() != 0
 }

@@ -59,7 +59,7 @@ func TestHeld(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatalf("found %+v", found)
 	}
-	if f := found[0]; f.Module != "m" || f.TGID != 100 || f.Comm != "nft" || f.Kind != graph.Lock || f.Certainty != bpf.Proven || len(f.Chain) != 2 {
+	if f := found[0]; f.Module != "m" || f.Victim() != 100 || f.Comm != "nft" || f.Kind != graph.Lock || f.Certainty != graph.Certain || len(f.Chain) != 2 {
 		t.Errorf("%+v", f)
 	}
 	if !h.waits(&found[0]) {
@@ -82,7 +82,7 @@ func TestHeld(t *testing.T) {
 
 // Who asked is ended by SIGKILL alone, if he is no kernel thread, and only where it is proven.
 func TestFreeAsker(t *testing.T) {
-	lock := live.Finding{Kind: graph.Lock, Certainty: bpf.Proven, TGID: 100, Signal: bpf.Unsent}
+	lock := live.Finding{Finding: graph.Finding{Kind: graph.Lock, Certainty: graph.Certain, Asker: 100}, Sent: bpf.Unsent}
 	for name, c := range map[string]struct {
 		change func(f *live.Finding)
 		signal syscall.Signal
@@ -93,9 +93,9 @@ func TestFreeAsker(t *testing.T) {
 		"TERM":                {func(*live.Finding) {}, unix.SIGTERM, false, true},
 		"no --break":          {func(*live.Finding) {}, 0, false, false},
 		"a kernel thread":     {func(f *live.Finding) { f.Kernel = true }, unix.SIGKILL, false, false},
-		"likely":              {func(f *live.Finding) { f.Certainty = bpf.Likely }, unix.SIGKILL, false, false},
+		"likely":              {func(f *live.Finding) { f.Certainty = graph.Likely }, unix.SIGKILL, false, false},
 		"an async function":   {func(f *live.Finding) { f.Kind = graph.Async }, unix.SIGKILL, false, false},
-		"who asked, not seen": {func(f *live.Finding) { f.TGID = 0 }, unix.SIGKILL, false, false},
+		"who asked, not seen": {func(f *live.Finding) { f.Asker = 0 }, unix.SIGKILL, false, false},
 	} {
 		f := lock
 		c.change(&f)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 	"safeload/internal/plain"
 )
 
@@ -26,27 +27,27 @@ func logLine(f *live.Finding, dropped int) string {
 // sentence says a finding in one line. What others have chosen in it is made plain.
 func sentence(f *live.Finding) string {
 	var b strings.Builder
-	plain.Fprintf(&b, "module %s: load %s (%s): ", f.Module, f.Kind.Wait(), f.Certainty)
+	plain.Fprintf(&b, "module %s: load %s (%s): ", f.Module, f.Kind.Wait(), live.Word(f.Certainty))
 	for i := range f.Chain {
 		s := &f.Chain[i]
 		if i > 0 {
 			b.WriteString(" -> ")
 		}
 		switch s.What {
-		case live.StepRequest:
+		case graph.HopRequest:
 			plain.Fprintf(&b, "request %s by %s[%d]", s.Request, s.Comm, s.TID)
-		case live.StepWait:
-			plain.Fprintf(&b, "wait of %s[%d] for %s", s.Comm, s.TGID, s.Module)
+		case graph.HopWait:
+			plain.Fprintf(&b, "wait of %s[%d] for %s", s.Comm, s.PID, s.Module)
 		default:
 			by := ""
 			if s.Module != "" {
 				by = s.Module + " by "
 			}
-			plain.Fprintf(&b, "%s %s%s[%d]", s.What, by, s.Comm, s.TGID)
+			plain.Fprintf(&b, "%s %s%s[%d]", s.What, by, s.Comm, s.PID)
 		}
 	}
-	if f.Signal > 0 {
-		plain.Fprintf(&b, "; sent %s", unix.SignalName(unix.Signal(f.Signal)))
+	if f.Sent > 0 {
+		plain.Fprintf(&b, "; sent %s", unix.SignalName(unix.Signal(f.Sent)))
 	}
 	return b.String()
 }

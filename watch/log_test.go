@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 )
 
 func TestLimiter(t *testing.T) {
@@ -27,12 +27,12 @@ func TestLimiter(t *testing.T) {
 // The line for the kernel's log, with what others may choose in it.
 func TestLogLine(t *testing.T) {
 	const hostile = "x\nFORGED\x1b[2J\u202e"
-	f := live.Finding{Certainty: bpf.Proven, Module: hostile, Comm: hostile, TGID: 101, Signal: 15, Chain: []live.Step{
-		{What: live.StepLoad, Module: hostile, TGID: 100, Comm: "insmod"},
-		{What: live.StepRequest, Request: hostile, TID: 100, Comm: "insmod"},
-		{What: live.StepHelper, TGID: 101, Comm: hostile},
-		{What: live.StepWait, Module: "a", TGID: 101, Comm: "modprobe"},
-	}}
+	f := live.Finding{Comm: hostile, Sent: 15, Finding: graph.Finding{Certainty: graph.Certain, Module: hostile, Waiter: 101, Chain: []graph.Hop{
+		{What: graph.HopLoad, Module: hostile, PID: 100, Comm: "insmod"},
+		{What: graph.HopRequest, Request: hostile, TID: 100, Comm: "insmod"},
+		{What: graph.HopHelper, PID: 101, Comm: hostile},
+		{What: graph.HopWait, Module: "a", PID: 101, Comm: "modprobe"},
+	}}}
 	const plain = `x\x0aFORGED\x1b[2J\xe2\x80\xae`
 	want := "safeload: module " + plain + ": load waits for itself (proven): load " + plain + " by insmod[100] -> request " + plain +
 		" by insmod[100] -> helper " + plain + "[101] -> wait of modprobe[101] for a; sent SIGTERM"

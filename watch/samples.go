@@ -106,22 +106,14 @@ func (s *samples) sample() ([]live.Finding, error) {
 // Waits surveys anew: only who still is the one that had best fail is in the
 // wait that was found.
 func (s *samples) Waits(f *live.Finding) bool {
-	return s.finds(func(g *graph.Finding) bool { return victimOf(g) == f.TGID })
+	return s.finds(func(g *graph.Finding) bool { return g.Victim() == f.Victim() })
 }
 
 // Stuck surveys anew, too.
 func (s *samples) Stuck(f *live.Finding) bool {
 	return s.finds(func(g *graph.Finding) bool {
-		return victimOf(g) == f.TGID && g.Certainty == graph.Certain
+		return g.Victim() == f.Victim() && g.Certainty == graph.Certain
 	})
-}
-
-// victimOf is who had best be ended of a circle.
-func victimOf(g *graph.Finding) uint32 {
-	if g.Kind != graph.Recursion {
-		return uint32(g.Asker)
-	}
-	return uint32(g.Waiter)
 }
 
 func (s *samples) finds(is func(*graph.Finding) bool) bool {
@@ -154,52 +146,43 @@ func (s *samples) Close() error { return nil }
 
 // surveyed writes a survey's finding as the trackers of events write theirs.
 func surveyed(f *graph.Finding, sv *survey.Survey, at time.Duration) live.Finding {
-	out := live.Finding{Certainty: certainty(f.Certainty), At: at, Module: f.Module,
-		TID: uint32(f.Waiter), TGID: uint32(f.Waiter), Signal: bpf.Unsent}
+	out := live.Finding{Finding: *f, At: at, TID: f.Victim(), Sent: bpf.Unsent}
 	seen := make(map[int]*survey.Seen)
 	for i := range sv.Tasks {
 		seen[sv.Tasks[i].TID] = &sv.Tasks[i]
 	}
-	if t := seen[f.Waiter]; t != nil {
+	if t := seen[out.TID]; t != nil {
 		out.Comm = t.Comm
 	}
-	switch {
-	case f.Kind != graph.Recursion:
-		out.Kind, out.Kernel = f.Kind, f.Kernel
-		out.TID, out.TGID = uint32(f.Asker), uint32(f.Asker)
-		if t := seen[f.Asker]; t != nil {
-			out.Comm = t.Comm
-		}
-	case !f.Signal:
+	if f.Kind == graph.Recursion && !f.Signal {
 		out.How = bpf.WaitFileHard
 	}
-	for _, h := range f.Chain {
-		s := live.Step{What: live.StepProcess, Module: h.Module, TID: uint32(h.TID), TGID: uint32(h.PID), Comm: h.Comm,
-			FD: -1, Certainty: certainty(h.Certainty)}
+	out.Chain = make(graph.Chain, len(f.Chain))
+	for i, h := range f.Chain {
+		h.What, h.FD = graph.HopProcess, -1
 		if t := seen[h.TID]; t != nil {
-			s.File, s.For = t.File, t.Asleep
-			if what, ok := steps[t.Role]; ok {
-				s.What = what
+			h.File, h.For = t.File, t.Asleep
+			if what, ok := whats[t.Role]; ok {
+				h.What = what
 			}
 		}
-		out.Chain = append(out.Chain, s)
+		switch h.What {
+		case graph.HopRequest:
+			h.Via = bpf.ViaNone.String()
+		case graph.HopWait:
+			h.How = bpf.WaitHow(0).String() // a survey does not see it
+		}
+		out.Chain[i] = h
 	}
 	return out
 }
 
-// steps are the roles of a survey that are a step of their own; others are
+// whats are the roles of a survey that are a hop of their own; others are
 // processes between.
-var steps = map[string]string{
-	survey.RoleLoad:      live.StepLoad,
-	survey.RoleWait:      live.StepWait,
-	survey.RoleRequest:   live.StepRequest,
-	survey.RoleDuplicate: live.StepRequest,
-	survey.RoleHelper:    live.StepHelper,
-}
-
-func certainty(c graph.Certainty) bpf.Certainty {
-	if c == graph.Certain {
-		return bpf.Proven
-	}
-	return bpf.Likely
+var whats = map[string]string{
+	survey.RoleLoad:      graph.HopLoad,
+	survey.RoleWait:      graph.HopWait,
+	survey.RoleRequest:   graph.HopRequest,
+	survey.RoleDuplicate: graph.HopRequest,
+	survey.RoleHelper:    graph.HopHelper,
 }

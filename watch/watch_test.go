@@ -100,8 +100,10 @@ func (n *notes) add(format string, a ...any) {
 	n.lines = append(n.lines, n.clock.now.Sub(start).String()+" "+fmt.Sprintf(format, a...))
 }
 
-func (n *notes) Finding(f *live.Finding)      { n.add("%s %s, signal %d", f.Module, f.Certainty, f.Signal) }
-func (n *notes) Signalled(f *live.Finding)    { n.add("signalled %d: %d", f.TGID, f.Signal) }
+func (n *notes) Finding(f *live.Finding) {
+	n.add("%s %s, signal %d", f.Module, live.Word(f.Certainty), f.Sent)
+}
+func (n *notes) Signalled(f *live.Finding)    { n.add("signalled %d: %d", f.Victim(), f.Sent) }
 func (n *notes) Freed(f *live.Freed)          { n.add("freed %d", f.TGID) }
 func (n *notes) Seen(*Observation)            {}
 func (n *notes) Lost(events uint64)           { n.add("lost %d", events) }
@@ -134,8 +136,8 @@ func newRig(o Options, says ...said) *rig {
 	return r
 }
 
-func found(pid uint32, c bpf.Certainty, signal int32) Observation {
-	return Observation{Report: live.Report{Findings: []live.Finding{{Module: fmt.Sprintf("m%d", pid), Comm: "modprobe", TGID: pid, Certainty: c, Signal: signal}}}}
+func found(pid uint32, c graph.Certainty, signal int32) Observation {
+	return Observation{Report: live.Report{Findings: []live.Finding{{Finding: graph.Finding{Module: fmt.Sprintf("m%d", pid), Waiter: int(pid), Certainty: c}, Comm: "modprobe", Sent: signal}}}}
 }
 
 func (r *rig) check(t *testing.T, want []string, killed ...int) {
@@ -170,8 +172,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestRunOnce(t *testing.T) {
-	r := newRig(Options{Once: true}, said{at: at(time.Second / 2), Observation: found(7, bpf.Likely, bpf.Unsent)},
-		said{at: at(time.Second), Observation: found(8, bpf.Likely, bpf.Unsent)})
+	r := newRig(Options{Once: true}, said{at: at(time.Second / 2), Observation: found(7, graph.Likely, bpf.Unsent)},
+		said{at: at(time.Second), Observation: found(8, graph.Likely, bpf.Unsent)})
 	sum, err := r.Run(t.Context())
 	if sum.Findings != 1 || err != nil {
 		t.Errorf("%+v, %v", sum, err)
@@ -195,7 +197,7 @@ func TestRunFailsWithItsSource(t *testing.T) {
 func TestRunBreaks(t *testing.T) {
 	freed := Observation{Report: live.Report{Freed: &live.Freed{TGID: 7}}}
 	r := newRig(Options{Break: syscall.SIGTERM, Duration: 1500 * time.Millisecond},
-		said{at: at(0), Observation: found(7, bpf.Proven, bpf.Unsent)}, said{at: at(time.Millisecond), Observation: freed})
+		said{at: at(0), Observation: found(7, graph.Certain, bpf.Unsent)}, said{at: at(time.Millisecond), Observation: freed})
 	r.source.lost = func(now time.Time) uint64 {
 		if now.After(at(time.Second)) {
 			return 5
@@ -210,7 +212,7 @@ func TestRunBreaks(t *testing.T) {
 }
 
 func TestRunTellsWhoCannotBeSignalled(t *testing.T) {
-	r := newRig(Options{Break: syscall.SIGTERM, Duration: time.Second}, said{at: at(0), Observation: found(7, bpf.Proven, bpf.Unsent)})
+	r := newRig(Options{Break: syscall.SIGTERM, Duration: time.Second}, said{at: at(0), Observation: found(7, graph.Certain, bpf.Unsent)})
 	r.source.waits = false
 	if _, err := r.Run(t.Context()); err != nil {
 		t.Error(err)
@@ -223,7 +225,7 @@ func TestRunTellsWhoCannotBeSignalled(t *testing.T) {
 func TestRunClaimed(t *testing.T) {
 	for _, stuck := range []bool{false, true} {
 		t.Run(fmt.Sprint("still stuck: ", stuck), func(t *testing.T) {
-			r := newRig(Options{Break: syscall.SIGKILL, Duration: time.Second}, said{at: at(0), Observation: found(7, bpf.Proven, bpf.Claimed)})
+			r := newRig(Options{Break: syscall.SIGKILL, Duration: time.Second}, said{at: at(0), Observation: found(7, graph.Certain, bpf.Claimed)})
 			r.source.stuck = stuck
 			if _, err := r.Run(t.Context()); err != nil {
 				t.Error(err)
@@ -241,9 +243,9 @@ func TestRunClaimed(t *testing.T) {
 func TestRunLogsSome(t *testing.T) {
 	var says []said
 	for i := range 14 {
-		says = append(says, said{at: at(time.Duration(i) * time.Second), Observation: found(uint32(i), bpf.Likely, bpf.Unsent)})
+		says = append(says, said{at: at(time.Duration(i) * time.Second), Observation: found(uint32(i), graph.Likely, bpf.Unsent)})
 	}
-	says = append(says, said{at: at(time.Hour), Observation: found(99, bpf.Likely, bpf.Unsent)})
+	says = append(says, said{at: at(time.Hour), Observation: found(99, graph.Likely, bpf.Unsent)})
 	r := newRig(Options{Duration: 2 * time.Hour}, says...)
 	if _, err := r.Run(t.Context()); err != nil {
 		t.Error(err)
@@ -287,7 +289,7 @@ func kthreadCircle() []bpf.Event {
 	return []bpf.Event{
 		{Kind: bpf.LoadBegin, ID: 1, TID: 100, TGID: 100, Comm: "insmod", Ret: 3},
 		{Kind: bpf.Init, ID: 1, TID: 100, TGID: 100, Name: "a"},
-		{Kind: bpf.Request, ID: 2, Peer: 1, TID: 50, TGID: 50, Comm: "cryptomgr_test", How: uint32(bpf.HopKthread), Name: "a"},
+		{Kind: bpf.Request, ID: 2, Peer: 1, TID: 50, TGID: 50, Comm: "cryptomgr_test", How: uint32(bpf.ViaKthread), Name: "a"},
 		{Kind: bpf.Child, ID: 2, Peer: 1, Ctx: 2, TID: 101, TGID: 101, Comm: "modprobe"},
 		{Kind: bpf.LoadBegin, ID: 3, Ctx: 2, TID: 101, TGID: 101, Comm: "modprobe", Ret: 3},
 		{Kind: bpf.Wait, ID: 3, Peer: 1, Ctx: 2, TID: 101, TGID: 101, Comm: "modprobe", How: uint32(bpf.WaitFile), At: time.Millisecond},
@@ -316,8 +318,8 @@ func TestEventsStandStill(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range o.Findings {
-			got = append(got, c.now.Sub(start).String()+" "+f.Certainty.String()+" "+f.Module)
-			if !s.Stuck(&f) && f.Certainty == bpf.Proven {
+			got = append(got, c.now.Sub(start).String()+" "+live.Word(f.Certainty)+" "+f.Module)
+			if !s.Stuck(&f) && f.Certainty == graph.Certain {
 				got = append(got, "but not stuck")
 			}
 		}
@@ -391,15 +393,15 @@ func TestSamples(t *testing.T) {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	f := o.Findings[0]
-	want := live.Finding{Certainty: bpf.Proven, At: time.Duration(start.UnixNano()), Module: "a", TID: 101, TGID: 101, Comm: "modprobe", Signal: bpf.Unsent,
-		Chain: []live.Step{
-			{What: live.StepLoad, Module: "a", FD: -1, File: "/a.ko", TID: 100, TGID: 100, Comm: "insmod", Certainty: bpf.Proven, For: time.Second},
-			{What: live.StepProcess, FD: -1, TID: 102, TGID: 102, Comm: "sh", Certainty: bpf.Likely},
-			{What: live.StepWait, Module: "a", FD: -1, TID: 101, TGID: 101, Comm: "modprobe", Certainty: bpf.Proven}}}
+	want := live.Finding{At: time.Duration(start.UnixNano()), TID: 101, Comm: "modprobe", Sent: bpf.Unsent, Finding: graph.Finding{Certainty: graph.Certain, Module: "a", Waiter: 101, Signal: true,
+		Chain: []graph.Hop{
+			{What: graph.HopLoad, Module: "a", FD: -1, File: "/a.ko", TID: 100, PID: 100, Comm: "insmod", Certainty: graph.Certain, For: time.Second},
+			{What: graph.HopProcess, FD: -1, TID: 102, PID: 102, Comm: "sh", Certainty: graph.Likely},
+			{What: graph.HopWait, How: "wait-0", Module: "a", FD: -1, TID: 101, PID: 101, Comm: "modprobe", Certainty: graph.Certain}}}}
 	if diff := cmp.Diff(want, f); diff != "" {
 		t.Errorf("finding (-want +got):\n%s", diff)
 	}
-	if !s.Waits(&f) || !s.Stuck(&f) || s.Waits(&live.Finding{TGID: 100}) {
+	if !s.Waits(&f) || !s.Stuck(&f) || s.Waits(&live.Finding{Finding: graph.Finding{Waiter: 100}}) {
 		t.Error("who waits and is stuck is not told")
 	}
 	if o, err := s.Next(at(3 * time.Second)); err != os.ErrDeadlineExceeded {

@@ -9,54 +9,35 @@ import (
 	"safeload/guard/graph"
 )
 
-// Finding is a load that waits for itself, or for one that waits for it.
+// Finding is a circle of waits as events told of it. The chain begins at the load
+// that is waited for and ends with the wait that closes it; each hop's certainty is
+// that the one before waits for it.
+//
+// The files and tokens are for the caller to fill in: the tracker does no I/O.
 type Finding struct {
-	Certainty bpf.Certainty
-	At        time.Duration // of the event that told
-	Read      time.Duration // when that event was read; 0 if none told
-	Module    string        // that is waited for
-	Load      uint64        // of the waiter; 0: it has not entered the wait yet
-	TID       uint32        // of the waiter
-	TGID      uint32
-	Comm      string
-	Cgroup    uint64
-	Token     string // of the guard's invocation, for the caller to fill in
-	How       bpf.WaitHow
-	Signal    int32 // that the probe sent to the waiter, bpf.Unsent or bpf.Claimed
-	Chain     []Step
+	graph.Finding
+	At   time.Duration // of the event that told
+	Read time.Duration // when that event was read; 0 if none told
 
-	// Of a circle in which no load waits for another: what closes it. The waiter is then
-	// who asked, and whether that is a kernel thread.
-	Kind   graph.Kind
-	Kernel bool
+	// Of the one to be ended: see [graph.Finding.Victim].
+	Load   uint64 // 0: it has not entered the wait yet
+	TID    int
+	Comm   string
+	Cgroup uint64
+	Token  string // of the guard's invocation
+	How    bpf.WaitHow
+	Sent   int32 // the signal that it was sent, [bpf.Unsent] or [bpf.Claimed]
 }
 
-// What a step of a chain is.
-const (
-	StepLoad    = "load"    // a task is in a load
-	StepRequest = "request" // somebody asks for a module on its behalf
-	StepHelper  = "helper"  // the kernel started a child for the request
-	StepProcess = "process" // that child's descendant
-	StepWait    = "wait"    // a load waits for another, or for the chain's first
-)
-
-// Step is one of the chain from the load that is waited for to the wait that
-// closes it. Each waits for the next.
-type Step struct {
-	What      string
-	Module    string // load, wait
-	FD        int32  // load, wait: the descriptor of its file, -1 none
-	File      string // of FD, for the caller to fill in: the tracker does no I/O
-	Request   string // request
-	TID       uint32
-	TGID      uint32
-	Comm      string
-	Cgroup    uint64
-	Token     string        // for the caller to fill in, too
-	Via       bpf.Hop       // request
-	Certainty bpf.Certainty // that the step before waits for this one
-	For       time.Duration // for how long
-	How       bpf.WaitHow   // wait
+// Word says a certainty as watch has always said it.
+func Word(c graph.Certainty) string {
+	switch c {
+	case graph.Certain:
+		return "proven"
+	case graph.Likely:
+		return "likely"
+	}
+	return "unknown"
 }
 
 // The graph's nodes: loads are even, requests odd, by their place in the slice.
@@ -129,15 +110,17 @@ func (t *Tracker) cycle(waiter uint64, least graph.Certainty) []any {
 }
 
 func hopCertainty(q *Request, l *Load) graph.Certainty {
-	if q.Hop == bpf.HopTask || l.Asleep {
+	if q.Via == bpf.ViaTask || l.Asleep {
 		return graph.Certain
 	}
 	return graph.Likely
 }
 
-func (t *Tracker) finding(w *Load, cert bpf.Certainty, cycle []any, at time.Duration) Finding {
-	f := Finding{Certainty: cert, At: at, Module: w.WaitName, Load: w.ID, TID: w.TID, TGID: w.TGID, Comm: w.Comm,
-		Cgroup: w.Cgroup, How: w.WaitHow, Signal: bpf.Unsent}
+func (t *Tracker) finding(w *Load, cert graph.Certainty, cycle []any, at time.Duration) Finding {
+	f := Finding{
+		Finding: graph.Finding{Module: w.WaitName, Certainty: cert, Waiter: int(w.TGID), Signal: w.WaitHow != bpf.WaitFileHard},
+		At:      at, Load: w.ID, TID: int(w.TID), Comm: w.Comm, Cgroup: w.Cgroup, How: w.WaitHow, Sent: bpf.Unsent,
+	}
 	if len(cycle) == 0 {
 		// Events that would tell the chain were lost: what is known, then.
 		f.Chain = t.chainUp(w, at)
@@ -147,104 +130,104 @@ func (t *Tracker) finding(w *Load, cert bpf.Certainty, cycle []any, at time.Dura
 	return f
 }
 
-// chain writes a cycle, which begins at the waiter, out as steps that begin at
+// chain writes a cycle, which begins at the waiter, out as hops that begin at
 // the load it waits for and end with its wait.
-func (t *Tracker) chain(cycle []any, at time.Duration) []Step {
-	var steps []Step
+func (t *Tracker) chain(cycle []any, at time.Duration) []graph.Hop {
+	var hops []graph.Hop
 	turned := append(append([]any(nil), cycle[1:]...), cycle[0])
 	for i, node := range turned {
 		switch n := node.(type) {
 		case *Load:
 			switch {
 			case i == len(turned)-1:
-				steps = append(steps, t.descent(n)...)
-				steps = append(steps, waitStep(n, at))
+				hops = append(hops, t.descent(n)...)
+				hops = append(hops, waitHop(n, at))
 			case n.Wait != 0:
-				steps = append(steps, waitStep(n, at))
+				hops = append(hops, waitHop(n, at))
 			default:
-				steps = append(steps, t.descent(n)...)
-				steps = append(steps, loadStep(n, at))
+				hops = append(hops, t.descent(n)...)
+				hops = append(hops, loadHop(n, at))
 			}
 		case *Request:
-			cert := bpf.Proven
+			cert := graph.Certain
 			if l := t.loads[n.Load]; l != nil && hopCertainty(n, l) == graph.Likely {
-				cert = bpf.Likely
+				cert = graph.Likely
 			}
-			steps = append(steps, requestStep(n, cert, at))
+			hops = append(hops, requestHop(n, cert, at))
 			if n.Child != 0 {
-				steps = append(steps, t.helperStep(n))
+				hops = append(hops, t.helperHop(n))
 			}
 		}
 	}
-	return steps
+	return hops
 }
 
 // chainUp is the waiter's descent, as far as it is known.
-func (t *Tracker) chainUp(w *Load, at time.Duration) []Step {
-	steps := []Step{waitStep(w, at)}
+func (t *Tracker) chainUp(w *Load, at time.Duration) []graph.Hop {
+	hops := []graph.Hop{waitHop(w, at)}
 	for ctx, n := w.Ctx, 0; ctx != 0 && n < 64; n++ {
 		q := t.requests[ctx]
 		if q == nil {
 			break
 		}
-		more := []Step{}
+		more := []graph.Hop{}
 		if l := t.loads[q.Load]; l != nil {
-			more = append(more, loadStep(l, at))
+			more = append(more, loadHop(l, at))
 		}
-		more = append(more, requestStep(q, bpf.Proven, at))
+		more = append(more, requestHop(q, graph.Certain, at))
 		if q.Child != 0 {
-			more = append(more, t.helperStep(q))
+			more = append(more, t.helperHop(q))
 		}
-		steps = append(more, steps...)
+		hops = append(more, hops...)
 		if q.Load == w.Wait {
 			break
 		}
 		ctx = q.Parent
 	}
-	return steps
+	return hops
 }
 
 // descent is the processes between a request's child and the task of a load.
-func (t *Tracker) descent(l *Load) []Step {
+func (t *Tracker) descent(l *Load) []graph.Hop {
 	q := t.requests[l.Ctx]
 	if q == nil {
 		return nil
 	}
-	var steps []Step
+	var hops []graph.Hop
 	for tid, n := l.TID, 0; tid != 0 && tid != q.Child && n < 64; n++ {
 		k := t.tasks[tid]
 		if k == nil || k.Ctx != l.Ctx {
 			break
 		}
 		if tid != l.TID {
-			steps = append([]Step{{What: StepProcess, TID: tid, TGID: tid, Comm: k.Comm, Certainty: bpf.Proven}}, steps...)
+			hops = append([]graph.Hop{{What: graph.HopProcess, PID: int(tid), TID: int(tid), Comm: k.Comm, Certainty: graph.Certain}}, hops...)
 		}
 		tid = k.Parent
 	}
-	return steps
+	return hops
 }
 
-func loadStep(l *Load, at time.Duration) Step {
-	return Step{What: StepLoad, Module: l.Module, FD: l.FD, TID: l.TID, TGID: l.TGID, Comm: l.Comm,
-		Cgroup: l.Cgroup, Certainty: bpf.Proven, For: at - l.Begun}
+func loadHop(l *Load, at time.Duration) graph.Hop {
+	return graph.Hop{What: graph.HopLoad, Module: l.Module, FD: int(l.FD), PID: int(l.TGID), TID: int(l.TID), Comm: l.Comm,
+		Cgroup: l.Cgroup, Certainty: graph.Certain, For: at - l.Begun}
 }
 
-func waitStep(l *Load, at time.Duration) Step {
-	return Step{What: StepWait, Module: l.WaitName, FD: l.FD, TID: l.TID, TGID: l.TGID, Comm: l.Comm,
-		Cgroup: l.Cgroup, Certainty: bpf.Proven, For: at - l.WaitAt, How: l.WaitHow}
+func waitHop(l *Load, at time.Duration) graph.Hop {
+	return graph.Hop{What: graph.HopWait, Module: l.WaitName, FD: int(l.FD), PID: int(l.TGID), TID: int(l.TID), Comm: l.Comm,
+		Cgroup: l.Cgroup, Certainty: graph.Certain, For: at - l.WaitAt, How: l.WaitHow.String()}
 }
 
-func requestStep(q *Request, cert bpf.Certainty, at time.Duration) Step {
-	return Step{What: StepRequest, Request: q.Name, TID: q.TID, TGID: q.TGID, Comm: q.Comm, Via: q.Hop,
+func requestHop(q *Request, cert graph.Certainty, at time.Duration) graph.Hop {
+	return graph.Hop{What: graph.HopRequest, Request: q.Name, PID: int(q.TGID), TID: int(q.TID), Comm: q.Comm, Via: q.Via.String(),
 		Certainty: cert, For: at - q.Begun}
 }
 
-func (t *Tracker) helperStep(q *Request) Step {
-	s := Step{What: StepHelper, TID: q.Child, TGID: q.Child, Certainty: bpf.Proven}
+func (t *Tracker) helperHop(q *Request) graph.Hop {
+	h := graph.Hop{What: graph.HopHelper, PID: int(q.Child), TID: int(q.Child), Certainty: graph.Certain}
 	if k := t.tasks[q.Child]; k != nil {
-		s.Comm = k.Comm
+		h.Comm = k.Comm
 	}
-	return s
+	return h
 }
 
 // opened makes a finding of a task that has opened the file of a load that
@@ -256,6 +239,6 @@ func (t *Tracker) opened(e bpf.Event) Finding {
 		w.WaitName = o.Module
 	}
 	f := t.finding(w, e.Cert, nil, e.At)
-	f.Signal, f.Read = e.Ret, e.Read
+	f.Sent, f.Read = e.Ret, e.Read
 	return f
 }

@@ -34,7 +34,7 @@ type Load struct {
 	WaitHow  bpf.WaitHow
 	WaitAt   time.Duration
 
-	reported bpf.Certainty
+	reported graph.Certainty
 }
 
 // Request is a helper that the kernel was asked for and whose end is waited for.
@@ -47,7 +47,7 @@ type Request struct {
 	Comm   string
 	Load   uint64 // for which it is made, 0 none
 	Parent uint64 // request that the requester descends from
-	Hop    bpf.Hop
+	Via    bpf.Via
 	Child  uint32
 }
 
@@ -98,7 +98,7 @@ func (t *Tracker) Apply(e bpf.Event) Report {
 	switch e.Kind {
 	case bpf.Request:
 		t.requests[e.ID] = &Request{ID: e.ID, Name: e.Name, Begun: e.At, TID: e.TID, TGID: e.TGID, Comm: e.Comm,
-			Load: e.Peer, Parent: e.Ctx, Hop: bpf.Hop(e.How)}
+			Load: e.Peer, Parent: e.Ctx, Via: bpf.Via(e.How)}
 	case bpf.Child:
 		if q := t.requests[e.ID]; q != nil {
 			q.Child = e.TID
@@ -155,7 +155,7 @@ func (t *Tracker) Suspected() []*Load {
 	var all []*Load
 	seen := make(map[uint64]bool)
 	for _, l := range t.loads {
-		if l.reported != bpf.Likely {
+		if l.reported != graph.Likely {
 			continue
 		}
 		for _, node := range t.cycle(l.ID, graph.Likely) {
@@ -260,10 +260,10 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 	if o := t.loads[l.Wait]; o != nil && l.WaitName == "" {
 		l.WaitName = o.Module
 	}
-	if e.Cert == bpf.Proven && e.Peer != 0 {
+	if e.Cert == graph.Certain && e.Peer != 0 {
 		l.reported = e.Cert
 		f := t.finding(l, e.Cert, t.cycle(l.ID, graph.Likely), e.At)
-		f.Signal, f.Read = e.Ret, e.Read
+		f.Sent, f.Read = e.Ret, e.Read
 		r.Findings = append(r.Findings, f)
 		return
 	}
@@ -273,17 +273,17 @@ func (t *Tracker) wait(e bpf.Event, r *Report) {
 // again looks anew at all who wait, after something was learned of a load.
 func (t *Tracker) again(at time.Duration, r *Report) {
 	for _, l := range t.loads {
-		if l.Wait != 0 && l.reported != bpf.Proven {
+		if l.Wait != 0 && l.reported != graph.Certain {
 			t.judge(l, bpf.Event{At: at}, r)
 		}
 	}
 }
 
 func (t *Tracker) judge(l *Load, e bpf.Event, r *Report) {
-	cert := bpf.Proven
+	cert := graph.Certain
 	steps := t.cycle(l.ID, graph.Certain)
 	if steps == nil {
-		cert = bpf.Likely
+		cert = graph.Likely
 		steps = t.cycle(l.ID, graph.Likely)
 	}
 	if steps == nil || cert <= l.reported {

@@ -161,7 +161,7 @@ func (s *state) request(e bpf.Event, t *task, l line) []bpf.Event {
 		e.Ctx = t.ctx
 		if ld := s.loadOf(t); ld != nil {
 			r.load = ld.id
-			e.Peer, e.How = ld.id, uint32(bpf.HopTask)
+			e.Peer, e.How = ld.id, uint32(bpf.ViaTask)
 		}
 	}
 	s.requests[id] = r

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"safeload/bpf"
 	"safeload/bpf/live"
+	"safeload/guard/graph"
 )
 
 func TestParseLine(t *testing.T) {
@@ -74,7 +74,7 @@ func TestRecursion(t *testing.T) {
 			"        modprobe-102     [000] .....     1.000009: soft: (wait_for_completion_interruptible+0x0/0x1) cookie=0xc2000000\n",
 	} {
 		found := play(t, recursion+rest)
-		if len(found) != 1 || found[0].Certainty != bpf.Proven || found[0].TID != 102 || found[0].Module != "tcrypt" {
+		if len(found) != 1 || found[0].Certainty != graph.Certain || found[0].TID != 102 || found[0].Module != "tcrypt" {
 			t.Errorf("%s: found %+v", name, found)
 		}
 	}

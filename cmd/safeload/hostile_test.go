@@ -16,6 +16,7 @@ import (
 	"safeload/audit"
 	"safeload/bpf/live"
 	"safeload/doctor"
+	"safeload/guard/graph"
 	"safeload/guard/report"
 	"safeload/guard/survey"
 )
@@ -100,10 +101,10 @@ func TestHostileArguments(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	task := &survey.Seen{PID: 2, TID: 2, Comm: hostile, Command: hostile, Module: hostile, Initstate: "coming",
 		Request: hostile, Params: hostile, Wchan: hostile}
-	step := live.Step{What: live.StepLoad, Module: hostile, Request: hostile, Comm: hostile, File: hostile, FD: -1}
+	step := graph.Hop{What: graph.HopLoad, Module: hostile, Request: hostile, Comm: hostile, File: hostile, FD: -1}
 	request := step
-	request.What = live.StepRequest
-	finding := &live.Finding{Module: hostile, Comm: hostile, Chain: []live.Step{step, request, step}}
+	request.What = graph.HopRequest
+	finding := &live.Finding{Finding: graph.Finding{Module: hostile, Chain: []graph.Hop{step, request, step}}, Comm: hostile}
 	var tree, watched, noted, doctored bytes.Buffer
 	report.Tree(&tree, &survey.Survey{Tasks: []survey.Seen{*task}})
 	p := newWatchPrinter(watchOptions{}, &watched, &noted)

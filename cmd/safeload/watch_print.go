@@ -131,27 +131,27 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		for i := range f.Chain {
 			steps[i] = stepJSON(&f.Chain[i])
 		}
-		o := map[string]any{"certainty": f.Certainty.String(), "module": f.Module, "how": f.How.String(),
-			"pid": f.TGID, "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": f.Token,
+		o := map[string]any{"certainty": live.Word(f.Certainty), "module": f.Module, "how": f.How.String(),
+			"pid": f.Victim(), "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": f.Token,
 			"boot_ns": f.At.Nanoseconds(), "chain": steps, "kind": f.Kind.String()}
 		if f.Read != 0 {
 			o["seen_after_us"] = seen.Microseconds()
 		}
-		if f.Signal > 0 {
-			o["signal"] = unix.SignalName(unix.Signal(f.Signal))
+		if f.Sent > 0 {
+			o["signal"] = unix.SignalName(unix.Signal(f.Sent))
 		}
 		p.object("finding", o)
 		return
 	}
 	head, code := f.Kind.Wait(), red
-	if f.Certainty != bpf.Proven {
+	if f.Certainty != graph.Certain {
 		head, code = "probably "+head, yellow
 	}
 	after := ""
 	if f.Read != 0 {
 		after = ", seen after " + short(seen)
 	}
-	p.line("%s (%s%s)", p.paint(code, quote(f.Module)+" "+head), f.Certainty, after)
+	p.line("%s (%s%s)", p.paint(code, quote(f.Module)+" "+head), live.Word(f.Certainty), after)
 	for i := range f.Chain {
 		indent := strings.Repeat("   ", i)
 		if i > 0 {
@@ -159,31 +159,31 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		}
 		plain.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
-	if f.Kind != graph.Recursion && f.Signal <= 0 {
+	if f.Kind != graph.Recursion && f.Sent <= 0 {
 		plain.Fprintf(p.out, "  %s\n", askerFreed(f))
 	}
-	if f.Signal > 0 {
+	if f.Sent > 0 {
 		plain.Fprintf(p.out, "  %s\n", sent(f))
 	}
 }
 
 // askerFreed says what ends a circle in which no load waits for another.
 func askerFreed(f *live.Finding) string {
-	if f.Kind == graph.Async || f.Kernel || f.TGID == 0 {
+	if f.Kind == graph.Async || f.Kernel || f.Victim() == 0 {
 		return "no signal ends it: only a reboot does"
 	}
-	return "SIGKILL of who asked ends it, " + process(f.Comm, f.TGID) + ": no signal reaches the load"
+	return "SIGKILL of who asked ends it, " + process(f.Comm, f.Victim()) + ": no signal reaches the load"
 }
 
 func sent(f *live.Finding) string {
-	return fmt.Sprintf("sent %s to %s", unix.SignalName(unix.Signal(f.Signal)), process(f.Comm, f.TGID))
+	return fmt.Sprintf("sent %s to %s", unix.SignalName(unix.Signal(f.Sent)), process(f.Comm, f.Victim()))
 }
 
 // Signalled tells of a signal that was sent later than its finding was told.
 func (p *watchPrinter) Signalled(f *live.Finding) {
 	if p.json {
-		p.object("signal", map[string]any{"module": f.Module, "pid": f.TGID, "tid": f.TID, "comm": f.Comm,
-			"signal": unix.SignalName(unix.Signal(f.Signal))})
+		p.object("signal", map[string]any{"module": f.Module, "pid": f.Victim(), "tid": f.TID, "comm": f.Comm,
+			"signal": unix.SignalName(unix.Signal(f.Sent))})
 		return
 	}
 	p.line("%s", sent(f))
@@ -230,37 +230,37 @@ func (p *watchPrinter) load(l *live.Load, took time.Duration, ret int32) {
 func (p *watchPrinter) request(q *live.Request, took time.Duration) {
 	if p.json {
 		p.object("request", map[string]any{"name": q.Name, "pid": q.TGID, "tid": q.TID, "comm": q.Comm,
-			"via": q.Hop.String(), "child": q.Child, "took_us": took.Microseconds()})
+			"via": q.Via.String(), "child": q.Child, "took_us": took.Microseconds()})
 		return
 	}
 	p.line("request %s by %s: helper %d in %s", orUnknown(q.Name), process(q.Comm, q.TID), q.Child, short(took))
 }
 
-func stepText(s *live.Step, last bool) string {
-	who := process(s.Comm, s.TGID)
+func stepText(s *graph.Hop, last bool) string {
+	who := process(s.Comm, s.PID)
 	likely := ""
-	if s.Certainty == bpf.Likely {
+	if s.Certainty == graph.Likely {
 		likely = " (likely)"
 	}
 	switch s.What {
-	case live.StepLoad:
+	case graph.HopLoad:
 		file := ""
 		if s.File != "" {
 			file = " from " + quote(s.File)
 		}
 		return fmt.Sprintf("load of %s%s by %s, for %s", orUnknown(s.Module), file, who, short(s.For))
-	case live.StepRequest:
+	case graph.HopRequest:
 		via := ""
 		switch s.Via {
-		case bpf.HopKthread:
+		case bpf.ViaKthread.String():
 			via = ", a kernel thread that its init started" + likely
-		case bpf.HopWork:
+		case bpf.ViaWork.String():
 			via = ", at a work item that its init queued" + likely
 		}
 		return fmt.Sprintf("request for %s by %s%s, for %s", orUnknown(s.Request), process(s.Comm, s.TID), via, short(s.For))
-	case live.StepHelper:
+	case graph.HopHelper:
 		return "helper " + who + ", started by the kernel"
-	case live.StepProcess:
+	case graph.HopProcess:
 		return "process " + who
 	}
 	end := ""
@@ -270,9 +270,9 @@ func stepText(s *live.Step, last bool) string {
 	return fmt.Sprintf("%s waits for %s (%s)%s", who, orUnknown(s.Module), s.How, end)
 }
 
-func stepJSON(s *live.Step) map[string]any {
-	o := map[string]any{"what": s.What, "pid": s.TGID, "tid": s.TID, "comm": s.Comm,
-		"certainty": s.Certainty.String(), "for_us": s.For.Microseconds()}
+func stepJSON(s *graph.Hop) map[string]any {
+	o := map[string]any{"what": s.What, "pid": s.PID, "tid": s.TID, "comm": s.Comm,
+		"certainty": live.Word(s.Certainty), "for_us": s.For.Microseconds()}
 	set := func(k, v string) {
 		if v != "" {
 			o[k] = v
@@ -281,10 +281,10 @@ func stepJSON(s *live.Step) map[string]any {
 	set("module", s.Module)
 	set("file", s.File)
 	switch s.What {
-	case live.StepRequest:
-		o["request"], o["via"] = s.Request, s.Via.String()
-	case live.StepWait:
-		o["how"] = s.How.String()
+	case graph.HopRequest:
+		o["request"], o["via"] = s.Request, s.Via
+	case graph.HopWait:
+		o["how"] = s.How
 	}
 	if s.Cgroup != 0 {
 		o["cgroup"] = s.Cgroup
@@ -303,7 +303,9 @@ func orUnknown(s string) string {
 	return quote(s)
 }
 
-func process(comm string, pid uint32) string { return fmt.Sprintf("%s[%d]", quote(comm), pid) }
+func process[ID int | uint32](comm string, pid ID) string {
+	return fmt.Sprintf("%s[%d]", quote(comm), pid)
+}
 
 func result(ret int32) string {
 	if ret >= 0 {

@@ -13,16 +13,17 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/docs/schema"
+	"safeload/guard/graph"
 )
 
 func recursion() live.Finding {
-	return live.Finding{Certainty: bpf.Proven, Module: "a\x1b[2J", TID: 101, TGID: 101, Comm: "modprobe", How: bpf.WaitFile, Signal: 15,
-		Chain: []live.Step{
-			{What: live.StepLoad, Module: "a\x1b[2J", TID: 100, TGID: 100, Comm: "insmod", FD: -1, Certainty: bpf.Proven, For: time.Second},
-			{What: live.StepRequest, Request: "x\ny", TID: 100, Comm: "insmod", Via: bpf.HopKthread, Certainty: bpf.Likely},
-			{What: live.StepHelper, TID: 101, TGID: 101, Comm: "modprobe", Certainty: bpf.Proven},
-			{What: live.StepWait, Module: "a\x1b[2J", TID: 101, TGID: 101, Comm: "modprobe", FD: -1, How: bpf.WaitFile, Certainty: bpf.Proven},
-		}}
+	return live.Finding{TID: 101, Comm: "modprobe", How: bpf.WaitFile, Sent: 15, Finding: graph.Finding{Certainty: graph.Certain, Module: "a\x1b[2J", Waiter: 101,
+		Chain: []graph.Hop{
+			{What: graph.HopLoad, Module: "a\x1b[2J", TID: 100, PID: 100, Comm: "insmod", FD: -1, Certainty: graph.Certain, For: time.Second},
+			{What: graph.HopRequest, Request: "x\ny", TID: 100, Comm: "insmod", Via: bpf.ViaKthread.String(), Certainty: graph.Likely},
+			{What: graph.HopHelper, TID: 101, PID: 101, Comm: "modprobe", Certainty: graph.Certain},
+			{What: graph.HopWait, Module: "a\x1b[2J", TID: 101, PID: 101, Comm: "modprobe", FD: -1, How: bpf.WaitFile.String(), Certainty: graph.Certain},
+		}}}
 }
 
 func TestFindingText(t *testing.T) {

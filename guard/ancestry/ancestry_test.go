@@ -142,7 +142,7 @@ func TestDecide(t *testing.T) {
 		name   string
 		set    func(k *kernelMaps)
 		module string
-		want   Verdict
+		want   Answer
 		hops   int
 		others []Waiting
 	}{

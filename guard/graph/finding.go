@@ -2,6 +2,8 @@
 
 package graph
 
+import "time"
+
 // Hop is one wait of a chain, with what is known of the task that waits.
 type Hop struct {
 	PID, TID  int
@@ -9,7 +11,27 @@ type Hop struct {
 	Module    string // what it loads, if it does
 	Why       string
 	Certainty Certainty
+
+	// What only those know who saw it happen.
+	What    string        // one of the constants below
+	Request string        // for which module it asks
+	Via     string        // how the request came out of a load
+	How     string        // on which path it waits
+	FD      int           // of the file that it loads, -1 none
+	File    string        // of FD
+	For     time.Duration // for how long
+	Cgroup  uint64
+	Token   string // of the guard's invocation
 }
+
+// What a hop is.
+const (
+	HopLoad    = "load"    // a task is in a load
+	HopRequest = "request" // somebody asks for a module on its behalf
+	HopHelper  = "helper"  // the kernel started a child for the request
+	HopProcess = "process" // that child's descendant
+	HopWait    = "wait"    // a load waits for another, or for the chain's first
+)
 
 // Chain is waits in order, each for the next one's task; the last one is for the
 // first.
@@ -30,6 +52,14 @@ type Finding struct {
 	Kind   Kind
 	Asker  int  // process that asked, 0 if that is not seen
 	Kernel bool // it is a kernel thread, which no signal reaches
+}
+
+// Victim returns the process that had best be ended, 0 if it is not known.
+func (f *Finding) Victim() int {
+	if f.Kind != Recursion {
+		return f.Asker
+	}
+	return f.Waiter
 }
 
 // Kind is what a circle is closed by.

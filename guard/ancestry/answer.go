@@ -2,18 +2,18 @@
 
 package ancestry
 
-// Verdict on a load that is about to wait for a module that is coming.
-type Verdict uint8
+// Answer on a load that is about to wait for a module that is coming.
+type Answer uint8
 
 // The verdicts.
 const (
-	Unknown     Verdict = iota // the maps do not tell
+	Unknown     Answer = iota // the maps do not tell
 	Independent                // that module does not wait for us: the kernel's wait is right
 	Likely                     // it does, if the init still waits for the thread or work item that asks
 	Proven                     // it does
 )
 
-func (v Verdict) String() string {
+func (v Answer) String() string {
 	switch v {
 	case Independent:
 		return "independent"
@@ -25,9 +25,9 @@ func (v Verdict) String() string {
 	return "unknown"
 }
 
-// Hop is one step of a chain from the load that would be waited for to the
+// Link is one step of a chain from the load that would be waited for to the
 // process that would wait.
-type Hop struct {
+type Link struct {
 	Module    string // that a load is for
 	TID       int    // of the task that is in the load
 	Request   string // what was asked for on its behalf; empty: not a module
@@ -55,7 +55,7 @@ type Waiting struct {
 // collected them, so that of two that close a cycle together one sees the
 // other. A cycle that only they close is Unknown: who of them gives way is not
 // for the maps to say.
-func (m *Maps) Decide(module string, pid int, others []Waiting) (Verdict, []Hop) {
+func (m *Maps) Decide(module string, pid int, others []Waiting) (Answer, []Link) {
 	whole := m.Whole()
 	t, _ := m.task(pid)
 	target, known := m.name(module)
@@ -149,9 +149,9 @@ func (m *Maps) waitsFor(l load) (id uint64, waits bool) {
 }
 
 // up follows the requests that a task descends from to the target.
-func (m *Maps) up(target, ctx uint64) (Verdict, []Hop) {
+func (m *Maps) up(target, ctx uint64) (Answer, []Link) {
 	v := Proven
-	var hops []Hop
+	var hops []Link
 	for range maxHops {
 		r, ok := m.request(ctx)
 		if !ok {
@@ -193,9 +193,9 @@ func (m *Maps) above(ctx uint64) map[uint64]bool {
 
 // down follows the target along what it is waiting for to a request that a
 // task descends from. It sees cycles over several tasks.
-func (m *Maps) down(target uint64, mine map[uint64]bool) (Verdict, []Hop) {
+func (m *Maps) down(target uint64, mine map[uint64]bool) (Answer, []Link) {
 	v := Proven
-	var hops []Hop
+	var hops []Link
 	for range maxHops {
 		l, ok := m.load(target)
 		if !ok {
@@ -223,8 +223,8 @@ func (m *Maps) down(target uint64, mine map[uint64]bool) (Verdict, []Hop) {
 	return Unknown, nil
 }
 
-func hop(r request, l load) Hop {
-	return Hop{
+func hop(r request, l load) Link {
+	return Link{
 		Module: l.name, TID: int(l.tid), Request: r.name, Requester: int(r.tid),
 		Kthread: r.hop == hopKthread, Work: r.hop == hopWork, Child: int(r.child),
 		Asleep: l.flags&loadBlocked != 0,
