@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -170,27 +169,19 @@ func ownerValue(start uint64, pid, abi uint32, whole, spawns bool) []byte {
 // nothingOlder reports whether no load and no helper is about that the probe
 // did not see begin.
 func nothingOlder(names, tasks *ebpf.Map) bool {
-	states, err := filepath.Glob("/sys/module/*/initstate")
-	if err != nil {
-		return false
-	}
-	for _, f := range states {
-		b, err := os.ReadFile(f)
-		if err != nil || !bytes.HasPrefix(b, []byte("coming")) {
-			continue
-		}
-		name := make([]byte, layout.NameLen)
-		copy(name, filepath.Base(filepath.Dir(f)))
-		var id uint64
-		if names.Lookup(name, &id) != nil {
-			return false
-		}
-	}
 	p, err := proc.OpenProc()
 	if err != nil {
 		return false
 	}
 	defer p.Close()
+	for _, module := range p.Loading() {
+		name := make([]byte, layout.NameLen)
+		copy(name, module)
+		var id uint64
+		if names.Lookup(name, &id) != nil {
+			return false
+		}
+	}
 	kernel := make(map[int]bool)
 	type task struct{ pid, parent int }
 	var users []task

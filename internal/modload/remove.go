@@ -72,16 +72,17 @@ func (r *Request) remove(m *kmod.Module, holders, ignoreBuiltin bool) error {
 // nothingToRemove reports whether m is not in the kernel, with an error if that is
 // one.
 func (r *Request) nothingToRemove(m *kmod.Module, ignoreBuiltin bool) (gone bool, err error) {
-	state, errno := r.State(m)
-	switch {
-	case errno != 0 && r.FirstTime:
-		return true, r.fail(NotLoaded, m, syscall.ENOENT)
-	case errno != 0:
-		return true, nil
-	case state == StateBuiltin && ignoreBuiltin:
-		return true, nil
-	case state == StateBuiltin:
+	if m.Builtin() {
+		if ignoreBuiltin {
+			return true, nil
+		}
 		return true, r.fail(Builtin, m, syscall.ENOENT)
+	}
+	if _, errno := r.State(m); errno != 0 {
+		if r.FirstTime {
+			return true, r.fail(NotLoaded, m, syscall.ENOENT)
+		}
+		return true, nil
 	}
 	return false, nil
 }

@@ -8,31 +8,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/proc"
 	"safeload/internal/strerror"
 	"safeload/internal/syntax"
 	"safeload/kmod"
-)
-
-// InitState is the state of a module, of those that libkmod tells apart.
-type InitState int
-
-const (
-	StateUnknown InitState = iota // not loaded, or not known
-	StateBuiltin
-	StateLive
-	StateComing
-	StateGoing
 )
 
 // SysModule is the directory of the modules in sysfs. Package kmod ends a requested
 // name at its first dot, so that a name does not lead out of the directory.
 const SysModule = "/sys/module/"
 
-// State is what sysfs says of a module: kmod_module_get_initstate.
-func (r *Request) State(m *kmod.Module) (InitState, syscall.Errno) {
-	if m.Builtin() {
-		return StateBuiltin, 0
-	}
+// State is what sysfs says of a module that is not built in, as libkmod's
+// kmod_module_get_initstate tells it.
+func (r *Request) State(m *kmod.Module) (proc.ModuleState, syscall.Errno) {
 	dir := SysModule + m.Name
 	path := dir + "/initstate"
 	var buf [31]byte
@@ -42,34 +30,32 @@ func (r *Request) State(m *kmod.Module) (InitState, syscall.Errno) {
 		var st unix.Stat_t
 		serr := unix.Stat(dir, &st)
 		if serr == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			return StateComing, 0
+			return proc.Coming, 0
 		}
 		if serr != nil {
-			return StateUnknown, Errno(serr)
+			return proc.Unknown, Errno(serr)
 		}
-		return StateUnknown, Errno(err)
+		return proc.Unknown, Errno(err)
 	}
 	if err != nil {
 		r.Teller.Lib(kmod.LogErr, "kmod_module_get_initstate",
 			"could not read from '"+path+"': "+strerror.Text(Errno(err))+"\n")
-		return StateUnknown, Errno(err)
+		return proc.Unknown, Errno(err)
 	}
-	switch string(buf[:n]) {
-	case "live\n":
-		return StateLive, 0
-	case "coming\n":
-		return StateComing, 0
-	case "going\n":
-		return StateGoing, 0
+	if state, ok := proc.ParseState(buf[:n]); ok {
+		return state, 0
 	}
 	r.Teller.Lib(kmod.LogErr, "kmod_module_get_initstate", "unknown "+path+": '"+string(buf[:n])+"'\n")
-	return StateUnknown, syscall.EINVAL
+	return proc.Unknown, syscall.EINVAL
 }
 
 // inKernel reports whether a module is in the kernel already.
 func (r *Request) inKernel(m *kmod.Module) bool {
+	if m.Builtin() {
+		return true
+	}
 	s, _ := r.State(m)
-	return s == StateLive || s == StateBuiltin
+	return s == proc.Live
 }
 
 // RefCount reads how often a module is in use.

@@ -179,13 +179,12 @@ func (p *program) rmmod() bool {
 
 // removable says why a module cannot be removed, if it cannot.
 func (p *program) removable(m *kmod.Module) bool {
-	state, errno := p.State(m)
-	if errno != 0 {
-		p.log.err("Module ", m.Name, " is not currently loaded\n")
+	if m.Builtin() {
+		p.log.err("Module ", m.Name, " is builtin.\n")
 		return false
 	}
-	if state == modload.StateBuiltin {
-		p.log.err("Module ", m.Name, " is builtin.\n")
+	if _, errno := p.State(m); errno != 0 {
+		p.log.err("Module ", m.Name, " is not currently loaded\n")
 		return false
 	}
 	if holders := p.Holders(m); len(holders) > 0 {

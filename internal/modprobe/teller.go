@@ -27,7 +27,7 @@ func (p *program) Step(s *kmod.Step) {
 	case s.Module.Path() != "":
 		p.out.print("insmod ", s.Module.Path(), " ", s.Options, "\n")
 	default:
-		if state, _ := p.State(s.Module); state == modload.StateBuiltin {
+		if s.Module.Builtin() {
 			p.out.print("builtin ", s.Module.Name, "\n")
 		}
 	}

@@ -138,19 +138,21 @@ func stateAt(dir int, path string, node *uint64) (ModuleState, error) {
 	if err != nil || n <= 0 {
 		return Absent, nil
 	}
-	return parseState(b[:n]), nil
+	s, _ := ParseState(b[:n])
+	return s, nil
 }
 
-func parseState(b []byte) ModuleState {
-	switch string(b) {
+// ParseState reads the text of a file initstate; ok is false if it is no state.
+func ParseState(text []byte) (s ModuleState, ok bool) {
+	switch string(text) {
 	case "coming\n":
-		return Coming
+		return Coming, true
 	case "live\n":
-		return Live
+		return Live, true
 	case "going\n":
-		return Going
+		return Going, true
 	}
-	return Absent
+	return Absent, false
 }
 
 // validModule keeps a name that came from outside from leading elsewhere in

@@ -161,7 +161,7 @@ func FuzzParsers(f *testing.F) {
 		parseSyscall(b)
 		parseSwitches(b)
 		parseExecStart(b)
-		parseState(b)
+		ParseState(b)
 		parseBits(b)
 		parseEffectiveUser(b)
 		elfName(func(to []byte, off uint64) bool {
