@@ -8,9 +8,9 @@ type Answer uint8
 // The verdicts.
 const (
 	Unknown     Answer = iota // the maps do not tell
-	Independent                // that module does not wait for us: the kernel's wait is right
-	Likely                     // it does, if the init still waits for the thread or work item that asks
-	Proven                     // it does
+	Independent               // that module does not wait for us: the kernel's wait is right
+	Likely                    // it does, if the init still waits for the thread or work item that asks
+	Proven                    // it does
 )
 
 func (v Answer) String() string {
