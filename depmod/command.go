@@ -58,7 +58,8 @@ type program struct {
 	modules        []*module
 	symbols        map[string]*symbol
 	ordered        []*symbol // those of modules
-	stamps         []int     // see allDeps
+	buffers        buffers
+	stamps         []int // see allDeps
 	stamp          int
 }
 

@@ -3,7 +3,6 @@
 package depmod
 
 import (
-	"io/fs"
 	"os"
 	"strconv"
 
@@ -30,32 +29,30 @@ func (p *program) upToDate() bool {
 }
 
 func (p *program) noneNewer(d *os.File, path string, than unix.Timespec, fd int) bool {
-	entries, _ := d.ReadDir(-1)
-	for _, e := range entries {
-		name := e.Name()
-		if name == "build" || name == "source" {
+	for e := range p.buffers.entries(d, fd-firstFD) {
+		if e.name == "build" || e.name == "source" {
 			continue
 		}
-		mode := e.Type()
+		kind := e.kind
 		var st unix.Stat_t
-		if mode != fs.ModeDir && (mode != 0 || kmod.ModuleExt(name)) {
+		if kind != unix.DT_DIR && (kind != unix.DT_REG || kmod.ModuleExt(e.name)) {
 			var ok bool
-			if mode, st, ok = p.statIn(d, path, name, fd); !ok {
+			if kind, st, ok = p.statIn(d, path, e.name, fd); !ok {
 				continue
 			}
 		}
-		if mode == 0 {
-			if kmod.ModuleExt(name) && (st.Mtim.Sec > than.Sec || st.Mtim.Sec == than.Sec && st.Mtim.Nsec > than.Nsec) {
+		if kind == unix.DT_REG {
+			if kmod.ModuleExt(e.name) && (st.Mtim.Sec > than.Sec || st.Mtim.Sec == than.Sec && st.Mtim.Nsec > than.Nsec) {
 				return false
 			}
 			continue
 		}
-		sub, err := openDir(path + "/" + name)
+		sub, err := openIn(d, path, e.name)
 		if err != nil {
-			p.log.err("openat(", strconv.Itoa(fd), ", ", name, ", O_RDONLY): ", text(err), "\n")
+			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
 			continue
 		}
-		fresh := p.noneNewer(sub, path+"/"+name, than, fd+1)
+		fresh := p.noneNewer(sub, path+"/"+e.name, than, fd+1)
 		sub.Close()
 		if !fresh {
 			return false

@@ -4,7 +4,6 @@ package depmod
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -65,6 +64,15 @@ func openDir(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+// openIn opens a directory below one that is open.
+func openIn(d *os.File, path, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(d.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path+"/"+name), nil
+}
+
 // excluded says what is passed over at every level.
 func (p *program) excluded(name string) bool {
 	return name == "build" || name == "source" || slices.Contains(p.cfg.excludes, name)
@@ -75,17 +83,17 @@ func (p *program) excluded(name string) bool {
 const firstFD = 3
 
 // statIn looks at an entry of a directory that is open as d, and in kmod as fd. It
-// says why if that is neither a plain file, of which it gives 0, nor a directory.
-func (p *program) statIn(d *os.File, path, name string, fd int) (mode fs.FileMode, st unix.Stat_t, ok bool) {
+// says why if that is neither a plain file nor a directory.
+func (p *program) statIn(d *os.File, path, name string, fd int) (kind byte, st unix.Stat_t, ok bool) {
 	if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
 		p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
 		return 0, st, false
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return 0, st, true
+		return unix.DT_REG, st, true
 	case unix.S_IFDIR:
-		return fs.ModeDir, st, true
+		return unix.DT_DIR, st, true
 	}
 	p.log.err("unsupported file type ", path, "/", name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
 	return 0, st, false
@@ -94,27 +102,25 @@ func (p *program) statIn(d *os.File, path, name string, fd int) (mode fs.FileMod
 // searchDir takes entries in the order of the directory: of two modules with
 // one name and one priority the first stays.
 func (p *program) searchDir(d *os.File, path string, fd int) {
-	entries, _ := d.ReadDir(-1)
-	for _, e := range entries {
-		name := e.Name()
-		if p.excluded(name) {
+	for e := range p.buffers.entries(d, fd-firstFD) {
+		if p.excluded(e.name) {
 			continue
 		}
-		full := path + "/" + name
-		mode := e.Type()
-		if mode != 0 && mode != fs.ModeDir {
+		full := path + "/" + e.name
+		kind := e.kind
+		if kind != unix.DT_REG && kind != unix.DT_DIR {
 			var ok bool
-			if mode, _, ok = p.statIn(d, path, name, fd); !ok {
+			if kind, _, ok = p.statIn(d, path, e.name, fd); !ok {
 				continue
 			}
 		}
-		if mode == 0 {
+		if kind == unix.DT_REG {
 			p.searchFile(full, len(path)+1)
 			continue
 		}
-		sub, err := openDir(full)
+		sub, err := openIn(d, path, e.name)
 		if err != nil {
-			p.log.err("openat(", strconv.Itoa(fd), ", ", name, ", O_RDONLY): ", text(err), "\n")
+			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
 			continue
 		}
 		p.searchDir(sub, full, fd+1)
