@@ -47,7 +47,7 @@ func (p *program) noneNewer(d *os.File, path string, than unix.Timespec, fd int)
 			}
 			continue
 		}
-		sub, err := openIn(d, path, e.name)
+		sub, err := openDir(path + "/" + e.name)
 		if err != nil {
 			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
 			continue

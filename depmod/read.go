@@ -32,10 +32,6 @@ type need struct {
 	weak bool
 }
 
-// maxNames bounds what is kept of one module: a table of symbols can say the
-// same long name any number of times.
-const maxNames = 64 << 20
-
 // read reads all modules, by all CPUs, and prints what is wrong with them in
 // their order.
 func (p *program) read() {
@@ -124,22 +120,18 @@ func (r *reader) read(path string) (c contents) {
 			c.weakdeps = append(c.weakdeps, string(value))
 		}
 	}
-	r.needs, _ = f.Needs(r.needs[:0])
-	if !r.keep(&c) {
-		r.needs, r.names = nil, nil
-		return contents{err: syscall.EFBIG}
+	if r.needs, err = f.Needs(r.needs[:0]); err == syscall.EFBIG {
+		return contents{err: err}
 	}
+	r.keep(&c)
 	return c
 }
 
-// keep keeps what the file needs, in one allocation for all names; ok is false if
-// that is too much.
-func (r *reader) keep(c *contents) (ok bool) {
+// keep keeps what the file needs, in one allocation for all names.
+func (r *reader) keep(c *contents) {
 	r.names = r.names[:0]
 	for _, n := range r.needs {
-		if r.names = append(r.names, n.Name...); len(r.names) > maxNames {
-			return false
-		}
+		r.names = append(r.names, n.Name...)
 	}
 	names := string(r.names)
 	c.needs = make([]need, len(r.needs))
@@ -147,5 +139,4 @@ func (r *reader) keep(c *contents) (ok bool) {
 		c.needs[i] = need{names[:len(n.Name)], n.CRC, n.Weak}
 		names = names[len(n.Name):]
 	}
-	return true
 }

@@ -56,21 +56,14 @@ func (p *program) searchPath(path string) error {
 	return nil
 }
 
+// openDir opens a directory by its whole path, also one below another that is
+// open: so a link to a directory above it ends at some depth.
 func openDir(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-// openIn opens a directory below one that is open.
-func openIn(d *os.File, path, name string) (*os.File, error) {
-	fd, err := unix.Openat(int(d.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), path+"/"+name), nil
 }
 
 // excluded says what is passed over at every level.
@@ -118,7 +111,7 @@ func (p *program) searchDir(d *os.File, path string, fd int) {
 			p.searchFile(full, len(path)+1)
 			continue
 		}
-		sub, err := openIn(d, path, e.name)
+		sub, err := openDir(full)
 		if err != nil {
 			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
 			continue

@@ -3,6 +3,8 @@
 package unpack
 
 import (
+	"sync"
+
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
@@ -17,8 +19,25 @@ import (
 type Room struct {
 	in, out area
 	mapped  []byte // a file
+	large   bool   // holds theLarge
 	xz      *xz.Decoder
 	zstd    *zstd.Decoder
+}
+
+// theLarge is held by the room with a module larger than any real one: of those
+// only one is in memory at a time, however many read.
+var theLarge sync.Mutex
+
+// oversize is the size from which on a module is one of those.
+const oversize = 64 << 20
+
+// output makes room for n bytes of contents.
+func (r *Room) output(n int) ([]byte, error) {
+	if n > oversize && !r.large {
+		theLarge.Lock()
+		r.large = true
+	}
+	return r.out.of(n)
 }
 
 // area is mapped memory that is used again.
@@ -63,6 +82,10 @@ func (r *Room) Done() {
 	r.mapped = nil
 	r.in.trim()
 	r.out.trim()
+	if r.large {
+		r.large = false
+		theLarge.Unlock()
+	}
 }
 
 // Free gives all of it back.
@@ -160,7 +183,7 @@ func (r *Room) unxz(src []byte) ([]byte, error) {
 	if size > finit.MaxImage {
 		return nil, ErrTooBig
 	}
-	dst, err := r.out.of(int(size))
+	dst, err := r.output(int(size))
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +213,7 @@ func (r *Room) unzstd(src []byte) (image []byte, ok bool) {
 		}
 		r.zstd = d
 	}
-	dst, err := r.out.of(int(h.FrameContentSize) + slack)
+	dst, err := r.output(int(h.FrameContentSize) + slack)
 	if err != nil {
 		return nil, false
 	}

@@ -15,6 +15,14 @@ type Need struct {
 	Weak bool
 }
 
+// maxNames bounds what is read of one symbol table, of whose names each counts a
+// little more than it is long: a table can say the same long name any number of
+// times. Real modules are a hundredth of it.
+const (
+	maxNames = 64 << 20
+	perName  = 32
+)
+
 // Needs appends to list the undefined symbols of the module, in the order of
 // its symbol table, and then those that only section __versions has, as
 // libkmod's kmod_elf_get_dependency_symbols lists them.
@@ -50,7 +58,7 @@ func (f *File) Needs(list []Need) ([]Need, error) {
 	}
 	const sparc, sparcV9, register = 2, 43, 13
 	machine := f.head.Machine
-	start := len(list)
+	start, left := len(list), maxNames
 	for at := size; at < len(table); at += size {
 		sym := f.head.Symbol(table[at : at+size])
 		if sym.Section != 0 || (machine == sparc || machine == sparcV9) && sym.Info&15 == register {
@@ -62,6 +70,9 @@ func (f *File) Needs(list []Need) ([]Need, error) {
 		name := untilNUL(strings[sym.Name:])
 		if len(name) == 0 {
 			continue
+		}
+		if left -= len(name) + perName; left < 0 {
+			return list[:start], syscall.EFBIG
 		}
 		need := Need{Name: name, Weak: sym.Info>>4 == 2}
 		if i, ok := known[view(name)]; ok {

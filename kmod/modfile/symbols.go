@@ -83,6 +83,7 @@ func (f *File) crcSymbols() (list []Symbol) {
 		return nil
 	}
 	const prefix = "__crc_"
+	left := maxNames
 	for table = table[size:]; len(table) > 0; table = table[size:] {
 		sym := f.head.Symbol(table)
 		if uint64(sym.Name) >= uint64(len(strings)) {
@@ -91,8 +92,11 @@ func (f *File) crcSymbols() (list []Symbol) {
 		if !bytes.HasPrefix(strings[sym.Name:], []byte(prefix)) {
 			continue
 		}
-		name := cstring(strings[uint64(sym.Name)+uint64(len(prefix)):])
-		list = append(list, Symbol{f.crc(sym.Value, uint64(sym.Section)), name})
+		name := untilNUL(strings[uint64(sym.Name)+uint64(len(prefix)):])
+		if left -= len(name) + perName; left < 0 {
+			return nil
+		}
+		list = append(list, Symbol{f.crc(sym.Value, uint64(sym.Section)), string(name)})
 	}
 	return list
 }
