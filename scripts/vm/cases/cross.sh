@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: two tasks crossing, 200 times (30 without --full) with random delays: A's init asks for B, B's for A; exactly one is refused
+# what: two tasks crossing, 200 times (20 without --full) with random delays: A's init asks for B, B's for A; exactly one is refused
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
@@ -22,7 +22,7 @@ random() { echo $(($(od -An -N2 -tu2 /dev/urandom) % $1)); }
 check() {
 	rounds=0 wrong=0 not_one=0 slow=0
 	# The last rounds are given up rather than the whole case, should the machine be slow; fewer than all is a failure.
-	total=$(by_scale 30 200)
+	total=$(by_scale 20 200)
 	stop=$(($(now) + $(by_scale 140 880) * 100))
 	while [ $rounds -lt "$total" ] && [ "$(now)" -lt $stop ]; do
 		rounds=$((rounds + 1))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: SIGKILL at random moments, 300 times (50 without --full), of loads that wait, load or recur: nobody hangs, nothing stale stays
+# what: SIGKILL at random moments, 300 times (30 without --full), of loads that wait, load or recur: nobody hangs, nothing stale stays
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
@@ -19,7 +19,7 @@ entries() { find /run/safeload -type f -name '[0-9]*.[0-9]*' 2>/dev/null | wc -l
 groups() { find /sys/fs/cgroup/safeload -mindepth 1 -type d 2>/dev/null | wc -l; }
 
 check() {
-	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds "$(by_scale 40 300)" -limit "$(by_scale 140 1000)"
+	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds "$(by_scale 30 300)" -limit "$(by_scale 140 1000)"
 	finish kills "$(by_scale 150 1050)"
 	sed 's/^/#L# kills: /' "$out"
 	want "that many kills, and all was right after each" [ "$rc" = 0 ]

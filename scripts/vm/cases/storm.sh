@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: 5,000 innocent loads (1,000 without --full), by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
+# what: 5,000 innocent loads (400 without --full), by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
@@ -21,7 +21,7 @@ check() {
 	dmesg -c >/dev/null
 	kmsg_mark
 	for _m in r1 r2; do for _i in 1 2 3; do start "storm-$_m-$_i" /safe/modprobe "slreq_$_m"; done; done
-	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 600 5000)" -limit "$(by_scale 360 2000)"
+	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 400 5000)" -limit "$(by_scale 360 2000)"
 	recursions=0
 	while ! ended storm; do
 		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
