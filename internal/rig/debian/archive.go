@@ -183,6 +183,8 @@ func (a *Archive) update(ctx context.Context, s Source) error {
 			return nil
 		case strings.Contains(string(out), noRelease):
 			return fmt.Errorf("%s: %w: %s", s, ErrNotOffered, firstError(string(out)))
+		case broken(string(out)):
+			return fmt.Errorf("%s: %w in a whole state today: %s", s, ErrNotOffered, firstError(string(out)))
 		}
 		return fmt.Errorf("apt-get update for %s read no package list: %s", s, firstError(string(out)))
 	})
@@ -190,6 +192,12 @@ func (a *Archive) update(ctx context.Context, s Source) error {
 
 // noRelease is what apt-get update says of a mirror that answers, and has no such suite.
 const noRelease = "does not have a Release file"
+
+// broken says whether the mirror's index does not agree with its Release file, as while the mirror itself is updated: the
+// mirror's fault, which passes.
+func broken(said string) bool {
+	return strings.Contains(said, "File has unexpected size") || strings.Contains(said, "Hash Sum mismatch")
+}
 
 // reached says whether apt-get update has heard from a mirror that it has an index: it exits with 0 where each was only
 // out of reach for a while.

@@ -193,6 +193,8 @@ func TestUpdate(t *testing.T) {
 		{what: "out of reach", update: out, fails: true},
 		{what: "out of reach, with lists of before", update: lists + out},
 		{what: "an index without its lists", update: "echo 'Get:1 http://m.example bookworm InRelease'", fails: true},
+		{what: "its only index is broken today", fails: true, absent: true, update: "echo 'Get:1 http://m.example trixie-backports InRelease'; " +
+			"echo 'E: Failed to fetch http://m.example/Packages.xz  File has unexpected size (1 != 2). Mirror sync in progress?'; exit 100"},
 		{what: "no such suite", fails: true, absent: true,
 			update: "echo \"E: The repository 'http://m.example sid Release' does not have a Release file.\"; exit 100"},
 	} {
