@@ -10,10 +10,13 @@ want_info=$(in_root modinfo -k "$kver" virtio_net)
 in_root lsinitramfs "/boot/initrd.img-$kver" | sort >"$work/initrd.kmod"
 cp "$work"/dist/safeload-kmod_*_amd64.deb "$R/run/safeload-kmod.deb"
 
+echo '# the keyboard of the initramfs' >>"$R/etc/modules" # and nobody loses it
 gap_start
 t "safeload-kmod takes kmod's place" in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb
 purged() { in_root dpkg --purge kmod && [ ! -e "$R/var/lib/dpkg/info/kmod.list" ] && in_root dpkg --audit && [ -z "$(in_root dpkg --audit)" ]; }
 t "  and kmod can be purged" purged
+t "  which leaves /etc/modules" grep -qx '# the keyboard of the initramfs' "$R/etc/modules"
+t "    with one name" sh -c "[ ! -e $R/etc/modules.safeload-kmod ]"
 t "no moment without modprobe" no_gap
 t "  modprobe is safeload" modprobe_is safeload
 t "  and works" modprobe_works
@@ -54,6 +57,27 @@ modprobe_unit() {
 	in_root sh -c "${cmd//%[iI]/virtio_net} -n -S $kver"
 }
 t "modprobe@.service's command" modprobe_unit
+
+# initscript: what systems without systemd start, with a modprobe that only says what it would load.
+initscript() {
+	mkdir -p "$R/usr/local/lib/modules-load.d"
+	echo 'virtio_net napi_tx=0' >"$R/etc/modules-load.d/pkg-test.conf"
+	echo 'virtio_blk' | tee "$R/usr/local/lib/modules-load.d/pkg-test.conf" >"$R/usr/local/lib/modules-load.d/pkg-test2.conf"
+	ln -s /dev/null "$R/etc/modules-load.d/pkg-test3.conf"
+	echo 'virtio_scsi' >"$R/usr/local/lib/modules-load.d/pkg-test3.conf"
+	cp "$R/etc/modules" "$work/modules"
+	printf '\n# a comment\nvirtio_balloon' >>"$R/etc/modules"
+	# This machine's kernel may have no modules.
+	sed '/\/proc\/modules/d' "$R/etc/init.d/safeload-kmod" >"$R/run/initscript"
+	in_root env MODPROBE_OPTIONS="-D -S $kver" sh /run/initscript start >"$work/initscript" 2>&1
+	cat "$work/modules" >"$R/etc/modules"
+	rm "$R"/etc/modules-load.d/pkg-test*.conf "$R"/usr/local/lib/modules-load.d/pkg-test*.conf
+	local want='virtio_balloon.ko virtio_net.ko napi_tx=0 virtio_blk.ko' # modules.conf is a link to /etc/modules
+	[ -x "$R/etc/init.d/safeload-kmod" ] && same "$want" "$(grep -oE 'virtio_(net|blk|scsi|balloon)\.ko( napi_tx=0)?' "$work/initscript" | tr '\n' ' ' | sed 's/ $//')"
+}
+t "the init script loads what modules-load.d and /etc/modules name" initscript
+t "  it is started at boot" sh -c "ls $R/etc/rcS.d/S??safeload-kmod"
+t "  but not by systemd, which does so by itself" [ "$(readlink "$R/usr/lib/systemd/system/safeload-kmod.service")" = systemd-modules-load.service ]
 
 t "update-initramfs" in_root update-initramfs -u
 initrd_same() { # all that is there with kmod but kmod itself and what it needs
@@ -140,3 +164,5 @@ t "apt-get puts safeload-kmod in its place" apt_forth
 t "  modprobe is safeload" modprobe_is safeload
 apt_back >/dev/null 2>&1
 in_root dpkg --purge safeload-kmod safeload >/dev/null 2>&1
+gone() { ! (cd "$R" && find etc usr/lib/systemd -name '*safeload-kmod*') | grep .; }
+t "purged, nothing of safeload-kmod remains" gone
