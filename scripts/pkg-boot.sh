@@ -60,11 +60,7 @@ t "  refused, in the kernel's log" said safeload 'PKGTEST.*safeload: refused tcr
 # The whole system, from a disk, with systemd: the setting of sysctl.d, the watcher's unit, and an installation
 # changed while it runs.
 rm "$R/etc/initramfs-tools/hooks/zz-pkg-test" "$R/etc/initramfs-tools/scripts/init-premount/zz-pkg-test"
-printf '%s\n' virtio_pci virtio_blk ext4 >>"$R/etc/initramfs-tools/modules"
-echo '/dev/vda / ext4 rw 0 0' >"$R/etc/fstab"
-cat >"$R/usr/local/sbin/pkg-test" <<'GUEST'
-#!/bin/bash
-say() { echo "PKGTEST $*" >/dev/console; }
+on_disk <<'GUEST'
 knob() { cat /proc/sys/kernel/modprobe; }
 # recursion: loads tcrypt by kmod itself; says whether that ended, and what was refused.
 recursion() {
@@ -110,29 +106,8 @@ safeload install --via divert >/run/out 2>&1; say "divert exit $? modprobe $(/sb
 recursion divert
 safeload uninstall >/run/out 2>&1; say "undivert exit $? modprobe $(/sbin/modprobe -V | tr '\n' ' ')"
 picture >/run/after; cmp -s /run/before /run/after && say "undivert exactly" || diff /run/before /run/after | head -n 5 | while read -r line; do say "differs: $line"; done
-say end
-sync
-echo o >/proc/sysrq-trigger
 GUEST
-chmod +x "$R/usr/local/sbin/pkg-test"
-cat >"$R/etc/systemd/system/pkg-test.service" <<'UNIT'
-[Unit]
-After=multi-user.target
-[Service]
-Type=oneshot
-ExecStart=/usr/local/sbin/pkg-test
-[Install]
-WantedBy=multi-user.target
-UNIT
-boot_system() {
-	in_root systemctl enable pkg-test.service && in_root update-initramfs -u || return 1
-	# Without what is mounted in it.
-	mkdir "$work/disk" && mount --bind "$R" "$work/disk" &&
-		truncate -s 1500M "$work/disk.img" && mke2fs -q -t ext4 -O ^has_journal -d "$work/disk" "$work/disk.img" || return 1
-	umount "$work/disk"
-	guest system 800 "root=/dev/vda rw systemd.default_timeout_start_sec=200s" -drive "file=$work/disk.img,format=raw,if=virtio,cache=unsafe"
-}
-t "boot the whole system" boot_system
+t "boot the whole system" boot_disk system 800 "After=multi-user.target" "Type=oneshot"
 t "  kernel.modprobe is safeload's from boot on" said system 'PKGTEST systemd [a-z]+ helper /usr/sbin/safeload-modprobe'
 t "  the probe is in the kernel, by systemd's unit" said system 'PKGTEST probe active .*"ready":true.*"whole":true'
 probe_before_systemd() {
