@@ -93,6 +93,9 @@ const (
 	ownerMost  = 8    // words between owner and list; more are debugging data
 	queueMost  = 1024 // waiters of one lock
 	lowestBits = 7    // flags in an owner (MUTEX_FLAGS, RWSEM_OWNER_FLAGS_MASK)
+	// Words from what may be left of a call before, beside the entry of a queue, down
+	// to where the call of schedule() returns to: the frame of one function.
+	frameRest = 24
 	// RWSEM_READER_OWNED of a rw_semaphore.
 	readersBit = 1
 )
@@ -190,8 +193,8 @@ func (r *Reader) find(task uint64) (place, bool) {
 		}
 		// Below the entry of a queue is the lock's code. What else stands beside a
 		// saved pointer to the thread may point at anything: it is not followed.
-		kind := r.waiting(stack[:i])
-		if r.code != nil && kind == Unknown {
+		kind, ok := r.waiting(stack[:i])
+		if !ok {
 			continue
 		}
 		self := base + uint64(i)*w
@@ -261,17 +264,27 @@ func (r *Reader) Of(task uint64) (Lock, bool) {
 
 // waiting returns what the code says that has put a thread into its queue: its
 // address is the last of the stack below the entry, where the call of schedule()
-// returns to.
-func (r *Reader) waiting(below []uint64) Kind {
+// returns to. What a call before has left in the part of the frame that is not
+// written yet is above that, and may be another lock's: where both stand so close
+// that one frame has them, the kind is Unknown. ok is whether it is a lock at all.
+func (r *Reader) waiting(below []uint64) (kind Kind, ok bool) {
 	if r.code == nil {
-		return Unknown
+		return Unknown, true
 	}
+	first := 0
 	for i := len(below) - 1; i >= 0; i-- {
-		if k := r.code.Waiting(r.unsigned(below[i])); k != Unknown {
-			return k
+		switch k := r.code.Waiting(r.unsigned(below[i])); {
+		case k == Unknown || k == kind:
+		case kind != Unknown:
+			return Unknown, true
+		default:
+			kind, first = k, i
+		}
+		if kind != Unknown && first-i >= frameRest {
+			return kind, true
 		}
 	}
-	return Unknown
+	return kind, kind != Unknown
 }
 
 // unsigned is a return address without what arm64 signs it with where the kernel has

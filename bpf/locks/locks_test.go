@@ -122,6 +122,18 @@ func TestLock(t *testing.T) {
 				m.queue(m.b, m.a)
 				m.set(m.at(m.a+stackAt)+0x1e00, rwsem+8)
 			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Write}, true }},
+			{"a lock that a reader has had, and a mutex of before in the frame", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				frame, w := m.at(m.a+stackAt)+0x1e00, uint64(m.word)
+				m.set(frame, rwsem+8)
+				m.set(frame+5*w, mutex+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Unknown}, true }},
+			{"a mutex, and a rw_semaphore of before further down", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				frame, w := m.at(m.a+stackAt)+0x1e00, uint64(m.word)
+				m.set(frame, mutex+8)
+				m.set(frame-40*w, rwsem+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
 			{"a queue that is no lock's", func(m *machine) { m.queue(m.b, m.a) },
 				func(*machine) (Lock, bool) { return Lock{}, false }},
 			{"who waits is what stands for the owner", func(m *machine) {
