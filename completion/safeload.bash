@@ -25,8 +25,9 @@ _safeload_options() {
 	probe) echo "--json --patience" ;;
 	rmmod) echo "-f --force -s --syslog -v --verbose -V --version -h --help" ;;
 	status) echo "--dot --json --svg" ;;
+	timeline) echo "--html --json --text" ;;
 	uninstall) echo "-n --root" ;;
-	watch) echo "--break --duration --json --once --pin --ready-file --source -v" ;;
+	watch) echo "--break --duration --json --once --pin --ready-file --record --source -v" ;;
 	esac
 }
 
@@ -37,7 +38,7 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load lsmod modinfo modprobe probe rmmod status uninstall unload version watch help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load lsmod modinfo modprobe probe rmmod status timeline uninstall unload version watch help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}
@@ -52,7 +53,7 @@ _safeload() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	install:--helper | audit:-C | audit:--config | audit:--baseline | watch:--ready-file | modprobe:-C | modprobe:--config)
+	install:--helper | audit:-C | audit:--config | audit:--baseline | watch:--ready-file | watch:--record | modprobe:-C | modprobe:--config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -74,6 +75,7 @@ _safeload() {
 			esac
 			;;
 		audit) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+		timeline) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 		probe) mapfile -t COMPREPLY < <(compgen -W "load status unload" -- "$cur") ;;
 		esac
 		;;

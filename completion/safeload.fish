@@ -25,6 +25,7 @@ complete -c safeload -n __fish_use_subcommand -a modprobe -d 'modprobe(8) of kmo
 complete -c safeload -n __fish_use_subcommand -a probe -d 'leave the probe in the kernel without a process, take it away, or say whether it is there'
 complete -c safeload -n __fish_use_subcommand -a rmmod -d 'rmmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a status -d 'list the loads in flight and who waits for whom'
+complete -c safeload -n __fish_use_subcommand -a timeline -d 'draw a record of watch: what was loaded when, and for whom'
 complete -c safeload -n __fish_use_subcommand -a uninstall -d 'undo safeload install, exactly'
 complete -c safeload -n __fish_use_subcommand -a unload -d 'unload modules that nothing uses'
 complete -c safeload -n __fish_use_subcommand -a version -d 'print the version'
@@ -149,6 +150,10 @@ complete -c safeload -n '__fish_seen_subcommand_from status' -l dot -d 'a graph 
 complete -c safeload -n '__fish_seen_subcommand_from status' -l json -d 'one JSON object a line'
 complete -c safeload -n '__fish_seen_subcommand_from status' -l svg -d 'a picture'
 
+complete -c safeload -n '__fish_seen_subcommand_from timeline' -l html -d 'write one HTML file; the default, but for a terminal'
+complete -c safeload -n '__fish_seen_subcommand_from timeline' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from timeline' -l text -d 'write text'
+complete -c safeload -n '__fish_seen_subcommand_from timeline' -F
 complete -c safeload -n '__fish_seen_subcommand_from uninstall' -s n -d 'change nothing, say what would be done'
 complete -c safeload -n '__fish_seen_subcommand_from uninstall' -l root -r -fa '(__fish_complete_directories)' -d 'the system in DIR, such as an image, not the running one'
 
@@ -160,6 +165,7 @@ complete -c safeload -n '__fish_seen_subcommand_from watch' -l json -d 'one JSON
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l once -d 'exit with 3 on the first finding'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l pin -r -fa '(__fish_complete_directories)' -d 'where to pin the maps that modprobe reads; empty: nowhere'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l ready-file -rF -d 'make this file once everything is attached'
+complete -c safeload -n '__fish_seen_subcommand_from watch' -l record -rF -d 'also write all that is seen to this file, for safeload timeline'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l source -r -fa 'bpf tracefs proc' -d 'bpf, tracefs or proc, and no other; default the best there is'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -s v -d 'also every load and request, with its duration'
 

@@ -26,6 +26,7 @@ type watchOptions struct {
 	signal              breakFlag
 	duration            time.Duration
 	ready, pin, source  string
+	record              string
 }
 
 // breakFlag is --break, with or without a signal.
@@ -58,6 +59,7 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.ready, "ready-file", "", "make this file once everything is attached")
 	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
 	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
+	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
 	}
@@ -99,13 +101,22 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	defer stop()
 	out := newWatchPrinter(o, stdout, stderr)
 	out.start(src.Describe())
+	var told watch.Reporter = out
+	if o.record != "" {
+		r, err := record(o.record, src.Describe(), out)
+		if err != nil {
+			return exitError, err
+		}
+		defer r.end()
+		told = r
+	}
 	if o.ready != "" {
 		if err := watch.MakeReady(o.ready); err != nil {
 			return exitError, err
 		}
 		defer watch.ClearReady(o.ready)
 	}
-	sum, err := watch.New(src, watch.Options{Break: sig, Once: o.once, Duration: o.duration}, out).Run(ctx)
+	sum, err := watch.New(src, watch.Options{Break: sig, Once: o.once, Duration: o.duration}, told).Run(ctx)
 	code := exitOK
 	switch {
 	case o.once && sum.Findings > 0:

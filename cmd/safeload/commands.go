@@ -45,10 +45,11 @@ func commands() []command {
 			"leave the probe in the kernel without a process, take it away, or say whether it is there", runProbe, false},
 		{"rmmod", "[OPTION...] NAME...", "rmmod(8) of kmod", runApplet("rmmod"), applet},
 		{"status", "[--json | --dot | --svg]", "list the loads in flight and who waits for whom", runStatus, false},
+		{"timeline", "[--html | --text | --json] [FILE]", "draw a record of watch: what was loaded when, and for whom", runTimeline, false},
 		{"uninstall", "[-n] [--root DIR]", "undo safeload install, exactly", runUninstall, false},
 		{"unload", "NAME...", "unload modules that nothing uses", runUnload, false},
 		{"version", "", "print the version", runVersion, false},
-		{"watch", "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--ready-file FILE] [--pin DIR] [--source NAME]",
+		{"watch", "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--record FILE] [--ready-file FILE] [--pin DIR] [--source NAME]",
 			"watch module loads live; flag, and break, those that wait for themselves", runWatch, false},
 	}
 }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/internal/plain"
+	"safeload/timeline"
+)
+
+func runTimeline(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("timeline", flag.ContinueOnError)
+	asHTML := flags.Bool("html", false, "write one HTML file; the default, but for a terminal")
+	asText := flags.Bool("text", false, "write text")
+	asJSON := flags.Bool("json", false, "one JSON object a line")
+	if code, done := parse(flags, args, stdout, stderr); done {
+		return code
+	}
+	switch {
+	case flags.NArg() > 1:
+		return misused("timeline", stderr, "it takes one record, not %d", flags.NArg())
+	case several(*asHTML, *asText, *asJSON):
+		return misused("timeline", stderr, "one of --html, --text and --json")
+	}
+	in := io.Reader(os.Stdin)
+	if name := flags.Arg(0); name != "" && name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			plain.Fprintf(stderr, "safeload: timeline: read the record: %v\n", err)
+			return exitError
+		}
+		defer f.Close()
+		in = f
+	} else if name == "" && isTerminal(os.Stdin) {
+		return misused("timeline", stderr, "it needs a record, which safeload watch --record FILE writes")
+	}
+	t, err := timeline.Read(in)
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: timeline: %v\n", err)
+		return exitError
+	}
+	switch {
+	case *asJSON:
+		err = timeline.WriteJSON(stdout, t)
+	case *asText, !*asHTML && isTerminal(stdout):
+		err = timeline.WriteText(stdout, t)
+	default:
+		err = timeline.WriteHTML(stdout, t)
+	}
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: timeline: cannot write: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// isTerminal tells whether what is read or written is a terminal.
+func isTerminal(of any) bool {
+	f, ok := of.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"bufio"
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"safeload/internal/page"
+)
+
+//go:embed timeline.js
+var script string
+
+// Sizes of the drawing, in px. Bars of one kind are one path, so that thousands of them make a small file; what they are is
+// in the data that the script reads.
+const (
+	wide      = 1120.0
+	left      = 10.0
+	top       = 34.0
+	row       = 22.0
+	em        = 7.0 // of the labels' 11 px: no monospaced font in use is wider
+	slimmest  = 0.7 // of a bar
+	maxArrows = 400 // more than that hide what is below; the script draws those of what is selected
+	maxListed = 300 // rows of a table
+)
+
+const style = `
+#drawing{overflow-x:auto}
+#drawing svg{width:100%;height:auto;min-width:1000px;display:block}
+#drawing text{font:11px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:var(--ink);paint-order:stroke;stroke:var(--back);stroke-width:3px}
+#drawing path{fill:none;vector-effect:non-scaling-stroke}
+.tick{stroke:var(--line);stroke-width:1}
+.task{stroke:var(--line);stroke-width:1}
+.read{stroke:#6b8fb5;stroke-width:5}
+.init{stroke:#27598c;stroke-width:12}
+.request{stroke:#8a6d00;stroke-width:12;stroke-dasharray:2 2}
+.same{stroke:#8a3d9e;stroke-width:12;stroke-dasharray:7 2}
+.ask{stroke:#8a6d00;stroke-width:4;stroke-dasharray:2 2}
+.failed{stroke:var(--bad);stroke-width:2}
+.self{stroke:var(--bad);stroke-width:16;opacity:.45}
+.arrow{stroke:var(--soft);stroke-width:1;opacity:.7}
+.critical{stroke:var(--bad);stroke-width:2}
+.chosen{stroke:var(--link);stroke-width:2.5}
+@media (prefers-color-scheme:dark){.read{stroke:#7ea3cc}.init{stroke:#8ec1f5}.request,.ask{stroke:#e0be4a}.same{stroke:#d59be6}}
+@media print{.read,.init,.request,.same,.ask{stroke:#000}}
+.legend{display:flex;flex-wrap:wrap;gap:4px 18px}.legend span{white-space:nowrap}.legend svg{vertical-align:middle}
+.legend path{fill:none}
+#about{min-height:6.5em;border:1px solid var(--line);background:var(--card);padding:6px 10px;overflow-wrap:anywhere;white-space:pre-wrap}
+.tools{position:sticky;top:0;background:var(--back);padding:6px 0;z-index:1}
+.tools input{font:inherit;width:min(24em,100%);padding:4px 8px;color:var(--ink);background:var(--card);border:1px solid var(--soft);border-radius:4px}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:2px 10px 2px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
+td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+[hidden]{display:none!important}
+`
+
+// WriteHTML draws a timeline as one file for a browser.
+func WriteHTML(w io.Writer, t *Timeline) error {
+	p := page.Page{Title: "safeload timeline: " + t.Start.Release + " " + t.Start.Machine, Style: style, Script: script}
+	b := bufio.NewWriter(w)
+	if err := p.Begin(b); err != nil {
+		return err
+	}
+	d := newDrawing(t)
+	fmt.Fprint(b, "<main><h1>What was loaded, when, and for whom</h1>\n")
+	for _, l := range t.heading() {
+		fmt.Fprintf(b, "<p>%s</p>\n", page.Text(l))
+	}
+	fmt.Fprint(b, legend)
+	fmt.Fprint(b, `<div class="tools screen" hidden><label>Search <input type="search" id="search" autocomplete="off" placeholder="module, request, command; Enter goes on"></label> `+
+		`<button type="button" id="in">Closer</button> <button type="button" id="out">Farther</button> <button type="button" id="back">Earlier</button> <button type="button" id="on">Later</button> <button type="button" id="all">All</button>`+
+		`<div id="about" role="status">Click on a bar, or search: what it is, who asked for it, and what came of it.</div></div>`+"\n")
+	d.draw(b)
+	d.critical(b)
+	d.tables(b)
+	fmt.Fprint(b, `<p class="soft">One lane is a task, or several that followed each other. What the source does not tell apart: reading from the disk, decompression and linking; in an init, running and sleeping.</p></main>`+"\n")
+	if err := d.data(b); err != nil {
+		return err
+	}
+	if err := p.End(b); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+const legend = `<p class="legend"><span><svg width="34" height="16" aria-hidden="true"><path class="read" d="M2 8h30"/></svg> reading and linking (thin)</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="init" d="M2 8h30"/></svg> init (thick)</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="request" d="M2 8h30"/></svg> waits for its request (fine stripes)</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="same" d="M2 8h30"/></svg> waits for the same module (wide stripes)</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="ask" d="M2 8h30"/></svg> a request by no load</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="failed" d="M13 4l8 8m0-8l-8 8"/></svg> failed</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="self" d="M2 8h30"/></svg> waits for itself</span>` +
+	`<span><svg width="34" height="16" aria-hidden="true"><path class="critical" d="M2 8h30"/></svg> critical path (a line through it)</span>` + "</p>\n"
+
+// drawing is a timeline with its lanes.
+type drawing struct {
+	*Timeline
+	lanes map[uint32]int // of each task
+	rows  int
+	steps []Step
+}
+
+func newDrawing(t *Timeline) *drawing {
+	d := &drawing{Timeline: t, lanes: make(map[uint32]int), steps: t.Critical()}
+	type span struct {
+		tid      uint32
+		from, to time.Duration
+	}
+	spans := make(map[uint32]*span)
+	add := func(tid uint32, from, to time.Duration) {
+		s := spans[tid]
+		if s == nil {
+			s = &span{tid, from, to}
+			spans[tid] = s
+		}
+		s.from, s.to = min(s.from, from), max(s.to, to)
+	}
+	for _, o := range t.Loads {
+		add(o.TID, o.Begin, o.End)
+	}
+	for _, q := range t.Requests {
+		add(q.TID, q.Begin, q.End)
+	}
+	all := make([]*span, 0, len(spans))
+	for _, s := range spans {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.tid, b.tid)) })
+	apart := time.Duration(float64(t.To-t.From) * 3 / wide) // bars of two tasks must not look like one
+	var free []time.Duration
+	for _, s := range all {
+		lane := slices.IndexFunc(free, func(end time.Duration) bool { return end+apart <= s.from })
+		if lane < 0 {
+			lane = len(free)
+			free = append(free, 0)
+		}
+		free[lane] = s.to
+		d.lanes[s.tid] = lane
+	}
+	d.rows = len(free)
+	return d
+}
+
+func (d *drawing) x(at time.Duration) float64 {
+	if d.To <= d.From {
+		return 0
+	}
+	return float64(at-d.From) / float64(d.To-d.From) * wide
+}
+
+func (d *drawing) y(tid uint32) float64 { return float64(d.lanes[tid])*row + row/2 }
+
+// bars are those of one kind, as the data of one path.
+type bars struct{ b []byte }
+
+func number(b []byte, f float64) []byte {
+	s := strconv.AppendFloat(nil, math.Round(f*1000)/1000, 'f', -1, 64)
+	return append(b, s...)
+}
+
+func (p *bars) bar(x, y, to float64) {
+	p.b = number(append(p.b, 'M'), x)
+	p.b = number(append(p.b, ' '), y)
+	p.b = number(append(p.b, 'h'), max(to-x, slimmest))
+}
+
+func (p *bars) line(x, y, x2, y2 float64) {
+	p.b = number(append(p.b, 'M'), x)
+	p.b = number(append(p.b, ' '), y)
+	p.b = number(append(p.b, 'L'), x2)
+	p.b = number(append(p.b, ' '), y2)
+}
+
+func (d *drawing) draw(b *bufio.Writer) {
+	height := float64(max(d.rows, 1)) * row
+	title := fmt.Sprintf("%d loads and %d requests in %.3f s, on %d lanes", len(d.Loads), len(d.Requests), (d.To - d.From).Seconds(), d.rows)
+	fmt.Fprintf(b, `<div id="drawing" class="scrolls" tabindex="0"><svg viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-labelledby="dt"><title id="dt">%s</title>`+"\n",
+		wide+2*left, top+height+10, wide+2*left, top+height+10, title)
+	d.axis(b, height)
+	fmt.Fprintf(b, `<svg id="plot" x="%.0f" y="%.0f" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none">`+"\n", left, top, wide, height, wide, height)
+	kinds := []string{"self", "arrow", "read", "init", "request", "same", "ask", "failed", "critical"}
+	paths := make(map[string]*bars)
+	for _, k := range kinds {
+		paths[k] = &bars{}
+	}
+	for _, o := range d.Loads {
+		d.load(paths, o)
+	}
+	arrows := 0
+	for _, q := range d.Requests {
+		arrows += len(q.Loads)
+		if q.Load == nil || q.Load.TID != q.TID {
+			paths["ask"].bar(d.x(q.Begin), d.y(q.TID), d.x(q.End))
+		}
+	}
+	if arrows <= maxArrows {
+		for _, q := range d.Requests {
+			for _, o := range q.Loads {
+				d.arrow(paths["arrow"], q, o)
+			}
+		}
+	}
+	d.line(paths["critical"])
+	for _, k := range kinds {
+		if len(paths[k].b) > 0 {
+			fmt.Fprintf(b, `<path class="%s" d="%s"/>`+"\n", k, paths[k].b)
+		}
+	}
+	fmt.Fprint(b, `<path id="chosen" class="chosen" d=""/></svg>`+"\n"+`<g id="labels">`)
+	d.labels(b)
+	fmt.Fprint(b, "</g></svg></div>\n")
+}
+
+// load draws the bars of a load: what is no wait is reading, or from Init on init.
+func (d *drawing) load(paths map[string]*bars, o *Load) {
+	y := d.y(o.TID)
+	if o.Found != 0 {
+		paths["self"].bar(d.x(o.Begin), y, d.x(o.End))
+	}
+	own := func(from, to time.Duration) {
+		if o.Init == 0 || to <= o.Init {
+			paths["read"].bar(d.x(from), y, d.x(to))
+			return
+		}
+		if from < o.Init {
+			paths["read"].bar(d.x(from), y, d.x(o.Init))
+			from = o.Init
+		}
+		paths["init"].bar(d.x(from), y, d.x(to))
+	}
+	at := o.Begin
+	for _, w := range o.Waits {
+		if w.From > at {
+			own(at, w.From)
+		}
+		kind := "same"
+		if w.Request != nil {
+			kind = "request"
+		}
+		paths[kind].bar(d.x(w.From), y, d.x(w.To))
+		at = w.To
+	}
+	if at < o.End || at == o.Begin {
+		own(at, o.End)
+	}
+	if o.Ended && o.Ret < 0 {
+		x := d.x(o.End)
+		paths["failed"].line(x, y-4, x, y+4)
+	}
+}
+
+// arrow leads from who asked to what came.
+func (d *drawing) arrow(p *bars, q *Request, o *Load) {
+	x, y, x2, y2 := d.x(q.Begin), d.y(q.TID), d.x(o.Begin), d.y(o.TID)
+	p.line(x, y, x2, y2)
+	if y != y2 {
+		way := math.Copysign(5, y-y2)
+		p.line(x2-2, y2+way, x2, y2)
+		p.line(x2+2, y2+way, x2, y2)
+	}
+}
+
+// line draws the critical path through its tasks.
+func (d *drawing) line(p *bars) {
+	for i := range d.steps {
+		s := &d.steps[i]
+		tid := uint32(0)
+		if s.Load != nil {
+			tid = s.Load.TID
+		} else if s.Request != nil {
+			tid = s.Request.TID
+		}
+		y := d.y(tid)
+		if i == 0 {
+			p.b = number(append(p.b, 'M'), d.x(s.From))
+			p.b = number(append(p.b, ' '), y)
+		}
+		p.b = number(append(p.b, 'V'), y)
+		p.b = number(append(p.b, 'H'), d.x(s.To))
+	}
+}
+
+// axis marks round times.
+func (d *drawing) axis(b *bufio.Writer, height float64) {
+	fmt.Fprint(b, `<g id="axis">`)
+	total := (d.To - d.From).Seconds()
+	if total > 0 {
+		step := math.Pow(10, math.Floor(math.Log10(total)))
+		for _, part := range []float64{5, 4, 2} {
+			if total/step < 4 {
+				step = step * part / 10
+			}
+		}
+		for at := 0.0; at <= total; at += step {
+			x := left + at/total*wide
+			anchor := "middle"
+			if at == 0 {
+				anchor = "start"
+			} else if x > left+wide-40 {
+				anchor = "end"
+			}
+			fmt.Fprintf(b, `<path class="tick" d="M%.1f 20V%.1f"/><text x="%.1f" y="14" text-anchor="%s">%g s</text>`, x, top+height, x, anchor, math.Round(at*1e6)/1e6)
+		}
+	}
+	fmt.Fprint(b, "</g>\n")
+}
+
+// labels names the loads that have room for it.
+func (d *drawing) labels(b *bufio.Writer) {
+	for _, o := range d.Loads {
+		name := page.Text(o.name())
+		if room := d.x(o.End) - d.x(o.Begin); o.Module != "" && float64(len(name))*em+4 <= room {
+			fmt.Fprintf(b, `<text x="%.1f" y="%.1f" class="label">%s</text>`, left+d.x(o.Begin)+2, top+d.y(o.TID)+4, name)
+		}
+	}
+}
+
+func (d *drawing) critical(b *bufio.Writer) {
+	fmt.Fprint(b, "<section><h2>Critical path</h2>\n")
+	if len(d.steps) == 0 {
+		fmt.Fprint(b, "<p>No load became live.</p></section>\n")
+		return
+	}
+	fmt.Fprint(b, "<p>Back from the load that ended last: what had to end before the next could begin.</p>\n"+
+		`<table><thead><tr><th class="n">at, s</th><th class="n">took</th><th>what</th></tr></thead><tbody>`+"\n")
+	for i := range d.steps {
+		if i == maxListed {
+			fmt.Fprintf(b, `<tr><td></td><td></td><td>and %d more: safeload timeline --text</td></tr>`, len(d.steps)-i)
+			break
+		}
+		s := &d.steps[i]
+		fmt.Fprintf(b, `<tr><td class="n">%s</td><td class="n">%s</td><td>%s</td></tr>`+"\n", d.since(s.From), millis(s.To-s.From), page.Text(s.words()))
+	}
+	fmt.Fprint(b, "</tbody></table></section>\n")
+}
+
+// tables are what cost most, and what went wrong.
+func (d *drawing) tables(b *bufio.Writer) {
+	fmt.Fprint(b, "<section><h2>The loads that cost most by themselves</h2>\n"+
+		`<table><thead><tr><th class="n">by itself</th><th class="n">in all</th><th>module</th><th>by</th></tr></thead><tbody>`+"\n")
+	for _, o := range d.Dearest(dearest) {
+		fmt.Fprintf(b, `<tr><td class="n">%s</td><td class="n">%s</td><td>%s</td><td>%s</td></tr>`+"\n", millis(o.Own()), millis(o.Took()), page.Text(o.name()),
+			page.Text(fmt.Sprintf("%s[%d]", o.Comm, o.TID)))
+	}
+	fmt.Fprint(b, "</tbody></table></section>\n")
+	n := 0
+	for _, o := range d.Loads {
+		if o.Found == 0 && (!o.Ended || o.Ret >= 0) {
+			continue
+		}
+		if n++; n == 1 {
+			fmt.Fprint(b, `<section><h2>What did not become live</h2><table><thead><tr><th class="n">at, s</th><th>module</th><th>by</th><th>result</th></tr></thead><tbody>`+"\n")
+		}
+		if n > maxListed {
+			continue
+		}
+		result := o.result()
+		switch {
+		case o.certain():
+			result += "; waits for itself"
+		case o.Found != 0:
+			result += "; probably waits for itself"
+		}
+		fmt.Fprintf(b, `<tr><td class="n">%s</td><td>%s</td><td>%s</td><td>%s</td></tr>`+"\n", d.since(o.Begin), page.Text(o.name()), page.Text(fmt.Sprintf("%s[%d]", o.Comm, o.TID)), result)
+	}
+	switch {
+	case n > maxListed:
+		fmt.Fprintf(b, "</tbody></table><p>and %d more: safeload timeline --text</p></section>\n", n-maxListed)
+	case n > 0:
+		fmt.Fprint(b, "</tbody></table></section>\n")
+	}
+}
+
+// data writes what the script shows of each bar, as text of the page: JSON in which Go writes what HTML would read as \u003c.
+func (d *drawing) data(b *bufio.Writer) error {
+	index := make(map[string]int)
+	names := []string{}
+	word := func(s string) int {
+		n, ok := index[s]
+		if !ok {
+			n = len(names)
+			index[s] = n
+			names = append(names, s)
+		}
+		return n
+	}
+	us := func(at time.Duration) int64 { return (at - d.From).Microseconds() }
+	at := make(map[*Load]int, len(d.Loads))
+	for i, o := range d.Loads {
+		at[o] = i
+	}
+	asked := make(map[*Request]int, len(d.Requests))
+	requests := make([][]int64, len(d.Requests))
+	for i, q := range d.Requests {
+		asked[q] = i
+		load := int64(-1)
+		if q.Load != nil {
+			load = int64(at[q.Load])
+		}
+		requests[i] = []int64{int64(word(page.Plain(q.name()))), int64(word(page.Plain(q.Comm))), int64(q.TID), load, us(q.Begin), us(q.End) - us(q.Begin),
+			int64(d.lanes[q.TID]), int64(word(page.Plain(q.Who.String())))}
+	}
+	for i, q := range d.Requests {
+		parent := int64(-1)
+		if q.Parent != nil {
+			parent = int64(asked[q.Parent])
+		}
+		requests[i] = append(requests[i], parent)
+	}
+	loads := make([][]int64, len(d.Loads))
+	for i, o := range d.Loads {
+		by, init := int64(-1), int64(-1)
+		if o.Asked != nil {
+			by = int64(asked[o.Asked])
+		}
+		if o.Init != 0 {
+			init = us(o.Init) - us(o.Begin)
+		}
+		loads[i] = []int64{int64(word(page.Plain(o.name()))), int64(word(page.Plain(o.Comm))), int64(o.TID), by, us(o.Begin), us(o.End) - us(o.Begin),
+			int64(d.lanes[o.TID]), int64(word(page.Plain(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found)}
+	}
+	j, err := json.Marshal(map[string]any{"words": names, "loads": loads, "requests": requests, "us": us(d.To), "row": row, "wide": wide, "left": left, "top": top})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(b, "<div hidden id=\"data\">%s</div>\n", strings.ReplaceAll(string(j), "&", `\u0026`))
+	return err
+}

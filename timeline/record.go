@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package timeline shows what was loaded when, for whom, and what it waited for: from a record that a watch wrote, as text,
+// JSON or one HTML file. A record is what the source of the watch told, one JSON object a line
+// (docs/schema/record.schema.json), so that all the rest can be worked out later and elsewhere.
+package timeline
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"safeload/bpf"
+	"safeload/bpf/live"
+)
+
+// Schema is the version of a record's lines.
+const Schema = 1
+
+// MaxRecord is how large a record gets: some 200,000 events.
+const MaxRecord = 64 << 20
+
+// ID is a load's or a request's. It has more digits than a JSON number keeps in all programs, so that it is text there.
+type ID uint64
+
+// MarshalJSON writes it in hexadecimal.
+func (i ID) MarshalJSON() ([]byte, error) {
+	return append(strconv.AppendUint([]byte{'"'}, uint64(i), 16), '"'), nil
+}
+
+// UnmarshalJSON reads it.
+func (i *ID) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(s, 16, 64)
+	*i = ID(n)
+	return err
+}
+
+// line is any line of a record. Which fields mean something is as its type says, and for an event as its kind does: see
+// [bpf.Kind].
+type line struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"` // start, event, finding, lost, full, end
+
+	// start
+	Time    string   `json:"time,omitempty"`
+	Release string   `json:"release,omitempty"`
+	Machine string   `json:"machine,omitempty"`
+	Source  string   `json:"source,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+
+	// event, finding; At of the start as well
+	At     int64  `json:"boot_ns,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	ID     ID     `json:"id,omitempty"`
+	Peer   ID     `json:"peer,omitempty"`
+	Ctx    ID     `json:"ctx,omitempty"`
+	PID    uint32 `json:"pid,omitempty"`
+	TID    uint32 `json:"tid,omitempty"`
+	How    uint32 `json:"how,omitempty"`
+	Cert   uint32 `json:"certainty,omitempty"`
+	Ret    int32  `json:"ret,omitempty"`
+	Cgroup uint64 `json:"cgroup,omitempty"`
+	Comm   string `json:"comm,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Who    *Who   `json:"who,omitempty"`
+
+	Events uint64 `json:"events,omitempty"` // lost
+}
+
+// Who is what /proc told of a task, just after the event: the task may have changed meanwhile.
+type Who struct {
+	UID       uint32     `json:"uid"`
+	Login     *uint32    `json:"login_uid,omitempty"` // none: no user has logged in to start it
+	Unit      string     `json:"unit,omitempty"`      // of systemd, from the cgroup's name
+	Container string     `json:"container,omitempty"` // the same
+	Ancestors []Ancestor `json:"ancestors,omitempty"` // from the parent up
+}
+
+// Ancestor is a process from which a task descends.
+type Ancestor struct {
+	PID  uint32 `json:"pid"`
+	Comm string `json:"comm"`
+}
+
+// Start says where and when a record was made.
+type Start struct {
+	Time    time.Time
+	Boot    time.Duration // since boot at that time
+	Release string
+	Machine string
+	Source  string
+	Missing []string // what was not seen there
+}
+
+// Recorder writes a record. An error is told once, by the call that had it; then it writes no more.
+type Recorder struct {
+	out     *bufio.Writer
+	encoder *json.Encoder
+	count   counter
+	who     func(tid, tgid uint32, at time.Duration) *Who
+	ended   bool
+}
+
+type counter struct {
+	w io.Writer
+	n int
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += n
+	return n, err
+}
+
+// NewRecorder begins a record. who, if there is one, is asked about whoever loads or requests.
+func NewRecorder(w io.Writer, s Start, who func(tid, tgid uint32, at time.Duration) *Who) (*Recorder, error) {
+	r := &Recorder{count: counter{w: w}, who: who}
+	r.out = bufio.NewWriter(&r.count)
+	r.encoder = json.NewEncoder(r.out)
+	return r, r.put(&line{Type: "start", Time: s.Time.UTC().Format(time.RFC3339Nano), At: s.Boot.Nanoseconds(), Release: s.Release, Machine: s.Machine,
+		Source: s.Source, Missing: s.Missing})
+}
+
+func (r *Recorder) put(l *line) error {
+	if r.ended {
+		return nil
+	}
+	l.Schema = Schema
+	if r.count.n+r.out.Buffered() > MaxRecord {
+		l = &line{Schema: Schema, Type: "full"}
+	}
+	err := r.encoder.Encode(l)
+	// What has ended is written at once: a power cut is what one wants to read of.
+	if err == nil && (l.Type != "event" || l.Kind == "load-end" || l.Kind == "request-end" || r.out.Available() < 1024) {
+		err = r.out.Flush()
+	}
+	if r.ended = err != nil || l.Type == "full" || l.Type == "end"; err != nil {
+		return fmt.Errorf("write the record: %w", err)
+	}
+	return nil
+}
+
+// Event adds what a source told.
+func (r *Recorder) Event(e *bpf.Event) error {
+	if e.Kind == 0 || r.ended {
+		return nil
+	}
+	l := &line{Type: "event", At: e.At.Nanoseconds(), Kind: e.Kind.String(), ID: ID(e.ID), Peer: ID(e.Peer), Ctx: ID(e.Ctx), PID: e.TGID, TID: e.TID,
+		How: e.How, Cert: uint32(e.Cert), Ret: e.Ret, Cgroup: e.Cgroup, Comm: e.Comm, Name: e.Name}
+	if r.who != nil && (e.Kind == bpf.Request || e.Kind == bpf.LoadBegin) {
+		l.Who = r.who(e.TID, e.TGID, e.At)
+	}
+	return r.put(l)
+}
+
+// Finding adds that a load waits for itself.
+func (r *Recorder) Finding(f *live.Finding) error {
+	return r.put(&line{Type: "finding", At: f.At.Nanoseconds(), Kind: f.Kind.String(), ID: ID(f.Load), Cert: uint32(f.Certainty), PID: f.TGID, TID: f.TID,
+		Comm: f.Comm, Name: f.Module, Ret: max(f.Signal, 0)})
+}
+
+// Lost adds that events were lost.
+func (r *Recorder) Lost(n uint64) error { return r.put(&line{Type: "lost", Events: n}) }
+
+// End ends the record.
+func (r *Recorder) End(at time.Duration) error {
+	return r.put(&line{Type: "end", At: at.Nanoseconds()})
+}
+
+var kinds = func() map[string]bpf.Kind {
+	m := make(map[string]bpf.Kind)
+	for k := bpf.Request; k <= bpf.Exit; k++ {
+		m[k.String()] = k
+	}
+	return m
+}()
+
+// Read reads a record. One that was cut short, as by a power cut, is read as far as it goes: see [Timeline.Whole].
+func Read(in io.Reader) (*Timeline, error) {
+	t := newTimeline()
+	d := json.NewDecoder(in)
+	for n := 1; ; n++ {
+		var l line
+		err := d.Decode(&l)
+		switch {
+		case errors.Is(err, io.EOF) && n > 1, errors.Is(err, io.ErrUnexpectedEOF) && n > 1:
+			t.finish()
+			return t, nil
+		case errors.Is(err, io.EOF):
+			return nil, errors.New("read the record: it is empty; safeload watch --record FILE writes one")
+		case err != nil:
+			return nil, fmt.Errorf("read the record: object %d: %w", n, err)
+		case l.Schema != Schema:
+			return nil, fmt.Errorf("read the record: object %d: schema %d, this program knows %d", n, l.Schema, Schema)
+		case n == 1 && (l.Type != "start" || l.Release == ""):
+			return nil, errors.New("read the record: it does not begin as one: safeload watch --record FILE writes it, --json something else")
+		}
+		t.take(&l)
+	}
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"safeload/bpf"
+	"safeload/internal/plain"
+)
+
+// dearest is how many of the loads that cost most are named.
+const dearest = 10
+
+// result is what a load's call returned, in words.
+func (o *Load) result() string {
+	switch {
+	case !o.Ended:
+		return "not over"
+	case o.Ret >= 0:
+		return "live"
+	}
+	if name := unix.ErrnoName(unix.Errno(-o.Ret)); name != "" {
+		return name
+	}
+	return fmt.Sprint(o.Ret)
+}
+
+func (o *Load) name() string { return orUnknown(o.Module) }
+
+func (q *Request) name() string {
+	if q.Name == "" {
+		return "(no module)"
+	}
+	return q.Name
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "(unknown)"
+	}
+	return s
+}
+
+// words says what a step of the critical path is.
+func (s *Step) words() string {
+	switch s.What {
+	case "init":
+		return plain.Sprintf("the init of %s runs, in %s[%d]", s.Load.name(), s.Load.Comm, s.Load.TID)
+	case "load":
+		return plain.Sprintf("%s is read and linked, by %s[%d]", s.Load.name(), s.Load.Comm, s.Load.TID)
+	case "between":
+		return plain.Sprintf("%s[%d], after %s", s.Load.Comm, s.Load.PID, s.Load.name())
+	}
+	by := "its helper"
+	if s.Request.Helper != 0 {
+		by = fmt.Sprintf("helper %d", s.Request.Helper)
+	}
+	return plain.Sprintf("%s[%d] asks for %s: %s", s.Request.Comm, s.Request.TID, s.Request.name(), by)
+}
+
+func (t *Timeline) since(at time.Duration) string {
+	return fmt.Sprintf("%.6f", (at - t.From).Seconds())
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.3f ms", float64(d.Microseconds())/1000) }
+
+// heading is what the record is of, and what it lacks.
+func (t *Timeline) heading() (lines []string) {
+	failed, found := 0, 0
+	for _, o := range t.Loads {
+		if o.Ended && o.Ret < 0 {
+			failed++
+		}
+		if o.Found != 0 {
+			found++
+		}
+	}
+	lines = append(lines,
+		plain.Sprintf("Linux %s %s, %s, seen by %s, from %.3f s after boot", t.Start.Release, t.Start.Machine, t.Start.Time.UTC().Format("2006-01-02 15:04:05 UTC"), t.Start.Source, t.From.Seconds()),
+		fmt.Sprintf("%d loads (%d failed, %d found to wait for themselves) and %d requests in %.3f s", len(t.Loads), failed, found, len(t.Requests), (t.To-t.From).Seconds()))
+	if len(t.Start.Missing) > 0 {
+		lines = append(lines, "not seen on this kernel: "+plain.Text(strings.Join(t.Start.Missing, "; ")))
+	}
+	if t.Lost > 0 {
+		lines = append(lines, fmt.Sprintf("%d events lost: loads, requests and waits may be missing, or seem not to end", t.Lost))
+	}
+	switch {
+	case t.Full:
+		lines = append(lines, "the record got too large, and ends before its watch did")
+	case !t.Whole:
+		lines = append(lines, "the record was cut short")
+	}
+	return lines
+}
+
+// WriteText writes all loads and requests by time, the critical path and what cost most.
+func WriteText(w io.Writer, t *Timeline) error {
+	b := bufio.NewWriter(w)
+	for _, l := range t.heading() {
+		fmt.Fprintln(b, l)
+	}
+	fmt.Fprintf(b, "\nLoads, by their beginning (s after the first)\n")
+	for _, o := range t.Loads {
+		plain.Fprintf(b, "%12s  %-24s %s[%d]: %s in %s", t.since(o.Begin), o.name(), o.Comm, o.TID, o.result(), millis(o.Took()))
+		if o.Init != 0 {
+			plain.Fprintf(b, ", its init after %s", millis(o.Init-o.Begin))
+		}
+		if q := o.Asked; q != nil {
+			plain.Fprintf(b, "; %s[%d] asked for %s", q.Comm, q.TID, q.name())
+		}
+		if o.Found != 0 {
+			plain.Fprintf(b, "; waits for itself (%s)", o.Found.String())
+		}
+		if s := o.Who.String(); s != "" {
+			plain.Fprintf(b, "; %s", s)
+		}
+		fmt.Fprintln(b)
+		for i := range o.Waits {
+			wait := &o.Waits[i]
+			plain.Fprintf(b, "%12s    waits %s %s\n", "", millis(wait.To-wait.From), wait.words())
+		}
+	}
+	fmt.Fprintf(b, "\nRequests, by their beginning\n")
+	for _, q := range t.Requests {
+		plain.Fprintf(b, "%12s  %-24s %s[%d]: %s in %s\n", t.since(q.Begin), q.name(), q.Comm, q.TID, q.outcome(), millis(q.End-q.Begin))
+	}
+	fmt.Fprintf(b, "\nCritical path\n")
+	steps := t.Critical()
+	for i := range steps {
+		plain.Fprintf(b, "%12s  %12s  %s\n", t.since(steps[i].From), millis(steps[i].To-steps[i].From), plain.Safe(steps[i].words()))
+	}
+	if len(steps) == 0 {
+		fmt.Fprintln(b, "  no load became live")
+	}
+	fmt.Fprintf(b, "\nThe loads that cost most by themselves\n")
+	for _, o := range t.Dearest(dearest) {
+		plain.Fprintf(b, "%12s  %s by %s[%d], of %s in all\n", millis(o.Own()), o.name(), o.Comm, o.TID, millis(o.Took()))
+	}
+	return b.Flush()
+}
+
+// words says what a wait is for.
+func (w *Wait) words() string {
+	switch {
+	case w.Request != nil:
+		return plain.Sprintf("for its request %s", w.Request.name())
+	case w.For != nil:
+		return plain.Sprintf("for the load of %s by %s[%d] (same %s)", w.For.name(), w.For.Comm, w.For.TID, strings.TrimSuffix(w.How, "-uninterruptible"))
+	}
+	return plain.Sprintf("for another load of %s (same %s)", orUnknown(w.Name), strings.TrimSuffix(w.How, "-uninterruptible"))
+}
+
+// outcome says what came of a request.
+func (q *Request) outcome() string {
+	if !q.Ended {
+		return "not over"
+	}
+	if len(q.Loads) == 0 {
+		return "nothing was loaded"
+	}
+	var all []string
+	for _, o := range q.Loads {
+		all = append(all, o.name()+" "+o.result())
+	}
+	if n := len(all); n > 8 {
+		all = append(all[:8], fmt.Sprintf("%d more", n-8))
+	}
+	return strings.Join(all, ", ")
+}
+
+type waitJSON struct {
+	How     string `json:"how"`
+	For     string `json:"for,omitempty"`
+	ForID   ID     `json:"for_id,omitempty"`
+	Begin   int64  `json:"begin_us"`
+	Took    int64  `json:"took_us"`
+	Request string `json:"request,omitempty"`
+}
+
+type loadJSON struct {
+	Schema  int        `json:"schema"`
+	Type    string     `json:"type"`
+	ID      ID         `json:"id"`
+	Module  string     `json:"module"`
+	PID     uint32     `json:"pid"`
+	TID     uint32     `json:"tid"`
+	Comm    string     `json:"comm"`
+	Who     *Who       `json:"who,omitempty"`
+	Begin   int64      `json:"begin_us"`
+	Init    *int64     `json:"init_us,omitempty"`
+	Took    int64      `json:"took_us"`
+	Own     int64      `json:"own_us"`
+	Ended   bool       `json:"ended"`
+	Ret     int32      `json:"ret"`
+	Request ID         `json:"request,omitempty"`
+	Found   string     `json:"waits_for_itself,omitempty"`
+	Waits   []waitJSON `json:"waits"`
+}
+
+type requestJSON struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"`
+	ID     ID     `json:"id"`
+	Name   string `json:"name"`
+	PID    uint32 `json:"pid"`
+	TID    uint32 `json:"tid"`
+	Comm   string `json:"comm"`
+	Who    *Who   `json:"who,omitempty"`
+	Via    string `json:"via"`
+	Load   ID     `json:"load,omitempty"`
+	Parent ID     `json:"parent,omitempty"`
+	Helper uint32 `json:"helper"`
+	Begin  int64  `json:"begin_us"`
+	Took   int64  `json:"took_us"`
+	Ended  bool   `json:"ended"`
+	Loads  []ID   `json:"loads"`
+}
+
+type stepJSON struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"`
+	What   string `json:"what"`
+	Load   ID     `json:"load,omitempty"`
+	Req    ID     `json:"request,omitempty"`
+	Module string `json:"module,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Begin  int64  `json:"begin_us"`
+	Took   int64  `json:"took_us"`
+}
+
+type dearJSON struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"`
+	Load   ID     `json:"load"`
+	Module string `json:"module"`
+	Own    int64  `json:"own_us"`
+	Took   int64  `json:"took_us"`
+}
+
+type summaryJSON struct {
+	Schema   int      `json:"schema"`
+	Type     string   `json:"type"`
+	Release  string   `json:"release"`
+	Machine  string   `json:"machine"`
+	Source   string   `json:"source"`
+	Missing  []string `json:"missing"`
+	Time     string   `json:"time"`
+	Boot     int64    `json:"boot_us"` // that begin_us counts from
+	Took     int64    `json:"took_us"`
+	Loads    int      `json:"loads"`
+	Requests int      `json:"requests"`
+	Lost     uint64   `json:"lost"`
+	Whole    bool     `json:"whole"`
+}
+
+// WriteJSON writes one object a line: loads, requests, the critical path, what cost most, a summary.
+func WriteJSON(w io.Writer, t *Timeline) error {
+	b := bufio.NewWriter(w)
+	e := json.NewEncoder(b)
+	at := func(d time.Duration) int64 { return (d - t.From).Microseconds() }
+	var all []any
+	for _, o := range t.Loads {
+		all = append(all, o.json(at))
+	}
+	for _, q := range t.Requests {
+		all = append(all, q.json(at))
+	}
+	for _, s := range t.Critical() {
+		j := stepJSON{Schema: Schema, Type: "critical", What: s.What, Begin: at(s.From), Took: (s.To - s.From).Microseconds()}
+		if s.Load != nil {
+			j.Load, j.Module = s.Load.ID, s.Load.Module
+		}
+		if s.Request != nil {
+			j.Req, j.Name = s.Request.ID, s.Request.Name
+		}
+		all = append(all, j)
+	}
+	for _, o := range t.Dearest(dearest) {
+		all = append(all, dearJSON{Schema, "dearest", o.ID, o.Module, o.Own().Microseconds(), o.Took().Microseconds()})
+	}
+	missing := t.Start.Missing
+	if missing == nil {
+		missing = []string{}
+	}
+	all = append(all, summaryJSON{Schema, "summary", t.Start.Release, t.Start.Machine, t.Start.Source, missing, t.Start.Time.UTC().Format(time.RFC3339Nano),
+		t.From.Microseconds(), (t.To - t.From).Microseconds(), len(t.Loads), len(t.Requests), t.Lost, t.Whole})
+	for _, o := range all {
+		if err := e.Encode(o); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+func (o *Load) json(at func(time.Duration) int64) loadJSON {
+	j := loadJSON{Schema: Schema, Type: "load", ID: o.ID, Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Begin: at(o.Begin),
+		Took: o.Took().Microseconds(), Own: o.Own().Microseconds(), Ended: o.Ended, Ret: o.Ret, Waits: []waitJSON{}}
+	if o.Init != 0 {
+		n := at(o.Init)
+		j.Init = &n
+	}
+	if o.Asked != nil {
+		j.Request = o.Asked.ID
+	}
+	if o.Found != 0 {
+		j.Found = o.Found.String()
+	}
+	for _, w := range o.Waits {
+		v := waitJSON{How: w.How, Begin: at(w.From), Took: (w.To - w.From).Microseconds()}
+		switch {
+		case w.Request != nil:
+			v.Request, v.ForID = w.Request.Name, w.Request.ID
+		case w.For != nil:
+			v.For, v.ForID = w.For.Module, w.For.ID
+		default:
+			v.For = w.Name
+		}
+		j.Waits = append(j.Waits, v)
+	}
+	return j
+}
+
+func (q *Request) json(at func(time.Duration) int64) requestJSON {
+	j := requestJSON{Schema: Schema, Type: "request", ID: q.ID, Name: q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Via: q.Via.String(),
+		Helper: q.Helper, Begin: at(q.Begin), Took: (q.End - q.Begin).Microseconds(), Ended: q.Ended, Loads: []ID{}}
+	if q.Load != nil {
+		j.Load = q.Load.ID
+	}
+	if q.Parent != nil {
+		j.Parent = q.Parent.ID
+	}
+	for _, o := range q.Loads {
+		j.Loads = append(j.Loads, o.ID)
+	}
+	return j
+}
+
+// certain is whether a load waits for itself for sure.
+func (o *Load) certain() bool { return o.Found == bpf.Proven }

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"safeload/bpf"
+)
+
+// Load is one call of finit_module or init_module. Times are since boot.
+type Load struct {
+	ID       ID
+	Module   string // empty if it ended before the kernel had its name
+	PID, TID uint32
+	Comm     string
+	Who      *Who
+	Begin    time.Duration
+	Init     time.Duration // its init began; 0 none did
+	End      time.Duration
+	Ended    bool // else End is where the record ends
+	Ret      int32
+	Asked    *Request // the request from whose helper it comes, or nil
+	Waits    []Wait   // its own task's, by time; none overlaps another
+	Requests []*Request
+	Found    bpf.Certainty // that it waits for itself
+}
+
+// Wait is a time in which a load's task went on only when something else had ended.
+type Wait struct {
+	How      string // name, file, request
+	From, To time.Duration
+	For      *Load    // or nil
+	Request  *Request // or nil
+	Name     string
+}
+
+// Request is a helper that the kernel was asked for.
+type Request struct {
+	ID       ID
+	Name     string // empty: it is not for a module
+	PID, TID uint32
+	Comm     string
+	Who      *Who
+	Load     *Load // for which it is made, or nil
+	Via      bpf.Hop
+	Parent   *Request // from whose helper the requester comes
+	Begin    time.Duration
+	Started  time.Duration // its helper ran; 0 it did not
+	Helper   uint32
+	End      time.Duration
+	Ended    bool
+	Loads    []*Load // what its helper loaded
+	parent   ID
+}
+
+// Timeline is what a record holds.
+type Timeline struct {
+	Start    Start
+	Loads    []*Load
+	Requests []*Request
+	From, To time.Duration
+	Lost     uint64
+	Whole    bool // the record has its end
+	Full     bool // it got too large
+
+	loads    map[ID]*Load
+	requests map[ID]*Request
+	context  map[*Load]ID
+	waiting  map[*Load]*waiting
+}
+
+// waiting is a wait for another load whose end is not known yet.
+type waiting struct {
+	Wait
+	peer ID
+}
+
+func newTimeline() *Timeline {
+	return &Timeline{loads: make(map[ID]*Load), requests: make(map[ID]*Request), context: make(map[*Load]ID), waiting: make(map[*Load]*waiting)}
+}
+
+func (t *Timeline) take(l *line) {
+	at := time.Duration(l.At)
+	switch l.Type {
+	case "start":
+		when, _ := time.Parse(time.RFC3339Nano, l.Time)
+		t.Start = Start{when, at, l.Release, l.Machine, l.Source, l.Missing}
+		t.From, t.To = at, at
+	case "event":
+		t.To = max(t.To, at)
+		if at > 0 {
+			t.From = min(t.From, at)
+		}
+		t.event(l, at)
+	case "finding":
+		if o := t.loads[l.ID]; o != nil {
+			o.Found = max(o.Found, bpf.Certainty(l.Cert))
+		}
+	case "lost":
+		t.Lost += l.Events
+	case "full":
+		t.Full = true
+	case "end":
+		t.Whole = true
+		t.To = max(t.To, at)
+	}
+}
+
+func (t *Timeline) event(l *line, at time.Duration) {
+	switch kinds[l.Kind] {
+	case bpf.Request:
+		q := &Request{ID: l.ID, Name: l.Name, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Load: t.loads[l.Peer], Via: bpf.Hop(l.How), Begin: at, parent: l.Ctx}
+		t.requests[l.ID] = q
+		t.Requests = append(t.Requests, q)
+	case bpf.Child:
+		if q := t.requests[l.ID]; q != nil {
+			q.Started, q.Helper = at, l.TID
+		}
+	case bpf.RequestEnd:
+		if q := t.requests[l.ID]; q != nil {
+			q.End, q.Ended = at, true
+		}
+	case bpf.LoadBegin:
+		t.load(l, at)
+	case bpf.Wait:
+		o := t.load(l, at)
+		if w := t.waiting[o]; w != nil { // told again, now with whom
+			w.peer = cmp.Or(w.peer, l.Peer)
+			return
+		}
+		t.waiting[o] = &waiting{Wait{How: bpf.WaitHow(l.How).String(), From: at, Name: l.Name}, l.Peer}
+	case bpf.Init:
+		if o := t.loads[l.ID]; o != nil {
+			o.Module, o.Init = l.Name, at
+			t.waited(o, at)
+		}
+	case bpf.LoadEnd:
+		if o := t.loads[l.ID]; o != nil {
+			o.End, o.Ended, o.Ret = at, true, l.Ret
+			t.waited(o, at)
+		}
+	}
+}
+
+// load finds the load of an event, or makes it: its beginning may have been lost, or be older than the record.
+func (t *Timeline) load(l *line, at time.Duration) *Load {
+	o := t.loads[l.ID]
+	if o == nil {
+		o = &Load{ID: l.ID, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Begin: at}
+		t.loads[l.ID] = o
+		t.Loads = append(t.Loads, o)
+		t.context[o] = l.Ctx
+	}
+	return o
+}
+
+// waited ends a load's wait for another.
+func (t *Timeline) waited(o *Load, at time.Duration) {
+	w := t.waiting[o]
+	if w == nil {
+		return
+	}
+	delete(t.waiting, o)
+	w.To, w.For = at, t.loads[w.peer]
+	if w.For != nil && w.For.Ended && w.For.End > w.From {
+		w.To = min(w.To, w.For.End)
+	}
+	o.Waits = append(o.Waits, w.Wait)
+}
+
+// finish ties together what the events told apart.
+func (t *Timeline) finish() {
+	for _, q := range t.Requests {
+		if !q.Ended {
+			q.End = max(t.To, q.Begin)
+		}
+		q.Parent = t.requests[q.parent]
+		if q.Load == nil {
+			continue
+		}
+		q.Load.Requests = append(q.Load.Requests, q)
+		if q.TID == q.Load.TID {
+			q.Load.Waits = append(q.Load.Waits, Wait{How: "request", From: q.Begin, To: q.End, Request: q, Name: q.Name})
+		}
+	}
+	for _, o := range t.Loads {
+		if !o.Ended {
+			o.End = max(t.To, o.Begin)
+		}
+		t.waited(o, o.End)
+		if o.Asked = t.requests[t.context[o]]; o.Asked != nil {
+			o.Asked.Loads = append(o.Asked.Loads, o)
+		}
+		if o.Module == "" {
+			o.Module = wantedName(o)
+		}
+		slices.SortStableFunc(o.Waits, func(a, b Wait) int { return cmp.Compare(a.From, b.From) })
+		o.Waits = apart(o.Waits, o.End)
+	}
+	t.loads, t.requests, t.context, t.waiting = nil, nil, nil, nil
+}
+
+// wantedName is what a load that never got a name waited for.
+func wantedName(o *Load) string {
+	for _, w := range o.Waits {
+		switch {
+		case w.How == "request":
+		case w.Name != "":
+			return w.Name
+		case w.For != nil:
+			return w.For.Module
+		}
+	}
+	return ""
+}
+
+// apart cuts waits so that none overlaps another: a task is in one at a time, so that only lost events make them.
+func apart(waits []Wait, end time.Duration) []Wait {
+	var all []Wait
+	for _, w := range waits {
+		if n := len(all); n > 0 {
+			w.From = max(w.From, all[n-1].To)
+		}
+		if w.To = min(w.To, end); w.To > w.From {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// Took is the time from the call to its end.
+func (o *Load) Took() time.Duration { return o.End - o.Begin }
+
+// Waited is how much of it its task waited for others.
+func (o *Load) Waited() (d time.Duration) {
+	for _, w := range o.Waits {
+		d += w.To - w.From
+	}
+	return d
+}
+
+// Own is the rest: reading, decompressing, linking, and its init.
+func (o *Load) Own() time.Duration { return o.Took() - o.Waited() }
+
+// Dearest are the loads that cost most by themselves, the first most.
+func (t *Timeline) Dearest(n int) []*Load {
+	all := slices.Clone(t.Loads)
+	slices.SortStableFunc(all, func(a, b *Load) int { return cmp.Compare(b.Own(), a.Own()) })
+	return all[:min(n, len(all))]
+}
