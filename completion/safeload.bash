@@ -25,6 +25,8 @@ _safeload_options() {
 	probe) echo "--json --patience" ;;
 	rmmod) echo "-f --force -s --syslog -v --verbose -V --version -h --help" ;;
 	status) echo "--dot --json --svg" ;;
+	log) echo "--follow --json --module --since --uid --unit" ;;
+	why) echo "--record" ;;
 	timeline) echo "--html --json --text" ;;
 	uninstall) echo "-n --root" ;;
 	watch) echo "--break --duration --json --once --pin --ready-file --record --source -v" ;;
@@ -38,7 +40,7 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load lsmod modinfo modprobe probe rmmod status timeline uninstall unload version watch help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load log lsmod modinfo modprobe probe rmmod status timeline uninstall unload version watch why help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}
@@ -48,12 +50,13 @@ _safeload() {
 	kmod:kmod) mapfile -t COMPREPLY < <(compgen -W "help list static-nodes" -- "$cur"); return ;;
 	install:--via) mapfile -t COMPREPLY < <(compgen -W "sysctl divert" -- "$cur"); return ;;
 	watch:--source) mapfile -t COMPREPLY < <(compgen -W "bpf tracefs proc" -- "$cur"); return ;;
+	log:--module) mapfile -t COMPREPLY < <(compgen -W "$(_safeload_loaded)" -- "$cur"); return ;;
 	audit:--fail-on) mapfile -t COMPREPLY < <(compgen -W "certain likely possible" -- "$cur"); return ;;
 	install:--root | uninstall:--root | audit:-d | audit:--dirname | watch:--pin | modprobe:-d | modprobe:--dirname | modinfo:-b | modinfo:--basedir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	install:--helper | audit:-C | audit:--config | audit:--baseline | watch:--ready-file | watch:--record | modprobe:-C | modprobe:--config)
+	install:--helper | audit:-C | audit:--config | audit:--baseline | watch:--ready-file | watch:--record | why:--record | modprobe:-C | modprobe:--config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -67,7 +70,7 @@ _safeload() {
 	*)
 		case $cmd in
 		load | insmod) mapfile -t COMPREPLY < <(compgen -f -X '!*.ko*' -- "$cur"; compgen -d -- "$cur") ;;
-		unload | rmmod) mapfile -t COMPREPLY < <(compgen -W "$(_safeload_loaded)" -- "$cur") ;;
+		unload | rmmod | why) mapfile -t COMPREPLY < <(compgen -W "$(_safeload_loaded)" -- "$cur") ;;
 		modprobe | modinfo)
 			case $cur in
 			*/*) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
@@ -75,7 +78,7 @@ _safeload() {
 			esac
 			;;
 		audit) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-		timeline) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+		timeline | log) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 		probe) mapfile -t COMPREPLY < <(compgen -W "load status unload" -- "$cur") ;;
 		esac
 		;;

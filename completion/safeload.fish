@@ -18,6 +18,7 @@ complete -c safeload -n __fish_use_subcommand -a doctor -d 'what this system off
 complete -c safeload -n __fish_use_subcommand -a insmod -d 'insmod(8) of kmod, with the guard'
 complete -c safeload -n __fish_use_subcommand -a install -d 'make safeload-modprobe the kernel\'s modprobe'
 complete -c safeload -n __fish_use_subcommand -a load -d 'load the module in FILE, unless it would wait for itself'
+complete -c safeload -n __fish_use_subcommand -a log -d 'who asked for which module, and what came of it, from a record of watch'
 complete -c safeload -n __fish_use_subcommand -a lsmod -d 'lsmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a kmod -d 'kmod(8), list and static-nodes'
 complete -c safeload -n __fish_use_subcommand -a modinfo -d 'modinfo(8) of kmod'
@@ -30,6 +31,7 @@ complete -c safeload -n __fish_use_subcommand -a uninstall -d 'undo safeload ins
 complete -c safeload -n __fish_use_subcommand -a unload -d 'unload modules that nothing uses'
 complete -c safeload -n __fish_use_subcommand -a version -d 'print the version'
 complete -c safeload -n __fish_use_subcommand -a watch -d 'watch module loads live; flag, and break, those that wait for themselves'
+complete -c safeload -n __fish_use_subcommand -a why -d 'who asked for a module, and what holds it now'
 complete -c safeload -n __fish_use_subcommand -a help -d 'list the commands'
 
 complete -c safeload -n '__fish_seen_subcommand_from audit' -s C -rF -d 'read this directory or file in place of modprobe.d; may be given several times'
@@ -150,6 +152,14 @@ complete -c safeload -n '__fish_seen_subcommand_from status' -l dot -d 'a graph 
 complete -c safeload -n '__fish_seen_subcommand_from status' -l json -d 'one JSON object a line'
 complete -c safeload -n '__fish_seen_subcommand_from status' -l svg -d 'a picture'
 
+complete -c safeload -n '__fish_seen_subcommand_from log' -l follow -d 'go on with what happens, until a signal'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l module -r -f -d 'only of this module'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l since -r -f -d 'only what ended after this time: 10m ago, or 2006-01-02T15:04:05Z'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l uid -r -f -d 'only by processes of this user, a number'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l unit -r -f -d 'only by processes of this systemd unit'
+complete -c safeload -n '__fish_seen_subcommand_from log' -F
+complete -c safeload -n '__fish_seen_subcommand_from why' -l record -rF -d 'who asked, from this file of watch --record'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l html -d 'write one HTML file; the default, but for a terminal'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l json -d 'one JSON object a line'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l text -d 'write text'

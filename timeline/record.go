@@ -21,8 +21,8 @@ import (
 // Schema is the version of a record's lines.
 const Schema = 1
 
-// MaxRecord is how large a record gets: some 200,000 events.
-const MaxRecord = 64 << 20
+// MaxRecord is how large a record gets: some 100,000 events.
+const MaxRecord = 32 << 20
 
 // ID is a load's or a request's. It has more digits than a JSON number keeps in all programs, so that it is text there.
 type ID uint64
@@ -150,8 +150,9 @@ func (r *Recorder) put(l *line) error {
 
 // Event adds what a source told.
 func (r *Recorder) Event(e *bpf.Event) error {
-	if e.Kind == 0 || r.ended {
-		return nil
+	switch {
+	case e.Kind == 0, e.Kind == bpf.Fork, e.Kind == bpf.Exec, e.Kind == bpf.Exit, r.ended:
+		return nil // of tasks: what descends from a request says so by its Ctx
 	}
 	l := &line{Type: "event", At: e.At.Nanoseconds(), Kind: e.Kind.String(), ID: ID(e.ID), Peer: ID(e.Peer), Ctx: ID(e.Ctx), PID: e.TGID, TID: e.TID,
 		How: e.How, Cert: uint32(e.Cert), Ret: e.Ret, Cgroup: e.Cgroup, Comm: e.Comm, Name: e.Name}
@@ -183,25 +184,37 @@ var kinds = func() map[string]bpf.Kind {
 	return m
 }()
 
+// DefaultRecord is where log and why look, and where safeload-watch.service can be told to write (docs/pictures.md).
+const DefaultRecord = "/run/safeload-watch.jsonl"
+
 // Read reads a record. One that was cut short, as by a power cut, is read as far as it goes: see [Timeline.Whole].
 func Read(in io.Reader) (*Timeline, error) {
 	t := newTimeline()
+	err := t.read(in)
+	if err != nil {
+		return nil, err
+	}
+	t.finish()
+	return t, nil
+}
+
+// read takes all lines of a record in.
+func (t *Timeline) read(in io.Reader) error {
 	d := json.NewDecoder(in)
 	for n := 1; ; n++ {
 		var l line
 		err := d.Decode(&l)
 		switch {
 		case errors.Is(err, io.EOF) && n > 1, errors.Is(err, io.ErrUnexpectedEOF) && n > 1:
-			t.finish()
-			return t, nil
+			return nil
 		case errors.Is(err, io.EOF):
-			return nil, errors.New("read the record: it is empty; safeload watch --record FILE writes one")
+			return errors.New("read the record: it is empty; safeload watch --record FILE writes one")
 		case err != nil:
-			return nil, fmt.Errorf("read the record: object %d: %w", n, err)
+			return fmt.Errorf("read the record: object %d: %w", n, err)
 		case l.Schema != Schema:
-			return nil, fmt.Errorf("read the record: object %d: schema %d, this program knows %d", n, l.Schema, Schema)
+			return fmt.Errorf("read the record: object %d: schema %d, this program knows %d", n, l.Schema, Schema)
 		case n == 1 && (l.Type != "start" || l.Release == ""):
-			return nil, errors.New("read the record: it does not begin as one: safeload watch --record FILE writes it, --json something else")
+			return errors.New("read the record: it does not begin as one: safeload watch --record FILE writes it, --json something else")
 		}
 		t.take(&l)
 	}

@@ -53,7 +53,6 @@ type Request struct {
 	End      time.Duration
 	Ended    bool
 	Loads    []*Load // what its helper loaded
-	parent   ID
 }
 
 // Timeline is what a record holds.
@@ -68,18 +67,12 @@ type Timeline struct {
 
 	loads    map[ID]*Load
 	requests map[ID]*Request
-	context  map[*Load]ID
-	waiting  map[*Load]*waiting
-}
-
-// waiting is a wait for another load whose end is not known yet.
-type waiting struct {
-	Wait
-	peer ID
+	waiting  map[*Load]*Wait // whose end is not known yet
+	ended    func(Entry)     // told of each that ends; then none is kept
 }
 
 func newTimeline() *Timeline {
-	return &Timeline{loads: make(map[ID]*Load), requests: make(map[ID]*Request), context: make(map[*Load]ID), waiting: make(map[*Load]*waiting)}
+	return &Timeline{loads: make(map[ID]*Load), requests: make(map[ID]*Request), waiting: make(map[*Load]*Wait)}
 }
 
 func (t *Timeline) take(l *line) {
@@ -112,9 +105,11 @@ func (t *Timeline) take(l *line) {
 func (t *Timeline) event(l *line, at time.Duration) {
 	switch kinds[l.Kind] {
 	case bpf.Request:
-		q := &Request{ID: l.ID, Name: l.Name, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Load: t.loads[l.Peer], Via: bpf.Hop(l.How), Begin: at, parent: l.Ctx}
+		q := &Request{Parent: t.requests[l.Ctx], ID: l.ID, Name: l.Name, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Load: t.loads[l.Peer], Via: bpf.Hop(l.How), Begin: at}
 		t.requests[l.ID] = q
-		t.Requests = append(t.Requests, q)
+		if t.ended == nil {
+			t.Requests = append(t.Requests, q)
+		}
 	case bpf.Child:
 		if q := t.requests[l.ID]; q != nil {
 			q.Started, q.Helper = at, l.TID
@@ -122,16 +117,17 @@ func (t *Timeline) event(l *line, at time.Duration) {
 	case bpf.RequestEnd:
 		if q := t.requests[l.ID]; q != nil {
 			q.End, q.Ended = at, true
+			t.over(l.ID, Entry{Request: q})
 		}
 	case bpf.LoadBegin:
 		t.load(l, at)
 	case bpf.Wait:
 		o := t.load(l, at)
 		if w := t.waiting[o]; w != nil { // told again, now with whom
-			w.peer = cmp.Or(w.peer, l.Peer)
+			w.For = cmp.Or(w.For, t.loads[l.Peer])
 			return
 		}
-		t.waiting[o] = &waiting{Wait{How: bpf.WaitHow(l.How).String(), From: at, Name: l.Name}, l.Peer}
+		t.waiting[o] = &Wait{How: bpf.WaitHow(l.How).String(), From: at, Name: l.Name, For: t.loads[l.Peer]}
 	case bpf.Init:
 		if o := t.loads[l.ID]; o != nil {
 			o.Module, o.Init = l.Name, at
@@ -141,8 +137,25 @@ func (t *Timeline) event(l *line, at time.Duration) {
 		if o := t.loads[l.ID]; o != nil {
 			o.End, o.Ended, o.Ret = at, true, l.Ret
 			t.waited(o, at)
+			if o.Module == "" {
+				o.Module = wantedName(o)
+			}
+			t.over(l.ID, Entry{Load: o})
 		}
 	}
+}
+
+// over tells of what has ended, where that is wanted.
+func (t *Timeline) over(id ID, e Entry) {
+	if t.ended == nil {
+		return
+	}
+	if e.Load != nil {
+		delete(t.loads, id)
+	} else {
+		delete(t.requests, id)
+	}
+	t.ended(e)
 }
 
 // load finds the load of an event, or makes it: its beginning may have been lost, or be older than the record.
@@ -151,8 +164,12 @@ func (t *Timeline) load(l *line, at time.Duration) *Load {
 	if o == nil {
 		o = &Load{ID: l.ID, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Begin: at}
 		t.loads[l.ID] = o
-		t.Loads = append(t.Loads, o)
-		t.context[o] = l.Ctx
+		if o.Asked = t.requests[l.Ctx]; o.Asked != nil {
+			o.Asked.Loads = append(o.Asked.Loads, o)
+		}
+		if t.ended == nil {
+			t.Loads = append(t.Loads, o)
+		}
 	}
 	return o
 }
@@ -164,11 +181,11 @@ func (t *Timeline) waited(o *Load, at time.Duration) {
 		return
 	}
 	delete(t.waiting, o)
-	w.To, w.For = at, t.loads[w.peer]
+	w.To = at
 	if w.For != nil && w.For.Ended && w.For.End > w.From {
 		w.To = min(w.To, w.For.End)
 	}
-	o.Waits = append(o.Waits, w.Wait)
+	o.Waits = append(o.Waits, *w)
 }
 
 // finish ties together what the events told apart.
@@ -177,7 +194,6 @@ func (t *Timeline) finish() {
 		if !q.Ended {
 			q.End = max(t.To, q.Begin)
 		}
-		q.Parent = t.requests[q.parent]
 		if q.Load == nil {
 			continue
 		}
@@ -191,16 +207,13 @@ func (t *Timeline) finish() {
 			o.End = max(t.To, o.Begin)
 		}
 		t.waited(o, o.End)
-		if o.Asked = t.requests[t.context[o]]; o.Asked != nil {
-			o.Asked.Loads = append(o.Asked.Loads, o)
-		}
 		if o.Module == "" {
 			o.Module = wantedName(o)
 		}
 		slices.SortStableFunc(o.Waits, func(a, b Wait) int { return cmp.Compare(a.From, b.From) })
 		o.Waits = apart(o.Waits, o.End)
 	}
-	t.loads, t.requests, t.context, t.waiting = nil, nil, nil, nil
+	t.loads, t.requests, t.waiting = nil, nil, nil
 }
 
 // wantedName is what a load that never got a name waited for.

@@ -38,6 +38,8 @@ func commands() []command {
 			"make safeload-modprobe the kernel's modprobe", runInstall, false},
 		{"kmod", "[OPTION...] COMMAND [ARGUMENT...]", "kmod(8): list, static-nodes", runKmod, applet},
 		{"load", "FILE [param=value...]", "load the module in FILE, unless it would wait for itself", runLoad, false},
+		{"log", "[--json] [--follow] [--since TIME] [--module NAME] [--uid N] [--unit UNIT] [FILE]",
+			"who asked for which module, and what came of it, from a record of watch", runLog, false},
 		{"lsmod", "[OPTION...]", "lsmod(8) of kmod", runApplet("lsmod"), applet},
 		{"modinfo", "[OPTION...] NAME|FILE...", "modinfo(8) of kmod", runApplet("modinfo"), applet},
 		{"modprobe", "[OPTION...] NAME [param=value...]", "modprobe(8) of kmod, with the guard", runApplet("modprobe"), applet},
@@ -51,6 +53,7 @@ func commands() []command {
 		{"version", "", "print the version", runVersion, false},
 		{"watch", "[--json] [-v] [--break[=TERM|KILL]] [--once] [--duration D] [--record FILE] [--ready-file FILE] [--pin DIR] [--source NAME]",
 			"watch module loads live; flag, and break, those that wait for themselves", runWatch, false},
+		{"why", "[--record FILE] MODULE", "who asked for a module, and what holds it now", runWhy, false},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	if want := []string{"audit", "doctor", "probe", "record", "survey", "timeline", "watch"}; !slices.Equal(Names(), want) {
+	if want := []string{"audit", "doctor", "log", "probe", "record", "survey", "timeline", "watch"}; !slices.Equal(Names(), want) {
 		t.Errorf("%q, want %q", Names(), want)
 	}
 	const summary = `{"schema":1,"type":"summary","tasks_looked_at":7,"took_s":0.5,"findings":0}`

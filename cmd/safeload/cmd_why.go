@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"safeload/internal/plain"
+	"safeload/timeline"
+)
+
+func runWhy(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("why", flag.ContinueOnError)
+	from := flags.String("record", "", "who asked, from this `file` of watch --record")
+	if code, done := parse(flags, args, stdout, stderr); done {
+		return code
+	}
+	if flags.NArg() != 1 {
+		return misused("why", stderr, "it takes one module")
+	}
+	name := strings.ReplaceAll(flags.Arg(0), "-", "_")
+	code := exitOK
+	if in, err := openRecord(*from); err != nil {
+		plain.Fprintf(stdout, "who asked is not known: %v\n", err)
+		if *from != "" {
+			code = exitError
+		}
+	} else {
+		err = whoAsked(stdout, in, name)
+		in.Close()
+		if err != nil {
+			plain.Fprintf(stderr, "safeload: why: %v\n", err)
+			code = exitError
+		}
+	}
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil {
+		plain.Fprintf(stderr, "safeload: why: what holds it is not known: %v\n", err)
+		return exitError
+	}
+	whatHolds(stdout, parseModules(string(modules)), name)
+	return code
+}
+
+// whoAsked prints who asked for a module, the first and those since.
+func whoAsked(w io.Writer, in io.Reader, name string) error {
+	f := timeline.Filter{Module: name}
+	n := 0
+	err := timeline.Log(in, func(t *timeline.Timeline, e timeline.Entry) {
+		if !f.Wants(t, e) {
+			return
+		}
+		if n++; n == 1 {
+			plain.Fprintf(w, "asked for, by the time at which that ended; the record begins at %s:\n", t.Start.Time.UTC().Format("2006-01-02T15:04:05Z"))
+		}
+		if n <= 100 {
+			fmt.Fprintf(w, "  %s\n", e.Text(t))
+		}
+	})
+	switch {
+	case n > 100:
+		plain.Fprintf(w, "  and %d more: safeload log --module %s\n", n-100, name)
+	case n == 0 && err == nil:
+		fmt.Fprintln(w, "nobody asked for it while the record was written")
+	}
+	return err
+}
+
+// module is a line of /proc/modules.
+type module struct {
+	name  string
+	count int      // of users, those of by included
+	by    []string // modules that need it
+	state string
+}
+
+func parseModules(text string) map[string]*module {
+	all := make(map[string]*module)
+	for line := range strings.SplitSeq(text, "\n") {
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			continue
+		}
+		m := &module{name: f[0], state: f[4]}
+		m.count, _ = strconv.Atoi(f[2])
+		for by := range strings.SplitSeq(f[3], ",") {
+			if by != "" && by != "-" && by != "[permanent]" {
+				m.by = append(m.by, by)
+			}
+		}
+		all[m.name] = m
+	}
+	return all
+}
+
+// whatHolds prints what keeps a module, and what would go with it.
+func whatHolds(w io.Writer, all map[string]*module, name string) {
+	m := all[name]
+	if m == nil {
+		plain.Fprintf(w, "%s is not loaded\n", name)
+		return
+	}
+	plain.Fprintf(w, "%s is %s\n", name, strings.ToLower(m.state))
+	if len(m.by) > 0 {
+		plain.Fprintf(w, "held by modules that need it: %s\n", strings.Join(m.by, ", "))
+	}
+	if others := m.count - len(m.by); others > 0 {
+		plain.Fprintf(w, "held by %d others: open files, mounts, sockets, devices; which is not known\n", others)
+	}
+	if m.count == 0 {
+		fmt.Fprintln(w, "held by nobody")
+	}
+	if gone := goesWith(all, name); len(gone) > 0 {
+		plain.Fprintf(w, "with it modprobe -r would take what nobody else holds: %s\n", strings.Join(gone, ", "))
+	}
+}
+
+// goesWith are the modules that a module needs, and that nobody holds once it is gone.
+func goesWith(all map[string]*module, name string) (gone []string) {
+	gone = []string{name}
+	for again := true; again; {
+		again = false
+		for _, m := range all {
+			if slices.Contains(gone, m.name) || len(m.by) == 0 || m.count > len(m.by) {
+				continue
+			}
+			if !slices.ContainsFunc(m.by, func(by string) bool { return !slices.Contains(gone, by) }) {
+				gone = append(gone, m.name)
+				again = true
+			}
+		}
+	}
+	gone = gone[1:]
+	slices.Sort(gone)
+	return gone
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+
+	"safeload/internal/plain"
+)
+
+// Entry is one line of a log: a load or a request that has ended.
+type Entry struct {
+	Load    *Load
+	Request *Request
+}
+
+// Filter says which entries are wanted. The zero value wants all.
+type Filter struct {
+	Module string // that was loaded, or that a request brought or is named as
+	UID    *uint32
+	Unit   string // of systemd; with or without its ending
+	Since  time.Time
+}
+
+// Log reads a record, and tells of each load and request when it ends, by that time. It keeps none of them.
+func Log(in io.Reader, each func(t *Timeline, e Entry)) error {
+	t := newTimeline()
+	t.ended = func(e Entry) { each(t, e) }
+	return t.read(in)
+}
+
+// When is a time since boot by the clock on the wall, as the record's first line has both.
+func (t *Timeline) When(at time.Duration) time.Time { return t.Start.Time.Add(at - t.Start.Boot) }
+
+// Wants tells whether an entry is wanted.
+func (f *Filter) Wants(t *Timeline, e Entry) bool {
+	who, at := (*Who)(nil), time.Duration(0)
+	if e.Load != nil {
+		who, at = e.Load.Who, e.Load.End
+		if f.Module != "" && !sameModule(f.Module, e.Load.Module) {
+			return false
+		}
+	} else {
+		who, at = e.Request.Who, e.Request.End
+		if f.Module != "" && !e.Request.brings(f.Module) {
+			return false
+		}
+	}
+	switch {
+	case f.UID != nil && (who == nil || who.UID != *f.UID):
+	case f.Unit != "" && (who == nil || !sameUnit(f.Unit, who.Unit)):
+	case !f.Since.IsZero() && t.When(at).Before(f.Since):
+	default:
+		return true
+	}
+	return false
+}
+
+// brings tells whether a request is for a module by its name, or has brought it.
+func (q *Request) brings(module string) bool {
+	if sameModule(module, q.Name) {
+		return true
+	}
+	for _, o := range q.Loads {
+		if sameModule(module, o.Module) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameModule compares names as kmod does: a dash is an underscore.
+func sameModule(a, b string) bool {
+	return strings.ReplaceAll(a, "-", "_") == strings.ReplaceAll(b, "-", "_")
+}
+
+func sameUnit(want, unit string) bool { return unit == want || strings.HasPrefix(unit, want+".") }
+
+// Text says an entry in one line.
+func (e Entry) Text(t *Timeline) string {
+	when := func(at time.Duration) string { return t.When(at).UTC().Format("2006-01-02T15:04:05.000Z") }
+	if o := e.Load; o != nil {
+		return plain.Sprintf("%s load %s: %s in %s, by %s[%d]%s%s", when(o.End), o.name(), o.result(), millis(o.Took()), o.Comm, o.TID, place(o.Who), plain.Safe(o.why()))
+	}
+	q := e.Request
+	behalf := ""
+	if q.Load != nil {
+		behalf = plain.Sprintf(" for the load of %s (%s)", q.Load.name(), q.Via.String())
+	}
+	return plain.Sprintf("%s request %s: %s in %s, by %s[%d]%s%s", when(q.End), q.name(), q.outcome(), millis(q.End-q.Begin), q.Comm, q.TID, place(q.Who), plain.Safe(behalf))
+}
+
+// why says for whom a module was loaded.
+func (o *Load) why() string {
+	q := o.Asked
+	switch {
+	case q == nil:
+		return ""
+	case sameModule(q.Name, o.Module):
+		return plain.Sprintf("; %s[%d]%s asked for it by name", q.Comm, q.TID, place(q.Who))
+	}
+	return plain.Sprintf("; %s[%d]%s asked for %s", q.Comm, q.TID, place(q.Who), q.name())
+}
+
+// place is who somebody is, with the processes that he descends from.
+func place(w *Who) string {
+	s := w.String()
+	if s == "" {
+		return ""
+	}
+	if d := w.descent(); d != "" {
+		s += "; " + d
+	}
+	return " (" + s + ")"
+}
+
+type askedJSON struct {
+	Name string `json:"name"`
+	PID  uint32 `json:"pid"`
+	TID  uint32 `json:"tid"`
+	Comm string `json:"comm"`
+	Who  *Who   `json:"who,omitempty"`
+}
+
+type entryJSON struct {
+	Schema int        `json:"schema"`
+	Type   string     `json:"type"`
+	Time   string     `json:"time"`
+	Boot   int64      `json:"boot_us"`
+	Module string     `json:"module,omitempty"`
+	Name   *string    `json:"name,omitempty"`
+	PID    uint32     `json:"pid"`
+	TID    uint32     `json:"tid"`
+	Comm   string     `json:"comm"`
+	Who    *Who       `json:"who,omitempty"`
+	Took   int64      `json:"took_us"`
+	Ret    *int32     `json:"ret,omitempty"`
+	Asked  *askedJSON `json:"asked,omitempty"`
+	Via    string     `json:"via,omitempty"`
+	For    string     `json:"for_load_of,omitempty"`
+	Loads  []string   `json:"loads,omitempty"`
+}
+
+// JSON is an entry as one object.
+func (e Entry) JSON(t *Timeline) ([]byte, error) {
+	stamp := func(at time.Duration) (string, int64) {
+		return t.When(at).UTC().Format(time.RFC3339Nano), at.Microseconds()
+	}
+	if o := e.Load; o != nil {
+		j := entryJSON{Schema: Schema, Type: "load", Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Took: o.Took().Microseconds(), Ret: &o.Ret}
+		j.Time, j.Boot = stamp(o.End)
+		if q := o.Asked; q != nil {
+			j.Asked = &askedJSON{q.Name, q.PID, q.TID, q.Comm, q.Who}
+		}
+		return json.Marshal(j)
+	}
+	q := e.Request
+	j := entryJSON{Schema: Schema, Type: "request", Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String()}
+	j.Time, j.Boot = stamp(q.End)
+	if q.Load != nil {
+		j.For = q.Load.Module
+	}
+	for _, o := range q.Loads {
+		j.Loads = append(j.Loads, o.Module)
+	}
+	return json.Marshal(j)
+}
