@@ -29,7 +29,7 @@ _safeload_options() {
 	why) echo "--record" ;;
 	timeline) echo "--html --json --text" ;;
 	uninstall) echo "-n --root" ;;
-	watch) echo "--break --duration --json --once --pin --ready-file --record --source -v" ;;
+	watch) echo "--break --duration --json --lines --once --pin --ready-file --record --source -v" ;;
 	esac
 }
 

@@ -172,6 +172,7 @@ complete -c safeload -n '__fish_seen_subcommand_from unload' -a '(__safeload_loa
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l break -d 'send a proven waiter SIGTERM, or the signal named'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l duration -r -f -d 'stop after this long'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from watch' -l lines -d 'lines on a terminal, too, in place of a view'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l once -d 'exit with 3 on the first finding'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l pin -r -fa '(__fish_complete_directories)' -d 'where to pin the maps that modprobe reads; empty: nowhere'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l ready-file -rF -d 'make this file once everything is attached'

@@ -164,8 +164,8 @@ func (r *Recorder) Event(e *bpf.Event) error {
 
 // Finding adds that a load waits for itself.
 func (r *Recorder) Finding(f *live.Finding) error {
-	return r.put(&line{Type: "finding", At: f.At.Nanoseconds(), Kind: f.Kind.String(), ID: ID(f.Load), Cert: uint32(f.Certainty), PID: f.TGID, TID: f.TID,
-		Comm: f.Comm, Name: f.Module, Ret: max(f.Signal, 0)})
+	return r.put(&line{Type: "finding", At: f.At.Nanoseconds(), Kind: f.Kind.String(), ID: ID(f.Load), Cert: uint32(f.Certainty), PID: uint32(f.Victim()), TID: uint32(f.TID),
+		Comm: f.Comm, Name: f.Module, Ret: max(f.Sent, 0)})
 }
 
 // Lost adds that events were lost.

@@ -12,7 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/bpf"
+	"safeload/bpf/live"
+	"safeload/guard/graph"
 	"safeload/internal/plain"
 )
 
@@ -117,7 +118,7 @@ func WriteText(w io.Writer, t *Timeline) error {
 			plain.Fprintf(b, "; %s[%d] asked for %s", q.Comm, q.TID, q.name())
 		}
 		if o.Found != 0 {
-			plain.Fprintf(b, "; waits for itself (%s)", o.Found.String())
+			plain.Fprintf(b, "; waits for itself (%s)", live.Word(o.Found))
 		}
 		if s := o.Who.String(); s != "" {
 			plain.Fprintf(b, "; %s", s)
@@ -311,7 +312,7 @@ func (o *Load) json(at func(time.Duration) int64) loadJSON {
 		j.Request = o.Asked.ID
 	}
 	if o.Found != 0 {
-		j.Found = o.Found.String()
+		j.Found = live.Word(o.Found)
 	}
 	for _, w := range o.Waits {
 		v := waitJSON{How: w.How, Begin: at(w.From), Took: (w.To - w.From).Microseconds()}
@@ -344,4 +345,4 @@ func (q *Request) json(at func(time.Duration) int64) requestJSON {
 }
 
 // certain is whether a load waits for itself for sure.
-func (o *Load) certain() bool { return o.Found == bpf.Proven }
+func (o *Load) certain() bool { return o.Found == graph.Certain }

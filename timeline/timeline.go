@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"safeload/bpf"
+	"safeload/guard/graph"
 )
 
 // Load is one call of finit_module or init_module. Times are since boot.
@@ -25,7 +26,7 @@ type Load struct {
 	Asked    *Request // the request from whose helper it comes, or nil
 	Waits    []Wait   // its own task's, by time; none overlaps another
 	Requests []*Request
-	Found    bpf.Certainty // that it waits for itself
+	Found    graph.Certainty // that it waits for itself
 }
 
 // Wait is a time in which a load's task went on only when something else had ended.
@@ -45,7 +46,7 @@ type Request struct {
 	Comm     string
 	Who      *Who
 	Load     *Load // for which it is made, or nil
-	Via      bpf.Hop
+	Via      bpf.Via
 	Parent   *Request // from whose helper the requester comes
 	Begin    time.Duration
 	Started  time.Duration // its helper ran; 0 it did not
@@ -90,7 +91,7 @@ func (t *Timeline) take(l *line) {
 		t.event(l, at)
 	case "finding":
 		if o := t.loads[l.ID]; o != nil {
-			o.Found = max(o.Found, bpf.Certainty(l.Cert))
+			o.Found = max(o.Found, graph.Certainty(l.Cert))
 		}
 	case "lost":
 		t.Lost += l.Events
@@ -105,7 +106,7 @@ func (t *Timeline) take(l *line) {
 func (t *Timeline) event(l *line, at time.Duration) {
 	switch kinds[l.Kind] {
 	case bpf.Request:
-		q := &Request{Parent: t.requests[l.Ctx], ID: l.ID, Name: l.Name, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Load: t.loads[l.Peer], Via: bpf.Hop(l.How), Begin: at}
+		q := &Request{Parent: t.requests[l.Ctx], ID: l.ID, Name: l.Name, PID: l.PID, TID: l.TID, Comm: l.Comm, Who: l.Who, Load: t.loads[l.Peer], Via: bpf.Via(l.How), Begin: at}
 		t.requests[l.ID] = q
 		if t.ended == nil {
 			t.Requests = append(t.Requests, q)

@@ -14,6 +14,7 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/docs/schema"
+	"safeload/guard/graph"
 )
 
 // scene writes records.
@@ -71,7 +72,7 @@ func incident(t testing.TB) *scene {
 	s.event(bpf.Event{Kind: bpf.Init, ID: 1, TID: 10, Name: "outer"})
 	s.event(bpf.Event{Kind: bpf.LoadBegin, ID: 9, TID: 11, Ret: 3, Comm: "</div><script>"})
 	s.event(bpf.Event{Kind: bpf.Wait, ID: 9, Peer: 1, TID: 11, How: uint32(bpf.WaitFile), Ret: bpf.Unsent})
-	s.event(bpf.Event{Kind: bpf.Request, ID: 2, Peer: 1, TID: 10, How: uint32(bpf.HopTask), Name: "crypto-<b>&\"inner"})
+	s.event(bpf.Event{Kind: bpf.Request, ID: 2, Peer: 1, TID: 10, How: uint32(bpf.ViaTask), Name: "crypto-<b>&\"inner"})
 	s.event(bpf.Event{Kind: bpf.Child, ID: 2, Peer: 1, TID: 20})
 	s.event(bpf.Event{Kind: bpf.LoadBegin, ID: 3, Ctx: 2, TID: 20, Ret: 3})
 	s.event(bpf.Event{Kind: bpf.Init, ID: 3, TID: 20, Name: "dep"})
@@ -82,7 +83,7 @@ func incident(t testing.TB) *scene {
 	s.event(bpf.Event{Kind: bpf.LoadEnd, ID: 1, TID: 10})
 	s.event(bpf.Event{Kind: bpf.LoadEnd, ID: 9, TID: 11, Ret: -17})
 	s.event(bpf.Event{Kind: bpf.Request, ID: 5, TID: 30, Name: "net-pf-38", Comm: "algo"})
-	if err := s.rec.Finding(&live.Finding{Load: 9, Certainty: bpf.Likely, Module: "outer"}); err != nil {
+	if err := s.rec.Finding(&live.Finding{Load: 9, Finding: graph.Finding{Certainty: graph.Likely, Module: "outer"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.rec.Lost(3); err != nil {
@@ -104,7 +105,7 @@ func TestIncident(t *testing.T) {
 	if outer.Took() != 12*time.Millisecond || outer.Waited() != 7*time.Millisecond || len(outer.Waits) != 1 || outer.Waits[0].Request != tl.Requests[0] {
 		t.Errorf("outer: %+v", outer)
 	}
-	if other.Waits[0].For != outer || other.Waits[0].To != outer.End || other.Module != "outer" || other.Found != bpf.Likely {
+	if other.Waits[0].For != outer || other.Waits[0].To != outer.End || other.Module != "outer" || other.Found != graph.Likely {
 		t.Errorf("other: %+v", other)
 	}
 	if dep.Asked != tl.Requests[0] || failed.result() != "EEXIST" || failed.Module != "" || dep.Who.Unit != "systemd-udevd.service" {
@@ -200,7 +201,7 @@ func boot(t testing.TB) *scene {
 		s.event(bpf.Event{Kind: bpf.Init, ID: load, TID: tid, Name: fmt.Sprintf("a_module_name_%d", n)})
 		for q := range 2 + n%2 {
 			id++
-			s.event(bpf.Event{Kind: bpf.Request, ID: id << 22, Peer: load, TID: tid, How: uint32(bpf.HopTask), Name: fmt.Sprintf("crypto-name(%d)-%d", n, q)})
+			s.event(bpf.Event{Kind: bpf.Request, ID: id << 22, Peer: load, TID: tid, How: uint32(bpf.ViaTask), Name: fmt.Sprintf("crypto-name(%d)-%d", n, q)})
 			s.event(bpf.Event{Kind: bpf.Child, ID: id << 22, TID: 40000 + uint32(id)})
 			s.event(bpf.Event{Kind: bpf.RequestEnd, ID: id << 22, TID: tid})
 		}

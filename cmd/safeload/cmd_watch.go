@@ -23,6 +23,7 @@ import (
 
 type watchOptions struct {
 	json, verbose, once bool
+	lines               bool
 	signal              breakFlag
 	duration            time.Duration
 	ready, pin, source  string
@@ -59,6 +60,7 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.ready, "ready-file", "", "make this file once everything is attached")
 	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
 	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
+	fs.BoolVar(&o.lines, "lines", false, "lines on a terminal, too, in place of a view")
 	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
@@ -100,10 +102,10 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	ctx, stop := untilSignalled()
 	defer stop()
 	out := newWatchPrinter(o, stdout, stderr)
-	out.start(src.Describe())
-	var told watch.Reporter = out
+	ctx, told, leave := out.show(ctx, o, src.Describe())
+	defer leave()
 	if o.record != "" {
-		r, err := record(o.record, src.Describe(), out)
+		r, err := record(o.record, src.Describe(), told)
 		if err != nil {
 			return exitError, err
 		}
@@ -124,7 +126,7 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	case err != nil:
 		code = exitError
 	}
-	if err == nil {
+	if leave(); err == nil {
 		out.end(sum)
 	}
 	return code, err
