@@ -10,17 +10,14 @@ import (
 	"safeload/finit/unpackfork"
 )
 
-// unpacker decompresses xz, in which distributions have their modules, in a fork
-// of the helper. For the other formats, and where that cannot be, it runs
-// program, which is cmd/safeload-unpack as a constant: a file that
-// scripts/build.sh writes. Package embed would draw in io/fs, and both are
+// unpacker decompresses xz and gzip in a fork of the helper. For zstd, and where
+// that cannot be, it runs program, which is cmd/safeload-unpack as a constant: a
+// file that scripts/build.sh writes. Package embed would draw in io/fs, and both are
 // initialised at each start. Pages of the helper's file that nobody reads cost
 // nothing.
 func unpacker(fd int, format finit.Format) ([]byte, error) {
-	if format == finit.XZ {
-		if image, err := unpackfork.Run(fd); err != unpackfork.ErrCannot {
-			return image, err
-		}
+	if image, err := unpackfork.Run(fd, format); err != unpackfork.ErrCannot {
+		return image, err
 	}
 	return unpackexec.Run(program, fd, format)
 }

@@ -9,6 +9,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/finit"
+	"safeload/internal/xz"
 )
 
 // decode is the child. It does not return.
@@ -16,7 +19,7 @@ import (
 //lint:ignore U1000 assembly calls it
 func decode() {
 	confine()
-	n, r := job.decoder.Decode(job.dst, job.src)
+	n, r := decompress()
 	job.report.size = uint64(n)
 	job.report.result = r
 	job.report.done = magic
@@ -25,6 +28,17 @@ func decode() {
 	for {
 		call(syscall.SYS_EXIT, 0, 0, 0, 0, 0)
 	}
+}
+
+func decompress() (int, xz.Result) {
+	if job.format == finit.XZ {
+		return job.xz.Decode(job.dst, job.src)
+	}
+	n, sum, ok := job.gzip.Decode(job.dst, job.src)
+	if !ok || job.xz.CRC32(job.dst[:n]) != sum {
+		return 0, xz.Data
+	}
+	return n, xz.OK
 }
 
 // call is a system call whose answer nobody waits for.

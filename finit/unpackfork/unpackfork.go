@@ -2,8 +2,8 @@
 
 //go:build linux && (amd64 || arm || arm64)
 
-// Package unpackfork decompresses an xz module in a child of this process that
-// runs nothing else and can do nothing else: no capability, no descriptor, no
+// Package unpackfork decompresses an xz or gzip module in a child of this process
+// that runs nothing else and can do nothing else: no capability, no descriptor, no
 // memory but what it was given, no system call but its exit.
 //
 // The child is a fork of a Go program, and none of the runtime is in it: other
@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/inflate"
 	"safeload/internal/xz"
 )
 
@@ -49,8 +50,10 @@ const (
 var job struct {
 	sync.Mutex
 	dst, src []byte
+	format   finit.Format
 	report   *report
-	decoder  xz.Decoder
+	xz       xz.Decoder
+	gzip     inflate.Decoder
 	stack    [64 << 10]byte
 }
 
@@ -59,10 +62,12 @@ var job struct {
 //go:noescape
 func fork(top unsafe.Pointer) int
 
-// Run decompresses the xz file fd into mapped memory, which the caller unmaps.
-// Errors are a [finit.Damage], EFBIG past [finit.MaxImage], or [ErrCannot].
-func Run(fd int) ([]byte, error) {
-	if race {
+// Run decompresses the file fd into mapped memory, which the caller unmaps.
+// Errors are a [finit.Damage], EFBIG past [finit.MaxImage], or [ErrCannot], which
+// is also the answer for another format, and for a gzip file that is not as gzip
+// makes it: what is wrong with such a file, the caller finds otherwise.
+func Run(fd int, format finit.Format) ([]byte, error) {
+	if race || format != finit.XZ && format != finit.Gzip {
 		return nil, ErrCannot
 	}
 	var in finit.Image
@@ -73,16 +78,16 @@ func Run(fd int) ([]byte, error) {
 	if err := in.ReadFrom(fd); err != nil {
 		return nil, err
 	}
-	size := xz.Size(in.Bytes())
-	if size > finit.MaxImage {
-		return nil, unix.EFBIG
+	size, err := sizeOf(in.Bytes(), format)
+	if err != nil {
+		return nil, err
 	}
 	at := (int(size) + alignment - 1) &^ (alignment - 1)
 	out, err := unix.Mmap(-1, 0, at+int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, ErrCannot
 	}
-	n, err := run(out, in.Bytes(), int(size), at)
+	n, err := run(out, in.Bytes(), format, int(size), at)
 	if err != nil {
 		finit.Unmap(out)
 		return nil, err
@@ -90,11 +95,26 @@ func Run(fd int) ([]byte, error) {
 	return out[:n], nil
 }
 
+// sizeOf is how much room the contents need.
+func sizeOf(src []byte, format finit.Format) (int64, error) {
+	if format == finit.Gzip {
+		if size := inflate.Size(src); size >= 0 && size <= finit.MaxImage {
+			return size, nil
+		}
+		return 0, ErrCannot
+	}
+	size := xz.Size(src)
+	if size > finit.MaxImage {
+		return 0, unix.EFBIG
+	}
+	return size, nil
+}
+
 // run has the child decompress src to out[:size], and say how it went behind it.
-func run(out, src []byte, size, at int) (int, error) {
+func run(out, src []byte, format finit.Format, size, at int) (int, error) {
 	job.Lock()
 	defer job.Unlock()
-	job.dst, job.src = out[:size:size], src
+	job.dst, job.src, job.format = out[:size:size], src, format
 	job.report = (*report)(unsafe.Pointer(&out[at]))
 	pid := start()
 	if pid < 0 {
@@ -109,7 +129,7 @@ func run(out, src []byte, size, at int) (int, error) {
 	said := *job.report
 	job.dst, job.src, job.report = nil, nil, nil
 	switch {
-	case said.done != magic:
+	case said.done != magic, said.result != xz.OK && format != finit.XZ:
 		return 0, ErrCannot
 	case said.result != xz.OK:
 		return 0, Damage(said.result)

@@ -6,6 +6,7 @@ package unpackfork
 
 import (
 	"bytes"
+	"compress/gzip"
 	"maps"
 	"os"
 	"os/exec"
@@ -82,16 +83,58 @@ func TestRun(t *testing.T) {
 	data := code(t)
 	for _, way := range [][]string{{"-C", "crc32"}, {"-C", "crc64"}, {"-C", "sha256"}, {"--x86", "--lzma2"}, {"--ia64", "--delta", "--lzma2"}} {
 		f := write(t, pack(t, data, way...))
-		got, err := Run(int(f.Fd()))
+		got, err := Run(int(f.Fd()), finit.XZ)
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%v: %d bytes, %v", way, len(got), err)
 		}
 		finit.Unmap(got)
 	}
-	if got, err := Run(int(write(t, pack(t, nil)).Fd())); err != nil || len(got) != 0 {
+	if got, err := Run(int(write(t, pack(t, nil)).Fd()), finit.XZ); err != nil || len(got) != 0 {
 		t.Errorf("nothing: %d bytes, %v", len(got), err)
 	} else {
 		finit.Unmap(got)
+	}
+}
+
+func gzipped(t testing.TB, data []byte, level int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Name, w.Extra, w.Comment = "m.ko", []byte("more"), "a module"
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestGzip(t *testing.T) {
+	data := code(t)
+	for _, level := range []int{gzip.NoCompression, gzip.BestSpeed, gzip.BestCompression, gzip.HuffmanOnly} {
+		got, err := Run(int(write(t, gzipped(t, data, level)).Fd()), finit.Gzip)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("level %d: %d bytes, %v", level, len(got), err)
+		}
+		finit.Unmap(got)
+	}
+	whole := gzipped(t, data, 9)
+	flipped := bytes.Clone(whole)
+	flipped[len(whole)/2] ^= 1
+	larger := bytes.Clone(whole)
+	larger[len(whole)-1] = 0xff
+	for name, b := range map[string][]byte{"two members": append(bytes.Clone(whole), whole...), "half": whole[:len(whole)/2],
+		"damaged": flipped, "of a false size": larger, "none": []byte("no gzip, but long enough to be one")} {
+		if got, err := Run(int(write(t, b).Fd()), finit.Gzip); err != ErrCannot {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	if _, err := Run(int(write(t, []byte("\x28\xb5\x2f\xfd")).Fd()), finit.Zstd); err != ErrCannot {
+		t.Error(err)
 	}
 }
 
@@ -123,7 +166,7 @@ func TestBeside(t *testing.T) {
 			}
 			defer f.Close()
 			for range 25 {
-				got, err := Run(int(f.Fd()))
+				got, err := Run(int(f.Fd()), finit.XZ)
 				if err != nil || !bytes.Equal(got, data) {
 					t.Errorf("%d bytes, %v", len(got), err)
 				}
@@ -145,13 +188,13 @@ func TestCallGraph(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go test -c for %s: %v\n%s", arch, err, out)
 		}
-		bad, seen := bare.Outside(t, program, "safeload/(finit/unpackfork|internal/xz)", "safeload/finit/unpackfork.decode",
+		bad, seen := bare.Outside(t, program, "safeload/(finit/unpackfork|internal/inflate|internal/xz)", "safeload/finit/unpackfork.decode",
 			bare.Harmless{Name: `runtime\.mem(move|clrNoHeapPointers)`, Why: "plain assembly, which looks at what the processor has"},
 			bare.Harmless{Name: `syscall\.RawSyscall6`, Why: "as after any fork: syscall.forkAndExecInChild"})
 		for _, b := range bad {
 			t.Error(arch, b)
 		}
-		for _, f := range []string{"Decoder).Decode", "lzma).chunk", "rc.literal", "x86", "sha256"} {
+		for _, f := range []string{"Decoder).Decode", "lzma).chunk", "rc.literal", "x86", "sha256", "code).next"} {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(s string) bool { return strings.HasSuffix(s, f) }) {
 				t.Errorf("%s: the walk has not come to %s", arch, f)
 			}
@@ -164,7 +207,7 @@ func TestDamage(t *testing.T) {
 	flipped := bytes.Clone(packed)
 	flipped[len(packed)/2] ^= 1
 	for want, b := range map[error][]byte{finit.XZFormat: []byte("no xz"), finit.XZEnd: packed[:len(packed)/2], finit.XZData: flipped} {
-		if got, err := Run(int(write(t, b).Fd())); err != want {
+		if got, err := Run(int(write(t, b).Fd()), finit.XZ); err != want {
 			t.Errorf("%d bytes, %v, want %v", len(got), err, want)
 		}
 	}
@@ -182,7 +225,7 @@ func TestFault(t *testing.T) {
 	}
 	out := mapped(1<<16, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	bad := mapped(1<<16, unix.PROT_NONE, unix.MAP_PRIVATE)
-	if n, err := run(out, bad, 1<<15, 1<<15); err != ErrCannot {
+	if n, err := run(out, bad, finit.XZ, 1<<15, 1<<15); err != ErrCannot {
 		t.Errorf("%d, %v", n, err)
 	}
 }
@@ -193,7 +236,7 @@ func TestConfined(t *testing.T) {
 	f := write(t, packed)
 	done := make(chan error, 1)
 	go func() {
-		got, err := Run(int(f.Fd()))
+		got, err := Run(int(f.Fd()), finit.XZ)
 		finit.Unmap(got)
 		done <- err
 	}()

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
+
 	"safeload/internal/rig/debian"
 	"safeload/internal/rig/kernels"
 )
@@ -39,7 +41,7 @@ func (i *image) compressed() error {
 		return err
 	}
 	file := func(n int) string { return filepath.Join(updates, fmt.Sprintf("slreq_x%d.ko", n)) }
-	for n := range 6 {
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 8} {
 		if err := i.copySlreq(fmt.Sprintf("x%d", n), file(n)); err != nil {
 			return err
 		}
@@ -50,7 +52,21 @@ func (i *image) compressed() error {
 		tool(i.ctx, "xz", "--check=crc64", dictionary, file(3)),
 		tool(i.ctx, "xz", "--check=crc32", "--arm", "--lzma2=dict=96MiB", file(4)),
 		tool(i.ctx, "xz", "--check=sha256", dictionary, file(5)),
+		packZstd(file(8)),
 		tool(i.ctx, "depmod", "-b", i.root("xz"), i.p.Release))
+}
+
+// packZstd puts a compressed file in the place of one, as zstd --rm.
+func packZstd(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(file+".zst", w.EncodeAll(data, nil), 0o644), w.Close(), os.Remove(file))
 }
 
 // incident: on 6.12, aes-arm-bs as it was when it hung; 6.1 has it still.

@@ -28,6 +28,12 @@ type check struct {
 	tab64 [4][256]uint64
 }
 
+// CRC32 is the CRC-32 of b, for a format that has no table of its own.
+func (d *Decoder) CRC32(b []byte) uint32 {
+	d.check.begin(checkCRC32)
+	return d.check.crc32(b)
+}
+
 // begin gets ready for a stream with that check.
 func (c *check) begin(kind byte) {
 	c.kind = kind

@@ -26,6 +26,8 @@ type work struct {
 	undo *work
 	// module is what args load and undo removes, "" for a look-up.
 	module string
+	// alone is what only safeload can do.
+	alone bool
 }
 
 // measurement is what one program needed for one work.
@@ -54,6 +56,8 @@ func main() {
 	empty := flag.String("empty", "", "an empty Go program")
 	var loads multi
 	flag.Var(&loads, "load", "ROOT:MODULE, a module to load and remove, of the tree of the running kernel below ROOT; may be repeated")
+	var alone multi
+	flag.Var(&alone, "load-alone", "FILE:MODULE, as -load, of a file that kmod was built to not read: by safeload alone; may be repeated")
 	late := flag.String("late", "", "safeload-modprobe with an entry that always starts Go's runtime")
 	check := flag.Bool("check", false, "fail if a bound is missed")
 	asJSON := flag.Bool("json", false, "print JSON, an object a line")
@@ -84,9 +88,17 @@ func main() {
 		root, module, _ := strings.Cut(l, ":")
 		works = append(works, loadWork(root, module))
 	}
+	for _, l := range alone {
+		file, module, _ := strings.Cut(l, ":")
+		works = append(works, fileWork(file, module))
+	}
 	var all [][]measurement
 	for _, w := range works {
-		lists, err := measure(w, programs, *runs)
+		by := programs
+		if w.alone {
+			by = programs[:1]
+		}
+		lists, err := measure(w, by, *runs)
 		if err != nil {
 			fatal(err)
 		}
@@ -141,8 +153,15 @@ func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
 // loadWork loads a module that nothing else needs, and removes it.
 func loadWork(root, module string) work {
 	args := []string{"-d", root, module}
-	return work{"loading " + module, args, &work{Name: "removing " + module, args: append([]string{"-r"}, args...)}, module}
+	return work{Name: "loading " + module, args: args, undo: &work{Name: "removing " + module, args: append([]string{"-r"}, args...)}, module: module}
 }
+
+// fileWork loads the module of a file by safeload alone, and removes it.
+func fileWork(file, module string) work {
+	return work{Name: "loading " + filepath.Base(file), args: []string{file}, undo: &work{Name: "removing " + module, args: []string{"-r", module}},
+		module: module, alone: true}
+}
+
 func fatal(err error) {
 	fmt.Fprintln(os.Stderr, "bench:", err)
 	os.Exit(1)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: xz and gzip modules, decompressed by the kernel (6.12) and in user space, also what the kernel fails to decompress
+# what: xz, gzip and zstd modules, decompressed by the kernel (6.12) and in user space, also what the kernel fails to decompress
 # kernels: all
 # matrix: arm-6.12 arm-6.1 amd64-6.12 amd64-newest *-own
 # boot: main
@@ -52,8 +52,14 @@ check() {
 	want "in user space, gzip: ends with 0" [ "$rc" = 0 ]
 	want "in user space, gzip: the module is live" is slreq_x2 live
 	unload slreq_x1 slreq_x2
-	# xz by a fork; gzip by a program, which must be run from somewhere.
+	run 30 /safe/modprobe -d /xz slreq_x8
+	want "zstd: ends with 0, and the module is live" [ "$rc $(state slreq_x8)" = "0 live" ]
+	unload slreq_x8
+	# xz and gzip by a fork; zstd by a program, which must be run from somewhere.
 	_gzip="/xz/lib/modules/$kver/updates/slreq_x2.ko.gz"
+	run 30 /safe/modprobe "$_gzip"
+	want "gzip: ends with 0, and the module is live" [ "$rc $(state slreq_x2)" = "0 live" ]
+	unload slreq_x2
 	if [ -e /proc/sys/vm/memfd_noexec ]; then
 		# It is that of a pid namespace, and is never lowered.
 		hard="mount -t proc proc /proc && echo 2 >/proc/sys/vm/memfd_noexec && mount -t tmpfs none /sys/module"
@@ -62,14 +68,18 @@ check() {
 		want "under vm.memfd_noexec=2: the module is live" is slreq_x1 live
 		run 30 unshare -p -f -m sh -c "$hard && exec /safe/modprobe $_gzip"
 		want "under vm.memfd_noexec=2, gzip: ends with 0, and the module is live" [ "$rc $(state slreq_x2)" = "0 live" ]
-		unload slreq_x1 slreq_x2
+		run 30 unshare -p -f -m sh -c "$hard && exec /safe/modprobe -d /xz slreq_x8"
+		want "under vm.memfd_noexec=2, zstd: ends with 0, and the module is live" [ "$rc $(state slreq_x8)" = "0 live" ]
+		unload slreq_x1 slreq_x2 slreq_x8
 		hard="$hard && mount -o bind,ro / / && for d in /run /tmp /dev; do mount -o remount,noexec \$d || exit 9; done"
 		run 30 unshare -p -f -m sh -c "$hard && exec /safe/modprobe -d /xz slreq_x1"
 		want "under vm.memfd_noexec=2, nothing to be written that is not noexec: ends with 0" [ "$rc" = 0 ]
 		want "under vm.memfd_noexec=2, nothing to be written that is not noexec: the module is live" is slreq_x1 live
 		run 30 unshare -p -f -m sh -c "$hard && exec /safe/modprobe $_gzip"
 		want "under vm.memfd_noexec=2, nothing to be written that is not noexec, gzip: ends with 0, and the module is live" [ "$rc $(state slreq_x2)" = "0 live" ]
-		unload slreq_x1 slreq_x2
+		run 30 unshare -p -f -m sh -c "$hard && exec /safe/modprobe -d /xz slreq_x8"
+		want "under vm.memfd_noexec=2, nothing to be written that is not noexec, zstd: ends with 0, and the module is live" [ "$rc $(state slreq_x8)" = "0 live" ]
+		unload slreq_x1 slreq_x2 slreq_x8
 	fi
 	head -c 2000 "$(find "/xz/lib/modules/$kver" -name 'slreq_x1.ko.xz')" >/tmp/slreq_cut.ko.xz
 	run 30 unshare -m sh -c 'mount -t tmpfs none /sys/module; exec /safe/modprobe /tmp/slreq_cut.ko.xz'
