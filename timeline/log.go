@@ -3,15 +3,17 @@
 package timeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"safeload/internal/plain"
 )
 
-// Entry is one line of a log: a load or a request that has ended.
+// Entry is one line of a log: a load or a request.
 type Entry struct {
 	Load    *Load
 	Request *Request
@@ -25,11 +27,48 @@ type Filter struct {
 	Since  time.Time
 }
 
-// Log reads a record, and tells of each load and request when it ends, by that time. It keeps none of them.
+// Log reads a record, and tells of each load and request when it ends, by that time; last of those that go on where the record
+// ends, as what hangs does. It keeps none of those that have ended.
 func Log(in io.Reader, each func(t *Timeline, e Entry)) error {
 	t := newTimeline()
 	t.ended = func(e Entry) { each(t, e) }
-	return t.read(in)
+	if err := t.read(in); err != nil {
+		return err
+	}
+	var left []Entry
+	for _, o := range t.loads {
+		o.End = max(t.To, o.Begin)
+		t.waited(o, o.End)
+		if o.Module == "" {
+			o.Module = wantedName(o)
+		}
+		left = append(left, Entry{Load: o})
+	}
+	for _, q := range t.requests {
+		q.End = max(t.To, q.Begin)
+		left = append(left, Entry{Request: q})
+	}
+	slices.SortFunc(left, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.begin(), b.begin()), cmp.Compare(a.id(), b.id()))
+	})
+	for _, e := range left {
+		each(t, e)
+	}
+	return nil
+}
+
+func (e Entry) begin() time.Duration {
+	if e.Load != nil {
+		return e.Load.Begin
+	}
+	return e.Request.Begin
+}
+
+func (e Entry) id() ID {
+	if e.Load != nil {
+		return e.Load.ID
+	}
+	return e.Request.ID
 }
 
 // When is a time since boot by the clock on the wall, as the record's first line has both.
@@ -138,6 +177,7 @@ type entryJSON struct {
 	Who    *Who       `json:"who,omitempty"`
 	Took   int64      `json:"took_us"`
 	Ret    *int32     `json:"ret,omitempty"`
+	Ended  bool       `json:"ended"`
 	Asked  *askedJSON `json:"asked,omitempty"`
 	Via    string     `json:"via,omitempty"`
 	For    string     `json:"for_load_of,omitempty"`
@@ -150,7 +190,7 @@ func (e Entry) JSON(t *Timeline) ([]byte, error) {
 		return t.When(at).UTC().Format(time.RFC3339Nano), at.Microseconds()
 	}
 	if o := e.Load; o != nil {
-		j := entryJSON{Schema: Schema, Type: "load", Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Took: o.Took().Microseconds(), Ret: &o.Ret}
+		j := entryJSON{Schema: Schema, Type: "load", Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Took: o.Took().Microseconds(), Ret: &o.Ret, Ended: o.Ended}
 		j.Time, j.Boot = stamp(o.End)
 		if q := o.Asked; q != nil {
 			j.Asked = &askedJSON{q.Name, q.PID, q.TID, q.Comm, q.Who}
@@ -158,7 +198,7 @@ func (e Entry) JSON(t *Timeline) ([]byte, error) {
 		return json.Marshal(j)
 	}
 	q := e.Request
-	j := entryJSON{Schema: Schema, Type: "request", Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String()}
+	j := entryJSON{Schema: Schema, Type: "request", Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String(), Ended: q.Ended}
 	j.Time, j.Boot = stamp(q.End)
 	if q.Load != nil {
 		j.For = q.Load.Module

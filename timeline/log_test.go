@@ -20,14 +20,14 @@ func TestLog(t *testing.T) {
 		filter Filter
 		want   string
 	}{
-		{"all", Filter{}, "load dep, load , request crypto-<b>&\"inner, load outer, load outer"},
+		{"all", Filter{}, "load dep, load , request crypto-<b>&\"inner, load outer, load outer, request net-pf-38"},
 		{"module", Filter{Module: "dep"}, "load dep, request crypto-<b>&\"inner"},
 		{"name", Filter{Module: "crypto_<b>&\"inner"}, "request crypto-<b>&\"inner"},
 		{"uid", Filter{UID: &uid, Module: "outer"}, "load outer, load outer"},
 		{"other", Filter{UID: &other}, ""},
 		{"unit", Filter{Unit: "systemd-udevd", Module: "dep"}, "load dep, request crypto-<b>&\"inner"},
 		{"no unit", Filter{Unit: "systemd-ude"}, ""},
-		{"since", Filter{Since: time.Unix(1e9, 0).Add(14 * time.Millisecond)}, "load outer"},
+		{"since", Filter{Since: time.Unix(1e9, 0).Add(14 * time.Millisecond)}, "load outer, request net-pf-38"},
 	} {
 		var got []string
 		err := Log(bytes.NewReader(s.out.Bytes()), func(tl *Timeline, e Entry) {

@@ -57,7 +57,7 @@ func whoAsked(w io.Writer, in io.Reader, name string) error {
 			return
 		}
 		if n++; n == 1 {
-			plain.Fprintf(w, "asked for, by the time at which that ended; the record begins at %s:\n", t.Start.Time.UTC().Format("2006-01-02T15:04:05Z"))
+			plain.Fprintf(w, "asked for, by the time at which that ended, or still being loaded; the record begins at %s:\n", t.Start.Time.UTC().Format("2006-01-02T15:04:05Z"))
 		}
 		if n <= 100 {
 			fmt.Fprintf(w, "  %s\n", e.Text(t))
@@ -110,7 +110,11 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 	if len(m.by) > 0 {
 		plain.Fprintf(w, "held by modules that need it: %s\n", strings.Join(m.by, ", "))
 	}
-	if others := m.count - len(m.by); others > 0 {
+	others := m.count - len(m.by)
+	if m.state == "Loading" { // which holds itself (load_module)
+		others--
+	}
+	if others > 0 {
 		plain.Fprintf(w, "held by %d others: open files, mounts, sockets, devices; which is not known\n", others)
 	}
 	if m.count == 0 {

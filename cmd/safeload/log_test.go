@@ -13,12 +13,13 @@ import (
 )
 
 func TestWhatHolds(t *testing.T) {
-	all := parseModules("top 4096 0 - Live 0x0\nmid 4096 1 top, Live 0x0\nlow 4096 2 mid,other, Live 0x0\nown 4096 1 mid, Live 0x0\nother 4096 3 - Live 0x0\nbusy 1 2 mid, Live 0x0\nshort\n")
+	all := parseModules("top 4096 0 - Live 0x0\nmid 4096 1 top, Live 0x0\nlow 4096 2 mid,other, Live 0x0\nown 4096 1 mid, Live 0x0\nother 4096 3 - Live 0x0\nbusy 1 2 mid, Live 0x0\nshort\ncoming 1 1 - Loading 0x0\n")
 	for name, want := range map[string]string{
-		"top":   "top is live\nheld by nobody\nwith it modprobe -r would take what nobody else holds: mid, own\n",
-		"low":   "low is live\nheld by modules that need it: mid, other\n",
-		"other": "other is live\nheld by 3 others: open files, mounts, sockets, devices; which is not known\n",
-		"none":  "none is not loaded\n",
+		"top":    "top is live\nheld by nobody\nwith it modprobe -r would take what nobody else holds: mid, own\n",
+		"low":    "low is live\nheld by modules that need it: mid, other\n",
+		"other":  "other is live\nheld by 3 others: open files, mounts, sockets, devices; which is not known\n",
+		"coming": "coming is loading\n",
+		"none":   "none is not loaded\n",
 	} {
 		var b bytes.Buffer
 		whatHolds(&b, all, name)
