@@ -25,6 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The last step of a load: the kernel gets the file. Before it guard/submit.go has let
+// it through; error.go says what the kernel's errno means.
+
 // Flags are the flags of finit_module(2), as in linux/module.h. The zero value
 // asks for all checks.
 type Flags uint

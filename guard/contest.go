@@ -117,3 +117,19 @@ func (c *contest) vacant() bool {
 
 // holdMost is the longest that one waits for another who is about to refuse.
 const holdMost = 2 * time.Second
+
+// remember notes that a request was refused on suspicion because of the load of
+// a module, and of the thread that the load is taken to wait for. A worker is at
+// one item after another, so what it was at says nothing of its next request.
+func (g *Guard) remember(module string, owners []*observe.Task, tie *observe.Task) {
+	if len(owners) == 1 && (tie == nil || !tie.Worker()) {
+		g.reg.RememberSuspicion(module, owners[0].Thread(), tie.Thread())
+	}
+}
+
+// remembers tells whether that same load was the reason before, and for the
+// same thread.
+func (g *Guard) remembers(module string, owners []*observe.Task, tie *observe.Task) bool {
+	return len(owners) == 1 && (tie == nil || !tie.Worker()) &&
+		g.reg.RemembersSuspicion(module, owners[0].Thread(), tie.Thread())
+}

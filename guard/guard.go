@@ -14,13 +14,9 @@
 package guard
 
 import (
-	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/finit"
-	"safeload/guard/observe"
 	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
@@ -49,15 +45,6 @@ type Options struct {
 	// Log takes the guard's own lines. nil: standard error, or the kernel's
 	// log when there is none.
 	Log func(line string)
-}
-
-// Load is one module about to be given to the kernel.
-type Load struct {
-	Module string // by the file's name, in the kernel's spelling, with '_'
-	Path   string // the file to be submitted
-
-	file  registry.Inode // what Path led to
-	named bool           // Module is what stands in the file, not the file's own name
 }
 
 // Command is an install or remove command of the configuration.
@@ -103,25 +90,6 @@ func (g *Guard) Close() {
 	})
 }
 
-// watches reads the settings and tells whether they want the guard to look at
-// this load. Its module has two names if the file is called otherwise.
-func (g *Guard) watches(names ...string) bool {
-	if g.conf == nil {
-		s := conf.Default()
-		if g.settings != nil {
-			g.guarded(func() { s = g.settings(func(m string) { g.say("safeload: " + m) }) })
-		}
-		if g.o.Patience == 0 {
-			g.o.Patience = s.Patience
-			if s.Patience == 0 || s.Policy == conf.Proven {
-				g.o.Patience = -1
-			}
-		}
-		g.conf = &s
-	}
-	return g.conf.Policy != conf.Off && !slices.ContainsFunc(names, g.conf.Exempts)
-}
-
 // guarded runs a part of the guard itself, whose faults end with it.
 func (g *Guard) guarded(f func()) {
 	defer func() {
@@ -148,42 +116,6 @@ func (g *Guard) fault(what string, err error) {
 	g.say("safeload: " + what)
 }
 
-// publish tells the others what this invocation does. Without a registry they
-// still see it in /proc.
-func (g *Guard) publish(e registry.Entry) {
-	if unix.Geteuid() != 0 {
-		return // cannot load anything: the kernel's error says it best
-	}
-	g.self.Identify()
-	if g.token == "" {
-		g.token = registry.NewToken()
-	}
-	e.PID, e.Start = g.self.PID, g.self.Start
-	e.Token, e.Parent, e.Depth = g.token, g.self.Parent, g.self.Depth
-	e.Request = g.o.Request
-	e.Since = g.clock.Boot()
-	g.own = e
-	err := g.reg.Publish(e)
-	if err == nil {
-		return
-	}
-	g.reg.Close() // few descriptors may be left; who reads it opens it again
-	if again := g.reg.Announce(e); again != nil {
-		g.fault("guard: cannot tell others of this load, neither in "+g.o.Dir+" nor in memory; loading as kmod would", again)
-	} else if err != unix.ENOENT { // no /run yet is nothing to speak of
-		g.fault("guard: cannot write to "+g.o.Dir+"; telling others by a memfd instead", err)
-	}
-}
-
-// entry is what an invocation says of a load.
-func (l *Load) entry(state string) registry.Entry {
-	e := registry.Entry{State: state, Module: l.Module, Path: l.Path}
-	if l.named {
-		e.File = l.file
-	}
-	return e
-}
-
 // say writes one line where somebody will see it: standard error, or else the
 // kernel's log.
 func (g *Guard) say(line string) {
@@ -203,20 +135,4 @@ func count(r *registry.Registry, v Verdict, refused *Refused) {
 		line = refused.Error()
 	}
 	r.Count(v.letter(refused), line)
-}
-
-// remember notes that a request was refused on suspicion because of the load of
-// a module, and of the thread that the load is taken to wait for. A worker is at
-// one item after another, so what it was at says nothing of its next request.
-func (g *Guard) remember(module string, owners []*observe.Task, tie *observe.Task) {
-	if len(owners) == 1 && (tie == nil || !tie.Worker()) {
-		g.reg.RememberSuspicion(module, owners[0].Thread(), tie.Thread())
-	}
-}
-
-// remembers tells whether that same load was the reason before, and for the
-// same thread.
-func (g *Guard) remembers(module string, owners []*observe.Task, tie *observe.Task) bool {
-	return len(owners) == 1 && (tie == nil || !tie.Worker()) &&
-		g.reg.RemembersSuspicion(module, owners[0].Thread(), tie.Thread())
 }

@@ -12,11 +12,33 @@ import (
 	"safeload/internal/proc"
 )
 
+// The fifth step of a load: the file is opened, and says which module it is. Before
+// it internal/modload/load.go has called [Guard.Submit]; after it submit.go asks
+// whether that module is coming.
+//
 // A file's name says nothing of the module in it: nvidia-current.ko holds
 // nvidia, and a file has as many paths as it has links and mounts. Two loads are
 // of one module when the kernel calls it by one name, which stands in the file,
 // or when they are of one file. Everything that compares loads takes both from
 // here.
+
+// Load is one module about to be given to the kernel.
+type Load struct {
+	Module string // by the file's name, in the kernel's spelling, with '_'
+	Path   string // the file to be submitted
+
+	file  registry.Inode // what Path led to
+	named bool           // Module is what stands in the file, not the file's own name
+}
+
+// entry is what an invocation says of a load.
+func (l *Load) entry(state string) registry.Entry {
+	e := registry.Entry{State: state, Module: l.Module, Path: l.Path}
+	if l.named {
+		e.File = l.file
+	}
+	return e
+}
 
 // identified returns the load with the name by which the kernel will know its
 // module, as far as the file tells it without being decompressed.

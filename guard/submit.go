@@ -4,6 +4,7 @@ package guard
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -11,6 +12,11 @@ import (
 	"safeload/internal/conf"
 	"safeload/internal/proc"
 )
+
+// The sixth step of a load: whether the module may go to the kernel now. Before it
+// identity.go has read which module it is; after it finit/finit.go gives it to the
+// kernel. For a module that is not coming that is all; for one that is, wait.go
+// decides.
 
 // Submit runs submit, which gives the module to the kernel, when that can
 // succeed. It returns
@@ -117,4 +123,50 @@ func (g *Guard) detachedState(module string) proc.ModuleState {
 		}
 	})
 	return state
+}
+
+// watches reads the settings and tells whether they want the guard to look at
+// this load. Its module has two names if the file is called otherwise.
+func (g *Guard) watches(names ...string) bool {
+	if g.conf == nil {
+		s := conf.Default()
+		if g.settings != nil {
+			g.guarded(func() { s = g.settings(func(m string) { g.say("safeload: " + m) }) })
+		}
+		if g.o.Patience == 0 {
+			g.o.Patience = s.Patience
+			if s.Patience == 0 || s.Policy == conf.Proven {
+				g.o.Patience = -1
+			}
+		}
+		g.conf = &s
+	}
+	return g.conf.Policy != conf.Off && !slices.ContainsFunc(names, g.conf.Exempts)
+}
+
+// publish tells the others what this invocation does. Without a registry they
+// still see it in /proc.
+func (g *Guard) publish(e registry.Entry) {
+	if unix.Geteuid() != 0 {
+		return // cannot load anything: the kernel's error says it best
+	}
+	g.self.Identify()
+	if g.token == "" {
+		g.token = registry.NewToken()
+	}
+	e.PID, e.Start = g.self.PID, g.self.Start
+	e.Token, e.Parent, e.Depth = g.token, g.self.Parent, g.self.Depth
+	e.Request = g.o.Request
+	e.Since = g.clock.Boot()
+	g.own = e
+	err := g.reg.Publish(e)
+	if err == nil {
+		return
+	}
+	g.reg.Close() // few descriptors may be left; who reads it opens it again
+	if again := g.reg.Announce(e); again != nil {
+		g.fault("guard: cannot tell others of this load, neither in "+g.o.Dir+" nor in memory; loading as kmod would", again)
+	} else if err != unix.ENOENT { // no /run yet is nothing to speak of
+		g.fault("guard: cannot write to "+g.o.Dir+"; telling others by a memfd instead", err)
+	}
 }

@@ -2,7 +2,15 @@
 
 package kmod
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The second step of a load: a name or a path to modules. Before it
+// internal/modprobe/insert.go has taken the name from the arguments; after it plan.go
+// says what each module needs.
 
 // ErrNotFound is the error of a lookup for a name that stands for nothing.
 // [errors.Is] finds ENOENT in it.
@@ -164,4 +172,48 @@ func (c *Context) fromIndex(kind indexKind, name string) (list []*Module, err er
 		list = append(list, m)
 	}
 	return list, nil
+}
+
+func (c *Context) lookupAll(names []string) (found []*Module) {
+	for _, name := range names {
+		list, err := c.find(name)
+		if err != nil {
+			c.Log(LogErr, "lookup_dep", "failed to lookup dependency '"+name+"', continuing anyway.\n")
+			continue
+		}
+		found = append(found, list...)
+	}
+	return found
+}
+
+// ByPath returns the module in the file at path, which must exist: errors are
+// those of stat(2), ENOENT if path has no file name, and EEXIST if the module
+// is already known at another path.
+func (c *Context) ByPath(path string) (*Module, error) {
+	abs := path
+	if path == "" || path[0] != '/' {
+		cwd, err := Cwd(c.environ)
+		if err != nil {
+			return nil, syscall.ENOMEM // as libkmod
+		}
+		abs = cwd + "/" + path
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(abs, &st); err != nil {
+		return nil, err
+	}
+	file := base(path)
+	if file == "" {
+		return nil, syscall.ENOENT
+	}
+	m := c.ByName(file)
+	if m.path == "" {
+		m.path = abs
+	} else if m.path != abs {
+		c.Log(LogErr, "kmod_module_new_from_path", "kmod_module '"+m.Name+
+			"' already exists with different path: new-path='"+abs+"' old-path='"+m.path+"'\n")
+		return nil, syscall.EEXIST
+	}
+	m.builtin, m.builtinKnown = false, true
+	return m, nil
 }

@@ -2,11 +2,7 @@
 
 package kmod
 
-import (
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
+import "syscall"
 
 // Module is one module of the tree, or one that only the configuration knows.
 type Module struct {
@@ -90,38 +86,6 @@ func (c *Context) byAlias(alias, target string) (*Module, error) {
 		return nil, syscall.ENAMETOOLONG
 	}
 	return c.get(target, alias, true), nil
-}
-
-// ByPath returns the module in the file at path, which must exist: errors are
-// those of stat(2), ENOENT if path has no file name, and EEXIST if the module
-// is already known at another path.
-func (c *Context) ByPath(path string) (*Module, error) {
-	abs := path
-	if path == "" || path[0] != '/' {
-		cwd, err := Cwd(c.environ)
-		if err != nil {
-			return nil, syscall.ENOMEM // as libkmod
-		}
-		abs = cwd + "/" + path
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(abs, &st); err != nil {
-		return nil, err
-	}
-	file := base(path)
-	if file == "" {
-		return nil, syscall.ENOENT
-	}
-	m := c.ByName(file)
-	if m.path == "" {
-		m.path = abs
-	} else if m.path != abs {
-		c.Log(LogErr, "kmod_module_new_from_path", "kmod_module '"+m.Name+
-			"' already exists with different path: new-path='"+abs+"' old-path='"+m.path+"'\n")
-		return nil, syscall.EEXIST
-	}
-	m.builtin, m.builtinKnown = false, true
-	return m, nil
 }
 
 // Path of the module's file, empty if there is none.
@@ -236,83 +200,10 @@ func (m *Module) Blacklisted() bool {
 	return false
 }
 
-// Options are the parameters that all options lines of the configuration give
-// the module or the alias under which it was found.
-func (m *Module) Options() string {
-	if m.optionsRead {
-		return m.options
-	}
-	m.optionsRead = true
-	var all []byte // of more than one line
-	for _, o := range m.ctx.Config.Options {
-		switch {
-		case o.Value == "" || o.Name != m.Name && !(m.fromAlias && o.Name == m.Alias):
-		case m.options == "":
-			m.options = o.Value
-		default:
-			if all == nil {
-				all = append(make([]byte, 0, 256), m.options...)
-			}
-			all = append(append(all, ' '), o.Value...)
-		}
-	}
-	if all != nil {
-		m.options = bstr(all)
-	}
-	return m.options
-}
-
-// Install returns the command to run instead of loading the module.
-func (m *Module) Install() (cmd string, ok bool) {
-	return m.command(&m.install, m.ctx.Config.Install)
-}
+// FromAlias reports whether the module was found under an alias.
+func (m *Module) FromAlias() bool { return m.fromAlias }
 
 // Remove returns the command to run instead of removing the module.
 func (m *Module) Remove() (cmd string, ok bool) {
 	return m.command(&m.remove, m.ctx.Config.Remove)
 }
-
-func (m *Module) command(cmd *command, list []Directive) (string, bool) {
-	if !cmd.read {
-		cmd.read = true
-		if d := m.first(list); d != nil {
-			cmd.text, cmd.found = d.Value, true
-		}
-	}
-	return cmd.text, cmd.found
-}
-
-// first returns the first directive whose pattern matches the module.
-func (m *Module) first(list []Directive) *Directive {
-	for i := range list {
-		if Fnmatch(list[i].Name, m.Name) {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
-// Softdeps returns the modules to be loaded before and after m, by the first
-// softdep line that matches.
-func (m *Module) Softdeps() (pre, post []*Module) {
-	if d := m.first(m.ctx.Config.Softdeps); d != nil {
-		s := ParseSoftdep(d.Value)
-		pre, post = m.ctx.lookupAll(s.Pre), m.ctx.lookupAll(s.Post)
-	}
-	return pre, post
-}
-
-func (c *Context) lookupAll(names []string) (found []*Module) {
-	for _, name := range names {
-		list, err := c.find(name)
-		if err != nil {
-			c.Log(LogErr, "lookup_dep", "failed to lookup dependency '"+name+"', continuing anyway.\n")
-			continue
-		}
-		found = append(found, list...)
-	}
-	return found
-}
-
-// FromAlias reports whether the module was found under an alias.
-func (m *Module) FromAlias() bool { return m.fromAlias }

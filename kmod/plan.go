@@ -2,6 +2,10 @@
 
 package kmod
 
+// The third step of a load: what is to be done for a module, in which order and with
+// which options. Before it lookup.go has made modules of a name; after it
+// internal/modload/load.go does each of these.
+
 // Step is one module of a [Plan].
 type Step struct {
 	Module *Module
@@ -75,4 +79,65 @@ func (m *Module) withSoftdeps(list []*Module) []*Module {
 		list = s.probe(list, false, false)
 	}
 	return list
+}
+
+// Options are the parameters that all options lines of the configuration give
+// the module or the alias under which it was found.
+func (m *Module) Options() string {
+	if m.optionsRead {
+		return m.options
+	}
+	m.optionsRead = true
+	var all []byte // of more than one line
+	for _, o := range m.ctx.Config.Options {
+		switch {
+		case o.Value == "" || o.Name != m.Name && !(m.fromAlias && o.Name == m.Alias):
+		case m.options == "":
+			m.options = o.Value
+		default:
+			if all == nil {
+				all = append(make([]byte, 0, 256), m.options...)
+			}
+			all = append(append(all, ' '), o.Value...)
+		}
+	}
+	if all != nil {
+		m.options = bstr(all)
+	}
+	return m.options
+}
+
+// Install returns the command to run instead of loading the module.
+func (m *Module) Install() (cmd string, ok bool) {
+	return m.command(&m.install, m.ctx.Config.Install)
+}
+
+func (m *Module) command(cmd *command, list []Directive) (string, bool) {
+	if !cmd.read {
+		cmd.read = true
+		if d := m.first(list); d != nil {
+			cmd.text, cmd.found = d.Value, true
+		}
+	}
+	return cmd.text, cmd.found
+}
+
+// first returns the first directive whose pattern matches the module.
+func (m *Module) first(list []Directive) *Directive {
+	for i := range list {
+		if Fnmatch(list[i].Name, m.Name) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// Softdeps returns the modules to be loaded before and after m, by the first
+// softdep line that matches.
+func (m *Module) Softdeps() (pre, post []*Module) {
+	if d := m.first(m.ctx.Config.Softdeps); d != nil {
+		s := ParseSoftdep(d.Value)
+		pre, post = m.ctx.lookupAll(s.Pre), m.ctx.lookupAll(s.Post)
+	}
+	return pre, post
 }

@@ -3,7 +3,11 @@
 package modload
 
 import (
+	"strconv"
+	"syscall"
+
 	"safeload/guard"
+	"safeload/internal/strerror"
 	"safeload/kmod"
 )
 
@@ -87,4 +91,48 @@ func (e *Environment) appendOptions(value string) {
 		value = old + " " + value
 	}
 	e.Set("MODPROBE_OPTIONS", value)
+}
+
+// CommandError is an install command that failed. Its errno is EINVAL, as in
+// libkmod.
+type CommandError struct {
+	Module, Command string
+	Status          int   // its exit status, if Err is nil
+	Err             error // it could not be started
+}
+
+// Error says which command failed and how.
+func (e *CommandError) Error() string {
+	text := "module " + e.Module + ": install command '" + e.Command + "'"
+	if e.Err != nil {
+		return text + " could not be run: " + strerror.Text(Errno(e.Err))
+	}
+	return text + " ended with status " + strconv.Itoa(e.Status)
+}
+
+// Unwrap gives EINVAL, and the cause if there is one.
+func (e *CommandError) Unwrap() []error {
+	if e.Err != nil {
+		return []error{syscall.EINVAL, e.Err}
+	}
+	return []error{syscall.EINVAL}
+}
+
+// installCommand is command_do of libkmod.
+func (r *Request) installCommand(m *kmod.Module, command string) error {
+	status, err := r.run("install", m.Name, command)
+	if err != nil {
+		if r.System.Refused(err) {
+			return err
+		}
+		r.Teller.Lib(kmod.LogErr, "command_do", "Could not run install command '"+command+
+			"' for module "+m.Name+": "+strerror.Text(Errno(err))+"\n")
+		return &CommandError{m.Name, command, 0, err}
+	}
+	if code := exitStatusOf(status); code != 0 {
+		r.Teller.Lib(kmod.LogErr, "command_do", "Error running install command '"+command+
+			"' for module "+m.Name+": retcode "+strconv.Itoa(code)+"\n")
+		return &CommandError{m.Name, command, code, nil}
+	}
+	return nil
 }

@@ -49,15 +49,6 @@ func (r *Request) State(m *kmod.Module) (proc.ModuleState, syscall.Errno) {
 	return proc.Unknown, syscall.EINVAL
 }
 
-// inKernel reports whether a module is in the kernel already.
-func (r *Request) inKernel(m *kmod.Module) bool {
-	if m.Builtin() {
-		return true
-	}
-	s, _ := r.State(m)
-	return s == proc.Live
-}
-
 // RefCount reads how often a module is in use.
 func (r *Request) RefCount(m *kmod.Module) (n int, errno syscall.Errno) {
 	dir := SysModule + m.Name

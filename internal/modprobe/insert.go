@@ -11,6 +11,22 @@ import (
 	"safeload/kmod"
 )
 
+// The first step of a load: the names among modprobe's arguments. Before it
+// modprobe.go and options.go have read the options; after it kmod/lookup.go finds the
+// modules of each name.
+
+// insert loads all modules that a name stands for. The last one's result is
+// the result.
+func (p *program) insert(name, params string) (err error) {
+	defer p.Modules.Forget()
+	p.Name = name
+	list, err := p.resolve(name)
+	for _, m := range list {
+		err = p.insertModule(m, params)
+	}
+	return err
+}
+
 // resolve finds the modules of a name, or the one of a path.
 func (p *program) resolve(name string) (list []*kmod.Module, err error) {
 	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") {
@@ -25,18 +41,6 @@ func (p *program) resolve(name string) (list []*kmod.Module, err error) {
 		return nil, p.fail(syscall.ENOENT, "Module ", name, " not found in directory ", p.Modules.Dir, "\n")
 	}
 	return list, nil
-}
-
-// insert loads all modules that a name stands for. The last one's result is
-// the result.
-func (p *program) insert(name, params string) (err error) {
-	defer p.Modules.Forget()
-	p.Name = name
-	list, err := p.resolve(name)
-	for _, m := range list {
-		err = p.insertModule(m, params)
-	}
-	return err
 }
 
 func (p *program) insertModule(m *kmod.Module, params string) error {
