@@ -6,7 +6,7 @@ import (
 	"debug/elf"
 	"slices"
 
-	"safeload/audit/isa"
+	"safeload/audit/internal/isa"
 )
 
 // valueKind says what is known of a register's content.

@@ -11,7 +11,7 @@ import (
 	"sort"
 	"strings"
 
-	"safeload/audit/isa"
+	"safeload/audit/internal/isa"
 	"safeload/internal/elfhead"
 )
 

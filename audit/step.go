@@ -5,7 +5,7 @@ package audit
 import (
 	"debug/elf"
 
-	"safeload/audit/isa"
+	"safeload/audit/internal/isa"
 )
 
 // site is an instruction where it stands.

@@ -31,7 +31,7 @@ type Options struct {
 	// be for itself. 0 sends none.
 	Signal syscall.Signal
 	// Pin is the directory under a bpffs where the ancestry maps are pinned
-	// for guard/ancestry, usually [PinDir]. Empty pins nothing.
+	// for internal/ancestry, usually [PinDir]. Empty pins nothing.
 	Pin string
 	// stays: attached for good, by [Load].
 	stays bool

@@ -13,8 +13,8 @@ import (
 
 	"safeload/finit"
 	"safeload/finit/unpack"
+	"safeload/internal/modfile"
 	"safeload/internal/modload"
-	"safeload/kmod/modfile"
 )
 
 // contents is what is kept of a module's file.

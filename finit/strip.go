@@ -5,7 +5,7 @@ package finit
 import (
 	"golang.org/x/sys/unix"
 
-	"safeload/kmod/modfile"
+	"safeload/internal/modfile"
 )
 
 // strip gives init_module, which takes no flags, the effect of [IgnoreModversions]

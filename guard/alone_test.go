@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // newContest is of a helper that waits for the load which waits for it, with
@@ -45,7 +45,7 @@ func newContest(t *testing.T, dir string) (*system, *contest) {
 func TestWithoutRegistry(t *testing.T) {
 	_, c := newContest(t, "nowhere/safeload")
 	for range 2 {
-		if v, _, _ := c.look(); v != Wait {
+		if v, _, _ := c.look(); v != verdictWait {
 			t.Fatalf("verdict %d before the second look at a distance, want Wait", v)
 		}
 	}
@@ -53,7 +53,7 @@ func TestWithoutRegistry(t *testing.T) {
 		t.Fatal("two equal looks, but nothing is held for proven")
 	}
 	c.proof.at = c.proof.at.Add(-time.Minute)
-	if v, r, _ := c.look(); v != Refuse || r.Suspected {
+	if v, r, _ := c.look(); v != verdictRefuse || r.Suspected {
 		t.Fatalf("verdict %d, %v, want Refuse", v, r)
 	}
 }
@@ -63,9 +63,9 @@ func TestWithoutRegistry(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	s, c := newContest(t, "safeload")
 	reg := &c.g.reg
-	judge := func() Verdict {
+	judge := func() verdict {
 		v, r, _ := c.look()
-		if v != Refuse {
+		if v != verdictRefuse {
 			t.Fatalf("verdict %d, want Refuse", v)
 		}
 		v, _ = c.confirm(r)
@@ -80,15 +80,15 @@ func TestOneAtATime(t *testing.T) {
 	if !other.Lock() || !other.Locked() {
 		t.Fatal("the directory cannot be held")
 	}
-	if v := judge(); v != Wait {
+	if v := judge(); v != verdictWait {
 		t.Errorf("while another refuses: verdict %d, want Wait", v)
 	}
 	c.heldAt = c.heldAt.Add(-holdMost)
-	if v := judge(); v != Refuse {
+	if v := judge(); v != verdictRefuse {
 		t.Errorf("the other stands still: verdict %d, want Refuse", v)
 	}
 	other.Close()
-	if v := judge(); v != Refuse || !reg.Locked() {
+	if v := judge(); v != verdictRefuse || !reg.Locked() {
 		t.Errorf("the other is done: verdict %d, held %v, want Refuse, true", v, reg.Locked())
 	}
 
@@ -99,7 +99,7 @@ func TestOneAtATime(t *testing.T) {
 	}
 	s.AddLoad(100, 50, 500, "a", "msleep")
 	v, _ := c.confirm(&Refused{})
-	if v != Wait || reg.Locked() {
+	if v != verdictWait || reg.Locked() {
 		t.Errorf("the circle is gone: verdict %d, held %v, want Wait, false", v, reg.Locked())
 	}
 }
@@ -183,7 +183,7 @@ func TestHead(t *testing.T) {
 		g.self = registry.Identity{Known: true, PID: 200, Start: uint64((clock.Boot() - int64(30*time.Second)) / clock.Tick)}
 		g.own = s.Entries[0]
 		c := &contest{g: g, l: Load{Module: "a"}, proc: p, sys: sys}
-		if v, _, _ := c.look(); v != Wait || c.suspect.picture == "" || c.left() != confirmAfter {
+		if v, _, _ := c.look(); v != verdictWait || c.suspect.picture == "" || c.left() != confirmAfter {
 			t.Fatalf("first look: verdict %d, suspect %q, %v left; want Wait and %v", v, c.suspect.picture, c.left(), confirmAfter)
 		}
 		if moves {
@@ -191,9 +191,9 @@ func TestHead(t *testing.T) {
 		}
 		v, r, _ := c.look()
 		switch {
-		case !moves && (v != Refuse || !r.Suspected):
+		case !moves && (v != verdictRefuse || !r.Suspected):
 			t.Errorf("second look: verdict %d, %v, want Refuse on suspicion", v, r)
-		case moves && (v != Wait || c.left() != 10*time.Second):
+		case moves && (v != verdictWait || c.left() != 10*time.Second):
 			t.Errorf("after a move: verdict %d, %v left, want Wait and 10 s", v, c.left())
 		}
 		c.close()

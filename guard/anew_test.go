@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestLookBegunAnew: what an init flushes is narrowed to the workers that alone
@@ -44,7 +44,7 @@ func TestLookBegunAnew(t *testing.T) {
 			looks := 0
 			c.bounded(func(c *contest) {
 				looks++
-				if v, _, _ := c.look(); v != Wait {
+				if v, _, _ := c.look(); v != verdictWait {
 					t.Errorf("verdict %d at the look", v)
 				}
 				if holds {
@@ -55,7 +55,7 @@ func TestLookBegunAnew(t *testing.T) {
 				t.Fatalf("the look was begun %d times", looks)
 			}
 			other()
-			if v, _, _ := c.boundedLook(); v != Wait {
+			if v, _, _ := c.boundedLook(); v != verdictWait {
 				t.Fatalf("verdict %d at the look after", v)
 			}
 			for _, w := range c.last.System(observe.Best, nil).Waits(100) {

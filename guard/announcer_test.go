@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestMain plays the other invocation: the same program, without a registry.

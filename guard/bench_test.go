@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
 )
 

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // Command runs an install or remove command with this invocation's token in
@@ -119,7 +119,7 @@ func (g *Guard) leadsBack(c Command) *Refused {
 	if !proven {
 		g.reg.Note(loop, of)
 	}
-	g.count(Refuse, r)
+	g.count(verdictRefuse, r)
 	return r
 }
 

@@ -8,10 +8,10 @@ import (
 	"os/exec"
 	"testing"
 
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // above writes an entry of a process that runs a command, as that process would.

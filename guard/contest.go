@@ -5,8 +5,8 @@ package guard
 import (
 	"time"
 
-	"safeload/guard/ancestry"
-	"safeload/guard/observe"
+	"safeload/internal/ancestry"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
 )
 
@@ -89,10 +89,10 @@ func (c *contest) state() (state proc.ModuleState, another bool) {
 
 // blind gives up, where what must be seen cannot be read (no descriptor or
 // memory left): the kernel's own wait, as with kmod.
-func (c *contest) blind(what string) (Verdict, *Refused) {
+func (c *contest) blind(what string) (verdict, *Refused) {
 	c.g.fault("guard: cannot see who waits for "+c.l.Module+": "+what+" cannot be read; loading as kmod would", nil)
-	c.g.count(Go, nil)
-	return Go, nil
+	c.g.count(verdictGo, nil)
+	return verdictGo, nil
 }
 
 // probe is the one that runs; nil: none.

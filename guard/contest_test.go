@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/observe/observetest"
+	"safeload/internal/registry"
 )
 
 // turned is a clock that stands still but for the sleeps of who reads it.
@@ -76,7 +76,7 @@ func TestProvenInTime(t *testing.T) {
 	_, c := newContest(t, "nowhere/safeload")
 	k := turn(t, c)
 	v, r := c.wait()
-	if v != Refuse || r.Suspected {
+	if v != verdictRefuse || r.Suspected {
 		t.Fatalf("verdict %d, %v, want Refuse", v, r)
 	}
 	if k.passed < confirmAfter || k.passed > 3*confirmAfter {
@@ -90,7 +90,7 @@ func TestPatienceInTime(t *testing.T) {
 	for _, patience := range []time.Duration{time.Second, 10 * time.Second, 5 * time.Minute} {
 		_, c, k := newSuspicion(t, patience)
 		v, r := c.wait()
-		if v != Refuse || !r.Suspected {
+		if v != verdictRefuse || !r.Suspected {
 			t.Fatalf("verdict %d, %v, want Refuse on suspicion", v, r)
 		}
 		if k.passed < patience || k.passed > patience+time.Second {
@@ -109,7 +109,7 @@ func TestMoveInTime(t *testing.T) {
 		s.WriteTask(120, "status", "voluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n")
 	}
 	v, r := c.wait()
-	if v != Refuse || !r.Suspected || k.passed < moved+patience || k.passed > moved+patience+lookMost+time.Second {
+	if v != verdictRefuse || !r.Suspected || k.passed < moved+patience || k.passed > moved+patience+lookMost+time.Second {
 		t.Errorf("verdict %d, %v, after %v, want Refuse after %v", v, r, k.passed, moved+patience)
 	}
 }
@@ -121,7 +121,7 @@ func TestNoPatience(t *testing.T) {
 	s, c, k := newSuspicion(t, -1)
 	k.events[takes] = func() { s.Write("sys/module/a/initstate", "live\n") }
 	v, _ := c.wait()
-	if v != Done || k.passed < takes || k.passed > takes+2*pollMost {
+	if v != verdictDone || k.passed < takes || k.passed > takes+2*pollMost {
 		t.Errorf("verdict %d after %v, want Done after %v", v, k.passed, takes)
 	}
 	if most := int(takes/pollMost) + 100; k.sleeps > most {
@@ -134,10 +134,10 @@ func TestGoneInTime(t *testing.T) {
 	const after = 2 * time.Second
 	for name, tt := range map[string]struct {
 		state string // of the module; empty: it is gone
-		want  Verdict
+		want  verdict
 	}{
-		"it is gone":                       {"", Again},
-		"it goes, and that takes any time": {"going\n", Go},
+		"it is gone":                       {"", verdictAgain},
+		"it goes, and that takes any time": {"going\n", verdictGo},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c, k := newSuspicion(t, -1)
@@ -152,7 +152,7 @@ func TestGoneInTime(t *testing.T) {
 			if v != tt.want || k.passed < after || k.passed > after+resultWait+2*pollMost {
 				t.Errorf("verdict %d after %v, want %d after %v", v, k.passed, tt.want, after)
 			}
-			if tt.want == Go && k.passed < after+resultWait {
+			if tt.want == verdictGo && k.passed < after+resultWait {
 				t.Errorf("after %v: it is waited for %v", k.passed, resultWait)
 			}
 		})
@@ -169,7 +169,7 @@ func TestHeldInTime(t *testing.T) {
 		t.Fatal("the directory cannot be held")
 	}
 	v, r := c.wait()
-	if v != Refuse || k.passed < holdMost || k.passed > holdMost+4*confirmAfter {
+	if v != verdictRefuse || k.passed < holdMost || k.passed > holdMost+4*confirmAfter {
 		t.Errorf("verdict %d, %v, after %v, want Refuse after %v", v, r, k.passed, holdMost)
 	}
 	// And refuses at once when the other lets go.
@@ -180,7 +180,7 @@ func TestHeldInTime(t *testing.T) {
 	third.Lock()
 	const lets = time.Second
 	k.events[lets] = third.Close
-	if v, r := c.wait(); v != Refuse || k.passed < lets || k.passed > lets+4*confirmAfter {
+	if v, r := c.wait(); v != verdictRefuse || k.passed < lets || k.passed > lets+4*confirmAfter {
 		t.Errorf("verdict %d, %v, after %v, want Refuse after %v", v, r, k.passed, lets)
 	}
 }

@@ -3,7 +3,7 @@
 package guard
 
 import (
-	"safeload/guard/observe"
+	"safeload/internal/observe"
 )
 
 // roll tells whether anybody runs the init that this load would wait for.

@@ -5,7 +5,7 @@ package guard
 import (
 	"testing"
 
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe/observetest"
 )
 
 const dupWait = "kmod_dup_request_exists_wait"

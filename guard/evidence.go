@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/conf"
+	"safeload/internal/observe"
+	"safeload/internal/registry"
 )
 
-func (c *contest) boundedLook() (v Verdict, r *Refused, waiting int) {
+func (c *contest) boundedLook() (v verdict, r *Refused, waiting int) {
 	c.bounded(func(c *contest) { v, r, waiting = c.look() })
 	return v, r, waiting
 }
@@ -36,7 +36,7 @@ func (c *contest) entries() (entries []registry.Entry, registered bool, waiting 
 }
 
 // look takes one look and says Refuse or Wait, and how many others wait.
-func (c *contest) look() (Verdict, *Refused, int) {
+func (c *contest) look() (verdict, *Refused, int) {
 	began := c.now()
 	stamp := c.g.clock.Boot()
 	entries, registered, waiting := c.entries()
@@ -53,7 +53,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 	c.last = s
 	// Where the init may have died, the kernel is not given the module, whoever asks.
 	if c.free = s.AskedByStrangers(c.g.self); c.free && !c.vacant() {
-		return Wait, nil, waiting
+		return verdictWait, nil, waiting
 	}
 	v, r := c.judge(s, before, began)
 	return v, r, waiting
@@ -61,7 +61,7 @@ func (c *contest) look() (Verdict, *Refused, int) {
 
 // judge weighs what a look, which began at the given time, and the one before it
 // show. It says Refuse or Wait.
-func (c *contest) judge(s, before *observe.Waits, began time.Time) (Verdict, *Refused) {
+func (c *contest) judge(s, before *observe.Waits, began time.Time) (verdict, *Refused) {
 	sure := s.System(observe.Exact, before)
 	maybe := s.System(observe.Best, before)
 	self := graph.ID(c.g.self.PID)
@@ -71,7 +71,7 @@ func (c *contest) judge(s, before *observe.Waits, began time.Time) (Verdict, *Re
 	c.proof.see(s.KnotPicture(proof, self), c.now())
 	c.proof.began(&c.suspect) // the looks before saw the same, and lacked only each other
 	if c.proof.held(confirmAfter, c.now()) && victim(s, proof, guess, self, false) {
-		return Refuse, c.refusal(s, proof, guess, self, false)
+		return verdictRefuse, c.refusal(s, proof, guess, self, false)
 	}
 	c.suspect.see(s.KnotPicture(guess, self), c.now())
 	if before == nil && c.suspect.picture != "" {
@@ -93,15 +93,15 @@ func (c *contest) judge(s, before *observe.Waits, began time.Time) (Verdict, *Re
 		if !probed {
 			c.g.remember(c.l.Module, s.Owners(c.l.Module), s.TiedThread(guess.Cycle(self)))
 		}
-		return Refuse, c.refusal(s, guess, guess, self, !probed)
+		return verdictRefuse, c.refusal(s, guess, guess, self, !probed)
 	}
 	if len(s.Entries) > 1 && c.suspect.picture == "" && c.polled(s, before, self) {
 		last := s.System(observe.Patient, before).Stuck(graph.Likely)
 		if victim(s, last, last, self, true) {
-			return Refuse, c.refusal(s, last, last, self, true)
+			return verdictRefuse, c.refusal(s, last, last, self, true)
 		}
 	}
-	return Wait, nil
+	return verdictWait, nil
 }
 
 // probedPatience is enough where the probe saw that the kernel thread which

@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"safeload/finit"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
+	"safeload/internal/registry"
 )
 
 // DefaultPatience is how long a load that is only suspected of waiting for
@@ -127,9 +127,9 @@ func (g *Guard) say(line string) {
 }
 
 // count adds a verdict to the statistics.
-func (g *Guard) count(v Verdict, refused *Refused) { count(&g.reg, v, refused) }
+func (g *Guard) count(v verdict, refused *Refused) { count(&g.reg, v, refused) }
 
-func count(r *registry.Registry, v Verdict, refused *Refused) {
+func count(r *registry.Registry, v verdict, refused *Refused) {
 	line := ""
 	if refused != nil {
 		line = refused.Error()

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 func newGuard(t *testing.T) (*Guard, *[]string) {

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestUninterruptibleAncestor: a shell above a load that sleeps in state D waits

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // The fifth step of a load: the file is opened, and says which module it is. Before

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/observe/observetest"
+	"safeload/internal/registry"
 )
 
 // TestNameInTheFile: a task loads a file that cannot be read as it is, and whose

@@ -5,9 +5,9 @@ package guard
 import (
 	"time"
 
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
+	"safeload/internal/registry"
 )
 
 // Times between first looks.

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // tell leaves the result of our load that failed to those who wait for it in
@@ -61,21 +61,21 @@ const resultWait = time.Second
 
 // outcome is what becomes of us when the load that we waited for is over and
 // its module not live.
-func (c *contest) outcome() (Verdict, *Refused) {
+func (c *contest) outcome() (verdict, *Refused) {
 	boot := registry.BootID()
 	gap, poll := pollLeast, pollLeast
 	next := c.now().Add(8 * gap) // the record is mostly there by then
 	for end := c.now().Add(resultWait); ; c.g.clock.Sleep(poll) {
 		if f, ok := c.g.reg.LastFailure(c.l.Module); ok && f.Boot == boot && f.Overlaps(c.began) && f.Ended >= c.seen {
 			c.g.result = c.l.failed(&f)
-			return Failed, nil
+			return verdictFailed, nil
 		}
 		poll = min(poll+poll/4, pollMost/4)
 		if now := c.now(); now.After(end) {
-			return Again, nil
+			return verdictAgain, nil
 		} else if now.After(next) {
 			if !c.loading() {
-				return Again, nil
+				return verdictAgain, nil
 			}
 			gap *= 2
 			next = c.now().Add(8 * gap)

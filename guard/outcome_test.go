@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // waiter is a contest that has seen a load of module m from 100 to 200.
@@ -87,12 +87,12 @@ func TestOutcome(t *testing.T) {
 			}
 			verdict, refused := c.outcome()
 			if tt.want == 0 {
-				if verdict != Again {
+				if verdict != verdictAgain {
 					t.Errorf("verdict %d, result %v; want another try", verdict, c.g.result)
 				}
 				return
 			}
-			if verdict != Failed || refused != nil || !errors.Is(c.g.result, tt.want) {
+			if verdict != verdictFailed || refused != nil || !errors.Is(c.g.result, tt.want) {
 				t.Errorf("verdict %d, result %v; want failed, %v", verdict, c.g.result, tt.want)
 			}
 		})

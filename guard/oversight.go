@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/conf"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // oversight looks at what a command has started while it runs. A modprobe that
@@ -237,7 +237,7 @@ func (o *oversight) end(p *proc.FS, r *registry.Registry, c circle) time.Duratio
 	}
 	if o.ended != t.PID {
 		o.g.say(refused.Error())
-		count(r, Refuse, refused)
+		count(r, verdictRefuse, refused)
 	}
 	o.ended = t.PID
 	o.proof, o.suspect, o.gap = standstill{}, standstill{}, oversightLeast

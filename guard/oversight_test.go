@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
 	"safeload/internal/conf"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestOversightHeedsTheSettings: who watches a command suspects on as little as

@@ -3,10 +3,10 @@
 package guard
 
 import (
-	"safeload/guard/ancestry"
 	"safeload/guard/graph"
-	"safeload/guard/registry"
+	"safeload/internal/ancestry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // decider is an Ancestry that can answer the whole question from the maps of a
@@ -25,24 +25,24 @@ type decider interface {
 //     for the kernel thread it has started (kthread_create sleeps, too);
 //   - a circle that only waits in user space close: of those one must give way,
 //     and the registry tells which.
-func (c *contest) ask() (v Verdict, refused *Refused, decided bool) {
+func (c *contest) ask() (v verdict, refused *Refused, decided bool) {
 	d, ok := c.probe().(decider)
 	if !ok {
-		return Wait, nil, false
+		return verdictWait, nil, false
 	}
 	others, ok := c.others(d)
 	if !ok {
-		return Wait, nil, false
+		return verdictWait, nil, false
 	}
 	pid := int(c.g.self.PID)
 	answer, hops := d.Decide(c.l.Module, pid, others)
 	switch {
 	case answer == ancestry.Independent && c.trusts():
-		return Go, nil, true
+		return verdictGo, nil, true
 	case answer == ancestry.Proven && c.direct(hops):
-		return Refuse, c.probed(hops), true
+		return verdictRefuse, c.probed(hops), true
 	}
-	return Wait, nil, false
+	return verdictWait, nil, false
 }
 
 // direct tells whether a chain, of the load that would be waited for first,

@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	"safeload/guard/ancestry"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/ancestry"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestDirect: the probe's word alone refuses only where each task of the chain

@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestStrangers: who may be handed over to the kernel's own wait.

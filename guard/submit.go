@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/registry"
 	"safeload/internal/conf"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // The sixth step of a load: whether the module may go to the kernel now. Before it
@@ -32,7 +32,7 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 	again := 0
 	for first := true; ; first = false {
 		state := proc.State(l.Module)
-		verdict := Go
+		verdict := verdictGo
 		if state == proc.Unknown {
 			state = g.detachedState(l.Module)
 		}
@@ -48,7 +48,7 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 			var refused *Refused
 			g.guarded(func() { verdict, refused = g.contend(l) })
 			switch verdict {
-			case Refuse:
+			case verdictRefuse:
 				if g.conf.Policy == conf.Observe && !refused.Dead {
 					g.say("safeload: policy observe, loading all the same: " + refused.Error())
 					break
@@ -59,17 +59,17 @@ func (g *Guard) Submit(l Load, submit func() error) error {
 				})
 				g.say(refused.Error())
 				return refused
-			case Done:
+			case verdictDone:
 				g.guarded(g.reg.Retract)
 				return nil
-			case Failed:
+			case verdictFailed:
 				g.guarded(g.reg.Retract)
 				return g.result
-			case Again:
+			case verdictAgain:
 				continue
 			}
 		}
-		if verdict != Follow {
+		if verdict != verdictFollow {
 			g.guarded(func() { g.publish(l.entry(registry.StateLoad)) })
 		}
 		err := submit()

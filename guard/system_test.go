@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 )
 
 // system is a made-up machine with what this package's tests do to it.

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
 )
 

@@ -3,19 +3,19 @@
 package guard
 
 // Verdict is what becomes of a load.
-type Verdict uint8
+type verdict uint8
 
 const (
-	Go     Verdict = iota // submit it
-	Wait                  // not yet decided
-	Refuse                // it would wait for itself
-	Done                  // it went live by somebody else
-	Again                 // it went away: from the beginning
-	Failed                // somebody else's load has failed, and ours with it
-	Follow                // submit it, to wait in the kernel; others have been told
+	verdictGo     verdict = iota // submit it
+	verdictWait                  // not yet decided
+	verdictRefuse                // it would wait for itself
+	verdictDone                  // it went live by somebody else
+	verdictAgain                 // it went away: from the beginning
+	verdictFailed                // somebody else's load has failed, and ours with it
+	verdictFollow                // submit it, to wait in the kernel; others have been told
 )
 
-func (v Verdict) letter(r *Refused) byte {
+func (v verdict) letter(r *Refused) byte {
 	if r != nil && r.Suspected {
 		return 's'
 	}

@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // shoots looks, lets f happen, and looks again.
@@ -76,66 +76,66 @@ func (s *system) judge(self int, probe observe.Ancestry) (proven, suspected bool
 	return holds(proof, false), holds(guess, true)
 }
 
-type verdict struct{ proven, suspected bool }
+type refusable struct{ proven, suspected bool }
 
 func TestVerdicts(t *testing.T) {
 	const flush = "__flush_work"
 	for name, tt := range map[string]struct {
 		make  func(s *system)
-		want  map[int]verdict // by waiter
+		want  map[int]refusable // by waiter
 		probe observe.Ancestry
 	}{
 		"asks for itself": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {true, true}}},
+		}, want: map[int]refusable{200: {true, true}}},
 		"slow init, asked for from elsewhere": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "msleep")
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"running init": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"helper older than the load": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddWaiter(200, s.AddHelperWorker(200), 490, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"helper older than the load of an older process": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.Entries = append(s.Entries, registry.Entry{PID: 100, Start: 500, State: registry.StateLoad, Module: "a", Since: 600 * clock.Tick, Token: registry.NewToken()})
 			s.AddWaiter(200, s.AddHelperWorker(200), 550, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"the helper above the load is not its own": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddTask(150, s.AddHelperWorker(150), 'R', observetest.Plain, 490, "", "running\n")
 			s.AddLoad(151, 150, 500, "a", observetest.Request)
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {true, true}}},
+		}, want: map[int]refusable{200: {true, true}}},
 		"helper that nobody waits for (UMH_NO_WAIT)": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddWaiter(200, 2, 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"started by a user": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddWaiter(200, 50, 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"its helper is another, at work": {make: func(s *system) {
 			s.SetComing("a", "b")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddLoad(150, s.AddHelperWorker(150), 505, "b", "msleep")
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"more requesters than helpers": {make: func(s *system) {
 			// 300's helper is not among those seen, or it waits for another
 			// thing: then perhaps so does 100.
@@ -143,81 +143,81 @@ func TestVerdicts(t *testing.T) {
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {false, true}}},
+		}, want: map[int]refusable{200: {false, true}}},
 		"two hops, the last one closes": {make: func(s *system) {
 			s.SetComing("a", "b")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddLoad(150, s.AddHelperWorker(150), 505, "b", observetest.Request)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {true, true}}},
+		}, want: map[int]refusable{200: {true, true}}},
 		"crossing": {make: func(s *system) {
 			s.SetComing("a", "b")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddLoad(110, 50, 500, "b", observetest.Request)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "b")
 			s.AddWaiter(210, s.AddHelperWorker(210), 511, "a")
-		}, want: map[int]verdict{200: {}, 210: {true, true}}},
+		}, want: map[int]refusable{200: {}, 210: {true, true}}},
 		"crossing, one of them kmod's": {make: func(s *system) {
 			s.SetComing("a", "b")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddLoad(110, 50, 500, "b", observetest.Request)
 			s.AddLoad(200, s.AddHelperWorker(200), 512, "b", "sys_finit_module")
 			s.AddWaiter(210, s.AddHelperWorker(210), 511, "a")
-		}, want: map[int]verdict{210: {true, true}}},
+		}, want: map[int]refusable{210: {true, true}}},
 		"through a kernel thread": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "a_init")
 			s.AddKthread(120, 0, observetest.Request, 505)
 			s.SetComm(120, "a")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {false, true}}},
+		}, want: map[int]refusable{200: {false, true}}},
 		"a kernel thread older than the load": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "a_init")
 			s.AddKthread(120, 0, observetest.Request, 400)
 			s.SetComm(120, "a")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"a kernel thread, but init sleeps for a time": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "msleep")
 			s.AddKthread(120, 0, observetest.Request, 505)
 			s.SetComm(120, "a")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"through a work item": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", flush)
 			s.AddKthread(120, observetest.Worker&^observetest.Kernel, observetest.Request, 5)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {false, true}}},
+		}, want: map[int]refusable{200: {false, true}}},
 		"a worker asks, but init flushes nothing": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "a_init")
 			s.AddKthread(120, observetest.Worker&^observetest.Kernel, observetest.Request, 5)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"through a command and a shell": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, 151))
 			s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
 			s.AddWaiter(200, 151, 510, "a")
-		}, want: map[int]verdict{200: {true, true}}},
+		}, want: map[int]refusable{200: {true, true}}},
 		"a child that is merely alive": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddTask(150, s.AddHelperWorker(150), 'S', observetest.Plain, 505, "do_wait", s.Call(proc.WaitChild, -1))
 			s.AddTask(152, 150, 'S', observetest.Plain, 506, "hrtimer_nanosleep", s.Call(proc.Sleep))
 			s.AddWaiter(200, 150, 510, "a")
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"below a shell that sleeps in sigsuspend": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddCommand(150, s.AddHelperWorker(150), 505)
 			s.AddTask(151, 150, 'S', observetest.Plain, 506, "sigsuspend", s.Call(proc.Other))
 			s.AddWaiter(200, 151, 510, "a")
-		}, want: map[int]verdict{200: {false, true}}},
+		}, want: map[int]refusable{200: {false, true}}},
 		"a daemon of a command that reads from it": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
@@ -225,7 +225,7 @@ func TestVerdicts(t *testing.T) {
 			s.AddTask(151, 150, 'S', observetest.Plain, 506, "pipe_read", s.Call(proc.Other))
 			s.AddWaiter(200, 1, 510, "a")
 			s.Entries[1].Parent = token
-		}, want: map[int]verdict{200: {false, true}}},
+		}, want: map[int]refusable{200: {false, true}}},
 		"a daemon of a command that sleeps": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
@@ -233,28 +233,28 @@ func TestVerdicts(t *testing.T) {
 			s.AddTask(151, 150, 'S', observetest.Plain, 506, "hrtimer_nanosleep", s.Call(proc.Sleep))
 			s.AddWaiter(200, 1, 510, "a")
 			s.Entries[1].Parent = token
-		}, want: map[int]verdict{200: {}}},
+		}, want: map[int]refusable{200: {}}},
 		"bystanders wait on": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			s.AddWaiter(210, 50, 520, "a")
 			s.AddWaiter(220, 50, 530, "a")
-		}, want: map[int]verdict{200: {true, true}, 210: {}, 220: {}}},
+		}, want: map[int]refusable{200: {true, true}, 210: {}, 220: {}}},
 		"the probe tells a kernel request from another": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", observetest.Request)
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
 			s.AddWaiter(210, s.AddHelperWorker(210), 511, "a")
-		}, want: map[int]verdict{200: {true, true}, 210: {}}, probe: fakeProbe{asked: map[int]int{200: 100, 210: 300}}},
+		}, want: map[int]refusable{200: {true, true}, 210: {}}, probe: fakeProbe{asked: map[int]int{200: 100, 210: 300}}},
 		"the probe clears the one /proc would suspect": {make: func(s *system) {
 			s.SetComing("a")
 			s.AddLoad(100, 50, 500, "a", "a_init")
 			s.AddKthread(120, 0, observetest.Request, 505)
 			s.SetComm(120, "a")
 			s.AddWaiter(200, s.AddHelperWorker(200), 510, "a")
-		}, want: map[int]verdict{200: {}}, probe: fakeProbe{asked: map[int]int{200: 120}, acts: map[int]int{120: 999}}},
+		}, want: map[int]refusable{200: {}}, probe: fakeProbe{asked: map[int]int{200: 120}, acts: map[int]int{120: 999}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)
@@ -348,7 +348,7 @@ func (f fakeProbe) StartedBy(tid int) (int, bool) { t, ok := f.acts[tid]; return
 
 // A shell of an install command in its builtin wait shows no wait(2).
 func TestShellAboveAWaiter(t *testing.T) {
-	for wchan, want := range map[string]verdict{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
+	for wchan, want := range map[string]refusable{"sigsuspend": {suspected: true}, "hrtimer_nanosleep": {}} {
 		s := newSystem(t)
 		s.SetComing("a")
 		s.AddLoad(100, 50, 500, "a", observetest.Request)

@@ -7,16 +7,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/observe"
-	"safeload/guard/registry"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // contend decides over a load whose module is coming. It returns Go, Refuse,
 // Done, Failed, Follow or Again.
-func (g *Guard) contend(l Load) (Verdict, *Refused) {
+func (g *Guard) contend(l Load) (verdict, *Refused) {
 	if unix.Geteuid() != 0 {
-		return Go, nil // the kernel refuses it at once, and says why
+		return verdictGo, nil // the kernel refuses it at once, and says why
 	}
 	g.publish(l.entry(registry.StateWait))
 	registry.SweepCgroups()
@@ -26,8 +26,8 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	if c.proc, err = proc.OpenProc(); err != nil {
 		// Nothing can be seen: the kernel's own wait, as with kmod.
 		g.fault("guard: cannot see who waits for whom, /proc is missing; loading as kmod would", err)
-		g.count(Go, nil)
-		return Go, nil
+		g.count(verdictGo, nil)
+		return verdictGo, nil
 	}
 	if c.proc.Self() != g.self.PID {
 		return c.blind("/proc of this pid namespace")
@@ -36,18 +36,18 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 	c.sys, _ = proc.OpenSys()
 	there := c.roll()
 	if there == observe.Nobody {
-		return Refuse, c.dead()
+		return verdictRefuse, c.dead()
 	}
 	independent := false
 	c.bounded(func(c *contest) { independent = c.independent() })
 	// Where the init may have died, the kernel is not given the module, whoever asks.
 	if there == observe.Present && independent {
-		g.count(Go, nil)
-		return Go, nil
+		g.count(verdictGo, nil)
+		return verdictGo, nil
 	}
 	for {
 		verdict, refused := c.wait()
-		if verdict != Follow {
+		if verdict != verdictFollow {
 			return verdict, refused
 		}
 		// With fifty of us, each step takes as long as it takes the others to
@@ -55,8 +55,8 @@ func (g *Guard) contend(l Load) (Verdict, *Refused) {
 		// the kernel any more.
 		g.publish(l.entry(registry.StateLoad))
 		if state, another := c.state(); state == proc.Coming && !another {
-			g.count(Follow, nil)
-			return Follow, nil
+			g.count(verdictFollow, nil)
+			return verdictFollow, nil
 		}
 		g.publish(l.entry(registry.StateWait))
 	}
@@ -104,7 +104,7 @@ func (c *contest) independent() bool {
 }
 
 // wait watches until the module is no longer coming or the load is refused.
-func (c *contest) wait() (Verdict, *Refused) {
+func (c *contest) wait() (verdict, *Refused) {
 	p := pace{poll: pollLeast, gap: confirmAfter / 4, next: c.now()}
 	for {
 		state, another := c.state()
@@ -113,11 +113,11 @@ func (c *contest) wait() (Verdict, *Refused) {
 		}
 		switch state {
 		case proc.Live:
-			c.g.count(Done, nil)
-			return Done, nil
+			c.g.count(verdictDone, nil)
+			return verdictDone, nil
 		case proc.Coming:
 			if c.free && !c.vacant() {
-				return Follow, nil
+				return verdictFollow, nil
 			}
 		case proc.Going:
 			// Its init has failed, or somebody removes it, which may take any
@@ -126,7 +126,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 				c.going = c.now()
 			}
 			if c.since(c.going) > resultWait {
-				return Go, nil
+				return verdictGo, nil
 			}
 			p.poll = min(p.poll, pollMost/4)
 			c.g.clock.Sleep(p.poll)
@@ -147,7 +147,7 @@ func (c *contest) wait() (Verdict, *Refused) {
 			continue
 		}
 		if !c.now().Before(p.next) {
-			if verdict, refused := c.decide(&p); verdict != Wait {
+			if verdict, refused := c.decide(&p); verdict != verdictWait {
 				return verdict, refused
 			}
 			if c.free && !c.vacant() {
@@ -165,33 +165,33 @@ func (c *contest) wait() (Verdict, *Refused) {
 
 // decide asks the probe, and looks where that does not tell. It returns Go, Refuse
 // or Wait, and says when to do so next.
-func (c *contest) decide(p *pace) (verdict Verdict, refused *Refused) {
+func (c *contest) decide(p *pace) (verdict verdict, refused *Refused) {
 	now := c.now()
 	before := c.g.clock.CPU()
 	var decided bool
 	c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
 	// What the probe knows of who asks does not say that the init still runs.
-	if decided && !(verdict == Go && c.vacant()) {
-		if verdict == Go {
-			c.g.count(Go, nil)
+	if decided && !(verdict == verdictGo && c.vacant()) {
+		if verdict == verdictGo {
+			c.g.count(verdictGo, nil)
 		}
 		return verdict, refused
 	}
 	if c.moves() {
 		p.next = c.now().Add(rest(p.gap, c.g.clock.CPU()-before, c.lookers))
-		return Wait, nil
+		return verdictWait, nil
 	}
 	if c.last != nil && c.vacant() && c.roll() == observe.Nobody {
-		return Refuse, c.dead()
+		return verdictRefuse, c.dead()
 	}
 	verdict, refused, waiting := c.boundedLook()
-	if verdict == Refuse {
+	if verdict == verdictRefuse {
 		verdict, refused = c.confirm(refused)
 	}
 	if c.free && !c.vacant() {
-		return Wait, nil
+		return verdictWait, nil
 	}
-	if verdict == Wait {
+	if verdict == verdictWait {
 		c.putOff(p, now, before, waiting)
 	}
 	return verdict, refused
@@ -224,19 +224,19 @@ func (c *contest) putOff(p *pace, now time.Time, before time.Duration, waiting i
 // whose helper is whose, two who look at the same moment may each find that
 // they came last. So who is about to refuse holds the registry, and looks once
 // more: what another has refused meanwhile is a circle no longer.
-func (c *contest) confirm(r *Refused) (Verdict, *Refused) {
+func (c *contest) confirm(r *Refused) (verdict, *Refused) {
 	if !c.g.reg.Lock() {
 		if c.heldAt.IsZero() {
 			c.heldAt = c.now()
 		}
 		if c.since(c.heldAt) < holdMost {
-			return Wait, nil
+			return verdictWait, nil
 		}
-		return Refuse, r // whoever holds it stands still
+		return verdictRefuse, r // whoever holds it stands still
 	}
 	c.heldAt = time.Time{}
 	v, r, _ := c.boundedLook()
-	if v != Refuse {
+	if v != verdictRefuse {
 		c.g.reg.Unlock()
 	}
 	return v, r

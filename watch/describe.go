@@ -5,8 +5,8 @@ package watch
 import (
 	"safeload/bpf/live"
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // describe looks up what no source tells of the tasks of a finding, while they

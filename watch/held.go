@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"safeload/bpf/live"
-	"safeload/bpf/locks"
 	"safeload/finit/unpack"
 	"safeload/guard/graph"
-	"safeload/guard/observe"
 	"safeload/guard/survey"
 	"safeload/internal/clock"
+	"safeload/internal/locks"
 )
 
 // No event tells that a load waits for a lock, a queue or an async function of the
@@ -61,21 +60,21 @@ func newHeld(wake func()) *held {
 // kept is the kernel's locks, which stay open from one look to the next.
 type kept struct{ *locks.Source }
 
-func (k kept) Of(pid, tid int) (observe.Holding, bool) { return Held(k.Source, pid, tid) }
+func (k kept) Of(pid, tid int) (survey.Holding, bool) { return Held(k.Source, pid, tid) }
 
 func (k kept) Close() { k.Forget() }
 
 // Held is what a thread waits for, in the words of a survey.
-func Held(s *locks.Source, pid, tid int) (observe.Holding, bool) {
+func Held(s *locks.Source, pid, tid int) (survey.Holding, bool) {
 	h, ok := s.Of(locks.Thread{PID: pid, TID: tid})
 	if !ok {
-		return observe.Holding{}, false
+		return survey.Holding{}, false
 	}
 	sure := graph.Likely
 	if h.Kind.Certain() {
 		sure = graph.Certain
 	}
-	return observe.Holding{PID: h.Holder.PID, TID: h.Holder.TID, Kind: h.Kind.String(), Certainty: sure}, true
+	return survey.Holding{PID: h.Holder.PID, TID: h.Holder.TID, Kind: h.Kind.String(), Certainty: sure}, true
 }
 
 // look begins a look when one is due, and returns what the last one has found. since is

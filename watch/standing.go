@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"safeload/bpf/live"
-	"safeload/guard/observe"
+	"safeload/internal/observe"
 )
 
 // What a kernel thread or a work item waits for on behalf of an init is only

@@ -2,7 +2,7 @@
 
 // Package layout is that of what the probe's programs in the kernel share with
 // user space: the values of its maps and its events. Package bpf, which loads the
-// probe, and guard/ancestry, which reads its pinned maps in the kernel's helper,
+// probe, and internal/ancestry, which reads its pinned maps in the kernel's helper,
 // both go by it. It imports nothing.
 //
 // All values are little endian, and lie as on every architecture that is

@@ -6,7 +6,7 @@
  * can name something that is gone but never something else: whoever follows an
  * id must find it in its map, or the trail ends.
  *
- * The maps marked PINNED are read from user space by guard/ancestry; their
+ * The maps marked PINNED are read from user space by internal/ancestry; their
  * layout is its contract (ANCESTRY_ABI).
  */
 #ifndef SAFELOAD_STATE_H
@@ -182,7 +182,7 @@ struct {
 	__type(value, u32);
 } inflight SEC(".maps");
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
-/* Those of spawnsKept (guard/ancestry) are in them, with the batches that an
+/* Those of spawnsKept (internal/ancestry) are in them, with the batches that an
  * LRU map keeps for each CPU. */
 MAP(kthreads, MAP_LRU_HASH, u64, u64, 1024); /* task_struct -> load */
 MAP(works, MAP_LRU_HASH, u64, u64, 2048);  /* work_struct -> load */

@@ -7,10 +7,10 @@ import (
 	"flag"
 	"io"
 
-	"safeload/guard/registry"
 	"safeload/guard/report"
 	"safeload/guard/survey"
 	"safeload/internal/plain"
+	"safeload/internal/registry"
 )
 
 func runStatus(args []string, stdout, stderr io.Writer) int {

@@ -3,10 +3,9 @@
 package main
 
 import (
-	"safeload/bpf/locks"
 	"safeload/finit/unpack"
-	"safeload/guard/observe"
 	"safeload/guard/survey"
+	"safeload/internal/locks"
 	"safeload/watch"
 )
 
@@ -26,4 +25,4 @@ func openLocks() (survey.Locks, error) {
 // kernelLocks is the locks of the running kernel, in the words of a survey.
 type kernelLocks struct{ *locks.Source }
 
-func (k kernelLocks) Of(pid, tid int) (observe.Holding, bool) { return watch.Held(k.Source, pid, tid) }
+func (k kernelLocks) Of(pid, tid int) (survey.Holding, bool) { return watch.Held(k.Source, pid, tid) }

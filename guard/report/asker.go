@@ -7,8 +7,8 @@ import (
 	"io"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
 	"safeload/guard/survey"
+	"safeload/internal/observe"
 	"safeload/internal/plain"
 )
 

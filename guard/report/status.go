@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 
-	"safeload/guard/registry"
 	"safeload/guard/survey"
 	"safeload/internal/plain"
+	"safeload/internal/registry"
 )
 
 // Status writes the report for people.

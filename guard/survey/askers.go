@@ -6,7 +6,7 @@ import (
 	"sort"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
+	"safeload/internal/observe"
 )
 
 // otherStarts are the stuck tasks that run a module's init, or are at its end: a

@@ -7,9 +7,9 @@ import (
 	"sort"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/conf"
+	"safeload/internal/observe"
+	"safeload/internal/registry"
 )
 
 // sight is who is stuck in one look, each with its picture: what would

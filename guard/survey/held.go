@@ -5,7 +5,7 @@ package survey
 import (
 	"errors"
 
-	"safeload/guard/observe"
+	"safeload/internal/observe"
 )
 
 var errNotAsked = errors.New("the kernel's memory was not asked")

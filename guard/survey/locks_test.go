@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 )
 
 // lockTable says who holds what a thread waits for.

@@ -5,7 +5,7 @@ package survey
 import (
 	"slices"
 
-	"safeload/guard/observe"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
 )
 

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe/observetest"
 )
 
 // Nothing is concluded of a kernel that has not oopsed, or that may hide tasks.

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/guard/ancestry"
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
+	"safeload/internal/ancestry"
 	"safeload/internal/clock"
 	"safeload/internal/conf"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // Survey is what two looks at a whole system, a moment apart, show of its
@@ -81,6 +81,9 @@ type Options struct {
 	// sleeps that nothing else explains.
 	Locks func() (Locks, error)
 }
+
+// Holding is who holds what a thread waits for.
+type Holding = observe.Holding
 
 // Locks reads the kernel's memory. It must be closed.
 type Locks interface {

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
 )
 

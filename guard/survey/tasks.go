@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"safeload/guard/graph"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // show lists who has a part in loading, and the waits of each.

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/getopt"
+	"safeload/internal/modfile"
 	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
-	"safeload/kmod/modfile"
 )
 
 var modinfoOptions = []getopt.Option{

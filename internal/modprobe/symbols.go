@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"syscall"
 
+	"safeload/internal/modfile"
 	"safeload/internal/modload"
 	"safeload/internal/strerror"
 	"safeload/kmod"
-	"safeload/kmod/modfile"
 )
 
 // open reads a module's file; ENOENT if the module has none.

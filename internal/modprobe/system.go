@@ -9,8 +9,8 @@ import (
 
 	"safeload/finit"
 	"safeload/guard"
-	"safeload/guard/registry"
 	"safeload/internal/modload"
+	"safeload/internal/registry"
 	"safeload/internal/version"
 	"safeload/kmod"
 )

@@ -5,7 +5,7 @@
 # matrix: arm-6.12 amd64-6.12
 # boot: locks
 # limit: 400
-# tests: bpf/locks
+# tests: internal/locks
 # copies: l0 l1 l2 l3 l4 l5 l6 l7 l8
 #
 # nf_tables' and rtnl's mutex, device locks, flush_scheduled_work and async probes are what the field reports of these.

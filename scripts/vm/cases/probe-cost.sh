@@ -7,7 +7,7 @@
 # icount: 1
 # limit: 600
 # copies: v0 v1 v2
-# tests: guard/ancestry
+# tests: internal/ancestry
 #
 # Time counts instructions here, two nanoseconds each, so that the same work takes the same time on any machine.
 

@@ -5,9 +5,9 @@ package observe
 import (
 	"slices"
 
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // AskedByStrangers tells whether everybody who can have asked the kernel for the

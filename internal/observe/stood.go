@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/registry"
 )
 
 // StoodStill is for how long none of these tasks but us has run, as far back as we

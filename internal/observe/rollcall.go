@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // An oops in a module's init ends the thread that runs it, and leaves the module

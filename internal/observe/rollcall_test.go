@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"safeload/guard/observe"
-	"safeload/guard/observe/observetest"
+	"safeload/internal/observe"
+	"safeload/internal/observe/observetest"
 	"safeload/internal/proc"
 )
 

@@ -4,8 +4,8 @@ package observe
 
 import (
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TiedThread is the kernel thread or worker of a circle that an init is taken to wait

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // NameInside decompresses a file and reads the name in it. What cannot be

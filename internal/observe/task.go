@@ -3,8 +3,8 @@
 package observe
 
 import (
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // Task is a thread that matters: one that loads, requests or waits for a child,

@@ -8,10 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"safeload/guard/observe"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/observe"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 	"strings"
 	"testing"
 )

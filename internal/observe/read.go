@@ -3,8 +3,8 @@
 package observe
 
 import (
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 func (s *Snapshot) readProcess(pid int) {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
+	"safeload/internal/registry"
 )
 
 // A requester and its helper are not linked by anything in /proc. What is

@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // Snapshot is one look at everybody.

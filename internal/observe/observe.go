@@ -9,9 +9,9 @@ package observe
 
 import (
 	"safeload/finit"
-	"safeload/guard/registry"
 	"safeload/internal/clock"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // Observer is what a system is looked at with.

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // TestNamed: a thread bears the name of a module if it begins with it, unless

@@ -5,7 +5,7 @@ package observe
 import (
 	"golang.org/x/sys/unix"
 
-	"safeload/guard/registry"
+	"safeload/internal/registry"
 )
 
 // readAnnounced adds the entries of those who have no registry. The helpers of the

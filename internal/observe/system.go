@@ -4,8 +4,8 @@ package observe
 
 import (
 	"safeload/guard/graph"
-	"safeload/guard/registry"
 	"safeload/internal/proc"
+	"safeload/internal/registry"
 )
 
 // System writes a snapshot down as who waits for whom. before is an earlier
