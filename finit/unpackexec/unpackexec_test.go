@@ -201,9 +201,14 @@ func hardened() int {
 	if err != nil {
 		return 77
 	}
+	defer f.Close() // without it the collector may close the descriptor
 	got, err := Run(string(program), int(f.Fd()), finit.Gzip)
-	if err != nil || string(got) != "module" {
-		os.Stderr.WriteString(string(got) + " " + err.Error() + "\n")
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	if string(got) != "module" {
+		os.Stderr.WriteString("unpacked " + string(got) + "\n")
 		return 1
 	}
 	return 0
