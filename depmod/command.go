@@ -276,7 +276,7 @@ func (p *program) index(a *arguments) int {
 	return 0
 }
 
-// context says what libkmod says when it is set up: it reads the kernel's
+// context prints what libkmod prints when it is set up, which is about the kernel's
 // command line.
 func (p *program) context() {
 	level := kmod.LogErr

@@ -16,11 +16,11 @@ import (
 	"safeload/internal/treefile"
 )
 
-// configDirs are where depmod.d is looked for. Of files with one name the
-// first counts.
+// configDirs are the directories of depmod.d(5). Of several files with the same name
+// the first counts.
 var configDirs = []string{"/etc/depmod.d", "/run/depmod.d", "/usr/local/lib/depmod.d", "/usr/lib/depmod.d", "/lib/depmod.d"}
 
-// config is depmod.d(5). Each list has what was said last first.
+// config is what depmod.d(5) says. Each list begins with the last line read.
 type config struct {
 	overrides []string // SUBDIR/NAME
 	searches  []string
@@ -34,7 +34,7 @@ const (
 	searchExternal = "external"
 )
 
-// maxConfig is far beyond what people write.
+// maxConfig is far larger than any such file.
 const maxConfig = 16 << 20
 
 type configFile struct {
@@ -157,8 +157,8 @@ func (p *program) directive(where, cmd string, args []string) {
 	}
 }
 
-// matches tells whether the kernel's version matches an extended regular
-// expression, or "*", the old way to say any.
+// matches reports whether the kernel's version matches an extended regular
+// expression, or "*", which is the old way to write any.
 func (p *program) matches(pattern string) bool {
 	if pattern == "*" {
 		return true

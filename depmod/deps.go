@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// load finds what each module depends on; the error is a loop.
+// load finds what each module depends on. It fails if there is a loop.
 func (p *program) load() error {
 	p.read()
 	for _, m := range p.modules {
@@ -23,7 +23,7 @@ func (p *program) load() error {
 	return p.sortTopologically()
 }
 
-// resolve finds who has the symbols that a module needs.
+// resolve finds the modules that export the symbols a module needs.
 func (p *program) resolve(m *module) {
 	known := make(map[*module]bool)
 	for _, n := range m.needs {
@@ -48,8 +48,7 @@ func (p *program) resolve(m *module) {
 	m.needs = nil
 }
 
-// sortTopologically numbers the modules so that those that others use come
-// behind them.
+// sortTopologically numbers the modules so that each comes before those it uses.
 func (p *program) sortTopologically() error {
 	users := make([]uint16, len(p.modules))
 	var roots []*module
@@ -88,9 +87,8 @@ type vertex struct {
 	m      *module
 }
 
-// maxVertices bounds the search for loops: there may be more ways than anyone
-// can walk, and kmod walks a loop that does not lead back to where it began for
-// ever.
+// maxVertices bounds the search for loops. There may be too many ways to walk, and
+// kmod never ends on a loop that does not lead back to where it began.
 const maxVertices = 1 << 20
 
 // reportLoops names the loops among the modules that have users left.
@@ -145,7 +143,7 @@ func (p *program) reportLoops(users []uint16) {
 	p.log.err("Found ", strconv.Itoa(len(inLoop)), " modules in dependency cycles!\n")
 }
 
-// loops tells whether the way to v has been at its module before.
+// loops reports whether the way to v has passed its module before.
 func (v *vertex) loops() bool {
 	for u := v.parent; u != nil; u = u.parent {
 		if u.m == v.m {
@@ -155,7 +153,7 @@ func (v *vertex) loops() bool {
 	return false
 }
 
-// allDeps gives all that a module depends on, those that use others first.
+// allDeps returns all that a module depends on, users before what they use.
 func (p *program) allDeps(m *module, list []*module) []*module {
 	p.stamp++
 	list = list[:0]

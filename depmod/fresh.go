@@ -11,8 +11,8 @@ import (
 	"safeload/kmod"
 )
 
-// upToDate tells whether no module is newer than modules.dep, by nanoseconds.
-// It is false if that cannot be known.
+// upToDate reports whether no module is newer than modules.dep, to the nanosecond.
+// It returns false if that cannot be known.
 func (p *program) upToDate() bool {
 	d, err := openDir(p.dir)
 	if err != nil {

@@ -17,7 +17,7 @@ type logger struct {
 	level int
 }
 
-// exitStatus is panicked with to end the program from within, as exit(3).
+// exitStatus is the value of the panic that ends the program, as exit(3) does.
 type exitStatus int
 
 func (l *logger) print(level int, parts ...string) {
@@ -33,7 +33,7 @@ func (l *logger) print(level int, parts ...string) {
 	_, _ = os.Stderr.WriteString(msg)
 }
 
-// crit ends the program, as a fatal message of kmod's does.
+// crit prints a fatal message, which ends the program, as in kmod.
 func (l *logger) crit(parts ...string) {
 	l.print(kmod.LogCrit, parts...)
 	panic(exitStatus(1))

@@ -31,7 +31,7 @@ var indexes = []struct {
 	{"modules.devname", false, (*program).devname},
 }
 
-// newTrie is a trie that finds duplicates if -w asks for them.
+// newTrie returns a trie. With -w it finds duplicates.
 func (p *program) newTrie() *trie {
 	t := &trie{}
 	if p.warnDuplicates {
@@ -40,7 +40,7 @@ func (p *program) newTrie() *trie {
 	return t
 }
 
-// insert adds to a trie; what an index cannot hold ends the program.
+// insert adds to a trie. A key that an index cannot hold ends the program.
 func (p *program) insert(t *trie, key, value string, priority int) (duplicate bool) {
 	duplicate, bad := t.add(key, value, priority)
 	if bad != nil {
@@ -129,7 +129,7 @@ func (p *program) lines(head, key string, values func(*module) []string) []byte 
 	return b
 }
 
-// ownSymbols are those that modules have, in the order of kmod's table.
+// ownSymbols returns the modules' symbols in the order of kmod's table.
 func (p *program) ownSymbols() []*symbol {
 	if p.ordered == nil {
 		own := map[string]*symbol{}
@@ -193,8 +193,8 @@ func (p *program) builtinAliasBin() ([]byte, error) {
 		return nil, nil
 	}
 	t := p.newTrie()
-	// until takes what is before end; nothing if a NUL or the end of the file
-	// comes first.
+	// until returns what comes before end, or nothing if a NUL or the end of the
+	// file comes first.
 	until := func(end byte) string {
 		n := 0
 		for n < len(b) && b[n] != end && b[n] != 0 && n < pathMax {

@@ -22,9 +22,8 @@ type outcome struct {
 	writeErr error
 }
 
-// output makes the indexes and puts them into the place of the old ones. A crash
-// at any time leaves each as it was or as it is to be: all are on the disk
-// before the first is renamed.
+// output makes the indexes and replaces the old ones. All are on the disk before the
+// first is renamed, so that after a crash each is either the old one or the new one.
 func (p *program) output() error {
 	if err := os.MkdirAll(p.outDir, 0o755); err != nil {
 		p.log.crit("could not create directory ", p.outDir, ": ", text(err), "\n")
@@ -49,8 +48,8 @@ func (p *program) output() error {
 	return err
 }
 
-// makeIndexes makes all of them, or those before one whose making ends the
-// program: these are still put into their place, as by kmod.
+// makeIndexes makes all indexes, or those before one whose making ends the program.
+// Those are still published, as by kmod.
 func (p *program) makeIndexes() (list []outcome, fatal any) {
 	defer func() {
 		if r := recover(); r != nil {

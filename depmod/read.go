@@ -32,8 +32,8 @@ type need struct {
 	weak bool
 }
 
-// read reads all modules, by all CPUs, and prints what is wrong with them in
-// their order.
+// read reads all modules, on all CPUs, and prints what is wrong with them in the
+// order of the modules.
 func (p *program) read() {
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -66,7 +66,7 @@ func openDir(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// excluded says what is passed over at every level.
+// excluded reports which entries are skipped at every level.
 func (p *program) excluded(name string) bool {
 	return name == "build" || name == "source" || slices.Contains(p.cfg.excludes, name)
 }
@@ -152,17 +152,16 @@ func (p *program) remove(m *module) {
 	}
 }
 
-// file is the path in the tree as if the module were not compressed, as
+// file returns the path in the tree without the ending of a compressed file, as
 // modules.order has it.
 func (m *module) file() string {
 	n := strings.LastIndexByte(m.rel, '/') + 1 + len(m.name) + len(".ko")
 	return m.rel[:min(n, len(m.rel))]
 }
 
-// stays tells whether a module goes before one at another path with the same
-// name, whose path without extension is n bytes long: kmod's
-// depmod_module_is_higher_priority, which compares by lengths alone here and
-// there.
+// stays reports whether a module has priority over another with the same name, whose
+// path without extension is n bytes long. It is kmod's
+// depmod_module_is_higher_priority, which in places compares lengths alone.
 func (p *program) stays(old *module, newPath string, n int) bool {
 	oldFull, newFull := old.path[:old.base()+1+len(old.name)], newPath[:n]
 	inside := func(path string) string {
@@ -237,10 +236,10 @@ func (p *program) addFile(path string) {
 	p.add(name, path)
 }
 
-// maxList is far beyond the size of a tree's own lists.
+// maxList is far larger than any of a tree's own lists.
 const maxList = 64 << 20
 
-// treeFile reads one of the tree's own lists; ok is false after a warning.
+// treeFile reads one of the tree's own lists. ok is false if it has warned.
 func (p *program) treeFile(name string) (b []byte, ok bool) {
 	var st unix.Stat_t
 	if err := unix.Stat(p.dir, &st); err != nil {
@@ -257,8 +256,8 @@ func (p *program) treeFile(name string) (b []byte, ok bool) {
 
 const pathMax = 4096
 
-// order sorts the modules as modules.order has them; others come behind, as
-// kmod's table has them.
+// order sorts the modules as modules.order has them. The others follow in the order
+// of kmod's table.
 func (p *program) order() {
 	p.modules = hashOrder(p.byName, moduleBuckets)
 	defer func() {

@@ -70,7 +70,7 @@ func (p *program) readSymvers(path string) error {
 	return nil
 }
 
-// strtoull16 is strtoull(3) with base 16 of all of s; nil if that is no number.
+// strtoull16 is strtoull(3) with base 16. It returns nil unless all of s is a number.
 func strtoull16(s string) (*uint64, syscall.Errno) {
 	s = strings.TrimLeft(s, "\n\v\f\r")
 	negative := strings.HasPrefix(s, "-")

@@ -24,13 +24,13 @@ type trieEntry struct {
 	order      int
 }
 
-// badCharacter is what an index cannot hold.
+// badCharacter is a character that an index cannot hold.
 type badCharacter struct {
 	c    byte
 	text string
 }
 
-// add adds a value; of values with the same priority the last one comes first.
+// add adds a value. Of values with the same priority the last one added comes first.
 func (t *trie) add(key, value string, priority int) (duplicate bool, bad *badCharacter) {
 	for _, s := range [...]string{key, value} {
 		for i := 0; i < len(s); i++ {
@@ -57,8 +57,7 @@ type node struct {
 	total    int // and with all below it
 }
 
-// write gives the index. EFBIG if it needs offsets that the format has no room
-// for.
+// write returns the index, or EFBIG if it needs larger offsets than the format has.
 func (t *trie) write() ([]byte, error) {
 	slices.SortFunc(t.entries, func(a, b trieEntry) int {
 		if c := strings.Compare(a.key, b.key); c != 0 {
@@ -101,7 +100,7 @@ func (d *node) fill(entries []trieEntry, n int) {
 		}
 		part := entries[:end]
 		entries = entries[end:]
-		// What the first and the last agree in, all do.
+		// What the first and the last have in common, all have.
 		a, b := part[0].key[n+1:], part[end-1].key[n+1:]
 		same := 0
 		for same < len(a) && same < len(b) && a[same] == b[same] {

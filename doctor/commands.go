@@ -13,9 +13,9 @@ import (
 	"safeload/kmod"
 )
 
-// commands names the install and remove commands that call another modprobe
-// than the one that the kernel asks. That one asks nobody: where its load waits
-// for itself safeload sees it from outside, later.
+// commands reports the install and remove commands that call another modprobe than
+// the one that the kernel starts. That one has no guard: safeload sees later, from
+// outside, that its load waits for itself.
 func (e *examination) commands() {
 	e.area = "configuration"
 	helper, err := e.sys.line("/proc/sys/kernel/modprobe")
@@ -48,8 +48,8 @@ func (e *examination) commands() {
 	}
 }
 
-// modprobes gives the paths of the modprobes that a command calls. A name
-// without a path is looked for where the kernel has its helpers look.
+// modprobes returns the paths of the modprobes that a command calls. It looks for a
+// name without a path in the PATH that the kernel gives its helpers.
 func (s system) modprobes(command string) (paths []string) {
 	words := strings.FieldsFunc(command, func(r rune) bool { return strings.ContainsRune(" \t'\"`;&|(){}\n", r) })
 	for _, w := range words {

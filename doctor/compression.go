@@ -12,8 +12,8 @@ import (
 	"safeload/internal/treefile"
 )
 
-// compression says who decompresses the modules. What is in a file its first
-// bytes tell, not its name.
+// compression reports who decompresses the modules. A file's first bytes tell its
+// format, not its name.
 func (e *examination) compression(tree string, files []moduleFile) {
 	kernel, err := e.sys.line("/sys/module/compression")
 	if err != nil {
@@ -77,12 +77,12 @@ func (s system) head(name string) ([]byte, error) {
 	return b[:n], err
 }
 
-// largeWindow is what the kernel may not have in one piece on a small machine,
-// beside the module itself.
+// largeWindow is a size that the kernel of a small machine may be unable to
+// allocate in one piece, beside the module itself.
 const largeWindow = 32 << 20
 
-// kernelLacks tells what a file needs that kernel/module/decompress.c, lib/xz and
-// its gzip header's reader do not have; empty if nothing.
+// kernelLacks returns what a file needs and kernel/module/decompress.c, lib/xz or
+// the kernel's reader of gzip headers lacks; empty if nothing.
 func kernelLacks(format finit.Format, b []byte) string {
 	switch format {
 	case finit.XZ:

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package doctor says what a system offers to safeload: how its kernel waits
-// for modules, whom it starts for a request, in what state the module tree is,
+// Package doctor reports what a system offers to safeload: how its kernel waits for
+// modules, which program it starts for a request, in what state the module tree is,
 // what can be observed, and which tier of the guard results.
 //
-// It changes nothing, and loads nothing but, if told to, the probe for a moment
-// ([Options].TryProbe). Everything is read below a root, so that a recorded
-// system can be examined as well. Most needs no privilege; what cannot be read
-// for lack of one is called unknown, never missing.
+// It changes nothing and loads nothing, except the probe for a moment if told to
+// ([Options].TryProbe). It reads everything below a root, and so can examine a
+// recorded system too. Most of it needs no privilege. What it lacks the privilege to
+// read it calls unknown, never missing.
 package doctor
 
 import (
@@ -77,7 +77,7 @@ type Options struct {
 	TryProbe func() (missing []string, err error)
 }
 
-// Examine looks at the system.
+// Examine examines the system.
 func Examine(o Options) *Report {
 	if o.Root == "" {
 		o.Root = "/"
@@ -97,7 +97,7 @@ func Examine(o Options) *Report {
 	return e.r
 }
 
-// Failed tells whether anything is bad.
+// Failed reports whether any check is bad.
 func (r *Report) Failed() bool {
 	for _, c := range r.Checks {
 		if c.Level == Bad {

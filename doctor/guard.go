@@ -10,7 +10,7 @@ import (
 	"safeload/internal/conf"
 )
 
-// guard says what the guard can do with all that.
+// guard reports what the guard can do on this system.
 func (e *examination) guard() {
 	e.area = "guard"
 	if st, err := install.Installed(e.sys.root); err != nil {

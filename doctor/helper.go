@@ -13,7 +13,8 @@ import (
 	"safeload/internal/program"
 )
 
-// helper says whom the kernel starts for a request, now and after a boot.
+// helper reports which program the kernel starts for a request, now and after a
+// boot.
 func (e *examination) helper() {
 	e.area = "helper"
 	if v, err := e.sys.line("/proc/sys/kernel/modules_disabled"); err == nil && v == "1" {
@@ -39,8 +40,8 @@ func (e *examination) helper() {
 	e.sbin()
 }
 
-// static reports STATIC_USERMODEHELPER: then every helper of the kernel is one
-// program, which gets the path as argv[0] (call_usermodehelper_setup).
+// static reports STATIC_USERMODEHELPER, with which the kernel starts one program for
+// all its helpers, and gives it the path as argv[0] (call_usermodehelper_setup).
 func (e *examination) static() bool {
 	switch {
 	case e.config == nil:
@@ -82,7 +83,7 @@ func (e *examination) asked(name, path string, static bool) {
 	e.add(OK, name, path+" ("+who+")", "", "")
 }
 
-// askedAtBoot says what the next boot sets, where that differs.
+// askedAtBoot reports what the next boot will set, if that differs.
 func (e *examination) askedAtBoot(now string) {
 	settings, err := install.SysctlSettings(e.sys.root)
 	if err != nil || len(settings) == 0 {
@@ -101,7 +102,7 @@ func (e *examination) askedAtBoot(now string) {
 	}
 }
 
-// sbin says who /sbin/modprobe is, for people, scripts and the initramfs.
+// sbin reports whose /sbin/modprobe is, which people, scripts and the initramfs use.
 func (e *examination) sbin() {
 	for _, p := range []string{"/sbin/modprobe", "/usr/sbin/modprobe"} {
 		if who, err := e.sys.identify(p); err == nil {
@@ -114,9 +115,9 @@ func (e *examination) sbin() {
 
 const whoSafeload = "safeload"
 
-// KernelHelper tells whom the kernel of this system starts for a request, and
-// whether that is safeload. Under CONFIG_STATIC_USERMODEHELPER it may start
-// another one.
+// KernelHelper returns which program the kernel of this system starts for a request,
+// and whether that is safeload. With CONFIG_STATIC_USERMODEHELPER the kernel may
+// start another one.
 func KernelHelper() (path string, ours bool) {
 	s := system{root: "/"}
 	path, err := s.line("/proc/sys/kernel/modprobe")
@@ -127,7 +128,7 @@ func KernelHelper() (path string, ours bool) {
 	return path, err == nil && who == whoSafeload
 }
 
-// identify tells whose modprobe a file is. An error says that it cannot be
+// identify returns whose modprobe a file is. An error says that it cannot be
 // started.
 func (s system) identify(path string) (string, error) {
 	file, err := s.resolve(path)
@@ -155,7 +156,7 @@ func (s system) identify(path string) (string, error) {
 	}
 }
 
-// startable tells why the kernel could not start a program.
+// startable returns why the kernel could not start a program.
 func (s system) startable(path string) error {
 	by := program.System{Resolve: func(p string) string {
 		if file, err := s.resolve(p); err == nil {

@@ -22,9 +22,9 @@ var waitHolders = []string{"idempotent_wait_for_completion", "idempotent_init_mo
 	"__do_sys_finit_module", "sys_finit_module", "__se_sys_finit_module", "__arm64_sys_finit_module",
 	"__x64_sys_finit_module", "__ia32_sys_finit_module"}
 
-// waitCalled reads the machine code of these functions from /proc/kcore and
-// looks which of the two waits they call. It needs root (CAP_SYS_RAWIO and
-// readable kallsyms addresses) and no lockdown.
+// waitCalled reads the machine code of these functions from /proc/kcore and finds
+// which of the two waits they call. It needs root (CAP_SYS_RAWIO and readable
+// addresses in kallsyms), and no lockdown.
 func (s system) waitCalled() (waitKind, error) {
 	ks, err := s.addresses()
 	if err != nil {

@@ -27,7 +27,7 @@ func (v version) before(major, minor int) bool {
 	return v.major < major || v.major == major && v.minor < minor
 }
 
-// kernel says how the kernel waits for a module that is being loaded already.
+// kernel reports how the kernel waits for a module that is being loaded already.
 func (e *examination) kernel() {
 	e.area = "kernel"
 	if e.r.Kernel == "" {
@@ -76,8 +76,9 @@ const (
 	waitHard
 )
 
-// fileWait tells whether the wait by file (idempotent_wait_for_completion) can
-// be left: by what the kernel's code calls, else by version.
+// fileWait reports whether a signal ends the wait by file
+// (idempotent_wait_for_completion): by what the kernel's code calls, or else by the
+// version.
 func (e *examination) fileWait(v version, ok bool) (waitKind, string) {
 	kind, err := e.sys.waitCalled()
 	if err == nil && kind == waitHard && ok && !v.before(6, 11) {

@@ -29,7 +29,7 @@ var indexes = []struct {
 	{"modules.softdep", false, ""},
 }
 
-// modules says in what state the tree of the running kernel is.
+// modules reports in what state the tree of the running kernel is.
 func (e *examination) modules() {
 	e.area = "modules"
 	if e.r.Kernel == "" {
@@ -123,9 +123,9 @@ func (s system) moduleFiles(tree string) (files []moduleFile, newest time.Time, 
 	return files, newest, err
 }
 
-// stale compares what is on the disk with modules.dep. A package's modules
-// carry the time of their build, so that a date proves nothing by itself: what
-// counts is what the index does not know.
+// stale compares the files on the disk with modules.dep. Dates alone prove nothing,
+// as a package's modules have the date of their build: a file counts if the index
+// does not have it.
 func (e *examination) stale(tree string, files []moduleFile, newest time.Time, depmod string) {
 	text, err := e.sys.read(tree + "/modules.dep")
 	if err != nil {

@@ -4,7 +4,7 @@ package doctor
 
 import "os"
 
-// observers says what there is to see a load by.
+// observers reports by what means loads can be observed.
 func (e *examination) observers() {
 	e.area = "observers"
 	if e.proc = e.sys.mounted("/proc", "proc"); e.proc {

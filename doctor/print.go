@@ -9,8 +9,8 @@ import (
 	"safeload/internal/plain"
 )
 
-// Print writes the report as a table for people, ending with what to change.
-// all also shows each hook that is there; else they are counted.
+// Print writes the report as a table for people, with what to change at its end.
+// With all it lists each hook that is there; without, it counts them.
 func (r *Report) Print(w io.Writer, all bool) error {
 	var b strings.Builder
 	width := 0

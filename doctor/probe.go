@@ -9,7 +9,7 @@ import (
 	"safeload/internal/treefile"
 )
 
-// probe goes through the hooks of the probe.
+// probe reports on each hook of the probe.
 func (e *examination) probe() {
 	e.area = "probe"
 	f, err := treefile.Open(e.sys.path("/proc/kallsyms"))

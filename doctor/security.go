@@ -4,7 +4,7 @@ package doctor
 
 import "strings"
 
-// security says what may be loaded at all, and what lockdown hides.
+// security reports which modules may be loaded at all, and what lockdown hides.
 func (e *examination) security() {
 	e.area = "security"
 	switch v, err := e.sys.line("/sys/module/module/parameters/sig_enforce"); {

@@ -10,8 +10,8 @@ import (
 	"safeload/bpf"
 )
 
-// stays says whether a probe is in the kernel without a process, and tells
-// whether any, that one or a watch's, serves the guard.
+// stays reports whether a probe is in the kernel without a process. It returns
+// whether any probe, that one or a watch's, serves the guard.
 func (e *examination) stays() bool {
 	entries, _ := os.ReadDir(e.sys.path(bpf.PinDir))
 	if e.sys.root != "/" { // pins of a recorded system cannot be opened
@@ -40,7 +40,7 @@ func (e *examination) stays() bool {
 
 const stayFix = "safeload probe load"
 
-// probeFix is how the guard comes to have the probe here.
+// probeFix says what to do so that the guard has the probe here.
 func (e *examination) probeFix() string {
 	v, ok := parseVersion(e.r.Kernel)
 	switch {

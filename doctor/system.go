@@ -24,8 +24,8 @@ type system struct {
 
 func (s system) path(name string) string { return filepath.Join(s.root, name) }
 
-// maxText is far beyond any file that is read whole: modules.dep, and kallsyms
-// with some 10 MB.
+// maxText is far larger than any file that is read whole, of which kallsyms is the
+// largest with some 10 MB.
 const maxText = 256 << 20
 
 func (s system) read(name string) (string, error) {
@@ -33,7 +33,7 @@ func (s system) read(name string) (string, error) {
 	return string(b), err
 }
 
-// line reads a file of one value.
+// line reads a file that holds one value.
 func (s system) line(name string) (string, error) {
 	text, err := s.read(name)
 	return strings.TrimSpace(text), err
@@ -70,7 +70,8 @@ func (s system) mounted(point, kind string) bool { return s.mounts[point] == kin
 // config is the kernel's configuration; nil if none was found.
 type config map[string]string
 
-// kernelConfig reads it from where kernels and distributions leave it.
+// kernelConfig reads the kernel's configuration from the places where kernels and
+// distributions leave it.
 func (s system) kernelConfig(release string) config {
 	if f, err := treefile.Open(s.path("/proc/config.gz")); err == nil {
 		defer f.Close()

@@ -77,8 +77,8 @@ func begin(o Options) (*run, error) {
 
 func (r *run) end() { r.lock.release() }
 
-// ownsKernel is false in a chroot and in a container: there kernel.modprobe is
-// the host's, which finds no helper of ours at the path we would write.
+// ownsKernel is false in a chroot and in a container: kernel.modprobe is the
+// host's there, and the host has no helper at the path that we would write.
 func ownsKernel() bool {
 	var mine, init unix.Stat_t
 	if unix.Stat("/", &mine) != nil || unix.Stat("/proc/1/root/.", &init) != nil ||
@@ -96,9 +96,8 @@ func ownsKernel() bool {
 	return err == nil && string(comm) == "kthreadd\n"
 }
 
-// path is where a file of the system is found from here. Links in its
-// directory that lead outside, as absolute ones of an image do, are read as
-// the system would read them.
+// path returns where this process finds a file of the system. It follows links in
+// the file's directory as the system would, such as the absolute ones of an image.
 func (r *run) path(name string) string { return inRoot(r.o.Root, name) }
 
 func inRoot(root, name string) string {
@@ -132,7 +131,7 @@ func inRoot(root, name string) string {
 	return filepath.Join(root, at, base)
 }
 
-// try tries a modprobe; a dry run runs nothing and only looks for it.
+// try tries a modprobe. A dry run starts nothing and only looks for the file.
 func (r *run) try(t trial) error {
 	if !r.o.DryRun {
 		return r.o.try(t)
@@ -178,8 +177,8 @@ func (r *run) rollback(why error) error {
 	return why
 }
 
-// writeFile makes a file have this content, atomically; one that has it
-// already is left alone.
+// writeFile gives a file this content, atomically. It leaves a file alone that has
+// it already.
 func (r *run) writeFile(name string, content []byte, mode fs.FileMode, what string) error {
 	path := r.path(name)
 	old, err := treefile.Read(path, maxFile)
@@ -200,7 +199,7 @@ func (r *run) writeFile(name string, content []byte, mode fs.FileMode, what stri
 	})
 }
 
-// copyFile puts a copy of the program at from in to's place, atomically.
+// copyFile replaces to by a copy of the program at from, atomically.
 func (r *run) copyFile(from, to, what string) error {
 	content, err := treefile.Read(from, maxFile)
 	if err != nil {
@@ -221,8 +220,8 @@ func (r *run) copyFile(from, to, what string) error {
 	})
 }
 
-// replace writes a file beside path and renames it there once it is on the
-// disk: whoever looks, and whenever the power goes, finds the old or the new.
+// replace writes a file beside path, syncs it and renames it to path. Readers find
+// the old file or the new one, also after a loss of power.
 func replace(path string, content io.Reader, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

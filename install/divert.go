@@ -15,8 +15,8 @@ import (
 	"safeload/internal/treefile"
 )
 
-// keptSuffix is where dpkg puts kmod's modprobe, now and at every upgrade. To
-// run it from there its argv[0] must still be modprobe: exec -a modprobe.
+// keptSuffix ends the name to which dpkg moves kmod's modprobe, now and at every
+// upgrade. kmod goes by argv[0], so that one is started by exec -a modprobe.
 const keptSuffix = ".kmod"
 
 // modprobeNames are the names under which a package may ship modprobe. On a
@@ -78,9 +78,9 @@ func (r *run) installDivert(st *State) error {
 	return r.takePlace(file, kept, st)
 }
 
-// takePlace puts a copy of the helper in modprobe's place. It is no link: what
-// makes an initramfs copies /sbin/modprobe as it is, and a link would dangle
-// there.
+// takePlace replaces modprobe by a copy of the helper. A link would not do: the
+// programs that make an initramfs copy /sbin/modprobe alone, and a link would
+// dangle there.
 func (r *run) takePlace(file, kept string, st *State) error {
 	content, err := treefile.Read(r.source, maxFile)
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *run) uninstallDivert(st *State) error {
 	return nil
 }
 
-// keep gives a file a second name: the link, not what it points to.
+// keep gives a file a second name. It does not follow a link.
 func keep(file, kept string) error {
 	if err := os.Link(file, kept); err == nil {
 		return syncDir(filepath.Dir(kept))
@@ -142,7 +142,7 @@ func keep(file, kept string) error {
 	return duplicate(file, kept)
 }
 
-// bringBack makes file what kept is, at one stroke, and leaves kept there.
+// bringBack replaces file by what kept is, by one rename, and leaves kept there.
 func bringBack(file, kept string) error {
 	temp := file + ".safeload-old"
 	if err := remove(temp); err != nil {
@@ -161,7 +161,7 @@ func bringBack(file, kept string) error {
 	return syncDir(filepath.Dir(file))
 }
 
-// duplicate is for file systems without hard links.
+// duplicate copies a file, for file systems without hard links.
 func duplicate(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
@@ -182,8 +182,8 @@ func duplicate(from, to string) error {
 	return replace(to, f, fi.Mode().Perm())
 }
 
-// diverted tells whether dpkg knows our diversion of a name. The file has
-// three lines for each: the name, where it goes, the package or ":".
+// diverted reports whether dpkg knows our diversion of a name. The file has three
+// lines for each: the name, where the file goes, and the package or ":".
 func (r *run) diverted(name string) bool {
 	text, err := treefile.Read(r.path("/var/lib/dpkg/diversions"), maxFile)
 	if err != nil {
@@ -198,8 +198,8 @@ func (r *run) diverted(name string) bool {
 	return false
 }
 
-// dpkg leaves the files themselves alone (--no-rename): between its two steps
-// of a rename there would be no modprobe.
+// dpkg does not move the files (--no-rename): it renames in two steps, between
+// which there would be no modprobe.
 func (r *run) dpkg(action, name string) error {
 	return r.o.divert("--admindir", filepath.Join(r.o.Root, "var/lib/dpkg"), "--quiet", "--local", "--no-rename",
 		"--divert", name+keptSuffix, action, name)
@@ -216,7 +216,7 @@ func dpkgDivert(args ...string) error {
 	return nil
 }
 
-// inside is a path as the system itself has it; "" for one outside of the
+// inside returns a path as the system itself has it, "" if it is outside of the
 // root.
 func (r *run) inside(path string) string {
 	if r.o.Root == "/" {

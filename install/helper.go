@@ -14,9 +14,9 @@ import (
 	"safeload/internal/program"
 )
 
-// FindHelper returns the safeload-modprobe beside this program, by that name
-// or, as scripts/build.sh calls the two, with the same ending; else the one in
-// a system directory.
+// FindHelper returns the safeload-modprobe beside this program, under that name or
+// with the same ending as this program (scripts/build.sh). If there is none, it
+// returns the one in a system directory.
 func FindHelper() (string, error) {
 	var files []string
 	if exe, err := os.Executable(); err == nil {
@@ -35,8 +35,8 @@ func FindHelper() (string, error) {
 	return "", fmt.Errorf("there is none of %s: name it with --helper FILE", strings.Join(files, ", "))
 }
 
-// prepare finds all out and tries all that can be tried before anything
-// changes. old is what an earlier Install noted, or nil.
+// prepare reads and tries everything before anything changes. old is what an
+// earlier Install noted, or nil.
 func (r *run) prepare(old *State) (*State, error) {
 	if err := r.findSource(old); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (r *run) prepare(old *State) (*State, error) {
 	return st, r.tryNew(like)
 }
 
-// remark says what of kernel.modprobe as it is may surprise.
+// remark reports what may surprise in the present kernel.modprobe.
 func (r *run) remark(st *State) {
 	switch {
 	case st.Known && st.Previous == "":
@@ -124,8 +124,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// place says where the kernel will find the helper: where it is, if only root
-// can write there, else in a copy of our own.
+// place chooses where the kernel will find the helper: where it is, if only root
+// can write there, and otherwise a copy of our own.
 func (r *run) place(old *State) (helper string, copied bool) {
 	if old != nil && old.Copied {
 		return old.Helper, true
@@ -137,7 +137,7 @@ func (r *run) place(old *State) (helper string, copied bool) {
 	return inside, false
 }
 
-// volatile are directories that a boot may find empty.
+// volatile lists directories that may be empty after a boot.
 func volatile(path string) bool {
 	for _, d := range []string{"/tmp/", "/run/", "/dev/", "/var/tmp/", "/mnt/", "/media/", "/home/", "/root/"} {
 		if strings.HasPrefix(path, d) {
@@ -147,8 +147,9 @@ func volatile(path string) bool {
 	return false
 }
 
-// onlyRoot fails if anybody else can change what a path of the system below
-// root leads to: a directory or a link on the way, of a link's target too.
+// onlyRoot fails if a user other than root can change what a path of the system
+// below root leads to. It checks each directory and link on the way, and those on
+// the way to a link's target.
 func onlyRoot(name, root string) error {
 	at, links := "/", 0
 	pending := append([]string{"."}, strings.Split(name, "/")...) // the root itself first
@@ -190,7 +191,7 @@ func onlyRoot(name, root string) error {
 	return nil
 }
 
-// present is the modprobe in force, as the system itself names it.
+// present returns the modprobe in force, by the name that the system has for it.
 func (r *run) present(st *State) string {
 	if st.Previous != "" && st.Via == Sysctl {
 		return st.Previous
@@ -225,8 +226,8 @@ func (r *run) tryNew(like string) error {
 	return nil
 }
 
-// executable fails if the place where the helper is to be lets nothing be
-// executed: a trial where it is now does not show that.
+// executable fails if the helper's future place is on a file system mounted
+// noexec. A trial at its present place does not show that.
 func (r *run) executable(helper string) error {
 	if r.o.Root != "/" {
 		return nil // an image may be mounted otherwise where it runs
@@ -241,8 +242,8 @@ func (r *run) executable(helper string) error {
 	return nil
 }
 
-// rightMachine compares the helper with the programs of an image, which may
-// not run here. On the running system the trial says more.
+// rightMachine compares the helper's architecture with that of an image's programs,
+// which may not run here. On the running system the trial shows more.
 func (r *run) rightMachine() error {
 	if r.o.Root == "/" {
 		return nil
@@ -272,7 +273,7 @@ func machine(path string) (elf.Machine, error) {
 	return f.Machine, nil
 }
 
-// resolve follows a last link too, within the root.
+// resolve follows all links of a path, the last one too, within the root.
 func resolve(root, name string) string {
 	for range 8 {
 		p := inRoot(root, name)
@@ -288,7 +289,7 @@ func resolve(root, name string) string {
 	return inRoot(root, name)
 }
 
-// tryOld makes sure that there is something to go back to.
+// tryOld makes sure that the old modprobe works, so that one can go back to it.
 func (r *run) tryOld(st *State) error {
 	if st.Broken {
 		return nil

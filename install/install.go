@@ -67,9 +67,8 @@ const (
 // maxFile bounds what is read of an image, which may be a stranger's.
 const maxFile = 64 << 20
 
-// Install makes the helper the kernel's modprobe. It may be called again: what
-// is already as it should be stays, what is damaged or from an older version
-// of the helper is put right.
+// Install makes the helper the kernel's modprobe. A second call keeps what is as it
+// should be, repairs what is damaged and replaces an older helper.
 func Install(o Options) error {
 	r, err := begin(o)
 	if err != nil {
@@ -105,8 +104,8 @@ func Install(o Options) error {
 	return nil
 }
 
-// carryOut does what st says, the state itself first, so that an Install that
-// was cut short can be undone.
+// carryOut writes st down and then does what it says. An Install that was cut
+// short can therefore be undone.
 func (r *run) carryOut(st *State) error {
 	if err := r.writeState(st); err != nil {
 		return err
@@ -126,8 +125,8 @@ func (r *run) carryOut(st *State) error {
 	return r.installProbe(st)
 }
 
-// Uninstall brings back what was there before [Install]. Without an
-// installation it does nothing.
+// Uninstall restores what was there before [Install]. Without an installation it
+// does nothing.
 func Uninstall(o Options) error {
 	r, err := begin(o)
 	if err != nil {
@@ -167,7 +166,7 @@ func Uninstall(o Options) error {
 	return err
 }
 
-// Installed tells how safeload is installed below root; nil if it is not.
+// Installed returns how safeload is installed below root, nil if it is not.
 func Installed(root string) (*State, error) { return readState(filepath.Join(root, stateFile)) }
 
 func (r *run) hints() {

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile is in a directory of root's, and only root may open it: whoever can
-// open a file, or a directory, can hold flock(2)'s lock on it.
+// lockFile is in a directory of root's, and only root may open it: anyone who can
+// open a file or a directory can hold flock(2)'s lock on it.
 const lockFile = stateDir + "/lock"
 
-// lock keeps two of us from working on one root. unlock also removes what lock
-// made.
+// lock keeps two processes from changing one root at a time. unlock also removes
+// the directories that lock made.
 type lock struct {
 	f    *os.File
 	path string
@@ -26,8 +26,8 @@ type lock struct {
 
 var errChanged = errors.New("somebody removed it, or put another file in its place")
 
-// takeLock returns nil on a file system mounted read-only: nothing can be
-// changed in its place either.
+// takeLock returns nil on a file system that is mounted read-only: nothing else
+// can be changed there either.
 func takeLock(r *run) (*lock, error) {
 	l := &lock{path: r.path(lockFile)}
 	for d := filepath.Dir(lockFile); d != "/" && !exists(r.path(d)); d = filepath.Dir(d) {
@@ -101,8 +101,8 @@ func (l *lock) hold(f *os.File) error {
 	return nil
 }
 
-// release removes the file while the lock is held: who opened it meanwhile
-// sees that it is gone, and looks again.
+// release removes the file while it holds the lock. A process that has opened the
+// file meanwhile sees that it is gone, and opens it anew.
 func (l *lock) release() {
 	if l == nil {
 		return

@@ -13,7 +13,7 @@ import (
 	"safeload/internal/treefile"
 )
 
-// Probe is how the probe comes into the kernel that runs, and out of it.
+// Probe loads the probe into the running kernel and unloads it.
 type Probe interface {
 	There() bool
 	Load() error
@@ -53,8 +53,8 @@ WantedBy=sysinit.target
 `)
 }
 
-// installProbe has the probe in the kernel now, and early at each boot. The
-// guard works without it, so what cannot be had is said, and no more.
+// installProbe loads the probe now, and early at each boot. The guard works without
+// it, so a failure is only reported.
 func (r *run) installProbe(st *State) error {
 	if st.Unit != "" {
 		if st.Unit == ownUnit {
@@ -79,7 +79,7 @@ func (r *run) installProbe(st *State) error {
 	return nil
 }
 
-// planProbe tells where the unit will be, if there can be one. old is what an
+// planProbe decides where the unit will be, if there can be one. old is what an
 // earlier Install noted, or nil.
 func (r *run) planProbe(st, old *State) {
 	if old == nil && r.live && r.o.Probe != nil {
@@ -108,7 +108,7 @@ func (r *run) planProbe(st, old *State) {
 	}
 }
 
-// link makes a symbolic link, and replaces one that leads elsewhere.
+// link makes a symbolic link, and replaces a link that leads elsewhere.
 func (r *run) link(target, name string) error {
 	path := r.path(name)
 	was, err := os.Readlink(path)
@@ -135,7 +135,7 @@ func (r *run) link(target, name string) error {
 	})
 }
 
-// uninstallProbe takes the unit and the probe away.
+// uninstallProbe removes the unit and unloads the probe.
 func (r *run) uninstallProbe(st *State) error {
 	if st.Unit != "" {
 		if was, err := os.Readlink(r.path(unitWanted)); err == nil && was == st.Unit {

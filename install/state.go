@@ -150,13 +150,13 @@ func (r *run) noteMissing(st *State) {
 	slices.SortFunc(st.Made, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 }
 
-// missing says whether a directory was not there before the lock was taken.
+// missing reports whether a directory was not there before the lock was taken.
 func (r *run) missing(dir string) bool {
 	path := r.path(dir)
 	return !exists(path) || r.lock != nil && slices.Contains(r.lock.made, path)
 }
 
-// unmake removes the directories that are empty again.
+// unmake removes those of the directories made that are empty again.
 func (r *run) unmake(st *State) {
 	if r.o.DryRun {
 		return

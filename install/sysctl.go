@@ -94,8 +94,8 @@ func readKnob(path string) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
-// writeKnob sets kernel.modprobe and makes sure that it took: the kernel cuts
-// what is longer than KMOD_PATH_LEN (256 with the NUL) without a word.
+// writeKnob sets kernel.modprobe and reads it back: the kernel silently cuts what
+// is longer than KMOD_PATH_LEN (256 with the NUL).
 func writeKnob(path, value string) error {
 	if len(value) > 255 {
 		return fmt.Errorf("the kernel takes paths of up to 255 bytes, not %d", len(value))

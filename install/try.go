@@ -19,8 +19,8 @@ import (
 	"safeload/internal/treefile"
 )
 
-// trial is a modprobe to be tried: as the kernel calls it, and against the
-// module trees that are there. It loads nothing.
+// trial is a modprobe to be tried: as the kernel starts it, and on the module trees
+// of the system. A trial loads nothing.
 type trial struct {
 	root string // of the system it is for
 	path string // within root
@@ -42,13 +42,13 @@ const (
 	trialNames = 24
 )
 
-// try runs it, but not what is in an image, where being there must do: an
-// image's programs are anybody's, chroot(2) does not hold one that has root's
-// rights, and one without capabilities could still open a device by a node in
-// the image, or signal root's processes.
+// try runs the modprobe. Of an image it runs nothing and only checks that the file
+// is there: anybody may have written an image's programs. chroot(2) does not hold a
+// program with root's rights, and one without capabilities could still open a device
+// by a node of the image, or signal root's processes.
 func try(t trial) error {
-	// Before it is run: what the kernel cannot start, it may ask for by way of the
-	// helper that is there.
+	// Check this before it is started: for a program of an unknown format the kernel
+	// may start the present helper.
 	if err := t.startable(); err != nil {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
@@ -113,8 +113,8 @@ func firstLine(b []byte) string {
 	return string(l)
 }
 
-// asHelper calls it as the kernel does, without any open descriptor, for a
-// name that does not exist: 1 is the answer.
+// asHelper starts it as the kernel does, without any open descriptor, for a name
+// that does not exist. The exit code must be 1.
 func (t trial) asHelper() error {
 	c := t.command(context.Background(), "-q", "--", noModule)
 	p, err := os.StartProcess(c.Path, c.Args, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: nil})
@@ -133,7 +133,8 @@ func (t trial) asHelper() error {
 	return nil
 }
 
-// compare asks both for the files that some modules of each tree would load.
+// compare asks both modprobes which files they would load for some modules of each
+// tree.
 func (t trial) compare() error {
 	if t.like == "" {
 		return nil
@@ -168,7 +169,7 @@ func (t trial) compare() error {
 	return nil
 }
 
-// differing returns a from the line on where it is not b.
+// differing returns a from the first line that is not b's.
 func differing(a, b []byte) []byte {
 	for {
 		la, ra, ok := bytes.Cut(a, []byte("\n"))
@@ -180,7 +181,7 @@ func differing(a, b []byte) []byte {
 	}
 }
 
-// sample takes module names from all over a modules.dep.
+// sample returns module names from all parts of a modules.dep.
 func sample(text string) []string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	step := max(1, len(lines)/trialNames)

@@ -2,8 +2,8 @@
 
 package kmod
 
-// PlainCommand tells whether an install or remove command is one call of modprobe
-// and nothing else to the shell, so that it does the same each time.
+// PlainCommand reports whether an install or remove command is one call of modprobe
+// and nothing else to the shell. Such a command does the same each time.
 func PlainCommand(text string) bool {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

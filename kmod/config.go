@@ -11,8 +11,8 @@ import (
 	"safeload/internal/syntax"
 )
 
-// ConfigDirs are the directories that modprobe.d(5) names, the first of them
-// that holds a file of some name masking the same name in the later ones.
+// ConfigDirs are the directories that modprobe.d(5) names. A file masks those of the
+// same name in later directories.
 var ConfigDirs = [...]string{
 	"/etc/modprobe.d",
 	"/run/modprobe.d",
@@ -39,8 +39,7 @@ type Config struct {
 	Weakdeps  []Directive
 
 	scratch *scratch
-	// The first of the lists that are seldom empty, for the reason that
-	// scratch gives.
+	// Room for the lists that are seldom empty: see scratch.
 	aliases, options, softdeps [24]Directive
 }
 
@@ -73,8 +72,8 @@ func (f *confFile) path() string {
 	return f.dir + "/" + f.name
 }
 
-// open opens it, if regular is set only a regular file; one that was named
-// itself is what the caller meant.
+// open opens the file. With regular it opens regular files alone, except for one
+// that the caller has named itself.
 func (f *confFile) open(s *scratch, regular bool) (fd int, err error) {
 	if f.single {
 		return s.open(f.dir, 0)
@@ -123,8 +122,8 @@ func (c *Config) read(tree string, paths []string, regular bool, log LogFunc) {
 	}
 }
 
-// listConfig calls insert for the files of a directory that end in .conf, or
-// for path itself if it is no directory. What is not there is passed over.
+// listConfig calls insert for the files of a directory that end in .conf, or for
+// path itself if it is no directory. A path that does not exist is no error.
 func (s *scratch) listConfig(path string, insert func(confFile), log LogFunc) {
 	fd, err := s.open(path, unix.O_DIRECTORY|unix.O_NONBLOCK)
 	switch err {

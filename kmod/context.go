@@ -23,11 +23,11 @@ type Options struct {
 	// empty. For the tree of another machine it should be that machine's, or
 	// /dev/null.
 	Cmdline string
-	// Regular passes over what is no regular file in the tree and in directories
-	// of the configuration, where libkmod reads from a pipe or a device as long
-	// as that gives: for a stranger's tree.
+	// Regular reads regular files alone, in the tree and in directories of the
+	// configuration, for a stranger's tree. libkmod also reads a pipe or a device,
+	// until its end.
 	Regular bool
-	// Environ is the environment, of which $PWD counts: see [Cwd].
+	// Environ is the environment. Only $PWD is used: see [Cwd].
 	Environ []string
 	// Log receives what libkmod would print. May be nil.
 	Log LogFunc
@@ -103,10 +103,9 @@ func (c *Context) Init(o Options) {
 	c.Log(LogInfo, "kmod_new", "ctx 0x1 created\n")
 }
 
-// Clone returns a Context with the configuration and the indexes of c, but with
-// no modules yet. Clones share what is only read: each may be used by one
-// goroutine, and all at once, if c serves for nothing but to be cloned, by one
-// goroutine at a time.
+// Clone returns a Context with the configuration and the indexes of c and no modules
+// yet. Clones share only what does not change, so that each may be used by a
+// goroutine of its own. c itself may then only be cloned, by one goroutine at a time.
 func (c *Context) Clone() *Context {
 	for kind := range indexKinds {
 		c.index(kind)
@@ -114,8 +113,8 @@ func (c *Context) Clone() *Context {
 	return &Context{Dir: c.Dir, Config: c.Config, Log: c.Log, environ: c.environ, indexes: c.indexes, tried: c.tried}
 }
 
-// Close unmaps the indexes. No string and no module that c or a clone of it has
-// given may be used any more. A program that ends needs no Close.
+// Close unmaps the indexes. Do not use any string or module of c or its clones after
+// it. A program that ends need not call Close.
 func (c *Context) Close() {
 	for kind, ix := range c.indexes {
 		if ix != nil {
@@ -126,15 +125,14 @@ func (c *Context) Close() {
 	c.Forget()
 }
 
-// Forget drops what is known of single modules, so that the next request
-// looks at everything anew.
+// Forget drops all modules, so that the next request finds out everything anew.
 func (c *Context) Forget() { c.pool, c.byKey = nil, nil }
 
 // index maps an index at its first use; nil if it cannot be used.
 func (c *Context) index(kind indexKind) *Index { return c.indexWith(kind, nil) }
 
-// indexWith is index, or nil if a request is answered without: nothing is in it
-// to be found, or r has what is.
+// indexWith is index, but returns nil if the request needs no mapping: the index has
+// nothing for it, or r holds the answer already.
 func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	if c.tried[kind] {
 		return c.indexes[kind]
@@ -142,7 +140,7 @@ func (c *Context) indexWith(kind indexKind, r *request) *Index {
 	if len(c.Dir)+len("/")+len(indexFiles[kind]) > maxName {
 		return nil
 	}
-	// Who asks often is better off with the mapping.
+	// After several requests the mapping is cheaper.
 	const seldom = 4
 	if c.asked[kind]++; c.asked[kind] > seldom {
 		r = nil

@@ -14,8 +14,8 @@ import (
 // is a damaged file that points back into itself.
 const maxDepth = 4096
 
-// Index is one of the binary files beside modules.dep: a map from keys, which
-// may be patterns, to values with a priority.
+// Index is one of the binary files beside modules.dep. It maps keys, which may be
+// patterns, to values with a priority.
 //
 // No offset of the file is trusted: a damaged index yields fewer answers,
 // never a fault and never an endless search.
@@ -106,8 +106,8 @@ func header(path string, data []byte) (root uint32, err error) {
 	return h.Root, nil
 }
 
-// bstr views b as a string. Used only on what does not change any more: mapped
-// files, which are never unmapped once handed out, and what is kept of them.
+// bstr views b as a string. b must not change any more, which holds for mapped files
+// and for what is kept of them.
 func bstr(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }

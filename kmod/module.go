@@ -43,8 +43,8 @@ type poolKey struct {
 
 func (m *Module) key() poolKey { return poolKey{m.Name, m.Alias, m.fromAlias} }
 
-// fewModules is up to how many are looked through one by one: a request rarely
-// knows more, and a map costs what is small its first use.
+// fewModules is up to how many modules are searched one by one. A request rarely
+// knows more, and the first use of a map is dear.
 const fewModules = 32
 
 // get returns the module with this name and alias, creating it if need be.

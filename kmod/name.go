@@ -13,8 +13,8 @@ import (
 // Longest name, alias or path that libkmod keeps (PATH_MAX without the NUL).
 const maxName = 4095
 
-// NormalizeName gives a module's name as the kernel spells it: '-' becomes
-// '_', and what follows the first '.' is dropped.
+// NormalizeName returns a module's name as the kernel spells it: '-' becomes '_',
+// and the first '.' and all behind it are dropped.
 func NormalizeName(name string) string {
 	end, dash := len(name), false
 	for i := 0; i < len(name); i++ {
@@ -37,9 +37,9 @@ func NormalizeName(name string) string {
 	return string(b)
 }
 
-// NormalizeAlias gives an alias as depmod writes it: '-' becomes '_' except
-// inside brackets. EINVAL if the brackets do not pair, or do not within the
-// longest name that is kept; a longer name is cut.
+// NormalizeAlias returns an alias as depmod writes it: '-' becomes '_' except inside
+// brackets. It cuts a name that is too long, and returns EINVAL if the brackets of
+// what is left do not pair.
 func NormalizeAlias(alias string) (string, error) {
 	var b []byte
 	for i := 0; i < len(alias) && i < maxName; i++ {

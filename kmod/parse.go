@@ -87,8 +87,8 @@ func (c *Config) directive(cmd, rest string) (ok bool) {
 	return true
 }
 
-// add appends, with room for some more from the start: growing makes a span of
-// the heap for each size.
+// add appends, and makes room for some more at the first call: each size that a
+// growing slice has costs a span of the heap.
 func add(list []Directive, d Directive) []Directive {
 	if list == nil {
 		list = make([]Directive, 0, 16)

@@ -12,10 +12,10 @@ import (
 	"safeload/internal/syntax"
 )
 
-// scratch is where a [Context] keeps what it reads. In a program with one
-// static Context it stands in zeroed pages that cost nothing until they are
-// touched, whereas each size of the first allocations of a Go program costs it
-// a span of the heap, which is more than the reading.
+// scratch is where a [Context] keeps what it reads. In a program with one static
+// Context it lies in zeroed pages, which cost nothing until they are touched. The
+// heap would cost more than the reading itself: a Go program's first allocation of
+// each size makes a span.
 //
 // Its methods work on nil as well; then they allocate.
 type scratch struct {
@@ -96,8 +96,8 @@ func readFull(fd int, buf []byte) (n int, err error) {
 // named with -C cannot fill the memory.
 const maxConfigFile = 64 << 20
 
-// readAll reads what it can; as in libkmod an error ends the file. Of a plain
-// file it takes as much as the file has, without asking whether it has grown.
+// readAll reads to the end or the first error, as libkmod does. Of a plain file it
+// reads as much as fstat(2) says, and does not look whether it has grown.
 func (s *scratch) readAll(fd int) []byte {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0 && st.Size < maxConfigFile {

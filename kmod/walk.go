@@ -8,7 +8,7 @@ import (
 	"safeload/internal/syntax"
 )
 
-// request is what an index is asked for: by Search, or if wild by SearchWild.
+// request is what is searched in an index: by SearchWild if wild, else by Search.
 type request struct {
 	key  string
 	wild bool
@@ -18,11 +18,11 @@ type request struct {
 	found bool
 }
 
-// answered tells whether the index that is open at fd certainly has nothing for
-// r, or has its value, which it keeps in s. It reads only the nodes on the way:
-// for most of the names that the kernel asks for there is nothing in any index,
-// and to map a file, touch two of its pages and unmap them costs some six times
-// as much as two nodes read. Where it cannot tell, it says no.
+// answered reports whether the index open at fd certainly has nothing for r, or has
+// its value, which it keeps in s. If it cannot tell, it returns false. It reads only
+// the nodes on the way: most names that the kernel requests are in no index, and to
+// map a file, touch two of its pages and unmap it costs some six times as much as to
+// read two nodes.
 func (r *request) answered(fd int, s *scratch) bool {
 	buf := &s.node
 	n, err := unix.Pread(fd, buf[:syntax.HeaderSize], 0)
