@@ -354,7 +354,7 @@ func (d *drawing) tables(b *bufio.Writer) {
 	fmt.Fprint(b, "</tbody></table></section>\n")
 	n := 0
 	for _, o := range d.Loads {
-		if o.Found == 0 && (!o.Ended || o.Ret >= 0) {
+		if o.Found == 0 && o.Ended && o.Ret >= 0 {
 			continue
 		}
 		if n++; n == 1 {

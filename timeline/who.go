@@ -48,8 +48,9 @@ var units = []string{".service", ".scope", ".mount", ".socket", ".swap"}
 // may have chosen either.
 func placeOf(cgroups string) (unit, container string) {
 	for entry := range strings.SplitSeq(strings.TrimSuffix(cgroups, "\n"), "\n") {
-		_, path, ok := strings.Cut(entry, ":")
-		if _, path, ok = strings.Cut(path, ":"); !ok {
+		_, after, _ := strings.Cut(entry, ":")
+		_, path, ok := strings.Cut(after, ":")
+		if !ok {
 			continue
 		}
 		before := ""
