@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // work is one thing to do, which each program does in its own words.
@@ -156,10 +158,10 @@ func loadWork(root, module string) work {
 	return work{Name: "loading " + module, args: args, undo: &work{Name: "removing " + module, args: append([]string{"-r"}, args...)}, module: module}
 }
 
-// fileWork loads the module of a file by safeload alone, and removes it.
+// fileWork loads the module of a file by safeload alone. What is removed after that, is not by modprobe, which finds
+// modules of the tree only.
 func fileWork(file, module string) work {
-	return work{Name: "loading " + filepath.Base(file), args: []string{file}, undo: &work{Name: "removing " + module, args: []string{"-r", module}},
-		module: module, alone: true}
+	return work{Name: "loading " + filepath.Base(file), args: []string{file}, module: module, alone: true}
 }
 
 func fatal(err error) {
@@ -249,6 +251,11 @@ func measure(w work, programs []program, runs int) ([][]measurement, error) {
 					}
 				}
 				samples[i][j] = append(samples[i][j], s)
+				if w.alone {
+					if err := unix.DeleteModule(w.module, unix.O_NONBLOCK); err != nil {
+						return nil, fmt.Errorf("removing %s: %w", w.module, err)
+					}
+				}
 			}
 		}
 	}
