@@ -22,7 +22,7 @@ import (
 type options map[string][]string
 
 var (
-	commandLine = regexp.MustCompile(`(?m)^  (\w+) +\S`)
+	commandLine = regexp.MustCompile(`(?m)^  ([\w-]+) +\S`)
 	flagLine    = regexp.MustCompile(`(?m)^  -([A-Za-z][\w-]*)`)               // the flag package's help
 	getoptLine  = regexp.MustCompile(`(?m)^\t(?:(-\w), |    )(--[a-z][\w-]*)`) // kmod's help
 )
@@ -128,11 +128,11 @@ func TestCompletions(t *testing.T) {
 	t.Run("bash", func(t *testing.T) {
 		text := read(t, "safeload.bash")
 		got := options{}
-		for _, m := range regexp.MustCompile(`(?m)^\t(\w+)\) echo "(.*)" ;;$`).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\t([\w-]+)\) echo "(.*)" ;;$`).FindAllStringSubmatch(text, -1) {
 			got[m[1]] = strings.Fields(m[2])
 		}
 		want.compare(t, "bash", got)
-		m := regexp.MustCompile(`compgen -W "([a-z ]+)" -- "\$cur"\)\n\t\t\treturn`).FindStringSubmatch(text)
+		m := regexp.MustCompile(`compgen -W "([a-z -]+)" -- "\$cur"\)\n\t\t\treturn`).FindStringSubmatch(text)
 		if m == nil {
 			t.Fatal("no list of commands")
 		}
@@ -141,7 +141,7 @@ func TestCompletions(t *testing.T) {
 	t.Run("zsh", func(t *testing.T) {
 		text := read(t, "_safeload")
 		got := options{}
-		for _, m := range regexp.MustCompile(`(?ms)^\t(\w+)\)\n(.*?)^\t\t;;$`).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`(?ms)^\t([\w-]+)\)\n(.*?)^\t\t;;$`).FindAllStringSubmatch(text, -1) {
 			got[m[1]] = nil
 			for _, o := range regexp.MustCompile(`(?m)^\t\t\t'(?:\*|\([^)]*\))?(--?[\w-]+)=?\[`).FindAllStringSubmatch(m[2], -1) {
 				got[m[1]] = append(got[m[1]], o[1])
@@ -149,7 +149,7 @@ func TestCompletions(t *testing.T) {
 		}
 		want.compare(t, "zsh", got)
 		var listed []string
-		for _, m := range regexp.MustCompile(`(?m)^\t\t\t'([a-z]\w*):[^:]`).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\t\t\t'([a-z][\w-]*):[^:]`).FindAllStringSubmatch(text, -1) {
 			listed = append(listed, m[1])
 		}
 		commands(t, "zsh", want, listed)
@@ -157,7 +157,7 @@ func TestCompletions(t *testing.T) {
 	t.Run("fish", func(t *testing.T) {
 		text := read(t, "safeload.fish")
 		got := options{}
-		for _, m := range regexp.MustCompile(`(?m)^complete -c safeload -n '__fish_seen_subcommand_from (\w+)' (-.*)$`).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^complete -c safeload -n '__fish_seen_subcommand_from ([\w-]+)' (-.*)$`).FindAllStringSubmatch(text, -1) {
 			flags, _, _ := strings.Cut(m[2], " -d ")
 			for _, o := range regexp.MustCompile(`(?:^|\s)-([ls]) ([\w-]+)`).FindAllStringSubmatch(flags, -1) {
 				got[m[1]] = append(got[m[1]], map[string]string{"l": "--", "s": "-"}[o[1]]+o[2])
@@ -165,7 +165,7 @@ func TestCompletions(t *testing.T) {
 		}
 		want.compare(t, "fish", got)
 		var listed []string
-		for _, m := range regexp.MustCompile(`__fish_use_subcommand -a (\w+) `).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`__fish_use_subcommand -a ([\w-]+) `).FindAllStringSubmatch(text, -1) {
 			listed = append(listed, m[1])
 		}
 		commands(t, "fish", want, listed)

@@ -13,6 +13,7 @@ _safeload_loaded() {
 _safeload_options() {
 	case $1 in
 	audit) echo "-C -S -a --baseline --config -d --dirname --fail-on --html --json --sarif --set-version --svg" ;;
+	coldplug) echo "--in-order --jobs -n" ;;
 	depmod) echo "-a --all -A --quick -b --basedir -m --moduledir -o --outdir -C --config -E --symvers -F --filesyms -e --errsyms -v --verbose -n --show -P --symbol-prefix -w --warn -V --version -h --help" ;;
 	diagnose) echo "--dot --free --json --svg" ;;
 	doctor) echo "--json --probe -v" ;;
@@ -22,6 +23,7 @@ _safeload_options() {
 	lsmod) echo "-s --syslog -v --verbose -V --version -h --help" ;;
 	modinfo) echo "-a --author -d --description -l --license -p --parameters -n --filename -0 --null -m --modname -F --field -k --set-version -b --basedir -V --version -h --help" ;;
 	modprobe) echo "-a --all -r --remove --remove-holders -w --wait --first-time -i --ignore-install -i --ignore-remove -b --use-blacklist -f --force --force-modversion --force-vermagic -R --show-alias -D --show-depends -c --show-config --show-modversions --show-exports -n --dry-run -C --config -d --dirname -S --set-version -s --syslog -q --quiet -v --verbose -V --version -h --help" ;;
+	modules-load) echo "--in-order --jobs -n" ;;
 	probe) echo "--json --patience" ;;
 	rmmod) echo "-f --force -s --syslog -v --verbose -V --version -h --help" ;;
 	status) echo "--dot --json --svg" ;;
@@ -40,7 +42,7 @@ _safeload() {
 	safeload-modprobe) cmd=modprobe ;;
 	*)
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			mapfile -t COMPREPLY < <(compgen -W "audit depmod diagnose doctor insmod install kmod load log lsmod modinfo modprobe probe rmmod status timeline uninstall unload version watch why help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "audit coldplug depmod diagnose doctor insmod install kmod load log lsmod modinfo modprobe modules-load probe rmmod status timeline uninstall unload version watch why help" -- "$cur")
 			return
 		fi
 		cmd=${COMP_WORDS[1]}

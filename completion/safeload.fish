@@ -12,6 +12,7 @@ end
 complete -c safeload -f
 
 complete -c safeload -n __fish_use_subcommand -a audit -d 'find modules whose load can wait for itself, from their files'
+complete -c safeload -n __fish_use_subcommand -a coldplug -d 'load the modules of the devices that are there, several at a time'
 complete -c safeload -n __fish_use_subcommand -a depmod -d 'depmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a diagnose -d 'tell why modprobe hangs, with nothing installed before'
 complete -c safeload -n __fish_use_subcommand -a doctor -d 'what this system offers to the guard, and what to change'
@@ -23,6 +24,7 @@ complete -c safeload -n __fish_use_subcommand -a lsmod -d 'lsmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a kmod -d 'kmod(8), list and static-nodes'
 complete -c safeload -n __fish_use_subcommand -a modinfo -d 'modinfo(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a modprobe -d 'modprobe(8) of kmod, with the guard'
+complete -c safeload -n __fish_use_subcommand -a modules-load -d 'load what modules-load.d and the command line name, several at a time'
 complete -c safeload -n __fish_use_subcommand -a probe -d 'leave the probe in the kernel without a process, take it away, or say whether it is there'
 complete -c safeload -n __fish_use_subcommand -a rmmod -d 'rmmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a status -d 'list the loads in flight and who waits for whom'
@@ -82,6 +84,12 @@ complete -c safeload -n '__fish_seen_subcommand_from insmod' -s V -l version -d 
 complete -c safeload -n '__fish_seen_subcommand_from insmod' -s h -l help -d 'show this help'
 complete -c safeload -n '__fish_seen_subcommand_from insmod' -F
 
+complete -c safeload -n '__fish_seen_subcommand_from coldplug' -l in-order -x -d 'NAME,...: those that keep their order among themselves'
+complete -c safeload -n '__fish_seen_subcommand_from coldplug' -l jobs -x -d 'load up to N at once; default: as many as there are CPUs, at least 2'
+complete -c safeload -n '__fish_seen_subcommand_from coldplug' -s n -d 'print what would be asked for, and load nothing'
+complete -c safeload -n '__fish_seen_subcommand_from modules-load' -l in-order -x -d 'NAME,...: those that keep their order among themselves'
+complete -c safeload -n '__fish_seen_subcommand_from modules-load' -l jobs -x -d 'load up to N at once; default: as many as there are CPUs, at least 2'
+complete -c safeload -n '__fish_seen_subcommand_from modules-load' -s n -d 'print what would be asked for, and load nothing'
 complete -c safeload -n '__fish_seen_subcommand_from install' -l helper -rF -d 'the safeload-modprobe to install (default: the one beside safeload)'
 complete -c safeload -n '__fish_seen_subcommand_from install' -s n -d 'change nothing, say what would be done'
 complete -c safeload -n '__fish_seen_subcommand_from install' -l root -r -fa '(__fish_complete_directories)' -d 'the system in DIR, such as an image, not the running one'

@@ -30,6 +30,7 @@ func commands() []command {
 	return []command{
 		{"audit", "[-C CONFIG]... [-d ROOT] [-S RELEASE] [--json|--sarif|--html|--svg] [--baseline FILE] [--fail-on RANK] [-a] [TREE...]",
 			"find modules whose load can wait for itself, from their files", runAudit, false},
+		{"coldplug", "[-n] [--jobs N] [--in-order NAME,...]", "load the modules of the devices that are there, several at a time", runColdplug, false},
 		{"depmod", "[OPTION...] [VERSION [FILE...]]", "depmod(8) of kmod, by all CPUs", runDepmod, applet},
 		{"diagnose", "[--json | --dot | --svg] [--free]", "tell why modprobe hangs, with nothing installed before", runDiagnose, false},
 		{"doctor", "[-v] [--json] [--probe]", "what this system offers to the guard, and what to change", runDoctor, false},
@@ -43,6 +44,8 @@ func commands() []command {
 		{"lsmod", "[OPTION...]", "lsmod(8) of kmod", runApplet("lsmod"), applet},
 		{"modinfo", "[OPTION...] NAME|FILE...", "modinfo(8) of kmod", runApplet("modinfo"), applet},
 		{"modprobe", "[OPTION...] NAME [param=value...]", "modprobe(8) of kmod, with the guard", runApplet("modprobe"), applet},
+		{"modules-load", "[-n] [--jobs N] [--in-order NAME,...] [FILE...]",
+			"load what modules-load.d and the command line name, several at a time", runModulesLoad, false},
 		{"probe", "load [--patience D] [--json] | unload [--json] | status [--json]",
 			"leave the probe in the kernel without a process, take it away, or say whether it is there", runProbe, false},
 		{"rmmod", "[OPTION...] NAME...", "rmmod(8) of kmod", runApplet("rmmod"), applet},

@@ -41,11 +41,11 @@ func TestCommandsAreListed(t *testing.T) {
 		text    string
 		command *regexp.Regexp
 	}{
-		"usage":  {help.String(), regexp.MustCompile(`(?m)^  (\w+) +\S`)},
-		"zsh":    {file("completion/_safeload"), regexp.MustCompile(`(?m)^\t\t\t'([a-z]\w*):[^:]`)},
-		"fish":   {file("completion/safeload.fish"), regexp.MustCompile(`__fish_use_subcommand -a (\w+) `)},
-		"README": {readme, regexp.MustCompile("`(\\w+)")},
-		"man":    {file("man/safeload.8"), regexp.MustCompile(`(?m)(?:^\.It |, )Cm (\w+)`)},
+		"usage":  {help.String(), regexp.MustCompile(`(?m)^  ([\w-]+) +\S`)},
+		"zsh":    {file("completion/_safeload"), regexp.MustCompile(`(?m)^\t\t\t'([a-z][\w-]*):[^:]`)},
+		"fish":   {file("completion/safeload.fish"), regexp.MustCompile(`__fish_use_subcommand -a ([\w-]+) `)},
+		"README": {readme, regexp.MustCompile("`([\\w-]+)")},
+		"man":    {file("man/safeload.8"), regexp.MustCompile(`(?m)(?:^\.It |, )Cm ([\w-]+)`)},
 	} {
 		var listed []string
 		for _, m := range list.command.FindAllStringSubmatch(list.text, -1) {

@@ -63,7 +63,7 @@ func run(argv []string, stdout, stderr io.Writer) int {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "usage: safeload COMMAND [ARGUMENT...]\n\n")
 	for _, c := range commands() {
-		plain.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
+		plain.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nExit codes: 0 fine, 1 error, 2 usage, 3 a recursion or deadlock was found;\n"+
 		"kmod's programs have kmod's.\n")
