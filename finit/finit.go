@@ -150,9 +150,8 @@ func Unload(name string, flags UnloadFlags) error {
 	return nil
 }
 
-// Open opens a module's file and waits for nothing that lies in its place. It sets
-// no O_NONBLOCK in the descriptor that it returns: the kernel reads the file
-// through it.
+// Open opens a module's file and waits for nothing that lies in its place. The
+// descriptor keeps O_NONBLOCK, which reads of a regular file do not heed.
 func Open(path string) (int, error) {
 	// O_NONBLOCK: to open a pipe in a module's place must not wait for its
 	// other end. EAGAIN: somebody holds a lease (fcntl(2)) on the file.

@@ -178,6 +178,9 @@ func holdMap(dir string) error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	_, err = unix.Mmap(direct, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err == nil {
+		return errors.New("map: it ended: the file is mapped")
+	}
 	return fmt.Errorf("map: it ended: %w", err)
 }
 
