@@ -232,9 +232,12 @@ func (k *kitchen) compile(ctx context.Context, arch, what string, args ...string
 	return nil
 }
 
+// testName is what a package's tests are called in a guest.
+func testName(pkg string) string { return strings.ReplaceAll(pkg, "/", "_") + ".test" }
+
 // testBinary puts a Go test of ./PACKAGE, built with the tag vmtest, into dir as NAME.test.
 func (k *kitchen) testBinary(ctx context.Context, p Prepared, pkg, dir string) error {
-	name := strings.ReplaceAll(pkg, "/", "_") + ".test"
+	name := testName(pkg)
 	file := filepath.Join(p.programs, name)
 	err := k.once(file, func() error {
 		return k.compile(ctx, p.build.Arch, "test", "-c", "-tags", "vmtest", "-o", file, "./"+pkg)

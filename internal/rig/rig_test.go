@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,36 @@ func TestLoadCases(t *testing.T) {
 		}
 		if c.What == "" {
 			t.Errorf("%s does not say what it is", c.Name)
+		}
+	}
+}
+
+// A case runs the Go tests that its head names, and no others.
+func TestCasesTests(t *testing.T) {
+	dir := filepath.Join("..", "..", "scripts", "vm", "cases")
+	cases, err := LoadCases(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := regexp.MustCompile(`gotest (\w+) |t/files/(\w+)\.test`)
+	for _, c := range cases {
+		text, err := os.ReadFile(filepath.Join(dir, c.Name+".sh"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var named, run []string
+		for _, pkg := range c.Tests {
+			if named = append(named, testName(pkg)); !there(filepath.Join("..", "..", pkg)) {
+				t.Errorf("%s: no package %s", c.Name, pkg)
+			}
+		}
+		for _, m := range runs.FindAllSubmatch(text, -1) {
+			run = append(run, string(m[1])+string(m[2])+".test")
+		}
+		slices.Sort(named)
+		slices.Sort(run)
+		if d := cmp.Diff(named, slices.Compact(run)); d != "" {
+			t.Errorf("%s: %s", c.Name, d)
 		}
 	}
 }

@@ -80,7 +80,7 @@ held() {
 
 check() {
 	helper /stock/modprobe
-	gotest bpf_locks 60
+	gotest internal_locks 60
 	/stock/modprobe slhub
 	ask mutex under_lock slreq_l0
 	held mutex certain "a lock of the one who asked" slreq_l0

@@ -15,7 +15,7 @@ setup() {
 	{
 		echo "options slreq_v1 req=slreq_v1"
 		echo "options slreq_v2 req=probe-chain"
-		echo "install probe-chain cd /tmp; MODULE=slreq_v2 /t/files/guard_ancestry.test -test.v -test.run TestOwnChain >/tmp/chain.out 2>&1"
+		echo "install probe-chain cd /tmp; MODULE=slreq_v2 /t/files/internal_ancestry.test -test.v -test.run TestOwnChain >/tmp/chain.out 2>&1"
 	} | conf probe-cost
 }
 
