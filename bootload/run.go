@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"safeload/internal/plain"
 )
 
 // Runner loads modules by their names or aliases.
@@ -54,6 +56,7 @@ func (r *Runner) Run(names []string) (failed []string) {
 	wg.Wait()
 	for _, x := range slices.Concat(results...) {
 		if !x.loaded && bytes.Contains(x.said, []byte(refused)) {
+			plain.Fprintf(r.Output, "safeload: %s waited for a load that waited for it, and was refused; it is tried again alone\n", x.name)
 			x = r.load(x.name)
 		}
 		_, _ = r.Output.Write(x.said)

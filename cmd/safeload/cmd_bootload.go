@@ -76,17 +76,27 @@ func runColdplug(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload coldplug: %v\n", err)
 		return exitError
 	}
-	return fs.load(known(aliases), stdout, stderr)
+	aliases, err = known(aliases)
+	if err != nil {
+		plain.Fprintf(stderr, "safeload coldplug: %v; run depmod\n", err)
+		return exitError
+	}
+	return fs.load(aliases, stdout, stderr)
 }
 
 // known are the aliases that a module of the running kernel's tree has; of several
-// that lead to the same modules the first one.
-func known(aliases []string) (list []string) {
+// that lead to the same modules the first one. A tree without an index of aliases is
+// an error: nothing could be told from it.
+func known(aliases []string) (list []string, err error) {
 	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return aliases
+	if err := unix.Uname(&u); err != nil {
+		return nil, os.NewSyscallError("uname", err)
 	}
-	c := kmod.New(kmod.Options{Dir: "/lib/modules/" + unix.ByteSliceToString(u.Release[:]), Environ: os.Environ()})
+	dir := "/lib/modules/" + unix.ByteSliceToString(u.Release[:])
+	if _, err := os.Stat(dir + "/modules.alias.bin"); err != nil {
+		return nil, err
+	}
+	c := kmod.New(kmod.Options{Dir: dir, Environ: os.Environ()})
 	defer c.Close()
 	seen := map[string]bool{}
 	for _, alias := range aliases {
@@ -103,7 +113,7 @@ func known(aliases []string) (list []string) {
 			list = append(list, alias)
 		}
 	}
-	return list
+	return list, nil
 }
 
 // load loads them, each by a modprobe that heeds the blacklist.

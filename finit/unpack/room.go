@@ -24,8 +24,10 @@ type Room struct {
 	zstd    *zstd.Decoder
 }
 
-// theLarge is held by the room with a module larger than any real one: of those
-// only one is in memory at a time, however many read.
+// theLarge is held by the room with a file or a module larger than any real one: of
+// those only one is in memory at a time, however many read. What does not say its size
+// (gzip, zstd of several frames) is not known to be one, and a file that is only mapped
+// takes no memory.
 var theLarge sync.Mutex
 
 // oversize is the size from which on a module is one of those.
@@ -33,11 +35,16 @@ const oversize = 64 << 20
 
 // output makes room for n bytes of contents.
 func (r *Room) output(n int) ([]byte, error) {
+	r.alone(n)
+	return r.out.of(n)
+}
+
+// alone waits until no other room has something large, if n bytes are that.
+func (r *Room) alone(n int) {
 	if n > oversize && !r.large {
 		theLarge.Lock()
 		r.large = true
 	}
-	return r.out.of(n)
 }
 
 // area is mapped memory that is used again.
@@ -158,6 +165,7 @@ func (r *Room) slowly(fd int, format finit.Format) (_ []byte, err error) {
 
 // read reads a file of that size.
 func (r *Room) read(fd, size int) ([]byte, error) {
+	r.alone(size)
 	b, err := r.in.of(size)
 	if err != nil {
 		return nil, err

@@ -291,10 +291,11 @@ func TestFailures(t *testing.T) {
 			{Kernel: "arm-6.12", Case: "self", Phase: "check", Outcome: report.Fail, Text: "hung"},
 		}}},
 		{step: Step{Name: "build"}, out: []byte("ok one\nFAIL two\n"), err: errors.New("exit status 1")},
-		{step: Step{Name: "man"}},
+		{step: Step{Name: "man"}, out: []byte("FAIL is what a test of this is about\n")},
 	}
 	want := []string{
 		"FAILED unit: a TestBad: a_test.go:5: no",
+		"FAILED unit: exit status 1",
 		"FAILED vm: arm-6.12 self/check: hung",
 		"FAILED build: FAIL two",
 		"FAILED build: exit status 1",

@@ -52,24 +52,21 @@ func failures(all []done) []string {
 	const most = 60
 	var lines []string
 	for _, d := range all {
-		before := len(lines)
 		for _, v := range d.result.Verdicts {
 			if v.Outcome == report.Fail {
 				text, _, _ := strings.Cut(strings.TrimSpace(v.Text), "\n")
 				lines = append(lines, fmt.Sprintf("FAILED %s: %s %s: %s", d.step.Name, group(d, v), name(v), text))
 			}
 		}
-		if len(lines) > before {
+		if d.err == nil {
 			continue
 		}
 		for l := range strings.Lines(string(d.out)) {
-			if strings.HasPrefix(l, "FAIL") {
+			if len(d.result.Verdicts) == 0 && strings.HasPrefix(l, "FAIL") {
 				lines = append(lines, "FAILED "+d.step.Name+": "+strings.TrimSpace(l))
 			}
 		}
-		if d.err != nil {
-			lines = append(lines, "FAILED "+d.step.Name+": "+d.err.Error())
-		}
+		lines = append(lines, "FAILED "+d.step.Name+": "+d.err.Error())
 	}
 	if n := len(lines) - most; n > 0 {
 		lines = append(lines[:most], fmt.Sprintf("... and %d more", n))

@@ -385,7 +385,7 @@ func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
 	const few = 5
 	var failed []*Guest
 	for _, g := range guests {
-		if _, fail, _ := report.Count(g.verdicts); fail > 0 {
+		if _, fail, _ := report.Count(g.verdicts); fail > 0 && g.kernel.Image != "" {
 			failed = append(failed, g)
 		}
 	}

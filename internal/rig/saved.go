@@ -135,6 +135,7 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 		return err
 	}
 	console, control := filepath.Join(g.dir, "console"), filepath.Join(g.dir, "qmp")
+	_ = os.Remove(console) // of a boot that failed
 	args := append(g.Machine.command(g.size), "-serial", "file:"+console, "-qmp", "unix:"+value(control)+",server=on,wait=off")
 	args = append(append(args, channel(filepath.Join(g.dir, "port"))...), boot...)
 	q, err := startQEMU(args, slot, false)

@@ -31,6 +31,8 @@ check() {
 	run 60 /safe/safeload modules-load --jobs 2 /tmp/bootload.conf
 	want "ends with 0 ($rc: $(cat "$out"))" [ "$rc" = 0 ]
 	want "both are live" [ "$(state slreq_ba) $(state slreq_bb)" = "live live" ]
+	# By the kernel's helper in the kernel's log, by a modprobe of modules-load in what that prints.
+	want "for one was refused" [ "$(cat "$(kmsg)" "$out" | grep -c refused)" -ge 1 ]
 	want "not by patience" proven
 	unload slreq_ba slreq_bb
 	mkdir -p /run/modules-load.d
