@@ -31,7 +31,7 @@ func (t *Timeline) Critical() []Step {
 	if last == nil {
 		return nil
 	}
-	p := &path{byTask: make(map[uint32][]*Load)}
+	p := &path{byTask: make(map[uint32][]*Load), brought: make(map[*Request][]*Load)}
 	for _, o := range t.Loads {
 		p.byTask[o.PID] = append(p.byTask[o.PID], o)
 	}
@@ -51,6 +51,8 @@ type path struct {
 	steps  []Step
 	byTask map[uint32][]*Load // by End
 	calls  int                // of within
+
+	brought map[*Request][]*Load // of each request that was followed, the last that ended first
 }
 
 func (p *path) add(from, to time.Duration, what string, o *Load, q *Request) {
@@ -84,7 +86,11 @@ func (p *path) within(o *Load, until time.Duration, depth int) {
 		until = w.From
 		switch {
 		case depth > 50 || p.calls > maxSteps:
-			p.add(w.From, w.To, "request", o, w.Request)
+			what := "load"
+			if w.Request != nil {
+				what = "request"
+			}
+			p.add(w.From, w.To, what, o, w.Request)
 		case w.Request != nil:
 			p.through(w.Request, depth+1)
 		case w.For != nil && w.For.End <= w.To && w.For.Begin < w.To:
@@ -116,9 +122,16 @@ func (p *path) cut(at time.Duration) {
 // through follows a request back from its end: its helper's loads, one after the other.
 func (p *path) through(q *Request, depth int) {
 	until := q.End
-	loads := slices.Clone(q.Loads)
-	slices.SortStableFunc(loads, func(a, b *Load) int { return cmp.Compare(b.End, a.End) })
+	loads, known := p.brought[q]
+	if !known {
+		loads = slices.Clone(q.Loads)
+		slices.SortStableFunc(loads, func(a, b *Load) int { return cmp.Compare(b.End, a.End) })
+		p.brought[q] = loads
+	}
 	for _, o := range loads {
+		if p.calls > maxSteps {
+			break
+		}
 		if o.End > until || o.Begin < q.Begin {
 			continue
 		}

@@ -136,17 +136,11 @@ func newDrawing(t *Timeline) *drawing {
 	}
 	slices.SortFunc(all, func(a, b *span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.tid, b.tid)) })
 	apart := time.Duration(float64(t.To-t.From) * 3 / wide) // bars of two tasks must not look like one
-	var free []time.Duration
+	var l lanes
 	for _, s := range all {
-		lane := slices.IndexFunc(free, func(end time.Duration) bool { return end+apart <= s.from })
-		if lane < 0 {
-			lane = len(free)
-			free = append(free, 0)
-		}
-		free[lane] = s.to
-		d.lanes[s.tid] = lane
+		d.lanes[s.tid] = l.take(s.from, s.to+apart)
 	}
-	d.rows = len(free)
+	d.rows = l.rows
 	return d
 }
 

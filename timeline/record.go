@@ -24,6 +24,9 @@ const Schema = 1
 // MaxRecord is how large a record gets: some 100,000 events.
 const MaxRecord = 32 << 20
 
+// mostRead is how much of a record is read: it may be anybody's. One that a Recorder wrote is never as long.
+const mostRead = MaxRecord + 1<<20
+
 // ID is a load's or a request's. It has more digits than a JSON number keeps in all programs, so that it is text there.
 type ID uint64
 
@@ -200,12 +203,13 @@ func Read(in io.Reader) (*Timeline, error) {
 
 // read takes all lines of a record in.
 func (t *Timeline) read(in io.Reader) error {
-	d := json.NewDecoder(in)
+	d := json.NewDecoder(io.LimitReader(in, mostRead))
 	for n := 1; ; n++ {
 		var l line
 		err := d.Decode(&l)
+		var torn *json.SyntaxError // as a tail of zeros is, where a file's length had been written, but not all of what is in it
 		switch {
-		case errors.Is(err, io.EOF) && n > 1, errors.Is(err, io.ErrUnexpectedEOF) && n > 1:
+		case errors.Is(err, io.EOF) && n > 1, errors.Is(err, io.ErrUnexpectedEOF) && n > 1, errors.As(err, &torn) && n > 1:
 			return nil
 		case errors.Is(err, io.EOF):
 			return errors.New("read the record: it is empty; safeload watch --record FILE writes one")

@@ -60,6 +60,9 @@ func (s *Step) words() string {
 	case "between":
 		return plain.Sprintf("%s[%d], after %s", s.Load.Comm, s.Load.PID, s.Load.name())
 	}
+	if s.Request == nil {
+		return plain.Sprintf("%s waits, in %s[%d]", s.Load.name(), s.Load.Comm, s.Load.TID)
+	}
 	by := "its helper"
 	if s.Request.Helper != 0 {
 		by = fmt.Sprintf("helper %d", s.Request.Helper)

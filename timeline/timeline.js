@@ -10,8 +10,8 @@
 	const loads = data.loads.map((a, n) => item('load', n, a)), requests = data.requests.map((a, n) => item('request', n, a));
 	const lanes = [], came = new Map(), made = new Map();
 	for (const i of [...requests, ...loads]) (lanes[i.lane] ||= []).push(i);
-	for (const l of loads) if (l.link >= 0) came.set(l.link, [...(came.get(l.link) || []), l]);
-	for (const q of requests) if (q.link >= 0) made.set(q.link, [...(made.get(q.link) || []), q]);
+	for (const l of loads) if (l.link >= 0) came.get(l.link)?.push(l) ?? came.set(l.link, [l]);
+	for (const q of requests) if (q.link >= 0) made.get(q.link)?.push(q) ?? made.set(q.link, [q]);
 	const ms = t => (t / 1000).toFixed(3) + ' ms', s = t => (t / 1e6).toFixed(6) + ' s';
 	const who = i => `${i.comm}[${i.tid}]${i.who ? ' (' + i.who + ')' : ''}`;
 	let from = 0, span = us, current = null;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"safeload/bpf"
+	"safeload/docs/schema"
+	"safeload/internal/clock"
+)
+
+// begun is the first line of a record.
+func begun(t testing.TB) string {
+	s := newScene(t)
+	return s.out.String()
+}
+
+// writeAll writes a timeline in all forms, and returns them.
+func writeAll(t testing.TB, tl *Timeline) (text, lines, html string) {
+	var all [3]bytes.Buffer
+	for i, write := range []func(io.Writer, *Timeline) error{WriteText, WriteJSON, WriteHTML} {
+		if err := write(&all[i], tl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all[0].String(), all[1].String(), all[2].String()
+}
+
+// TestChain: each of 80 loads waits for the next, deeper than a critical path follows.
+func TestChain(t *testing.T) {
+	const n = 80
+	s := newScene(t)
+	for i := uint64(1); i <= n; i++ {
+		s.event(bpf.Event{Kind: bpf.LoadBegin, ID: i, TID: 100 + uint32(i), Ret: 3})
+	}
+	for i := uint64(1); i < n; i++ {
+		s.event(bpf.Event{Kind: bpf.Wait, ID: i, Peer: i + 1, TID: 100 + uint32(i), How: uint32(bpf.WaitFile), Ret: bpf.Unsent})
+	}
+	for i := uint64(n); i > 0; i-- {
+		s.event(bpf.Event{Kind: bpf.Init, ID: i, TID: 100 + uint32(i), Name: fmt.Sprintf("link%d", i)})
+		s.event(bpf.Event{Kind: bpf.LoadEnd, ID: i, TID: 100 + uint32(i)})
+	}
+	text, lines, html := writeAll(t, s.read())
+	if !strings.Contains(text, "link40") || !strings.Contains(html, "link40") {
+		t.Error("the path is not told")
+	}
+	if _, err := schema.Check("timeline", strings.NewReader(lines)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTorn: what a power cut leaves behind the last line, zeros or half of another, ends the record.
+func TestTorn(t *testing.T) {
+	s := incident(t) // without its end
+	for _, tail := range []string{strings.Repeat("\x00", 5000), `{"schema":1,"type":"eve` + strings.Repeat("\x00", 500), "\xff\xfe\n"} {
+		tl, err := Read(strings.NewReader(s.out.String() + tail))
+		if err != nil || tl.Whole || len(tl.Loads) != 4 {
+			t.Errorf("%.30q: %v", tail, err)
+		}
+		n := 0
+		if err := Log(strings.NewReader(s.out.String()+tail), func(*Timeline, Entry) { n++ }); err != nil || n != 6 {
+			t.Errorf("%.30q: log: %d, %v", tail, n, err)
+		}
+	}
+	if _, err := Read(strings.NewReader(strings.Repeat("\x00", 5000))); err == nil {
+		t.Error("zeros were read")
+	}
+}
+
+// endless is a record that does not end.
+type endless struct {
+	line string
+	read int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	n := 0
+	for n+len(e.line) <= len(b) {
+		n += copy(b[n:], e.line)
+	}
+	if n == 0 {
+		n = copy(b, strings.Repeat(" ", len(b)))
+	}
+	e.read += n
+	if e.read > 4*MaxRecord {
+		return 0, io.ErrNoProgress
+	}
+	return n, nil
+}
+
+// TestEndless: no more of a record is read than a watch writes, nor of one line in it.
+func TestEndless(t *testing.T) {
+	for _, line := range []string{`{"schema":1,"type":"lost","events":1,"name":"` + strings.Repeat("x", 400) + "\"}\n", " "} {
+		from := func() io.Reader { return io.MultiReader(strings.NewReader(begun(t)), &endless{line: line}) }
+		if tl, err := Read(from()); err != nil || tl.Whole {
+			t.Error(err)
+		}
+		if err := Log(from(), func(*Timeline, Entry) {}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLaneOrder holds the lanes against the plain way to choose them: each time the first that is free.
+func TestLaneOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var l lanes
+	var plainly []time.Duration
+	for from := time.Duration(0); from < 5000; from += time.Duration(r.IntN(3)) {
+		to := from + time.Duration(r.IntN(100))
+		want := slices.IndexFunc(plainly, func(end time.Duration) bool { return end <= from })
+		if want < 0 {
+			want = len(plainly)
+			plainly = append(plainly, 0)
+		}
+		plainly[want] = to
+		if got := l.take(from, to); got != want {
+			t.Fatalf("at %d: lane %d, want %d", from, got, want)
+		}
+	}
+	if l.rows != len(plainly) {
+		t.Errorf("%d lanes, want %d", l.rows, len(plainly))
+	}
+}
+
+// TestManyLanes: as many tasks at one time as fit into a record. To look at all lanes for each takes ten seconds and more.
+func TestManyLanes(t *testing.T) {
+	const n = 300_000
+	tl := &Timeline{To: 2 * n}
+	for i := range n {
+		tl.Loads = append(tl.Loads, &Load{TID: uint32(i + 1), Begin: time.Duration(i), End: 2 * n})
+	}
+	before := clock.CPU()
+	d := newDrawing(tl)
+	took := clock.CPU() - before
+	t.Log(took, "of a processor")
+	if d.rows != n || took > 6*time.Second {
+		t.Errorf("%d lanes in %v", d.rows, took)
+	}
+}
