@@ -163,7 +163,7 @@ complete -c safeload -n '__fish_seen_subcommand_from status' -l svg -d 'a pictur
 complete -c safeload -n '__fish_seen_subcommand_from log' -l follow -d 'go on with what happens, until a signal'
 complete -c safeload -n '__fish_seen_subcommand_from log' -l json -d 'one JSON object a line'
 complete -c safeload -n '__fish_seen_subcommand_from log' -l module -r -f -d 'only of this module'
-complete -c safeload -n '__fish_seen_subcommand_from log' -l since -r -f -d 'only what ended after this time: 10m ago, or 2006-01-02T15:04:05Z'
+complete -c safeload -n '__fish_seen_subcommand_from log' -l since -r -f -d 'only what ended after this time, and what goes on: 10m ago, or 2006-01-02T15:04:05Z'
 complete -c safeload -n '__fish_seen_subcommand_from log' -l uid -r -f -d 'only by processes of this user, a number'
 complete -c safeload -n '__fish_seen_subcommand_from log' -l unit -r -f -d 'only by processes of this systemd unit'
 complete -c safeload -n '__fish_seen_subcommand_from log' -F
@@ -184,7 +184,7 @@ complete -c safeload -n '__fish_seen_subcommand_from watch' -l lines -d 'lines o
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l once -d 'exit with 3 on the first finding'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l pin -r -fa '(__fish_complete_directories)' -d 'where to pin the maps that modprobe reads; empty: nowhere'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l ready-file -rF -d 'make this file once everything is attached'
-complete -c safeload -n '__fish_seen_subcommand_from watch' -l record -rF -d 'also write all that is seen to this file, for safeload timeline'
+complete -c safeload -n '__fish_seen_subcommand_from watch' -l record -rF -d 'also write all that is seen to this file, for safeload timeline; a former one becomes FILE.1'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l source -r -fa 'bpf tracefs proc' -d 'bpf, tracefs or proc, and no other; default the best there is'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -s v -d 'also every load and request, with its duration'
 

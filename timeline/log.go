@@ -27,11 +27,18 @@ type Filter struct {
 	Since  time.Time
 }
 
+// Now is a time by both clocks, and the boot that one of them counts from.
+type Now struct {
+	Time   time.Time
+	Boot   time.Duration
+	BootID string // empty: not known
+}
+
 // Log reads a record, and tells of each load and request when it ends, by that time; last of those that go on where the record
 // ends, as what hangs does. It keeps none of those that have ended.
-func Log(in io.Reader, each func(t *Timeline, e Entry)) error {
+func Log(in io.Reader, now Now, each func(t *Timeline, e Entry)) error {
 	t := newTimeline()
-	t.ended = func(e Entry) { each(t, e) }
+	t.now, t.ended = now, func(e Entry) { each(t, e) }
 	if err := t.read(in); err != nil {
 		return err
 	}
@@ -71,19 +78,26 @@ func (e Entry) id() ID {
 	return e.Request.ID
 }
 
-// When is a time since boot by the clock on the wall, as the record's first line has both.
-func (t *Timeline) When(at time.Duration) time.Time { return t.Start.Time.Add(at - t.Start.Boot) }
+// When is a time since boot by the clock on the wall. For a record of this boot that is the clock as it goes now: a board
+// without a battery for it learns the time long after its first loads. For another it is the clock as it went when the record
+// began.
+func (t *Timeline) When(at time.Duration) time.Time {
+	if t.now.BootID != "" && t.now.BootID == t.Start.BootID {
+		return t.now.Time.Add(at - t.now.Boot)
+	}
+	return t.Start.Time.Add(at - t.Start.Boot)
+}
 
-// Wants tells whether an entry is wanted.
+// Wants tells whether an entry is wanted. What has not ended is since any time.
 func (f *Filter) Wants(t *Timeline, e Entry) bool {
-	who, at := (*Who)(nil), time.Duration(0)
+	who, at, ended := (*Who)(nil), time.Duration(0), false
 	if e.Load != nil {
-		who, at = e.Load.Who, e.Load.End
+		who, at, ended = e.Load.Who, e.Load.End, e.Load.Ended
 		if f.Module != "" && !sameModule(f.Module, e.Load.Module) {
 			return false
 		}
 	} else {
-		who, at = e.Request.Who, e.Request.End
+		who, at, ended = e.Request.Who, e.Request.End, e.Request.Ended
 		if f.Module != "" && !e.Request.brings(f.Module) {
 			return false
 		}
@@ -91,7 +105,7 @@ func (f *Filter) Wants(t *Timeline, e Entry) bool {
 	switch {
 	case f.UID != nil && (who == nil || who.UID != *f.UID):
 	case f.Unit != "" && (who == nil || !sameUnit(f.Unit, who.Unit)):
-	case !f.Since.IsZero() && t.When(at).Before(f.Since):
+	case ended && !f.Since.IsZero() && t.When(at).Before(f.Since):
 	default:
 		return true
 	}

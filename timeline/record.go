@@ -57,6 +57,7 @@ type line struct {
 	Release string   `json:"release,omitempty"`
 	Machine string   `json:"machine,omitempty"`
 	Source  string   `json:"source,omitempty"`
+	BootID  string   `json:"boot_id,omitempty"`
 	Missing []string `json:"missing,omitempty"`
 
 	// event, finding; At of the start as well
@@ -97,6 +98,7 @@ type Ancestor struct {
 type Start struct {
 	Time    time.Time
 	Boot    time.Duration // since boot at that time
+	BootID  string        // the kernel's, or empty: not known
 	Release string
 	Machine string
 	Source  string
@@ -109,8 +111,18 @@ type Recorder struct {
 	encoder *json.Encoder
 	count   counter
 	who     func(tid, tgid uint32, at time.Duration) *Who
+	asked   time.Duration // until then who is asked is used up, at one in whoEvery
+	unasked uint64
+	full    bool
 	ended   bool
 }
+
+// To ask who somebody is costs a look at some files of /proc for him and each of his ancestors. Anybody may make the kernel
+// request a module, as often as he likes: a watch must not spend all its time on that.
+const (
+	whoEvery  = 10 * time.Millisecond
+	whoAtOnce = 500 // as a boot has them
+)
 
 type counter struct {
 	w io.Writer
@@ -129,7 +141,7 @@ func NewRecorder(w io.Writer, s Start, who func(tid, tgid uint32, at time.Durati
 	r.out = bufio.NewWriter(&r.count)
 	r.encoder = json.NewEncoder(r.out)
 	return r, r.put(&line{Type: "start", Time: s.Time.UTC().Format(time.RFC3339Nano), At: s.Boot.Nanoseconds(), Release: s.Release, Machine: s.Machine,
-		Source: s.Source, Missing: s.Missing})
+		Source: s.Source, BootID: s.BootID, Missing: s.Missing})
 }
 
 func (r *Recorder) put(l *line) error {
@@ -137,10 +149,12 @@ func (r *Recorder) put(l *line) error {
 		return nil
 	}
 	l.Schema = Schema
-	if r.count.n+r.out.Buffered() > MaxRecord {
-		l = &line{Schema: Schema, Type: "full"}
-	}
 	err := r.encoder.Encode(l)
+	if err == nil && r.count.n+r.out.Buffered() > MaxRecord && l.Type != "end" {
+		r.full = true
+		l = &line{Schema: Schema, Type: "full"}
+		err = r.encoder.Encode(l)
+	}
 	// What has ended is written at once: a power cut is what one wants to read of.
 	if err == nil && (l.Type != "event" || l.Kind == "load-end" || l.Kind == "request-end" || r.out.Available() < 1024) {
 		err = r.out.Flush()
@@ -149,6 +163,22 @@ func (r *Recorder) put(l *line) error {
 		return fmt.Errorf("write the record: %w", err)
 	}
 	return nil
+}
+
+// Full tells whether the record has got as large as one may: it has all that it was told so far, and takes no more.
+func (r *Recorder) Full() bool { return r.full }
+
+// Unasked is of how many requests and loads the record does not say who they are by, because too many came at once.
+func (r *Recorder) Unasked() uint64 { return r.unasked }
+
+func (r *Recorder) whoIs(e *bpf.Event) *Who {
+	r.asked = max(r.asked, e.At)
+	if r.asked-e.At >= whoAtOnce*whoEvery {
+		r.unasked++
+		return nil
+	}
+	r.asked += whoEvery
+	return r.who(e.TID, e.TGID, e.At)
 }
 
 // Event adds what a source told.
@@ -160,7 +190,7 @@ func (r *Recorder) Event(e *bpf.Event) error {
 	l := &line{Type: "event", At: e.At.Nanoseconds(), Kind: e.Kind.String(), ID: ID(e.ID), Peer: ID(e.Peer), Ctx: ID(e.Ctx), PID: e.TGID, TID: e.TID,
 		How: e.How, Cert: uint32(e.Cert), Ret: e.Ret, Cgroup: e.Cgroup, Comm: e.Comm, Name: e.Name}
 	if r.who != nil && (e.Kind == bpf.Request || e.Kind == bpf.LoadBegin) {
-		l.Who = r.who(e.TID, e.TGID, e.At)
+		l.Who = r.whoIs(e)
 	}
 	return r.put(l)
 }

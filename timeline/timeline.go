@@ -70,6 +70,7 @@ type Timeline struct {
 	requests map[ID]*Request
 	waiting  map[*Load]*Wait // whose end is not known yet
 	ended    func(Entry)     // told of each that ends; then none is kept
+	now      Now
 }
 
 func newTimeline() *Timeline {
@@ -81,7 +82,7 @@ func (t *Timeline) take(l *line) {
 	switch l.Type {
 	case "start":
 		when, _ := time.Parse(time.RFC3339Nano, l.Time)
-		t.Start = Start{when, at, l.Release, l.Machine, l.Source, l.Missing}
+		t.Start = Start{when, at, l.BootID, l.Release, l.Machine, l.Source, l.Missing}
 		t.From, t.To = at, at
 	case "event":
 		t.To = max(t.To, at)

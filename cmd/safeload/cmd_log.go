@@ -13,12 +13,15 @@ import (
 	"strconv"
 	"time"
 
+	"safeload/bpf"
 	"safeload/internal/plain"
+	"safeload/internal/registry"
 	"safeload/timeline"
 )
 
 func runLog(args []string, stdout, stderr io.Writer) int {
 	var f timeline.Filter
+	now := thisMoment()
 	flags := flag.NewFlagSet("log", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
 	follow := flags.Bool("follow", false, "go on with what happens, until a signal")
@@ -33,8 +36,8 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		f.UID = &uid
 		return nil
 	})
-	flags.Func("since", "only what ended after this `time`: 10m ago, or 2006-01-02T15:04:05Z", func(s string) (err error) {
-		f.Since, err = since(s, time.Now())
+	flags.Func("since", "only what ended after this `time`, and what goes on: 10m ago, or 2006-01-02T15:04:05Z", func(s string) (err error) {
+		f.Since, err = since(s, now.Time)
 		return err
 	})
 	if code, done := parse(flags, args, stdout, stderr); done {
@@ -43,20 +46,8 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 1 {
 		return misused("log", stderr, "it takes one record, not %d", flags.NArg())
 	}
-	in, err := openRecord(flags.Arg(0))
-	if err != nil {
-		plain.Fprintf(stderr, "safeload: log: %v\n", err)
-		return exitError
-	}
-	defer in.Close()
-	ctx, stop := untilSignalled()
-	defer stop()
-	from := io.Reader(in)
-	if *follow {
-		from = &follower{in, ctx}
-	}
 	out := bufio.NewWriter(stdout)
-	err = timeline.Log(from, func(t *timeline.Timeline, e timeline.Entry) {
+	tell := func(t *timeline.Timeline, e timeline.Entry) {
 		if !f.Wants(t, e) {
 			return
 		}
@@ -70,7 +61,15 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		if *follow {
 			out.Flush()
 		}
-	})
+	}
+	var err error
+	if *follow {
+		ctx, stop := untilSignalled()
+		defer stop()
+		err = followRecord(ctx, flags.Arg(0), now, tell, stderr)
+	} else {
+		err = readRecord(flags.Arg(0), now, tell)
+	}
 	if err == nil {
 		err = out.Flush()
 	}
@@ -79,6 +78,38 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
+}
+
+func readRecord(name string, now timeline.Now, tell func(*timeline.Timeline, timeline.Entry)) error {
+	in, err := openRecord(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return timeline.Log(in, now, tell)
+}
+
+// followRecord reads a record, those that take its place, and what is added to them, until its context ends.
+func followRecord(ctx context.Context, name string, now timeline.Now, tell func(*timeline.Timeline, timeline.Entry), stderr io.Writer) error {
+	for {
+		in, err := openRecord(name)
+		if err != nil {
+			return err
+		}
+		f := &follower{in, ctx, false}
+		err = timeline.Log(f, now, tell)
+		in.Close()
+		if !f.anew {
+			return err
+		}
+		// One that was replaced may have got no line before that, which is no error.
+		plain.Fprintf(stderr, "safeload: log: the record was begun anew\n")
+	}
+}
+
+// thisMoment is now, by which a record of this boot is read.
+func thisMoment() timeline.Now {
+	return timeline.Now{Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID()}
 }
 
 // since reads a time of day, or a duration until now.
@@ -110,17 +141,23 @@ func openRecord(name string) (*os.File, error) {
 	return f, nil
 }
 
-// follower reads a file that grows, until its context ends.
+// follower reads a file that grows, until its context ends or another is in its place.
 type follower struct {
 	file *os.File
 	ctx  context.Context
+	anew bool // another is
 }
 
 func (f *follower) Read(b []byte) (int, error) {
 	for {
+		replaced := f.replaced() // before what is read last: nothing is added once it is
 		n, err := f.file.Read(b)
 		if n > 0 || err != nil && !errors.Is(err, io.EOF) {
 			return n, err
+		}
+		if replaced {
+			f.anew = true
+			return 0, io.EOF
 		}
 		select {
 		case <-f.ctx.Done():
@@ -128,4 +165,19 @@ func (f *follower) Read(b []byte) (int, error) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// replaced tells whether the file's name is another file's now, or the file shorter than what was read of it. A pipe is
+// neither.
+func (f *follower) replaced() bool {
+	own, err := f.file.Stat()
+	if err != nil || !own.Mode().IsRegular() {
+		return false
+	}
+	at, err := f.file.Seek(0, io.SeekCurrent)
+	if err == nil && own.Size() < at {
+		return true
+	}
+	named, err := os.Stat(f.file.Name())
+	return err == nil && named.Mode().IsRegular() && !os.SameFile(own, named)
 }

@@ -61,7 +61,7 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
 	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
 	fs.BoolVar(&o.lines, "lines", false, "lines on a terminal, too, in place of a view")
-	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline")
+	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline; a former one becomes FILE.1")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
 	}

@@ -52,12 +52,12 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 func whoAsked(w io.Writer, in io.Reader, name string) error {
 	f := timeline.Filter{Module: name}
 	n := 0
-	err := timeline.Log(in, func(t *timeline.Timeline, e timeline.Entry) {
+	err := timeline.Log(in, thisMoment(), func(t *timeline.Timeline, e timeline.Entry) {
 		if !f.Wants(t, e) {
 			return
 		}
 		if n++; n == 1 {
-			plain.Fprintf(w, "asked for, by the time at which that ended, or still being loaded; the record begins at %s:\n", t.Start.Time.UTC().Format("2006-01-02T15:04:05Z"))
+			plain.Fprintf(w, "asked for, by the time at which that ended, or still being loaded; the record begins at %s:\n", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
 		}
 		if n <= 100 {
 			fmt.Fprintf(w, "  %s\n", e.Text(t))
@@ -74,10 +74,12 @@ func whoAsked(w io.Writer, in io.Reader, name string) error {
 
 // module is a line of /proc/modules.
 type module struct {
-	name  string
-	count int      // of users, those of by included
-	by    []string // modules that need it
-	state string
+	name      string
+	count     int      // of users, those of by included
+	by        []string // modules that need it
+	state     string
+	untold    bool // the kernel removes no modules (CONFIG_MODULE_UNLOAD), and counts no users
+	permanent bool // it has an init, and no exit
 }
 
 func parseModules(text string) map[string]*module {
@@ -87,10 +89,12 @@ func parseModules(text string) map[string]*module {
 		if len(f) < 5 {
 			continue
 		}
-		m := &module{name: f[0], state: f[4]}
+		m := &module{name: f[0], state: f[4], untold: f[2] == "-"}
 		m.count, _ = strconv.Atoi(f[2])
 		for by := range strings.SplitSeq(f[3], ",") {
-			if by != "" && by != "-" && by != "[permanent]" {
+			if by == "[permanent]" {
+				m.permanent = true
+			} else if by != "" && by != "-" {
 				m.by = append(m.by, by)
 			}
 		}
@@ -107,6 +111,10 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 		return
 	}
 	plain.Fprintf(w, "%s is %s\n", name, strings.ToLower(m.state))
+	if m.untold {
+		fmt.Fprintln(w, "what holds it is not known: this kernel removes no modules (CONFIG_MODULE_UNLOAD)")
+		return
+	}
 	if len(m.by) > 0 {
 		plain.Fprintf(w, "held by modules that need it: %s\n", strings.Join(m.by, ", "))
 	}
@@ -117,7 +125,11 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 	if others > 0 {
 		plain.Fprintf(w, "held by %d others: open files, mounts, sockets, devices; which is not known\n", others)
 	}
-	if m.count == 0 {
+	switch {
+	case m.permanent:
+		fmt.Fprintln(w, "permanent: it has no exit function, and only force removes it")
+		return
+	case m.count == 0:
 		fmt.Fprintln(w, "held by nobody")
 	}
 	if gone := goesWith(all, name); len(gone) > 0 {
@@ -131,7 +143,7 @@ func goesWith(all map[string]*module, name string) (gone []string) {
 	for again := true; again; {
 		again = false
 		for _, m := range all {
-			if slices.Contains(gone, m.name) || len(m.by) == 0 || m.count > len(m.by) {
+			if slices.Contains(gone, m.name) || len(m.by) == 0 || m.count > len(m.by) || m.permanent {
 				continue
 			}
 			if !slices.ContainsFunc(m.by, func(by string) bool { return !slices.Contains(gone, by) }) {

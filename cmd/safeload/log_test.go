@@ -13,13 +13,17 @@ import (
 )
 
 func TestWhatHolds(t *testing.T) {
-	all := parseModules("top 4096 0 - Live 0x0\nmid 4096 1 top, Live 0x0\nlow 4096 2 mid,other, Live 0x0\nown 4096 1 mid, Live 0x0\nother 4096 3 - Live 0x0\nbusy 1 2 mid, Live 0x0\nshort\ncoming 1 1 - Loading 0x0\n")
+	all := parseModules("top 4096 0 - Live 0x0\nmid 4096 1 top, Live 0x0\nlow 4096 2 mid,other, Live 0x0\nown 4096 1 mid, Live 0x0\nother 4096 3 - Live 0x0\nbusy 1 2 mid, Live 0x0\nshort\ncoming 1 1 - Loading 0x0\n" +
+		"stays 1 0 [permanent], Live 0x0\nneeded 1 1 top,[permanent], Live 0x0\nuncounted 4096 - - Live 0x0\n")
 	for name, want := range map[string]string{
-		"top":    "top is live\nheld by nobody\nwith it modprobe -r would take what nobody else holds: mid, own\n",
-		"low":    "low is live\nheld by modules that need it: mid, other\n",
-		"other":  "other is live\nheld by 3 others: open files, mounts, sockets, devices; which is not known\n",
-		"coming": "coming is loading\n",
-		"none":   "none is not loaded\n",
+		"top":       "top is live\nheld by nobody\nwith it modprobe -r would take what nobody else holds: mid, own\n",
+		"low":       "low is live\nheld by modules that need it: mid, other\n",
+		"other":     "other is live\nheld by 3 others: open files, mounts, sockets, devices; which is not known\n",
+		"coming":    "coming is loading\n",
+		"stays":     "stays is live\npermanent: it has no exit function, and only force removes it\n",
+		"needed":    "needed is live\nheld by modules that need it: top\npermanent: it has no exit function, and only force removes it\n",
+		"uncounted": "uncounted is live\nwhat holds it is not known: this kernel removes no modules (CONFIG_MODULE_UNLOAD)\n",
+		"none":      "none is not loaded\n",
 	} {
 		var b bytes.Buffer
 		whatHolds(&b, all, name)
@@ -59,11 +63,11 @@ func TestFollower(t *testing.T) {
 	got := make(chan string)
 	go func() {
 		b := make([]byte, 1)
-		if _, err := io.ReadFull(&follower{r, ctx}, b); err != nil {
+		if _, err := io.ReadFull(&follower{r, ctx, false}, b); err != nil {
 			t.Error(err)
 		}
 		got <- string(b)
-		if _, err := (&follower{r, ctx}).Read(b); err != io.EOF {
+		if _, err := (&follower{r, ctx, false}).Read(b); err != io.EOF {
 			t.Error(err)
 		}
 		close(got)
