@@ -40,6 +40,20 @@ watch_text() { # TEXT COMMAND...: a watch that writes to a terminal; its lines i
 	want "$_text: no ready file is left" [ ! -e /run/watch.ready ]
 }
 
+# recorded: what the watch wrote beside its lines.
+recorded() {
+	want "every line of the record is as the schema says" /t/vmtool jsonl record /run/record
+	start log /safe/safeload log /run/record; finish log 60
+	want "log: who asked for which name" has "$out" "load tcrypt: .*by modprobe\[[0-9]*\] (uid 0; kworker/.*; modprobe\[[0-9]*\] (uid 0.*) asked for crypto-recurse"
+	want "log: for whose load" has "$out" "request crypto-recurse: .* for the load of tcrypt (task)"
+	start why /safe/safeload why --record /run/record slreq_y1; finish why 60
+	want "why: by whom" has "$out" "load slreq_y1: live .*by modprobe"
+	want "why: it is gone" has "$out" "slreq_y1 is not loaded"
+	start timeline /safe/safeload timeline --text /run/record; finish timeline 60
+	want "timeline: it waits for itself" has "$out" "tcrypt .*; waits for itself (proven)"
+	rm /run/record
+}
+
 check() {
 	helper /stock/modprobe
 	mkdir -p /dev/pts
@@ -57,7 +71,7 @@ check() {
 	start usage /safe/safeload watch --break=HUP; finish usage 20
 	want "a signal that it does not know: 2" [ "$rc" = 2 ]
 
-	want "the watch starts" watch_begin -v --break
+	want "the watch starts" watch_begin -v --break --record /run/record
 	start twice /stock/modprobe slreq_y1
 	finish twice 60
 	want "both of one command are freed" [ "$rc" = 0 ]
@@ -89,6 +103,7 @@ check() {
 	want "loads with their duration" [ "$(seen load '"took_us":[1-9]')" -ge 3 ]
 	want "requests with their duration, name and requester" [ "$(seen request '"name":"crypto-recurse".*"took_us":[1-9]')" -ge 3 ]
 	want "every line is as the schema says" /t/vmtool jsonl watch "$watched"
+	recorded
 
 	# No BPF: what is missing is said, and the next best serves.
 	rm -f /run/watch.ready
