@@ -110,12 +110,18 @@ if [ "$kmod_only" = boot ]; then
 fi
 
 # The way back. apt removes safeload-kmod before it unpacks kmod.
-apt_back() { in_root apt-get install -y -q -o APT::Sandbox::User=root /run/kmod.deb; }
+apt_back() { in_root apt-get install -y -q -o APT::Sandbox::User=root /run/kmod.deb >"$work/apt-back" 2>&1 || { cat "$work/apt-back"; return 1; }; }
+one_name() { [ -e "$R/etc/modules" ] && [ ! -e "$R/etc/modules.safeload-kmod" ]; }
+two_names() { [ "$R/etc/modules" -ef "$R/etc/modules.safeload-kmod" ]; }
 gap_start
 t "apt-get brings kmod back" apt_back
 t "no moment without modprobe" no_gap
 t "  modprobe is kmod" modprobe_is kmod
 t "  and works" modprobe_works
+says_nothing() { grep -q 'Removing safeload-kmod' "$work/apt-back" && ! grep "stay safeload's" "$work/apt-back"; }
+t "  nobody says that it stays safeload's" says_nothing
+only_kmods() { [ -x "$R/etc/init.d/kmod" ] && [ -e "$R/etc/init.d/safeload-kmod" ] && [ ! -x "$R/etc/init.d/safeload-kmod" ]; }
+t "  and only kmod's script starts at boot" only_kmods
 t "purge" in_root dpkg --purge safeload-kmod safeload
 t "  modprobe is kmod" modprobe_is kmod
 t "  kmod's programs are all there" in_root dpkg --verify kmod
@@ -123,7 +129,8 @@ t "  and nothing is diverted" nothing_diverted
 
 in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb >/dev/null 2>&1
 gap_start
-t "removed with nothing in its place" in_root dpkg --remove --force-depends safeload-kmod
+removed() { in_root dpkg --remove --force-depends safeload-kmod 2>&1 | grep "stay safeload's until kmod is installed"; }
+t "removed with nothing in its place, it says what stays" removed
 t "  modprobe is still safeload's" modprobe_is safeload
 in_root systemctl enable safeload-watch.service >/dev/null 2>&1
 # The programs that the links lead to stay, and so does what guards this system.
@@ -151,6 +158,7 @@ gap_start
 t "apt-get brings kmod back and removes both in one go" one_go
 t "no moment without modprobe" no_gap
 t "  modprobe is kmod" modprobe_is kmod
+t "  and /etc/modules has one name" one_name
 
 in_root dpkg -i /run/safeload.deb /run/safeload-kmod.deb >/dev/null 2>&1
 in_root dpkg --remove --force-depends safeload-kmod >/dev/null 2>&1
@@ -159,9 +167,54 @@ t "  and then safeload goes, too" in_root dpkg --purge safeload
 t "  without a trace" sh -c "! [ -L $R/usr/sbin/modprobe ] && ! [ -L $R/usr/bin/kmod ]"
 t "kmod again" in_root dpkg -i /run/kmod.deb
 t "  kmod's programs are all there" in_root dpkg --verify kmod
+
+# dpkg triggers no package that is not configured, and runs no prerm of one that is only unpacked.
+echo '# of this system' >>"$R/etc/modules"
+kept() { grep -qx "# $1" "$R/etc/modules" || { cat "$R/etc/modules"; return 1; }; }
+not_configured() {
+	in_root dpkg -i /run/safeload.deb || return 1
+	mv "$R/usr/sbin/update-initramfs" "$R/run/" && cp "$R/bin/false" "$R/usr/sbin/update-initramfs"
+	in_root dpkg -i /run/safeload-kmod.deb && echo "safeload-kmod was configured" && return 1
+	in_root dpkg --purge --force-depends kmod && [ ! -e "$R/etc/modules" ]
+	local rc=$?
+	mv "$R/run/update-initramfs" "$R/usr/sbin/"
+	return $rc
+}
+t "kmod is purged before safeload-kmod is configured" not_configured
+t "  then it is" in_root dpkg --configure -a
+t "  which brings /etc/modules back" kept "of this system"
+t "    with one name" one_name
+t "apt-get brings kmod back" apt_back
+unpacked() { in_root dpkg --unpack /run/safeload-kmod.deb && two_names && in_root dpkg --purge --force-depends kmod && [ ! -e "$R/etc/modules" ]; }
+t "kmod is purged when safeload-kmod is only unpacked" unpacked
+t "  and that is removed" in_root dpkg --remove --force-depends safeload-kmod
+t "  which brings /etc/modules back" kept "of this system"
+t "    with one name" one_name
+t "  modprobe is safeload" modprobe_is safeload
+t "  and nothing is diverted" nothing_diverted
+t "kmod again" in_root dpkg -i /run/kmod.deb
+t "  kmod's programs are all there" in_root dpkg --verify kmod
+# dpkg says abort-install to postrm when preinst fails, as it does when it cannot unpack.
+not_installed() {
+	rm -rf "$work/x" && dpkg-deb -R "$R/run/safeload-kmod.deb" "$work/x" && echo 'exit 1' >>"$work/x/DEBIAN/preinst" && dpkg-deb -b "$work/x" "$R/run/fails.deb" || return 1
+	in_root dpkg -i /run/fails.deb && echo "it was installed" && return 1
+	one_name && nothing_diverted && kept "of this system"
+}
+t "an installation that fails changes nothing" not_installed
+t "  kmod's programs are all there" in_root dpkg --verify kmod
+
 apt_forth() { in_root apt-get install -y -q -o APT::Sandbox::User=root /run/safeload.deb /run/safeload-kmod.deb; }
 t "apt-get puts safeload-kmod in its place" apt_forth
 t "  modprobe is safeload" modprobe_is safeload
+# replaced COMMAND...: another file is put in the place of /etc/modules, which ends that it has two names; COMMAND mends that.
+replaced() {
+	sed -i '/^# put by/d' "$R/etc/modules" && sed -i "\$a # put by sed before $2" "$R/etc/modules" && ! two_names && "$@" && two_names
+}
+t "/etc/modules is replaced, and the initramfs made" replaced in_root update-initramfs -u
+t "  or the system booted without systemd" replaced in_root /etc/init.d/safeload-kmod start
+t "kmod is purged" in_root dpkg --purge kmod
+t "  which leaves what was put there" kept "put by sed before /etc/init.d/safeload-kmod"
+t "    with one name" one_name
 apt_back >/dev/null 2>&1
 in_root dpkg --purge safeload-kmod safeload >/dev/null 2>&1
 gone() { ! (cd "$R" && find etc usr/lib/systemd -name '*safeload-kmod*') | grep .; }
