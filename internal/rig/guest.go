@@ -33,6 +33,7 @@ type Guest struct {
 	append   string
 	spare    string        // the machine's, or empty where the kernel is to be as it comes
 	limit    time.Duration // of the host's time
+	again    bool          // has failed once: booted by itself, as what a saved guest has in its memory is the same each time
 	resumed  bool
 	ending   ending
 	took     time.Duration
@@ -313,7 +314,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 	r.say.started(g)
 	began := time.Now()
 	var end string
-	g.resumed = r.saves && !g.fresh()
+	g.resumed = r.saves && !g.again && !g.fresh()
 	if g.resumed {
 		end, err = r.resume(ctx, g, slot)
 	} else {

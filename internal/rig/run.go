@@ -379,7 +379,8 @@ func (r *run) counts(g *Guest) bool {
 }
 
 // tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
-// missed that the same guest keeps with the machine for itself. What passes then is reported with the first failure.
+// missed that the same guest keeps with the machine for itself. It is booted anew: what has gone wrong by where things lie
+// in memory goes wrong again in the same saved guest. What passes then is reported with the first failure.
 // Where many fail it is not the machine.
 func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
 	const few = 5
@@ -397,7 +398,7 @@ func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
 			return
 		}
 		second := *g
-		second.verdicts, second.dir = nil, g.dir+"-again"
+		second.verdicts, second.dir, second.again = nil, g.dir+"-again", true
 		r.guest(ctx, &second)
 		r.say.ended(&second)
 		if _, fail, _ := report.Count(second.verdicts); fail > 0 {

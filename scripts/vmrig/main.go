@@ -146,6 +146,10 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 			fmt.Fprint(os.Stderr, usage)
 			return o, false, 2
 		}
+		if into == &cases && cases != "" {
+			cases += "," + args[i]
+			continue
+		}
 		if into != nil {
 			*into = args[i]
 			continue
