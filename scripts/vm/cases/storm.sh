@@ -26,7 +26,7 @@ check() {
 	while ! ended storm; do
 		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
 		unload slreq_r0
-		sleep 3
+		sleep "$(by_scale 1 3)"
 	done
 	finish storm 5
 	sed 's/^/#L# storm: /' "$out"
