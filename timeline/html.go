@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"safeload/internal/page"
+	"safeload/internal/plain"
 )
 
 //go:embed timeline.js
@@ -400,8 +401,8 @@ func (d *drawing) data(b *bufio.Writer) error {
 		if q.Load != nil {
 			load = int64(at[q.Load])
 		}
-		requests[i] = []int64{int64(word(page.Plain(q.name()))), int64(word(page.Plain(q.Comm))), int64(q.TID), load, us(q.Begin), us(q.End) - us(q.Begin),
-			int64(d.lanes[q.TID]), int64(word(page.Plain(q.Who.String())))}
+		requests[i] = []int64{int64(word(plain.Text(q.name()))), int64(word(plain.Text(q.Comm))), int64(q.TID), load, us(q.Begin), us(q.End) - us(q.Begin),
+			int64(d.lanes[q.TID]), int64(word(plain.Text(q.Who.String())))}
 	}
 	for i, q := range d.Requests {
 		parent := int64(-1)
@@ -419,8 +420,8 @@ func (d *drawing) data(b *bufio.Writer) error {
 		if o.Init != 0 {
 			init = us(o.Init) - us(o.Begin)
 		}
-		loads[i] = []int64{int64(word(page.Plain(o.name()))), int64(word(page.Plain(o.Comm))), int64(o.TID), by, us(o.Begin), us(o.End) - us(o.Begin),
-			int64(d.lanes[o.TID]), int64(word(page.Plain(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found)}
+		loads[i] = []int64{int64(word(plain.Text(o.name()))), int64(word(plain.Text(o.Comm))), int64(o.TID), by, us(o.Begin), us(o.End) - us(o.Begin),
+			int64(d.lanes[o.TID]), int64(word(plain.Text(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found)}
 	}
 	j, err := json.Marshal(map[string]any{"words": names, "loads": loads, "requests": requests, "us": us(d.To), "row": row, "wide": wide, "left": left, "top": top})
 	if err != nil {

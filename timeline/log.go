@@ -44,15 +44,11 @@ func Log(in io.Reader, now Now, each func(t *Timeline, e Entry)) error {
 	}
 	var left []Entry
 	for _, o := range t.loads {
-		o.End = max(t.To, o.Begin)
-		t.waited(o, o.End)
-		if o.Module == "" {
-			o.Module = wantedName(o)
-		}
+		t.until(o, t.stillOn(o.Begin))
 		left = append(left, Entry{Load: o})
 	}
 	for _, q := range t.requests {
-		q.End = max(t.To, q.Begin)
+		q.End = t.stillOn(q.Begin)
 		left = append(left, Entry{Request: q})
 	}
 	slices.SortFunc(left, func(a, b Entry) int {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/bpf/live"
 	"safeload/guard/graph"
 	"safeload/internal/plain"
@@ -22,16 +20,10 @@ const dearest = 10
 
 // result is what a load's call returned, in words.
 func (o *Load) result() string {
-	switch {
-	case !o.Ended:
+	if !o.Ended {
 		return "not over"
-	case o.Ret >= 0:
-		return "live"
 	}
-	if name := unix.ErrnoName(unix.Errno(-o.Ret)); name != "" {
-		return name
-	}
-	return fmt.Sprint(o.Ret)
+	return live.Result(o.Ret)
 }
 
 func (o *Load) name() string { return orUnknown(o.Module) }

@@ -137,11 +137,8 @@ func (t *Timeline) event(l *line, at time.Duration) {
 		}
 	case bpf.LoadEnd:
 		if o := t.loads[l.ID]; o != nil {
-			o.End, o.Ended, o.Ret = at, true, l.Ret
-			t.waited(o, at)
-			if o.Module == "" {
-				o.Module = wantedName(o)
-			}
+			o.Ended, o.Ret = true, l.Ret
+			t.until(o, at)
 			t.over(l.ID, Entry{Load: o})
 		}
 	}
@@ -176,6 +173,18 @@ func (t *Timeline) load(l *line, at time.Duration) *Load {
 	return o
 }
 
+// until says where a load ends, with what it waits for and is called by then.
+func (t *Timeline) until(o *Load, at time.Duration) {
+	o.End = at
+	t.waited(o, at)
+	if o.Module == "" {
+		o.Module = wantedName(o)
+	}
+}
+
+// stillOn is where a load or request that has begun at a time and has not ended is taken to end: with the record.
+func (t *Timeline) stillOn(begin time.Duration) time.Duration { return max(t.To, begin) }
+
 // waited ends a load's wait for another.
 func (t *Timeline) waited(o *Load, at time.Duration) {
 	w := t.waiting[o]
@@ -194,7 +203,7 @@ func (t *Timeline) waited(o *Load, at time.Duration) {
 func (t *Timeline) finish() {
 	for _, q := range t.Requests {
 		if !q.Ended {
-			q.End = max(t.To, q.Begin)
+			q.End = t.stillOn(q.Begin)
 		}
 		if q.Load == nil {
 			continue
@@ -206,12 +215,9 @@ func (t *Timeline) finish() {
 	}
 	for _, o := range t.Loads {
 		if !o.Ended {
-			o.End = max(t.To, o.Begin)
+			o.End = t.stillOn(o.Begin)
 		}
-		t.waited(o, o.End)
-		if o.Module == "" {
-			o.Module = wantedName(o)
-		}
+		t.until(o, o.End)
 		slices.SortStableFunc(o.Waits, func(a, b Wait) int { return cmp.Compare(a.From, b.From) })
 		o.Waits = apart(o.Waits, o.End)
 	}

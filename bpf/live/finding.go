@@ -3,7 +3,11 @@
 package live
 
 import (
+	"cmp"
+	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"safeload/bpf"
 	"safeload/guard/graph"
@@ -27,6 +31,14 @@ type Finding struct {
 	Token  string // of the guard's invocation
 	How    bpf.WaitHow
 	Sent   int32 // the signal that it was sent, [bpf.Unsent] or [bpf.Claimed]
+}
+
+// Result says what a load's call returned: live, or the error's name.
+func Result(ret int32) string {
+	if ret >= 0 {
+		return "live"
+	}
+	return cmp.Or(unix.ErrnoName(unix.Errno(-ret)), fmt.Sprint(ret))
 }
 
 // Word says a certainty as watch has always said it.

@@ -222,11 +222,7 @@ func (o *auditOptions) config(tree string, own bool) *kmod.Config {
 
 // auditProgress shows on a terminal how far it is.
 func auditProgress(stderr io.Writer, tree string) (progress func(done, total int), done func()) {
-	f, ok := stderr.(*os.File)
-	if !ok {
-		return nil, func() {}
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+	if !isTerminal(stderr) {
 		return nil, func() {}
 	}
 	var last time.Time
@@ -234,11 +230,11 @@ func auditProgress(stderr io.Writer, tree string) (progress func(done, total int
 	return func(n, total int) {
 			if now := time.Now(); now.Sub(last) > 100*time.Millisecond {
 				last, shown = now, true
-				plain.Fprintf(f, "\r%s: %d of %d modules ", filepath.Base(tree), n, total)
+				plain.Fprintf(stderr, "\r%s: %d of %d modules ", filepath.Base(tree), n, total)
 			}
 		}, func() {
 			if shown {
-				plain.Fprintf(f, "\r%s\r", strings.Repeat(" ", len(plain.Text(filepath.Base(tree)))+40))
+				plain.Fprintf(stderr, "\r%s\r", strings.Repeat(" ", len(plain.Text(filepath.Base(tree)))+40))
 			}
 		}
 }

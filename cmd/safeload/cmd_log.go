@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -127,18 +128,14 @@ func since(s string, now time.Time) (time.Time, error) {
 
 // openRecord opens a record, by default the one of the unit.
 func openRecord(name string) (*os.File, error) {
-	if name != "" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("read the record: %w", err)
-		}
+	f, err := os.Open(cmp.Or(name, timeline.DefaultRecord))
+	switch {
+	case err == nil:
 		return f, nil
+	case name != "":
+		return nil, fmt.Errorf("read the record: %w", err)
 	}
-	f, err := os.Open(timeline.DefaultRecord)
-	if err != nil {
-		return nil, fmt.Errorf("read the record: %w; safeload watch --record %s writes it", err, timeline.DefaultRecord)
-	}
-	return f, nil
+	return nil, fmt.Errorf("read the record: %w; safeload watch --record %s writes it", err, timeline.DefaultRecord)
 }
 
 // follower reads a file that grows, until its context ends or another is in its place.

@@ -29,9 +29,9 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 	}
 	in := io.Reader(os.Stdin)
 	if name := flags.Arg(0); name != "" && name != "-" {
-		f, err := os.Open(name)
+		f, err := openRecord(name)
 		if err != nil {
-			plain.Fprintf(stderr, "safeload: timeline: read the record: %v\n", err)
+			plain.Fprintf(stderr, "safeload: timeline: %v\n", err)
 			return exitError
 		}
 		defer f.Close()

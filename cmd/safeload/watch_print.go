@@ -30,10 +30,7 @@ type watchPrinter struct {
 
 func newWatchPrinter(o watchOptions, stdout, stderr io.Writer) *watchPrinter {
 	p := &watchPrinter{out: stdout, err: stderr, json: o.json, verbose: o.verbose}
-	if f, ok := stdout.(*os.File); ok && !o.json && os.Getenv("NO_COLOR") == "" {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.colour = err == nil && os.Getenv("TERM") != "dumb"
-	}
+	p.colour = !o.json && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(stdout)
 	return p
 }
 

@@ -63,6 +63,3 @@ func (p *Page) End(w io.Writer) error {
 
 // Text makes text of others' plain, and safe in HTML, in an attribute as well.
 func Text(s string) string { return picture.Escape(plain.Text(s)) }
-
-// Plain makes text of others' plain, for what is written as text only.
-func Plain(s string) string { return plain.Text(s) }

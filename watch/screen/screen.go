@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/internal/plain"
@@ -161,12 +159,12 @@ func (v *View) ended(e *bpf.Event) {
 	}
 	delete(v.loads, e.ID)
 	v.done++
-	result, s := "live", ordinary
+	s := ordinary
 	if e.Ret < 0 {
 		v.failed++
-		result, s = cmp.Or(unix.ErrnoName(unix.Errno(-e.Ret)), fmt.Sprint(e.Ret)), bad
+		s = bad
 	}
-	v.lately = push(v.lately, line{plain.Sprintf("%-26s %-22s %8s  %s", name(l.module), who(l.comm, l.tid), since(e.At-l.begun), result), s})
+	v.lately = push(v.lately, line{plain.Sprintf("%-26s %-22s %8s  %s", name(l.module), who(l.comm, l.tid), since(e.At-l.begun), live.Result(e.Ret)), s})
 }
 
 // count counts requests by the second.
