@@ -20,7 +20,7 @@ type Room struct {
 	in, out area
 	mapped  []byte // a file
 	large   bool   // holds theLarge
-	xz      *xz.Decoder
+	decoder Decoder
 	zstd    *zstd.Decoder
 }
 
@@ -195,10 +195,7 @@ func (r *Room) unxz(src []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.xz == nil {
-		r.xz = new(xz.Decoder)
-	}
-	n, result := r.xz.Decode(dst, src)
+	n, result := r.decoder.unxz(dst, src)
 	if err := unpackfork.Damage(result); err != nil {
 		return nil, err
 	}

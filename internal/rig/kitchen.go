@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"safeload/internal/rig/cache"
 	"safeload/internal/rig/debian"
@@ -27,22 +26,13 @@ type kitchen struct {
 	options    Options
 	say        func(format string, args ...any)
 
-	mu    sync.Mutex
-	ready map[string]Prepared
-	built map[string]*making // by file, or by the kernel's key
-}
-
-// A making is something that is made once in a run.
-type making struct {
-	mu   sync.Mutex
-	done bool
-	err  error
+	ready perKey[made[Prepared]]
+	built perKey[made[struct{}]] // what was compiled, by its file
 }
 
 func newKitchen(o Options, work string, say func(format string, args ...any)) *kitchen {
 	c := cache.Cache(o.Cache)
-	return &kitchen{repo: o.Repo, work: work, cache: c, store: kernels.NewStore(o.Repo, c, say), options: o, say: say,
-		ready: map[string]Prepared{}, built: map[string]*making{}}
+	return &kitchen{repo: o.Repo, work: work, cache: c, store: kernels.NewStore(o.Repo, c, say), options: o, say: say}
 }
 
 // Prepared is all that a boot of a kernel is made of, but for its root.
@@ -70,20 +60,14 @@ func (k *kitchen) offered(ctx context.Context, kernel Kernel) (bool, error) {
 
 // prepare makes ready what boots of the kernel need, once in a run.
 func (k *kitchen) prepare(ctx context.Context, kernel Kernel) (Prepared, error) {
-	err := k.once("kernel "+kernel.Key, func() error {
+	return once(&k.ready, kernel.Key, func() (Prepared, error) {
 		p, err := k.preparedNow(ctx, kernel)
 		if err != nil {
-			return fmt.Errorf("kernel %s: %w", kernel.Key, err)
+			return Prepared{}, fmt.Errorf("kernel %s: %w", kernel.Key, err)
 		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.ready[kernel.Key] = p
 		k.say("%s: kernel %s", kernel.Key, p.Release)
-		return nil
+		return p, nil
 	})
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ready[kernel.Key], err
 }
 
 func (k *kitchen) preparedNow(ctx context.Context, kernel Kernel) (p Prepared, err error) {
@@ -203,22 +187,10 @@ func (k *kitchen) binaries(ctx context.Context, arch string) (string, error) {
 	})
 }
 
-// once runs f unless this run has, or waits for who does. Guests are given what they need while kernels of others are
-// still prepared, so only who wants the same waits.
-func (k *kitchen) once(what string, f func() error) error {
-	k.mu.Lock()
-	m := k.built[what]
-	if m == nil {
-		m = &making{}
-		k.built[what] = m
-	}
-	k.mu.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.done {
-		m.done, m.err = true, f()
-	}
-	return m.err
+// once runs f unless this run has done so for the file.
+func (k *kitchen) once(file string, f func() error) error {
+	_, err := once(&k.built, file, func() (struct{}, error) { return struct{}{}, f() })
+	return err
 }
 
 // compile runs go for the guest's architecture, in the repository.

@@ -73,8 +73,8 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) ([]*Guest, error) {
 			all.Go(func() { r.runLine(ctx, lines[kind]) })
 		}
 	}
-	var ran []*Guest
 	var errs []error
+	without := map[string]bool{} // kernels that there are not
 	for _, k := range r.kernels {
 		var its []*Guest
 		for _, g := range guests {
@@ -87,10 +87,10 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) ([]*Guest, error) {
 			errs = append(errs, err)
 		}
 		if !there {
+			without[k.Key] = true
 			r.say.without(its)
 			continue
 		}
-		ran = append(ran, its...)
 		if err != nil {
 			for _, g := range its {
 				g.failAll(err.Error())
@@ -110,7 +110,7 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) ([]*Guest, error) {
 	if len(errs) > 0 && len(errs) == len(r.kernels) {
 		return nil, errors.Join(errs...)
 	}
-	slices.SortStableFunc(ran, func(a, b *Guest) int { return place[a] - place[b] })
+	ran := slices.DeleteFunc(guests, func(g *Guest) bool { return without[g.Kernel.Key] })
 	r.tryAgain(ctx, ran)
 	return ran, nil
 }

@@ -14,7 +14,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"safeload/internal/rig/cache"
@@ -60,8 +59,7 @@ type run struct {
 	kernels []Kernel
 	skipped []report.Verdict
 
-	saving  sync.Mutex
-	savedBy map[string]*savedBoot
+	savedBy perKey[saved] // the one saved guest of a kernel, machine and size
 }
 
 // Run runs what the options ask for. It returns the verdicts; an error says why there are none.
@@ -109,7 +107,7 @@ func Run(ctx context.Context, o Options) ([]report.Verdict, error) {
 
 // newRun reads what there is and selects the kernels; its directory is the caller's to clean.
 func newRun(o Options) (_ *run, err error) {
-	r := &run{Options: o, cache: o.Cache, savedBy: map[string]*savedBoot{}, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
+	r := &run{Options: o, cache: o.Cache, say: newProgress(os.Stderr, filepath.Join(o.Cache, "rig-times"))}
 	r.say.single = len(o.Cases) > 0 || o.Quick || o.Demo
 	// A release's run boots each guest by itself.
 	r.saves = !o.Full && !o.Boot

@@ -18,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"safeload/internal/rig/kernels"
@@ -31,12 +30,6 @@ import (
 type saved struct {
 	dir  string
 	base Packed // what its root has
-}
-
-// savedBoot is the one saved guest of a kernel, machine and size in this run.
-type savedBoot struct {
-	mu   sync.Mutex
-	made saved
 }
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
@@ -60,18 +53,10 @@ func channel(socket string) []string {
 func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) {
 	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size, spare: g.spare}
 	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
-	r.saving.Lock()
-	b := r.savedBy[key]
-	if b == nil {
-		b = &savedBoot{}
-		r.savedBy[key] = b
-	}
-	r.saving.Unlock()
-	// Who needs another one does not wait for this boot.
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.made.dir != "" && b.made.used() == nil {
-		return b.made, nil
+	b := r.savedBy.take(key)
+	defer b.Unlock()
+	if b.value.dir != "" && b.value.used() == nil {
+		return b.value, nil
 	}
 	sum := sha256.Sum256([]byte(key))
 	base.dir = filepath.Join(r.work, "saved-"+hex.EncodeToString(sum[:])[:12])
@@ -108,7 +93,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		return errors.Join(r.saveNow(ctx, base, boot, s, slot), boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
 	})
 	if err == nil {
-		b.made = s
+		b.value = s
 	}
 	return s, err
 }
