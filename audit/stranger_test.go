@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/kmodtest"
 	"safeload/internal/treefile"
 	"safeload/kmod"
 )
@@ -153,7 +154,7 @@ func TestStrangersTree(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Logf("%d MB at most", kb>>10)
-	if kb > shadow*512<<10 {
+	if kb > kmodtest.Shadow*512<<10 {
 		t.Errorf("it took %d MB", kb>>10)
 	}
 	if t.Failed() {

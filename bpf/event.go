@@ -53,8 +53,8 @@ const (
 	ViaUnsure             // a work item that an interrupt queued: for whom is not known
 )
 
-func (h Via) String() string {
-	switch h {
+func (v Via) String() string {
+	switch v {
 	case ViaNone:
 		return "none"
 	case ViaTask:
@@ -66,7 +66,7 @@ func (h Via) String() string {
 	case ViaUnsure:
 		return "unsure"
 	}
-	return "hop-" + strconv.Itoa(int(h))
+	return "hop-" + strconv.Itoa(int(v))
 }
 
 // WaitHow says on which path a [Wait] or [Opened] waits.

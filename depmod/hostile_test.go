@@ -14,6 +14,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/kmodtest"
 )
 
 const hostileVariable = "SAFELOAD_TEST_DEPMOD_ROOT"
@@ -113,7 +115,7 @@ func TestHostileTree(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	// Of the two bombs one is in memory at a time, with the names of one module and what is mapped.
-	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss / 1024; used > 280*shadow {
+	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss / 1024; used > 280*kmodtest.Shadow {
 		t.Errorf("took %d MiB", used)
 	}
 	alias, err := os.ReadFile(dir + "/modules.alias")

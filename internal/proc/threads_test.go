@@ -52,16 +52,21 @@ func TestRefusedTrial(t *testing.T) {
 	}
 }
 
+// looker is what a process of its own, which is to look, is told: a number, and where the recorded /proc is.
+func looker(t *testing.T, v string) (n int, recorded *FS) {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if recorded, err = OpenDir(os.Getenv(dirVariable)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { recorded.Close() })
+	return n, recorded
+}
+
 func lookWithoutTrial(t *testing.T, v string) {
-	errno, err := strconv.Atoi(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	recorded, err := OpenDir(os.Getenv(dirVariable))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer recorded.Close()
+	errno, recorded := looker(t, v)
 	if err := refuseTrial(uint32(errno)); err != nil {
 		t.Skipf(noFilter+": %v", err)
 	}
@@ -143,15 +148,7 @@ func TestFewThreads(t *testing.T) {
 }
 
 func lookWithFewThreads(t *testing.T, v string) {
-	spare, err := strconv.Atoi(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	recorded, err := OpenDir(os.Getenv(dirVariable))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer recorded.Close()
+	spare, recorded := looker(t, v)
 	if err := syscall.Setuid(noUser); err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-//go:build !race
-
-package audit
-
-// shadow is how many times the memory of the program a test may measure; see race_test.go.
-const shadow = 1

@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-//go:build race
-
-package depmod
-
-// shadow is how many times the memory of the program the race detector makes of it:
-// its shadow memory counts as resident.
-const shadow = 4
