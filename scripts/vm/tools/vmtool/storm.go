@@ -25,7 +25,10 @@ func init() {
 // storm makes innocent company: in each round many processes ask at once for one slow module, ten for each
 // of ten more, and the kernel itself for some of them. Every one must end with 0 and say nothing.
 //
-//	vmtool storm -modprobe FILE -want N -limit SECONDS
+//	vmtool storm -modprobe FILE -want N -until FILE -limit SECONDS
+//
+// The rounds go on until there were N loads and the file FILE exists: who runs something else meanwhile makes it
+// once that was done often enough, however fast the machine is.
 //
 // It uses slreq_o0 (fifty at once), slreq_q0 to slreq_q9 (ten each; the kernel asks for fs-storm-0 to -9,
 // which are aliases of them).
@@ -33,6 +36,7 @@ func storm(args []string) int {
 	fs := flag.NewFlagSet("storm", flag.ContinueOnError)
 	modprobe := fs.String("modprobe", "/safe/modprobe", "the program to run")
 	want := fs.Int("want", 5000, "loads to ask for, at least")
+	until := fs.String("until", "", "go on until this file exists")
 	limit := fs.Int("limit", 600, "seconds after which to stop short")
 	if fs.Parse(args) != nil {
 		return 2
@@ -40,7 +44,8 @@ func storm(args []string) int {
 	t := tally{modprobe: *modprobe}
 	start := time.Now()
 	rounds := 0
-	for ; t.loads < *want && time.Since(start) < time.Duration(*limit)*time.Second; rounds++ {
+	enough := func() bool { return t.loads >= *want && (*until == "" || exists(*until)) }
+	for ; !enough() && time.Since(start) < time.Duration(*limit)*time.Second; rounds++ {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() { t.load("slreq_o0") })
@@ -62,10 +67,15 @@ func storm(args []string) int {
 		}
 	}
 	fmt.Printf("loads %d by-kernel %d rounds %d failed %d seconds %.0f\n", t.loads, t.kernel, rounds, t.failed, time.Since(start).Seconds())
-	if t.failed > 0 || t.loads < *want {
+	if t.failed > 0 || !enough() {
 		return 1
 	}
 	return 0
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func stormModules() []string {
