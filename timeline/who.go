@@ -11,34 +11,47 @@ import (
 	"safeload/internal/proc"
 )
 
-// Asker reads who a task is from /proc: only files that nobody can make us wait for.
-func Asker(p *proc.FS) func(tid, tgid uint32, at time.Duration) *Who {
-	return func(tid, tgid uint32, _ time.Duration) *Who {
-		o, err := p.Outline(int(tgid), int(tid))
-		if err != nil || o.User < 0 {
-			return nil
-		}
-		w := &Who{UID: uint32(o.User)}
-		dir := "./" + strconv.Itoa(int(tgid)) + "/"
-		if b, err := p.Read(dir + "loginuid"); err == nil {
-			if n, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 32); err == nil && uint32(n) != ^uint32(0) {
-				login := uint32(n)
-				w.Login = &login
-			}
-		}
-		if b, err := p.Read(dir + "cgroup"); err == nil {
-			w.Unit, w.Container = placeOf(string(b))
-		}
-		for pid := o.PPID; pid > 0 && len(w.Ancestors) < 16; {
-			a, err := p.Outline(pid, pid)
-			if err != nil {
-				break
-			}
-			w.Ancestors = append(w.Ancestors, Ancestor{uint32(pid), a.Comm})
-			pid = a.PPID
-		}
-		return w
+// Tasks reads from /proc who a task is: only files that nobody can make us wait for. It must be closed.
+type Tasks struct{ proc *proc.FS }
+
+// OpenTasks opens /proc, mounted or not.
+func OpenTasks() (*Tasks, error) {
+	p, err := proc.OpenProc()
+	if err != nil {
+		return nil, err
 	}
+	return &Tasks{p}, nil
+}
+
+// Close ends it.
+func (t *Tasks) Close() { t.proc.Close() }
+
+// Who reads who a task is now, for [NewRecorder]; nil if that is not known.
+func (t *Tasks) Who(tid, tgid uint32, _ time.Duration) *Who {
+	o, err := t.proc.Outline(int(tgid), int(tid))
+	if err != nil || o.User < 0 {
+		return nil
+	}
+	w := &Who{UID: uint32(o.User)}
+	dir := "./" + strconv.Itoa(int(tgid)) + "/"
+	if b, err := t.proc.Read(dir + "loginuid"); err == nil {
+		if n, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 32); err == nil && uint32(n) != ^uint32(0) {
+			login := uint32(n)
+			w.Login = &login
+		}
+	}
+	if b, err := t.proc.Read(dir + "cgroup"); err == nil {
+		w.Unit, w.Container = placeOf(string(b))
+	}
+	for pid := o.PPID; pid > 0 && len(w.Ancestors) < 16; {
+		a, err := t.proc.Outline(pid, pid)
+		if err != nil {
+			break
+		}
+		w.Ancestors = append(w.Ancestors, Ancestor{uint32(pid), a.Comm})
+		pid = a.PPID
+	}
+	return w
 }
 
 // units are the endings of what systemd starts processes in.

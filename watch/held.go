@@ -60,22 +60,7 @@ func newHeld(wake func()) *held {
 // kept is the kernel's locks, which stay open from one look to the next.
 type kept struct{ *locks.Source }
 
-func (k kept) Of(pid, tid int) (survey.Holding, bool) { return Held(k.Source, pid, tid) }
-
 func (k kept) Close() { k.Forget() }
-
-// Held is what a thread waits for, in the words of a survey.
-func Held(s *locks.Source, pid, tid int) (survey.Holding, bool) {
-	h, ok := s.Of(locks.Thread{PID: pid, TID: tid})
-	if !ok {
-		return survey.Holding{}, false
-	}
-	sure := graph.Likely
-	if h.Kind.Certain() {
-		sure = graph.Certain
-	}
-	return survey.Holding{PID: h.Holder.PID, TID: h.Holder.TID, Kind: h.Kind.String(), Certainty: sure}, true
-}
 
 // look begins a look when one is due, and returns what the last one has found. since is
 // when the oldest of the loads began for which a look is worth it, in boot time.

@@ -10,7 +10,6 @@ import (
 	"safeload/guard/report"
 	"safeload/guard/survey"
 	"safeload/internal/plain"
-	"safeload/internal/registry"
 )
 
 func runStatus(args []string, stdout, stderr io.Writer) int {
@@ -42,10 +41,10 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 		report.Dot(stdout, sv)
 	case *asJSON:
 		if err = report.JSON(stdout, sv); err == nil {
-			err = errors.Join(report.VerdictsJSON(stdout, registry.Verdicts("")), probeAsJSON(stdout))
+			err = errors.Join(report.VerdictsJSON(stdout, survey.ReadVerdicts("")), probeAsJSON(stdout))
 		}
 	default:
-		report.Status(stdout, sv, registry.Verdicts(""))
+		report.Status(stdout, sv, survey.ReadVerdicts(""))
 		printProbe(stdout)
 	}
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"safeload/finit/unpack"
 	"safeload/guard/survey"
 	"safeload/internal/locks"
-	"safeload/watch"
 )
 
 // surveyOptions are what status and diagnose look with.
@@ -16,13 +15,8 @@ func surveyOptions() survey.Options {
 
 func openLocks() (survey.Locks, error) {
 	s, err := locks.Open()
-	if err != nil {
+	if err != nil { // and s is a nil *locks.Source, not a nil Locks
 		return nil, err
 	}
-	return kernelLocks{s}, nil
+	return s, nil
 }
-
-// kernelLocks is the locks of the running kernel, in the words of a survey.
-type kernelLocks struct{ *locks.Source }
-
-func (k kernelLocks) Of(pid, tid int) (survey.Holding, bool) { return watch.Held(k.Source, pid, tid) }

@@ -12,7 +12,6 @@ import (
 
 	"safeload/bpf"
 	"safeload/bpf/live"
-	"safeload/internal/proc"
 	"safeload/internal/registry"
 	"safeload/timeline"
 	"safeload/watch"
@@ -25,7 +24,7 @@ type watchRecorder struct {
 	about  watch.Description
 	record *timeline.Recorder
 	file   *os.File
-	proc   *proc.FS
+	tasks  *timeline.Tasks // nil: nothing is known of who asks
 	said   bool
 
 	unasked     uint64 // that the last note counted
@@ -38,7 +37,7 @@ const unaskedEvery = time.Minute
 // record begins a record.
 func record(name string, d watch.Description, r watch.Reporter) (*watchRecorder, error) {
 	w := &watchRecorder{Reporter: r, name: name, about: d}
-	w.proc, _ = proc.OpenProc() // without it nothing is known of who asks
+	w.tasks, _ = timeline.OpenTasks()
 	if err := w.begin(); err != nil {
 		w.close()
 		return nil, err
@@ -53,8 +52,8 @@ func (w *watchRecorder) begin() error {
 		return fmt.Errorf("write the record: %w", err)
 	}
 	var who func(tid, tgid uint32, at time.Duration) *timeline.Who
-	if w.proc != nil {
-		who = timeline.Asker(w.proc)
+	if w.tasks != nil {
+		who = w.tasks.Who
 	}
 	var u unix.Utsname
 	_ = unix.Uname(&u)
@@ -150,7 +149,7 @@ func (w *watchRecorder) close() {
 	if w.file != nil {
 		w.file.Close()
 	}
-	if w.proc != nil {
-		w.proc.Close()
+	if w.tasks != nil {
+		w.tasks.Close()
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/finit/unpackfork"
+	"safeload/finit/internal/damage"
 	"safeload/internal/xz"
 )
 
@@ -196,7 +196,7 @@ func (r *Room) unxz(src []byte) ([]byte, error) {
 		return nil, err
 	}
 	n, result := r.decoder.unxz(dst, src)
-	if err := unpackfork.Damage(result); err != nil {
+	if err := damage.OfXZ(result); err != nil {
 		return nil, err
 	}
 	return dst[:n], nil

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
-	"safeload/finit/unpackfork"
+	"safeload/finit/internal/damage"
 	"safeload/internal/xz"
 )
 
@@ -151,7 +151,7 @@ func unxz(src []byte, limit int64) ([]byte, error) {
 	d := decoders.Get().(*Decoder)
 	defer decoders.Put(d)
 	n, result := d.unxz(dst[:size], src)
-	if err := unpackfork.Damage(result); err != nil {
+	if err := damage.OfXZ(result); err != nil {
 		finit.Unmap(dst)
 		return nil, err
 	}

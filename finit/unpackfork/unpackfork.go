@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/finit/internal/damage"
 	"safeload/internal/inflate"
 	"safeload/internal/xz"
 )
@@ -132,26 +133,11 @@ func run(out, src []byte, format finit.Format, size, at int) (int, error) {
 	case said.done != magic, said.result != xz.OK && format != finit.XZ:
 		return 0, ErrCannot
 	case said.result != xz.OK:
-		return 0, Damage(said.result)
+		return 0, damage.OfXZ(said.result)
 	case said.size > uint64(size):
 		return 0, finit.XZData
 	}
 	return int(said.size), nil
-}
-
-// Damage is the error for what came of decompressing an xz file.
-func Damage(r xz.Result) error {
-	switch r {
-	case xz.OK:
-		return nil
-	case xz.Format:
-		return finit.XZFormat
-	case xz.Options:
-		return finit.XZOptions
-	case xz.End:
-		return finit.XZEnd
-	}
-	return finit.XZData
 }
 
 // start forks with all signals blocked, as the handlers are the runtime's.

@@ -87,3 +87,10 @@ func (k Kind) Wait() string {
 	}
 	return "waits for itself"
 }
+
+// Holding is a lock that a thread waits for, and who holds it.
+type Holding struct {
+	PID, TID  int    // of the holder
+	Kind      string // of lock: "mutex", "rw_semaphore", "lock"
+	Certainty Certainty
+}

@@ -9,11 +9,10 @@ import (
 
 	"safeload/guard/survey"
 	"safeload/internal/plain"
-	"safeload/internal/registry"
 )
 
 // Status writes the report for people.
-func Status(w io.Writer, sv *survey.Survey, verdicts registry.Statistics) {
+func Status(w io.Writer, sv *survey.Survey, verdicts survey.Verdicts) {
 	if len(sv.Tasks) == 0 {
 		fmt.Fprintln(w, "nothing is being loaded")
 	}
@@ -27,7 +26,7 @@ func Status(w io.Writer, sv *survey.Survey, verdicts registry.Statistics) {
 }
 
 // VerdictsJSON writes the verdicts since boot as one object.
-func VerdictsJSON(w io.Writer, v registry.Statistics) error {
+func VerdictsJSON(w io.Writer, v survey.Verdicts) error {
 	return json.NewEncoder(w).Encode(verdictsJSON{Schema: 1, Type: "verdicts", Independent: v.Independent,
 		WentLive: v.WentLive, Refused: v.Refused, Suspected: v.Suspected, Refusals: v.Refusals})
 }

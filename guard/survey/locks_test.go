@@ -15,16 +15,16 @@ import (
 )
 
 // lockTable says who holds what a thread waits for.
-type lockTable map[int]observe.Holding
+type lockTable map[int]graph.Holding
 
-func (l lockTable) Of(_, tid int) (observe.Holding, bool) {
+func (l lockTable) Of(_, tid int) (graph.Holding, bool) {
 	h, ok := l[tid]
 	return h, ok
 }
 func (lockTable) Close() {}
 
-func heldBy(pid int, sure graph.Certainty) observe.Holding {
-	return observe.Holding{PID: pid, TID: pid, Kind: "mutex", Certainty: sure}
+func heldBy(pid int, sure graph.Certainty) graph.Holding {
+	return graph.Holding{PID: pid, TID: pid, Kind: "mutex", Certainty: sure}
 }
 
 // afterAMinute makes it a minute after the machine's tasks last ran.

@@ -82,12 +82,10 @@ type Options struct {
 	Locks func() (Locks, error)
 }
 
-// Holding is who holds what a thread waits for.
-type Holding = observe.Holding
-
-// Locks reads the kernel's memory. It must be closed.
+// Locks tells from the kernel's memory who holds the lock that a thread waits for.
+// It must be closed.
 type Locks interface {
-	observe.Locks
+	Of(pid, tid int) (graph.Holding, bool)
 	Close()
 }
 

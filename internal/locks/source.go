@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"safeload/bpf"
+	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
 
@@ -76,24 +77,22 @@ func (s *Source) Close() {
 // Forget is for before a new look: numbers are used again.
 func (s *Source) Forget() { s.known, s.all = make(map[uint64]Thread), false }
 
-// Held is a lock that a thread waits for, with who holds it.
-type Held struct {
-	Lock
-	Holder Thread
-}
-
 // Of returns what a thread waits for, if it is a lock with a holder who can be seen.
-func (s *Source) Of(t Thread) (Held, bool) {
-	task, err := s.task(t)
+func (s *Source) Of(pid, tid int) (graph.Holding, bool) {
+	task, err := s.task(Thread{pid, tid})
 	if err != nil {
-		return Held{}, false
+		return graph.Holding{}, false
 	}
 	l, ok := s.reader.Of(task)
 	if !ok {
-		return Held{}, false
+		return graph.Holding{}, false
+	}
+	certainty := graph.Likely
+	if l.Kind.Certain() {
+		certainty = graph.Certain
 	}
 	h, ok := s.thread(l.Task)
-	return Held{l, h}, ok
+	return graph.Holding{PID: h.PID, TID: h.TID, Kind: l.Kind.String(), Certainty: certainty}, ok
 }
 
 func (s *Source) task(t Thread) (uint64, error) {

@@ -13,14 +13,7 @@ import (
 
 // Locks tells from the kernel's memory who holds the lock that a thread waits for.
 type Locks interface {
-	Of(pid, tid int) (Holding, bool)
-}
-
-// Holding is a lock that a thread waits for.
-type Holding struct {
-	PID, TID  int // who holds it
-	Kind      string
-	Certainty graph.Certainty
+	Of(pid, tid int) (graph.Holding, bool)
 }
 
 // HeldAfter is how long a load must have slept before its lock is worth a look
@@ -48,7 +41,7 @@ func (s *Waits) inUnknown(t *Task) bool {
 // ReadLocks follows each such load to who holds its lock, and on from there. Only
 // what is asleep can wait.
 func (s *Waits) ReadLocks(locks Locks) {
-	s.holds = make(map[int]Holding)
+	s.holds = make(map[int]graph.Holding)
 	var queue []*Task
 	for _, t := range s.Tasks {
 		if s.inUnknown(t) {
@@ -77,7 +70,7 @@ func (s *Waits) ReadLocks(locks Locks) {
 }
 
 // holder is who holds a lock: any thread.
-func (s *Waits) holder(h Holding) *Task {
+func (s *Waits) holder(h graph.Holding) *Task {
 	if t := s.Tasks[h.TID]; t != nil {
 		return t
 	}

@@ -27,8 +27,8 @@ type Waits struct {
 
 	bearings map[bearing]bool
 
-	holds   map[int]Holding    // by thread id: the lock that it waits for, where that was asked
-	mayHold map[int][]graph.ID // who may hold it, where that cannot be asked
+	holds   map[int]graph.Holding // by thread id: the lock that it waits for, where that was asked
+	mayHold map[int][]graph.ID    // who may hold it, where that cannot be asked
 }
 
 // Reading is how a snapshot is turned into waits.
