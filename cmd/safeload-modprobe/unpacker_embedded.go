@@ -10,8 +10,8 @@ import (
 	"safeload/finit/unpackfork"
 )
 
-// unpacker decompresses xz and gzip in a fork of the helper. For zstd, and where
-// that cannot be, it runs program, which is cmd/safeload-unpack as a constant: a
+// unpacker decompresses in a fork of the helper. Where that cannot be, and for what the
+// fork leaves (finit/unpackfork), it runs program, which is cmd/safeload-unpack as a constant: a
 // file that scripts/build.sh writes. Package embed would draw in io/fs, and both are
 // initialised at each start. Pages of the helper's file that nobody reads cost
 // nothing.

@@ -31,11 +31,21 @@ func decode() {
 }
 
 func decompress() (int, xz.Result) {
-	if job.format == finit.XZ {
-		return job.xz.Decode(job.dst, job.src)
+	var (
+		n   int
+		ok  bool
+		sum uint32
+	)
+	switch job.format {
+	case finit.XZ:
+		return room.xz.Decode(job.dst, job.src)
+	case finit.Gzip:
+		n, sum, ok = room.gzip.Decode(job.dst, job.src)
+		ok = ok && room.xz.CRC32(job.dst[:n]) == sum
+	case finit.Zstd:
+		n, ok = room.zstd.Decode(job.dst, job.src)
 	}
-	n, sum, ok := job.gzip.Decode(job.dst, job.src)
-	if !ok || job.xz.CRC32(job.dst[:n]) != sum {
+	if !ok {
 		return 0, xz.Data
 	}
 	return n, xz.OK

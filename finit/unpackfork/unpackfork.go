@@ -2,9 +2,9 @@
 
 //go:build linux && (amd64 || arm || arm64)
 
-// Package unpackfork decompresses an xz or gzip module in a child of this process
-// that runs nothing else and can do nothing else: no capability, no descriptor, no
-// memory but what it was given, no system call but its exit.
+// Package unpackfork decompresses a module in a child of this process that runs nothing
+// else and can do nothing else: no capability, no descriptor, no memory but what it
+// was given, no system call but its exit.
 //
 // The child is a fork of a Go program, and none of the runtime is in it: other
 // threads may have held any of its locks. So the child's code is bound by the
@@ -30,6 +30,7 @@ import (
 	"safeload/finit/internal/damage"
 	"safeload/internal/inflate"
 	"safeload/internal/xz"
+	"safeload/internal/zstd"
 )
 
 // ErrCannot says that there is no such child: the caller finds another way.
@@ -53,9 +54,15 @@ var job struct {
 	dst, src []byte
 	format   finit.Format
 	report   *report
-	xz       xz.Decoder
-	gzip     inflate.Decoder
-	stack    [64 << 10]byte
+}
+
+// room is what else it finds there. It has no pointers, and is apart from what has
+// some, as the runtime's start makes a map of the pointers of all that.
+var room struct {
+	xz    xz.Decoder
+	gzip  inflate.Decoder
+	zstd  zstd.Decoder
+	stack [64 << 10]byte
 }
 
 // fork forks; the child goes on at the top of the stack with decode.
@@ -65,10 +72,11 @@ func fork(top unsafe.Pointer) int
 
 // Run decompresses the file fd into mapped memory, which the caller unmaps.
 // Errors are a [finit.Damage], EFBIG past [finit.MaxImage], or [ErrCannot], which
-// is also the answer for another format, and for a gzip file that is not as gzip
-// makes it: what is wrong with such a file, the caller finds otherwise.
+// is also the answer for a gzip or zstd file that is not as those programs make it,
+// or that needs more than they do by themselves: what is wrong with such a file, the
+// caller finds otherwise.
 func Run(fd int, format finit.Format) ([]byte, error) {
-	if race || format != finit.XZ && format != finit.Gzip {
+	if race || format == finit.Plain {
 		return nil, ErrCannot
 	}
 	var in finit.Image
@@ -98,15 +106,21 @@ func Run(fd int, format finit.Format) ([]byte, error) {
 
 // sizeOf is how much room the contents need.
 func sizeOf(src []byte, format finit.Format) (int64, error) {
-	if format == finit.Gzip {
-		if size := inflate.Size(src); size >= 0 && size <= finit.MaxImage {
-			return size, nil
+	size := int64(-1)
+	switch format {
+	case finit.XZ:
+		if size = xz.Size(src); size > finit.MaxImage {
+			return 0, unix.EFBIG
 		}
-		return 0, ErrCannot
+	case finit.Gzip:
+		size = inflate.Size(src)
+	case finit.Zstd:
+		if size = zstd.Size(src); size == 0 {
+			size = -1 // libkmod takes that for one that is not said
+		}
 	}
-	size := xz.Size(src)
-	if size > finit.MaxImage {
-		return 0, unix.EFBIG
+	if size < 0 || size > finit.MaxImage {
+		return 0, ErrCannot
 	}
 	return size, nil
 }
@@ -148,7 +162,7 @@ func start() int {
 	defer runtime.UnlockOSThread()
 	all, before := ^uint64(0), uint64(0)
 	mask(&all, &before)
-	pid := fork(unsafe.Pointer(&job.stack[len(job.stack)-32]))
+	pid := fork(unsafe.Pointer(&room.stack[len(room.stack)-32]))
 	mask(&before, nil)
 	return pid
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
@@ -133,8 +134,34 @@ func TestGzip(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
-	if _, err := Run(int(write(t, []byte("\x28\xb5\x2f\xfd")).Fd()), finit.Zstd); err != ErrCannot {
-		t.Error(err)
+}
+
+func TestZstd(t *testing.T) {
+	data := code(t)
+	pack := func(b []byte, options ...zstd.EOption) []byte {
+		w, err := zstd.NewWriter(nil, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		return w.EncodeAll(b, nil)
+	}
+	for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault, zstd.SpeedBetterCompression, zstd.SpeedBestCompression} {
+		got, err := Run(int(write(t, pack(data, zstd.WithEncoderLevel(level))).Fd()), finit.Zstd)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("level %v: %d bytes, %v", level, len(got), err)
+		}
+		finit.Unmap(got)
+	}
+	whole := pack(data)
+	flipped := bytes.Clone(whole)
+	flipped[len(whole)/2] ^= 1
+	for name, b := range map[string][]byte{"two frames": append(bytes.Clone(whole), whole...), "half": whole[:len(whole)/2],
+		"damaged": flipped, "nothing in it": pack(nil, zstd.WithZeroFrames(true)), "of a size that is not said": pack(data[:100]),
+		"none": []byte("\x28\xb5\x2f\xfd")} {
+		if got, err := Run(int(write(t, b).Fd()), finit.Zstd); err != ErrCannot {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
 	}
 }
 
@@ -188,13 +215,14 @@ func TestCallGraph(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go test -c for %s: %v\n%s", arch, err, out)
 		}
-		bad, seen := bare.Outside(t, program, "safeload/(finit/unpackfork|internal/inflate|internal/xz)", "safeload/finit/unpackfork.decode",
+		bad, seen := bare.Outside(t, program, "safeload/(finit/unpackfork|internal/inflate|internal/xz|internal/zstd)", "safeload/finit/unpackfork.decode",
 			bare.Harmless{Name: `runtime\.mem(move|clrNoHeapPointers)`, Why: "plain assembly, which looks at what the processor has"},
 			bare.Harmless{Name: `syscall\.RawSyscall6`, Why: "as after any fork: syscall.forkAndExecInChild"})
 		for _, b := range bad {
 			t.Error(arch, b)
 		}
-		for _, f := range []string{"Decoder).Decode", "lzma).chunk", "rc.literal", "x86", "sha256", "code).next"} {
+		for _, f := range []string{"Decoder).Decode", "lzma).chunk", "rc.literal", "x86", "sha256", "code).next", "Decoder).execute", "huffman).decode",
+			"zstd.sum"} {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(s string) bool { return strings.HasSuffix(s, f) }) {
 				t.Errorf("%s: the walk has not come to %s", arch, f)
 			}
