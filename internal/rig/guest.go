@@ -213,7 +213,7 @@ func (r *run) boot(ctx context.Context, g *Guest, slot *os.File) (string, error)
 		return "", err
 	}
 	defer os.Remove(initrd)
-	boot, err := g.bootArgs(initrd, string(g.Mode)+" "+r.scale())
+	boot, err := g.bootArgs(initrd, r.words(g))
 	if err != nil {
 		return "", err
 	}

@@ -200,7 +200,7 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 	if err != nil {
 		return "", err
 	}
-	if err := deliver(q, port, string(g.Mode)+" "+r.scale(), archive.Bytes()); err != nil {
+	if err := deliver(q, port, r.words(g), archive.Bytes()); err != nil {
 		q.stop()
 		return "", fmt.Errorf("%w: %s", err, q.stderr.String())
 	}

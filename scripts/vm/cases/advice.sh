@@ -43,11 +43,10 @@ cured() {
 
 # look: until diagnose knows how to free it; a safeload that waits may first be about to decide.
 look() {
-	_stop=$(($(now) + 4000))
-	run 40 /safe/safeload diagnose
-	while ! has "$out" "^  to free it now: kill" && [ "$(now)" -lt "$_stop" ]; do usleep 300000; run 40 /safe/safeload diagnose; done
+	diagnose_until 40 frees
 	sed "s/^/#L# advice: /" "$out"
 }
+frees() { has "$out" "^  to free it now: kill"; }
 # advised: what diagnose says will keep it from coming again.
 advised() { sed -n "s/^  for good: //p" "$out"; }
 # kill_advised NAME MODULE: the line that frees it, as it stands there.
@@ -69,7 +68,7 @@ check() {
 	# One that only takes its time, and a command's kmod that waits for it.
 	kmsg_mark
 	start advice-slow /stock/modprobe slreq_e4
-	wait_for 10 is slreq_e4 coming
+	wait_for 30 is slreq_e4 coming
 	run 40 mount -t adviceslow none /tmp
 	finish advice-slow 30
 	want "a slow one: all end, and nothing is refused" [ "$rc $(state slreq_e4) $(grep -c 'safeload: refused' "$(kmsg)")" = "0 live 0" ]

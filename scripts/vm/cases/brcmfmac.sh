@@ -21,7 +21,7 @@ control() {
 	start brcmfmac /stock/modprobe "$(cat "$stick/modalias")"
 	must_hang brcmfmac brcmfmac
 	# The hang holds the device's lock, for which a power-off waits, too.
-	start free sh -c "sleep $((hang_seconds + 5)); kill \$(pidof modprobe)"
+	start free sh -c 'until [ -e /tmp/controls.over ]; do sleep 1; done; kill $(pidof modprobe)'
 }
 
 check() {

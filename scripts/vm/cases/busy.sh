@@ -19,6 +19,7 @@ control() {
 diagnose() { run 60 /safe/safeload diagnose "$@"; }
 # held: the last report says that the limit holds somebody.
 held() { diagnose; has "$out" "^The kernel's limit of 50 requests at once is reached: [1-9]"; }
+throttled() { diagnose --json; has "$out" '"role":"throttled"'; }
 
 check() {
 	helper /stock/modprobe
@@ -37,9 +38,9 @@ check() {
 	want "exactly 50 have their request" count "$out" "    waits for the helper it asked the kernel for" 49
 	want "somebody waits for a turn" has "$out" "one of more than 50 that ask the kernel at once: waits 5 s at most"
 	want "the kernel says the same" wait_for 30 sh -c 'dmesg | grep -q "cannot be processed, kmod busy with 50 threads"'
-	diagnose --json
+	# Between two requests of theirs nobody may be held.
+	want "JSON: throttled" wait_for 60 throttled
 	want "JSON: as the schema says" /t/vmtool jsonl survey "$out"
-	want "JSON: throttled" has "$out" '"role":"throttled"'
 	: >/tmp/busy.done
 	diagnose --free
 	sed "s/^/#L# busy: /" "$out"

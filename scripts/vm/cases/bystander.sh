@@ -18,7 +18,7 @@ setup() {
 check() {
 	kmsg_mark
 	start bystander-n3 /safe/modprobe slreq_n3
-	sleep 1
+	wait_for 30 is slreq_n3 coming
 	start bystander-n4 /safe/modprobe slreq_n4
 	for _i in n3 n4; do
 		finish "bystander-$_i" 40

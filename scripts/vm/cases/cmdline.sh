@@ -32,9 +32,7 @@ refused() { # MODULE TEXT
 freed() { # MODULE
 	kmsg_mark
 	start "cmdline-$1" /safe/modprobe "slreq_$1"
-	_stop=$(($(now) + 4000))
-	run 40 /safe/safeload diagnose
-	while [ "$rc" != 3 ] && [ "$(now)" -lt "$_stop" ]; do usleep 300000; run 40 /safe/safeload diagnose; done
+	diagnose_until 40 ends_with 3
 	want "$1 is exempt: it hangs" [ "$rc" = 3 ]
 	want "$1: nothing was refused" lacks "$(kmsg)" "safeload: refused"
 	run 40 /safe/safeload diagnose --free

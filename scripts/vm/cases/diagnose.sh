@@ -13,7 +13,8 @@
 setup() {
 	echo "alias crypto-recurse tcrypt" | conf tcrypt
 	{
-		echo "options slreq_us delay_ms=9000"
+		far 9
+		echo "options slreq_us delay_ms=$((far * 1000))"
 		echo "options slreq_u0 req=slreq_u0"
 		cyclic u1 u2
 		cyclic u3 u4 u5 u6 u7
@@ -64,9 +65,7 @@ found() { [ "$rc" = 3 ] && has "$out" "$1"; }
 
 # look SECONDS TEXT: diagnoses until that is found.
 look() {
-	_stop=$(($(now) + $1 * 100))
-	diagnose
-	while ! found "$2" && [ "$(now)" -lt "$_stop" ]; do usleep 300000; diagnose; done
+	diagnose_until "$1" found "$2"
 	shown
 }
 
@@ -101,7 +100,7 @@ check() {
 
 	start slow /stock/modprobe slreq_us
 	start second /stock/modprobe slreq_us
-	wait_for 10 is slreq_us coming
+	wait_for 30 is slreq_us coming
 	diagnose
 	shown
 	want "slow: exit 0" [ "$rc" = 0 ]
@@ -168,7 +167,7 @@ check() {
 
 	# Nothing in /proc leads from a kernel thread or a work item to the load that waits for it.
 	start thread /stock/modprobe slreq_uk
-	wait_for 10 is slreq_uk coming
+	wait_for 30 is slreq_uk coming
 	diagnose
 	want "thread: nothing is said too early" [ "$rc" = 0 ]
 	hang thread likely uk
@@ -180,7 +179,7 @@ check() {
 
 	unload slreq_us
 	start slow /safe/modprobe slreq_us
-	wait_for 10 is slreq_us coming
+	wait_for 30 is slreq_us coming
 	run 20 /safe/safeload status
 	sed 's/^/#L# status: /' "$out"
 	want "status lists the load" has "$out" "loads slreq_us (coming)"

@@ -5,7 +5,7 @@
 # matrix: arm-6.12 arm-6.1 amd64-6.12 *-own
 # boot: early
 # fresh: yes
-# limit: 20
+# limit: 60
 # quick: yes
 # append: trace_event=task:task_newtask,sched:sched_process_exec,module:module_request
 #

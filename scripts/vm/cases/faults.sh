@@ -8,11 +8,12 @@
 # limit: 480
 # copies: j0 j1 j2 j3
 setup() {
+	far 9
 	{
 		echo "options slreq_j0 hold_ms=2500"
 		echo "options slreq_j1 req=slreq_j1"
 		echo "options slreq_j2 req=slreq_j2"
-		echo "options slreq_j3 hold_ms=9000"
+		echo "options slreq_j3 hold_ms=$((far * 1000))"
 		echo "install faults-limits echo addresses \$(ulimit -v) data \$(ulimit -d)"
 	} | conf faults
 }
@@ -22,7 +23,7 @@ setup() {
 # say in one line what the guard could not do: a pattern in $says; nothing at all if that is empty.
 faulty() {
 	start faults-slow /safe/modprobe slreq_j0
-	wait_for 10 is slreq_j0 coming
+	wait_for 30 is slreq_j0 coming
 	run 30 unshare -m sh -c "mount -t tmpfs -o mode=0755 none /run; $2
 exec ${3:-} /safe/modprobe slreq_j0"
 	want "$1: an innocent load ends with 0" [ "$rc" = 0 ]
@@ -136,9 +137,9 @@ check() {
 
 	# In a pid namespace of its own, with the machine's /run, everybody else seems to be dead.
 	start faults-slow /safe/modprobe slreq_j3
-	wait_for 10 is slreq_j3 coming
+	wait_for 30 is slreq_j3 coming
 	start faults-waits /safe/modprobe slreq_j3
-	wait_for 10 two
+	wait_for 30 two
 	_entries=$(entries)
 	run 30 unshare -m -p -f sh -c "mount -t proc proc /proc; /safe/safeload status"
 	_after=$(entries)

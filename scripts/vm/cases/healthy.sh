@@ -5,7 +5,7 @@
 # matrix: arm-6.12 amd64-6.12
 # boot: diagnose
 # cpus: 2
-# limit: 700
+# limit: 1500
 # limit-full: 5000
 # copies: o0 q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 r1 r2 r3
 setup() {
@@ -35,7 +35,7 @@ under() {
 			pause 0.2
 			"$1" slreq_r3 &
 		fi
-		/t/vmtool storm -modprobe "$1" -want 160 -limit 120 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
+		/t/vmtool storm -modprobe "$1" -want 160 -limit 600 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
 		_loads=$((_loads + $(sed -n 's/^loads \([0-9]*\).*/\1/p' /tmp/healthy.storm)))
 		[ "$(state slreq_r1)" != live ] || unload slreq_r1 slreq_r2
 		log "healthy: $_loads loads by $1; diagnose: $(tail -n 1 "/tmp/job/$_name.out")"
@@ -50,7 +50,7 @@ under() {
 
 check() {
 	/stock/modprobe slhub
-	under /stock/modprobe "$(by_scale 8 500)" "$(by_scale 280 2400)"
-	under /safe/modprobe "$(by_scale 8 500)" "$(by_scale 280 2400)"
+	under /stock/modprobe "$(by_scale 8 500)" "$(by_scale 700 2400)"
+	under /safe/modprobe "$(by_scale 8 500)" "$(by_scale 700 2400)"
 	unload slhub
 }

@@ -41,9 +41,7 @@ refused() {
 freed() {
 	_form=$1 _m=$2; shift 2
 	start identity-freed "$@"
-	_stop=$(($(now) + 2000))
-	run 40 /safe/safeload diagnose
-	while [ "$rc" != 3 ] && [ "$(now)" -lt "$_stop" ]; do usleep 300000; run 40 /safe/safeload diagnose; done
+	diagnose_until 20 ends_with 3
 	sed 's/^/#L# identity: /' "$out"
 	want "$_form: diagnose finds it, certain" has "$out" "^FOUND (certain): the load of $_m waits for itself"
 	run 20 /safe/safeload status

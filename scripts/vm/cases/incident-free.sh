@@ -15,9 +15,7 @@ check() {
 	helper /stock/modprobe
 	want "nothing is loaded yet" is aes_arm_bs absent
 	start incident /stock/modprobe aes_arm_bs
-	_stop=$(($(now) + 4000))
-	run 20 /safe/safeload diagnose
-	while [ "$rc" != 3 ] && [ "$(now)" -lt "$_stop" ]; do usleep 300000; run 20 /safe/safeload diagnose; done
+	diagnose_until 40 ends_with 3
 	sed 's/^/#L# incident-free: /' "$out"
 	want "found: the load of aes_arm_bs" has "$out" "^FOUND (likely): the load of aes_arm_bs waits for itself"
 	want "by a thread of the crypto core" has "$out" "kernel thread [0-9]* cryptomgr_"

@@ -19,7 +19,7 @@ check() {
 	for _i in 1 2 3 4 5 6 7 8; do start "innocent-$_i" /safe/modprobe slreq_n0; done
 	# slreq_n1 waits in a request for slreq_n2, which is slow; somebody else wants slreq_n1 meanwhile.
 	start innocent-n1 /safe/modprobe slreq_n1
-	sleep 1
+	wait_for 30 is slreq_n2 coming
 	start innocent-n1b /safe/modprobe slreq_n1
 	start innocent-n2b /safe/modprobe slreq_n2
 	for _i in 1 2 3 4 5 6 7 8 n1 n1b n2b; do

@@ -19,7 +19,8 @@ entries() { find /run/safeload -type f -name '[0-9]*.[0-9]*' 2>/dev/null | wc -l
 groups() { find /sys/fs/cgroup/safeload -mindepth 1 -type d 2>/dev/null | wc -l; }
 
 check() {
-	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds "$(by_scale 30 300)" -limit "$(by_scale 140 1000)"
+	far "$(by_scale 140 1000)"
+	start kills /t/vmtool kills -modprobe /safe/modprobe -rounds "$(by_scale 30 300)" -limit "$far"
 	finish kills "$(by_scale 150 1050)"
 	sed 's/^/#L# kills: /' "$out"
 	want "that many kills, and all was right after each" [ "$rc" = 0 ]

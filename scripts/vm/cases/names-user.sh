@@ -10,8 +10,9 @@
 setup() {
 	/stock/modprobe algif_skcipher
 	cp "/lib/modules/$kver/updates/slreq_u0.ko" /tmp/user-evil.ko
+	far 6
 	{
-		echo "options slreq_u1 hold_ms=6000"
+		echo "options slreq_u1 hold_ms=$((far * 1000))"
 		echo "alias fs-hostile* slreq_u1"
 	} | conf names-user
 }
@@ -60,9 +61,9 @@ check() {
 
 	# A name that finds a module, and is written down: the second waits for the first one's load.
 	start names-user-1 /t/vmtool mountas 1000 hostile
-	wait_for 10 is slreq_u1 coming
+	wait_for 30 is slreq_u1 coming
 	start names-user-2 /t/vmtool mountas 1000 "hostile${nl}module=forged${nl}state=command$(printf '\033')c"
-	wait_for 10 registered
+	wait_for 30 registered
 	cat /run/safeload/[0-9]*.[0-9]* >/tmp/names.registry 2>/dev/null
 	want "the name is in the registry" has /tmp/names.registry '^request=fs-hostile?module=forged?state=command?c$'
 	want "it is one line there" lacks /tmp/names.registry "^module=forged\|^state=command"

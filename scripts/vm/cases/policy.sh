@@ -24,9 +24,7 @@ try() { kmsg_mark; start "policy-$1" /safe/modprobe "$1"; }
 said() { has "$(kmsg)" "$1"; }
 # stuck NAME MODULE: diagnose finds that it hangs, as the policy has it, and frees it.
 stuck() {
-	_stop=$(($(now) + 4000))
-	run 40 /safe/safeload diagnose
-	while [ "$rc" != 3 ] && [ "$(now)" -lt "$_stop" ]; do usleep 300000; run 40 /safe/safeload diagnose; done
+	diagnose_until 40 ends_with 3
 	want "$1: the load hangs" [ "$rc" = 3 ]
 	want "$1: nothing was refused" [ "$(grep -c 'safeload: refused' "$(kmsg)")" = "${3:-0}" ]
 	run 40 /safe/safeload diagnose --free

@@ -52,7 +52,7 @@ check() {
 	want "the watch starts" watch_begin -v --break
 	probe_loads >/tmp/probe-loads
 	while read -r _name _mod _cmd; do
-		_was=$(seen finding "\"certainty\":\"proven\"")
+		_was=$(seen finding '"certainty":"proven"')
 		# shellcheck disable=SC2086 # a command and its arguments
 		start "probe-$_name" $_cmd
 		finish "probe-$_name" 30
@@ -61,7 +61,7 @@ check() {
 			want "$_name: ends with 0" [ "$rc" = 0 ]
 			want "$_name: the module is live" is "$_mod" live
 		fi
-		want "$_name: found, as proven" [ "$(seen finding "\"certainty\":\"proven\"")" -gt "$_was" ]
+		want "$_name: found, as proven" sees finding '"certainty":"proven"' $((_was + 1))
 	done </tmp/probe-loads
 	_was=$(seen finding .)
 	for _m in p8 p9; do start "probe-cross-$_m" /stock/modprobe "slreq_$_m"; done
@@ -70,12 +70,12 @@ check() {
 		want "cross: slreq_$_m's modprobe ends with 0" [ "$rc" = 0 ]
 		want "cross: slreq_$_m is live" is "slreq_$_m" live
 	done
-	want "cross: found" [ "$(seen finding .)" -gt "$_was" ]
-	want "cross: the chain goes over both tasks" [ "$(seen finding '"what":"load".*"what":"wait".*"what":"load".*"what":"wait"')" -ge 1 ]
-	want "every waiter left" [ "$(seen freed .)" -ge 8 ]
-	want "hops over a kernel thread are marked" [ "$(seen finding '"via":"kthread"')" -ge 1 ]
-	want "hops over a work item are marked" [ "$(seen finding '"via":"work"')" -ge 1 ]
-	want "the shells are in the chain" [ "$(seen finding '"what":"process"')" -ge 1 ]
+	want "cross: found" sees finding . $((_was + 1))
+	want "cross: the chain goes over both tasks" sees finding '"what":"load".*"what":"wait".*"what":"load".*"what":"wait"'
+	want "every waiter left" sees freed . 8
+	want "hops over a kernel thread are marked" sees finding '"via":"kthread"'
+	want "hops over a work item are marked" sees finding '"via":"work"'
+	want "the shells are in the chain" sees finding '"what":"process"'
 	want "a line in the kernel's log" has "$(kmsg_mark; marked=0; kmsg)" "safeload: module slreq_p0: load waits for itself (proven)"
 	log "from the wait to the reader, in us: $(grep -o '"seen_after_us":[0-9]*' "$watched" | cut -d: -f2 | tr '\n' ' ')"
 	log "from the wait to freedom, in us: $(grep -o '"after_us":[0-9]*' "$watched" | cut -d: -f2 | tr '\n' ' ')"

@@ -32,12 +32,11 @@ round() { # MODULE
 check() {
 	helper /safe/modprobe
 	want "the watch starts" watch_begin -v
-	sleep 2
 	for _m in u0 u1 u2; do round $_m; done
 	# The first waits in a request for a slow one; the second and third ask for both meanwhile.
 	kmsg_mark
 	start pg-u3 /stock/modprobe slreq_u3
-	sleep 1
+	wait_for 30 is slreq_u4 coming
 	start pg-u3b /safe/modprobe slreq_u3
 	start pg-u4b /safe/modprobe slreq_u4
 	for _n in u3 u3b u4b; do finish "pg-$_n" 30; want "$_n ends with 0" [ "$rc" = 0 ]; done

@@ -36,7 +36,7 @@ check() {
 	finish hard 60
 	want "modprobe ends with 0" [ "$rc" = 0 ]
 	want "the module is live" is slreq_h0 live
-	want "found at the open" [ "$(seen finding '"how":"open"')" -ge 1 ]
+	want "found at the open" sees finding '"how":"open"'
 	want "nobody came into the wait" [ "$(seen finding '"how":"file')" = 0 ]
 	unload slreq_h0
 	# Who opens a file that somebody loads, and does not wait for itself, is left alone.

@@ -27,7 +27,7 @@ check() {
 	done
 	start pq-q1 /stock/modprobe slreq_q1
 	start pq-q3 /stock/modprobe slreq_q3
-	sleep 1
+	wait_for 30 is slreq_q2 coming
 	start pq-q1b /stock/modprobe slreq_q1
 	start pq-q2b /stock/modprobe slreq_q2
 	start pq-q3b /stock/modprobe slreq_q3

@@ -16,6 +16,7 @@ less() { # SOURCE MODULE
 	log "$1: took $(seconds "$took") s"
 	want "$1: ends with 0" [ "$rc" = 0 ]
 	want "$1: the module is live" is "$2" live
+	sees finding '"signal":"SIGTERM"'
 	want "$1: one finding, proven" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	want "$1: it sent the signal" [ "$(seen finding '"signal":"SIGTERM"')" = 1 ]
 	watch_end

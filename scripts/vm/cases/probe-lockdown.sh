@@ -37,6 +37,7 @@ check() {
 	finish lockdown 60
 	want "modprobe ends with 0" [ "$rc" = 0 ]
 	want "the module is live" is slreq_l0 live
+	sees finding '"certainty":"proven"'
 	want "one finding, proven" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	watch_end
 	want "every line is as the schema says" /t/vmtool jsonl watch "$watched"

@@ -75,20 +75,20 @@ check() {
 	start twice /stock/modprobe slreq_y1
 	finish twice 60
 	want "both of one command are freed" [ "$rc" = 0 ]
-	want "both were found" [ "$(seen finding slreq_y1)" -ge 2 ]
+	want "both were found" sees finding slreq_y1 2
 	unload slreq_y1
 	_helper=$(cat /proc/sys/kernel/modprobe)
 	helper /stock/modprobe
 	start current /stock/modprobe slreq-x5-current
 	finish current 60
 	want "a module whose file is called otherwise is freed" [ "$rc" = 0 ]
-	want "and found by its own name" [ "$(seen finding '"slreq_x5"')" -ge 1 ]
+	want "and found by its own name" sees finding '"slreq_x5"'
 	unload slreq_x5
 	helper "$_helper"
 	kmsg_mark
 	_t0=$(now) _i=0
-	# As often as there must be findings that the log does not get: ten a minute.
-	while [ $_i -lt 60 ]; do
+	# As often as there must be findings that the log does not get: ten a minute. A slow machine has fewer in a minute.
+	while [ $_i -lt 400 ]; do
 		_i=$((_i + 1))
 		start storm /stock/modprobe tcrypt alg=recurse
 		finish storm 60

@@ -55,7 +55,7 @@ check() {
 
 	# A hang that is there already; safeload is made the helper beside it.
 	recursion slreq_v0
-	wait_for 10 is slreq_v0 coming
+	wait_for 30 is slreq_v0 coming
 	safeload install
 	want "sysctl: exit 0" [ "$rc" = 0 ]
 	want "sysctl: says what it changed" has "$out" "^set kernel.modprobe to /usr/sbin/safeload-modprobe (was /sbin/modprobe)"

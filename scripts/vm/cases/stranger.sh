@@ -4,7 +4,7 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: main
-# limit: 75
+# limit: 120
 #
 # snd_hda asks for i915 from a work item while i915's init waits for its firmware. The init sleeps for longer than the
 # guard's patience, and nothing tells that it will wake.
@@ -19,7 +19,7 @@ stock() { modprobe=/stock/modprobe; recipes; }
 check() {
 	modprobe=/safe/modprobe
 	# Nor does anybody advise to end it.
-	start stranger-look sh -c 'sleep 14; exec /safe/safeload diagnose'
+	start stranger-look sh -c 'until [ -e /sys/module/slneed/initstate ]; do sleep 0.2; done; sleep 12; exec /safe/safeload diagnose'
 	recipes
 	finish stranger-look 30
 	sed 's/^/#L# stranger: /' "$out"
