@@ -20,8 +20,14 @@ func (r *run) print(verdicts []report.Verdict) {
 	if r.Demo {
 		return
 	}
+	again := 0
 	for _, v := range verdicts {
-		fmt.Printf("%-4s %-11s %-18s %-8s %7s s  %s\n", v.Outcome, v.Kernel, v.Case, v.Phase, v.Seconds, v.Text)
+		text := v.Text
+		if v.First != "" {
+			again++
+			text += "; AT THE SECOND TRY, the first failed: " + v.First
+		}
+		fmt.Printf("%-4s %-11s %-18s %-8s %7s s  %s\n", v.Outcome, v.Kernel, v.Case, v.Phase, v.Seconds, text)
 		if v.Outcome != report.Fail || v.Log == "" {
 			continue
 		}
@@ -30,6 +36,9 @@ func (r *run) print(verdicts []report.Verdict) {
 				fmt.Println("       | " + l)
 			}
 		}
+	}
+	if again > 0 {
+		r.say.line("%d of what passed did so at the second try only", again)
 	}
 	if r.wide() {
 		return

@@ -58,6 +58,7 @@ type run struct {
 	cases   []*Case // selected
 	kernels []Kernel
 	skipped []report.Verdict
+	first   []report.Verdict // what failed at the first try, and not at the second
 
 	savedBy perKey[saved] // the one saved guest of a kernel, machine and size
 }
@@ -390,41 +391,6 @@ func (r *run) counts(g *Guest) bool {
 	return g.Mode != Shell && !r.Demo && g.size.cpus == 1 && !g.standsStill()
 }
 
-// tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
-// missed that the same guest keeps with the machine for itself. It is booted anew: what has gone wrong by where things lie
-// in memory goes wrong again in the same saved guest. What passes then is reported with the first failure.
-// Where many fail it is not the machine.
-func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
-	const few = 5
-	var failed []*Guest
-	for _, g := range guests {
-		if _, fail, _ := report.Count(g.verdicts); fail > 0 && g.kernel.Image != "" {
-			failed = append(failed, g)
-		}
-	}
-	if len(r.Cases) > 0 || r.Quick || len(failed) > few {
-		return
-	}
-	for _, g := range failed {
-		if ctx.Err() != nil {
-			return
-		}
-		second := *g
-		second.verdicts, second.dir, second.again = nil, g.dir+"-again", true
-		r.guest(ctx, &second)
-		r.say.ended(&second)
-		if _, fail, _ := report.Count(second.verdicts); fail > 0 {
-			continue // the first log is the one to read
-		}
-		for _, v := range g.verdicts {
-			if v.Outcome == report.Fail {
-				r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, g.log())
-			}
-		}
-		*g = second
-	}
-}
-
 // collect gives all verdicts, by kernel and case.
 func (r *run) collect(guests []*Guest) []report.Verdict {
 	var verdicts []report.Verdict
@@ -435,13 +401,10 @@ func (r *run) collect(guests []*Guest) []report.Verdict {
 		a, b := verdicts[i], verdicts[j]
 		return a.Kernel+"|"+a.Case+"|"+a.Phase < b.Kernel+"|"+b.Case+"|"+b.Phase
 	})
-	for _, stock := range guests {
-		for _, safe := range guests {
-			if stock.Mode == Stock && safe.Mode == Safe && stock.label() == safe.label() && stock.Group == safe.Group {
-				verdicts = append(verdicts, compare(stock, safe)...)
-			}
-		}
+	for _, p := range pairs(guests) {
+		verdicts = append(verdicts, compare(p.stock, p.safe)...)
 	}
+	r.markSecond(verdicts)
 	return append(verdicts, r.skipped...)
 }
 

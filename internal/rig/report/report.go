@@ -30,6 +30,7 @@ type Verdict struct {
 	Outcome Outcome
 	Seconds string // a decimal number, as the guest wrote it
 	Text    string
+	First   string // what the first try failed by, where this is of the second
 	Log     string // the console that it was read from, if there is one
 }
 
@@ -71,7 +72,8 @@ func WriteJSON(w io.Writer, verdicts []Verdict) error {
 			Verdict Outcome `json:"verdict"`
 			Seconds float64 `json:"seconds"`
 			Text    string  `json:"text"`
-		}{1, v.Kernel, v.Version, v.Case, v.Phase, v.Outcome, v.number(), v.Text}); err != nil {
+			First   string  `json:"first_try,omitempty"`
+		}{1, v.Kernel, v.Version, v.Case, v.Phase, v.Outcome, v.number(), v.Text, v.First}); err != nil {
 			return err
 		}
 	}
@@ -93,6 +95,7 @@ type junitCase struct {
 	Time    string        `xml:"time,attr"`
 	Failure *junitMessage `xml:"failure,omitempty"`
 	Skipped *junitMessage `xml:"skipped,omitempty"`
+	Flaky   *junitMessage `xml:"flakyFailure,omitempty"` // as surefire has it: the first try failed, and the second did not
 }
 
 type junitMessage struct {
@@ -107,6 +110,9 @@ func WriteJUnit(w io.Writer, name string, verdicts []Verdict) error {
 		c := junitCase{Class: v.Kernel, Name: v.Case + "/" + v.Phase, Time: fmt.Sprintf("%.2f", v.number())}
 		switch v.Outcome {
 		case Pass:
+			if v.First != "" {
+				c.Flaky = &junitMessage{v.First}
+			}
 		case Skip:
 			c.Skipped = &junitMessage{v.Text}
 		default:

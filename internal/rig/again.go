@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"safeload/internal/rig/report"
+)
+
+// mostAgain is how many guests are run a second time. Where more fail it is not the machine.
+const mostAgain = 8
+
+// A pair is the two guests of one group, whose notes are compared.
+type pair struct{ stock, safe *Guest }
+
+func pairs(guests []*Guest) []pair {
+	var all []pair
+	for _, stock := range guests {
+		for _, safe := range guests {
+			if stock.Mode == Stock && safe.Mode == Safe && stock.label() == safe.label() && stock.Group == safe.Group {
+				all = append(all, pair{stock, safe})
+			}
+		}
+	}
+	return all
+}
+
+func failures(verdicts []report.Verdict) []report.Verdict {
+	return slices.DeleteFunc(slices.Clone(verdicts), func(v report.Verdict) bool { return v.Outcome != report.Fail })
+}
+
+// tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
+// missed that the same guest keeps with the machine for itself. It is booted anew: what has gone wrong by where things lie
+// in memory goes wrong again in the same saved guest. Two guests whose notes differ are run again both. What passes then is reported with the first failure.
+func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
+	if len(r.Cases) > 0 || r.Quick {
+		return
+	}
+	var failed []*Guest
+	for _, g := range guests {
+		if len(failures(g.verdicts)) > 0 && g.kernel.Image != "" {
+			failed = append(failed, g)
+		}
+	}
+	differ := map[pair][]report.Verdict{}
+	for _, p := range pairs(guests) {
+		// A guest that failed may have said less for that.
+		if slices.Contains(failed, p.stock) || slices.Contains(failed, p.safe) {
+			continue
+		}
+		if d := failures(compare(p.stock, p.safe)); len(d) > 0 {
+			differ[p] = d
+			failed = append(failed, p.stock, p.safe)
+		}
+	}
+	if len(failed) > mostAgain {
+		r.say.line("%d guests failed: too many to run them again", len(failed))
+		return
+	}
+	for _, g := range failed {
+		if ctx.Err() != nil {
+			return
+		}
+		r.secondTry(ctx, g)
+	}
+	for p, first := range differ {
+		if len(failures(compare(p.stock, p.safe))) == 0 {
+			r.first = append(r.first, first...)
+		}
+	}
+}
+
+// secondTry puts what the second try gave in the place of the first, if nothing failed in it.
+func (r *run) secondTry(ctx context.Context, g *Guest) {
+	second := *g
+	second.verdicts, second.dir, second.again = nil, g.dir+"-again", true
+	r.guest(ctx, &second)
+	r.say.ended(&second)
+	if len(failures(second.verdicts)) > 0 {
+		return // the first log is the one to read
+	}
+	for _, v := range failures(g.verdicts) {
+		r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, g.log())
+		r.first = append(r.first, v)
+	}
+	*g = second
+}
+
+// markSecond writes into the verdicts that passed at the second try by what the first one failed.
+func (r *run) markSecond(verdicts []report.Verdict) {
+	for _, f := range r.first {
+		key, _, _ := strings.Cut(f.Text, ":")
+		for i := range verdicts {
+			v := &verdicts[i]
+			if v.Kernel == f.Kernel && v.Case == f.Case && v.Phase == f.Phase && v.Outcome == report.Pass &&
+				(f.Phase != "compare" || strings.HasPrefix(v.Text, key+":")) {
+				v.First = f.Text
+			}
+		}
+	}
+}

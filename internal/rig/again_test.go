@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"testing"
+
+	"safeload/internal/rig/report"
+)
+
+func TestMarkSecond(t *testing.T) {
+	verdict := func(kernel, phase string, o report.Outcome, text string) report.Verdict {
+		return report.Verdict{Kernel: kernel, Case: "rings", Phase: phase, Outcome: o, Text: text}
+	}
+	r := &run{first: []report.Verdict{
+		verdict("arm-6.12", "check", report.Fail, "d9 is not live"),
+		verdict("arm-6.12", "compare", report.Fail, "words: kmod: a safeload: b"),
+	}}
+	verdicts := []report.Verdict{
+		verdict("arm-6.12", "check", report.Pass, "8 checks"),
+		verdict("arm-6.12", "control", report.Pass, "kmod hung"),
+		verdict("arm-6.1", "check", report.Pass, "8 checks"),
+		verdict("arm-6.12", "compare", report.Pass, "words: as kmod: a"),
+		verdict("arm-6.12", "compare", report.Pass, "code: as kmod: 0"),
+	}
+	r.markSecond(verdicts)
+	want := []string{"d9 is not live", "", "", "words: kmod: a safeload: b", ""}
+	for i, v := range verdicts {
+		if v.First != want[i] {
+			t.Errorf("%+v: first %q, want %q", v, v.First, want[i])
+		}
+	}
+}
+
+func TestPairs(t *testing.T) {
+	on := func(kernel, group string, m Mode) *Guest {
+		return &Guest{Kernel: Kernel{Key: kernel}, Group: group, Mode: m}
+	}
+	stock, safe := on("arm-6.12", "main", Stock), on("arm-6.12", "main", Safe)
+	guests := []*Guest{safe, on("arm-6.1", "main", Safe), stock, on("arm-6.12", "probe", Stock), on("arm-6.12", "main-smp2", Safe)}
+	if got := pairs(guests); len(got) != 1 || got[0] != (pair{stock, safe}) {
+		t.Errorf("%+v", got)
+	}
+}
