@@ -137,7 +137,7 @@ func TestStrangersTree(t *testing.T) {
 	}
 	exe, err := os.Executable()
 	must(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), hostileVariable+"="+dir)

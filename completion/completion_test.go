@@ -290,7 +290,7 @@ func TestZsh(t *testing.T) {
 		"safeload-modprobe --first":     "safeload-modprobe --first-time ",
 		"/usr/sbin/safeload status --j": "/usr/sbin/safeload status --json ",
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		out, err := exec.CommandContext(ctx, "zsh", "-f", "-c", typeInZsh, "zsh", line).CombinedOutput()
 		cancel()
 		if !strings.Contains(string(out), "["+want+"]") || strings.Contains(string(out), "no such file") {

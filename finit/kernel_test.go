@@ -175,7 +175,7 @@ func TestKernelWaitEndsOnSignal(t *testing.T) {
 func waitForWaiter(t *testing.T, pid int) {
 	t.Helper()
 	number := strconv.Itoa(unix.SYS_FINIT_MODULE) + " "
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		calls, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/syscall")
 		for _, file := range calls {
 			if b, _ := os.ReadFile(file); strings.HasPrefix(string(b), number) {

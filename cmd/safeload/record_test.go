@@ -193,7 +193,7 @@ func TestFollowAnew(t *testing.T) {
 			if got != what {
 				t.Errorf("%q, want %q", got, what)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("%q is not told", what)
 		}
 	}
@@ -249,7 +249,7 @@ func TestLogSignal(t *testing.T) {
 		if ws := c.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGINT {
 			t.Error(c.ProcessState)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("it goes on")
 		_ = c.Process.Kill()
 		<-ended
