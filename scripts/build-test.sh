@@ -28,6 +28,15 @@ else
 	bad 'SHA256SUMS is not of what was built'
 fi
 
+for f in "$work"/one/safeload-modprobe-linux-*; do
+	cp "$f" "$work/helper"
+	if go run ./scripts/wholepage "$work/helper" && cmp -s "$f" "$work/helper"; then
+		ok "the data of ${f##*/} ends with a page"
+	else
+		bad "the data of ${f##*/} ends within a page, which costs a page fault"
+	fi
+done
+
 # A second build, from another directory and with an empty build cache.
 mkdir "$work/tree" "$work/cache"
 git ls-files -z --cached --others --exclude-standard |

@@ -39,6 +39,7 @@ version=${SAFELOAD_VERSION:-$(scripts/version.sh)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+(unset GOOS GOARCH && go build -o "$work/wholepage" ./scripts/wholepage)
 export GOOS=linux CGO_ENABLED=0 GOARM=6 GOFLAGS='-trimpath -buildvcs=false'
 build() { # package, output, entry, more flags...
 	local package=$1 output=$2 entry=$3
@@ -66,6 +67,7 @@ for arch in "${archs[@]}"; do
 	overlay=$work/overlay-$arch.json
 	printf '{"Replace": {"%s/cmd/safeload-modprobe/program.go": "%s"}}\n' "$PWD" "$work/program-$arch.go" >"$overlay"
 	linker=$helper_linker GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags "$helper_tags" -overlay "$overlay"
+	"$work/wholepage" "$dist/safeload-modprobe-linux-$arch" || true # a page fault more at each start, and no other harm
 	build safeload "$dist/safeload-linux-$arch" entry.start
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")
 done
