@@ -202,10 +202,7 @@ func moduleFile(p string) bool {
 	return false
 }
 
-func moduleName(p string) string {
-	base, _, _ := strings.Cut(filepath.Base(p), ".ko")
-	return strings.ReplaceAll(base, "-", "_")
-}
+func moduleName(p string) string { return kmod.NormalizeName(filepath.Base(p)) }
 
 // readBuiltin learns what is in the kernel from modules.builtin.modinfo, strings
 // like "aes_generic.alias=crypto-aes", each ended by a NUL.

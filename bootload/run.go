@@ -80,7 +80,7 @@ func (r *Runner) groups(names []string) (groups [][]string) {
 	known := map[string]bool{}
 	ordered := -1
 	for _, name := range names {
-		// The kernel's name for it: modprobe takes '-' for '_'.
+		// To modprobe '-' is '_', in modules and aliases. (kmod.NormalizeName is for modules alone: it cuts at a dot.)
 		plain := strings.ReplaceAll(name, "-", "_")
 		if known[plain] {
 			continue

@@ -63,7 +63,7 @@ type Pinned struct {
 	Age   time.Duration // since it was attached
 	Whole bool          // nothing in flight is older than it, and no map was ever full
 	Read  bool          // a watch reads from it
-	Fault string        // why nobody believes it, if nobody does
+	Fault string        // why it is not used; empty if it is
 }
 
 // step is told what was just done, for tests that end the process there.

@@ -27,7 +27,7 @@ func (e *examination) stays() bool {
 		e.add(Note, name, "no probe stays", "safeload watch attaches one for as long as it runs", e.probeFix())
 		return len(entries) > 0
 	case p.Fault != "":
-		e.add(Warn, name, "one that nobody believes", p.Fault, stayFix)
+		e.add(Warn, name, "one that is not used", p.Fault, stayFix)
 		return len(entries) > 1
 	case !p.Whole:
 		e.add(Warn, name, "one of safeload "+p.Version+", not whole",

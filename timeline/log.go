@@ -121,7 +121,8 @@ func (q *Request) brings(module string) bool {
 	return false
 }
 
-// sameModule compares names as kmod does: a dash is an underscore.
+// sameModule compares names as kmod does: a dash is an underscore. Not by kmod.NormalizeName: a request may be for an alias,
+// of which a dot is a part.
 func sameModule(a, b string) bool {
 	return strings.ReplaceAll(a, "-", "_") == strings.ReplaceAll(b, "-", "_")
 }

@@ -55,7 +55,7 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	fl.BoolVar(&o.svg, "svg", false, "a picture")
 	fl.StringVar(&o.baseline, "baseline", "", "fail only on findings that this `file`, written with --json, does not have")
 	fl.StringVar(&o.failOn, "fail-on", "likely", "the least `rank` that makes the exit code 3: certain, likely or possible")
-	fl.BoolVar(&o.all, "a", false, "show the routes of possible findings too")
+	fl.BoolVar(&o.all, "a", false, "show also the routes of possible findings")
 	if code, done := parse(fl, args, stdout, stderr); done {
 		return code
 	}
@@ -123,7 +123,7 @@ func (o *auditOptions) run(threshold audit.Rank, stdout, stderr io.Writer) (int,
 	return code, nil
 }
 
-// knownFindings are those of the baseline.
+// knownFindings reads the findings of the baseline, by their IDs.
 func (o *auditOptions) knownFindings() (map[string]bool, error) {
 	if o.baseline == "" {
 		return nil, nil
@@ -140,8 +140,8 @@ func (o *auditOptions) knownFindings() (map[string]bool, error) {
 	return known, nil
 }
 
-// treesToAudit are the trees that were named, or the running kernel's. own tells
-// that it is this system's.
+// treesToAudit returns the trees that were named, or the running kernel's. own: it is
+// this system's, for which its configuration counts.
 func (o *auditOptions) treesToAudit() (trees []string, own bool, err error) {
 	if len(o.trees) > 0 {
 		return o.trees, false, nil
@@ -157,7 +157,7 @@ func (o *auditOptions) treesToAudit() (trees []string, own bool, err error) {
 	return []string{filepath.Join("/", o.root, "lib/modules", release)}, o.root == "" && o.release == "", nil
 }
 
-// auditTree audits one tree, and tells what its report has no place for.
+// auditTree audits one tree, and prints to stderr what the report has no place for.
 func (o *auditOptions) auditTree(ctx context.Context, tree string, own bool, stderr io.Writer) (*audit.Result, error) {
 	progress, done := auditProgress(stderr, tree)
 	r, err := audit.Run(ctx, audit.Options{Dir: tree, Config: o.config(tree, own), Progress: progress})
@@ -175,7 +175,7 @@ func (o *auditOptions) auditTree(ctx context.Context, tree string, own bool, std
 		plain.Fprintf(stderr, "safeload: audit: %d of the %d modules of %s are not for %s; a TREE is one kernel's, such as /lib/modules/$(uname -r)\n",
 			r.Foreign, r.Modules, tree, r.Release)
 	}
-	if o.sarif || o.svg { // which has no place for it that its readers show
+	if o.sarif || o.svg { // readers of these formats do not show it
 		for _, err := range r.Failed {
 			plain.Fprintf(stderr, "safeload: audit: %s\n", err)
 		}
@@ -206,9 +206,8 @@ func (o *auditOptions) write(stdout io.Writer, results []*audit.Result, known fu
 	return nil
 }
 
-// config reads modprobe.d: the directories and files given, or those of this
-// system if it is this system's tree. A tree from elsewhere is not judged by
-// this machine's configuration, of which its kernel's command line is a part.
+// config reads modprobe.d: the directories and files given, else, for this system's
+// own tree, its own. This kernel's command line counts for that tree alone.
 func (o *auditOptions) config(tree string, own bool) *kmod.Config {
 	options := kmod.Options{Dir: tree, ConfigPaths: o.configs, Regular: true}
 	if !own {
@@ -220,7 +219,7 @@ func (o *auditOptions) config(tree string, own bool) *kmod.Config {
 	return kmod.New(options).Config
 }
 
-// auditProgress shows on a terminal how far it is.
+// auditProgress counts the modules on a terminal.
 func auditProgress(stderr io.Writer, tree string) (progress func(done, total int), done func()) {
 	if !isTerminal(stderr) {
 		return nil, func() {}

@@ -16,7 +16,7 @@ import (
 	"safeload/kmod"
 )
 
-// bootFlags are the options of both commands.
+// bootFlags are the options of modules-load and coldplug.
 type bootFlags struct {
 	*flag.FlagSet
 	jobs    *int
@@ -27,9 +27,9 @@ type bootFlags struct {
 func newBootFlags(name string) bootFlags {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	return bootFlags{fs,
-		fs.Int("jobs", 0, "load up to `N` at once; default: as many as there are CPUs, at least 2"),
-		fs.String("in-order", "", "`NAME,...`: those that keep their order among themselves"),
-		fs.Bool("n", false, "print what would be asked for, and load nothing"),
+		fs.Int("jobs", 0, "load up to `N` at once; default: one for each CPU, at least 2"),
+		fs.String("in-order", "", "`NAME,...`: load these one after the other, as they are configured, not by this list"),
+		fs.Bool("n", false, "print the names, and load nothing"),
 	}
 }
 
@@ -53,7 +53,7 @@ func runModulesLoad(args []string, stdout, stderr io.Writer) int {
 		add(bootload.File(file))
 	}
 	if fs.NArg() == 0 {
-		// Without /proc there is no command line that could be read: no reason to fail.
+		// Without /proc the command line cannot be read; that is no error.
 		line, _ := os.ReadFile("/proc/cmdline")
 		_, err := os.Stat("/etc/initrd-release")
 		add(bootload.CommandLine(string(line), err == nil), nil)
@@ -76,7 +76,7 @@ func runColdplug(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload coldplug: %v\n", err)
 		return exitError
 	}
-	aliases, err = known(aliases)
+	aliases, err = withModules(aliases)
 	if err != nil {
 		plain.Fprintf(stderr, "safeload coldplug: %v; run depmod\n", err)
 		return exitError
@@ -84,10 +84,10 @@ func runColdplug(args []string, stdout, stderr io.Writer) int {
 	return fs.load(aliases, stdout, stderr)
 }
 
-// known are the aliases that a module of the running kernel's tree has; of several
-// that lead to the same modules the first one. A tree without an index of aliases is
-// an error: nothing could be told from it.
-func known(aliases []string) (list []string, err error) {
+// withModules returns the aliases for which the running kernel's tree has modules;
+// of several aliases with the same modules, the first. A tree without an index of
+// aliases is an error.
+func withModules(aliases []string) (list []string, err error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return nil, os.NewSyscallError("uname", err)
@@ -116,7 +116,7 @@ func known(aliases []string) (list []string, err error) {
 	return list, nil
 }
 
-// load loads them, each by a modprobe that heeds the blacklist.
+// load loads each name by a modprobe that heeds the blacklist.
 func (f *bootFlags) load(names []string, stdout, stderr io.Writer) int {
 	if *f.dryRun {
 		for _, name := range names {

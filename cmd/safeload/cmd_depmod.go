@@ -10,7 +10,7 @@ import (
 	"safeload/internal/version"
 )
 
-// kmodVersion is what kmod prints of itself: tools read the first line.
+// kmodVersion is what `kmod --version` prints; tools read its first line.
 var kmodVersion = "kmod version 34\n+ZSTD +XZ +ZLIB -OPENSSL\nsafeload " + version.Version + "\n"
 
 func runDepmod(args []string, stdout, _ io.Writer) int {

@@ -29,10 +29,10 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	}
 	sv, err := survey.Examine(surveyOptions())
 	if err != nil {
-		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		plain.Fprintf(stderr, "safeload: cannot read the system's tasks: %v; that needs root, and a procfs\n", err)
 		return exitError
 	}
-	moreStacks(sv)
+	addStacks(sv)
 	sv.LeaveUndecided()
 	for _, f := range sv.Faults {
 		plain.Fprintf(stderr, "safeload: %s\n", f)
@@ -55,7 +55,7 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if *free {
-		// The report's own format must stay what it is.
+		// Standard output has nothing but the report in its format.
 		out := stdout
 		if *asJSON || *asDot || *asSVG {
 			out = stderr
@@ -65,11 +65,11 @@ func runDiagnose(args []string, stdout, stderr io.Writer) int {
 	return exitFound
 }
 
-// moreStacks asks a task iterator for the stacks of those on a circle that /proc
-// does not show. Nothing rests on them but what a reader makes of them, and the
-// kernel's types, which the iterator needs, take seconds to read on a slow
-// machine: loads that only take their time are not worth that.
-func moreStacks(sv *survey.Survey) {
+// addStacks reads the stacks of the tasks on a circle with a BPF task iterator
+// where /proc does not show them. They are only printed: no finding rests on them.
+// The iterator needs the kernel's types (BTF), which take seconds to read on a slow
+// machine, so it is not used for loads that are merely slow.
+func addStacks(sv *survey.Survey) {
 	circle := make(map[int]bool)
 	for _, f := range sv.Findings {
 		for _, h := range f.Chain {
@@ -100,7 +100,7 @@ func moreStacks(sv *survey.Survey) {
 func freeAll(w io.Writer, sv *survey.Survey) {
 	sv, err := survey.Free(sv, surveyOptions(), func(f survey.Freed) { report.Freed(w, f) })
 	if err != nil {
-		plain.Fprintf(w, "free: cannot look again: %v\n", err)
+		plain.Fprintf(w, "free: cannot survey again: %v\n", err)
 		return
 	}
 	report.LeftToFree(w, sv)

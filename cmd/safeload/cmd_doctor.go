@@ -15,8 +15,8 @@ import (
 func runDoctor(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	asJSON := fs.Bool("json", false, "print one JSON object")
-	verbose := fs.Bool("v", false, "also each hook that is there, and what each finding rests on")
-	probe := fs.Bool("probe", false, "load the probe for a moment, to see whether the kernel takes it (root)")
+	verbose := fs.Bool("v", false, "print also each hook that is there, and what each finding rests on")
+	probe := fs.Bool("probe", false, "load the probe and remove it at once, to see whether the kernel takes it (root)")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
 	}

@@ -30,7 +30,7 @@ func changeHelper(name string, args []string, stdout, stderr io.Writer) int {
 		fs.StringVar(&o.Helper, "helper", "", "the safeload-modprobe to install (default: the one beside safeload)")
 	}
 	fs.StringVar(&o.Root, "root", "/", "the system in `DIR`, such as an image, not the running one")
-	fs.BoolVar(&o.DryRun, "n", false, "change nothing, say what would be done")
+	fs.BoolVar(&o.DryRun, "n", false, "change nothing, print what would be done")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
 	}
@@ -43,7 +43,7 @@ func changeHelper(name string, args []string, stdout, stderr io.Writer) int {
 	if exe, err := os.Executable(); err == nil {
 		o.Program = exe
 	}
-	o.Probe = theProbe{}
+	o.Probe = kernelProbe{}
 	if err := do(o); err != nil {
 		plain.Fprintf(stderr, "safeload: %v\n", err)
 		return exitError
@@ -51,20 +51,20 @@ func changeHelper(name string, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// theProbe is the one of the kernel that runs.
-type theProbe struct{}
+// kernelProbe is the probe of the running kernel.
+type kernelProbe struct{}
 
-func (theProbe) There() bool {
+func (kernelProbe) There() bool {
 	p, err := bpf.Find(bpf.PinDir)
 	return err == nil && p != nil
 }
 
-func (theProbe) Load() error {
+func (kernelProbe) Load() error {
 	_, err := probeLoad(probePatience)
 	return err
 }
 
-func (theProbe) Unload() error {
+func (kernelProbe) Unload() error {
 	_, err := probeUnload()
 	return err
 }

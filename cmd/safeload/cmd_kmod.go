@@ -13,7 +13,7 @@ import (
 	"safeload/internal/staticnodes"
 )
 
-// runKmod is kmod called by its own name: tools/kmod.c.
+// runKmod does what kmod does when it is called by its own name (tools/kmod.c).
 func runKmod(args []string, stdout, stderr io.Writer) int {
 	argv := append([]string{"kmod"}, args...)
 	opts := getopt.Parser{Args: argv, Short: "hV", Long: []getopt.Option{{Name: "help", Val: 'h'}, {Name: "version", Val: 'V'}},
@@ -34,7 +34,7 @@ func runKmod(args []string, stdout, stderr io.Writer) int {
 		kmodHelp(stdout)
 		return 1
 	}
-	// What the command takes for its own name is the first word, whatever it is.
+	// As kmod does, pass the first word on as the command's name, even if it is an option.
 	rest := append(argv[1:2:2], opts.Operands[1:]...)
 	switch opts.Operands[0] {
 	case "help":

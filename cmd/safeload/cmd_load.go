@@ -14,6 +14,7 @@ import (
 	"safeload/guard"
 	"safeload/internal/plain"
 	"safeload/internal/proc"
+	"safeload/kmod"
 )
 
 func runLoad(args []string, stdout, stderr io.Writer) int {
@@ -25,10 +26,10 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 		return misused("load", stderr, "the module's file is missing")
 	}
 	file, params := fs.Arg(0), strings.Join(fs.Args()[1:], " ")
-	name := moduleName(file)
+	name := kmod.NormalizeName(filepath.Base(file)) // as path_to_modname in libkmod-util.c
 	g := guard.New(guard.Options{Request: name, Unpack: unpack.InProcess})
 	defer g.Close()
-	// Without a count the message names both who may have answered.
+	// Without the count of inits the message names both who may have answered.
 	inits, _ := finit.CountInits()
 	shared := false
 	err := g.Submit(guard.Load{Module: name, Path: file}, func() error {
@@ -47,8 +48,8 @@ func runLoad(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// loading tells whether some init runs. Who loads the same file meanwhile is
-// given that one's answer (idempotent_init_module).
+// loading tells whether some init runs. If it is that of the same file, a second
+// load gets the first one's answer (idempotent_init_module).
 func loading() bool {
 	p, err := proc.OpenProc()
 	if err != nil {
@@ -58,8 +59,8 @@ func loading() bool {
 	return len(p.Loading()) > 0
 }
 
-// attribute says of a load that failed who answered it. shared says that it may
-// be the answer to another's load.
+// attribute notes in a failed load's error who has answered it: the module's init
+// or the kernel. shared: the answer may be that to another load of the file.
 func attribute(err error, inits *finit.Inits, shared bool) {
 	if inits == nil {
 		return
@@ -76,11 +77,4 @@ func attribute(err error, inits *finit.Inits, shared bool) {
 	case !shared:
 		failed.Answerer = finit.ByKernel
 	}
-}
-
-// moduleName makes the module's name, in the kernel's spelling, from that of
-// its file, as libkmod does (path_to_modname in libkmod-util.c).
-func moduleName(file string) string {
-	name, _, _ := strings.Cut(filepath.Base(file), ".")
-	return strings.ReplaceAll(name, "-", "_")
 }

@@ -17,6 +17,7 @@ import (
 	"safeload/bpf"
 	"safeload/internal/plain"
 	"safeload/internal/registry"
+	"safeload/kmod"
 	"safeload/timeline"
 )
 
@@ -25,7 +26,7 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	now := thisMoment()
 	flags := flag.NewFlagSet("log", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "one JSON object a line")
-	follow := flags.Bool("follow", false, "go on with what happens, until a signal")
+	follow := flags.Bool("follow", false, "go on with what is added, until a signal")
 	flags.StringVar(&f.Module, "module", "", "only of this `module`")
 	flags.StringVar(&f.Unit, "unit", "", "only by processes of this systemd `unit`")
 	flags.Func("uid", "only by processes of this `user`, a number", func(s string) error {
@@ -44,16 +45,17 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	if code, done := parse(flags, args, stdout, stderr); done {
 		return code
 	}
+	f.Module = kmod.NormalizeName(f.Module)
 	if flags.NArg() > 1 {
 		return misused("log", stderr, "it takes one record, not %d", flags.NArg())
 	}
 	out := bufio.NewWriter(stdout)
-	tell := func(t *timeline.Timeline, e timeline.Entry) {
+	print := func(t *timeline.Timeline, e timeline.Entry) {
 		if !f.Wants(t, e) {
 			return
 		}
 		if *asJSON {
-			if b, err := e.JSON(t); err == nil { // which fails of no such entry
+			if b, err := e.JSON(t); err == nil { // no entry fails
 				out.Write(append(b, '\n'))
 			}
 		} else {
@@ -67,9 +69,9 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	if *follow {
 		ctx, stop := untilSignalled()
 		defer stop()
-		err = followRecord(ctx, flags.Arg(0), now, tell, stderr)
+		err = followRecord(ctx, flags.Arg(0), now, print, stderr)
 	} else {
-		err = readRecord(flags.Arg(0), now, tell)
+		err = readRecord(flags.Arg(0), now, print)
 	}
 	if err == nil {
 		err = out.Flush()
@@ -81,34 +83,34 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func readRecord(name string, now timeline.Now, tell func(*timeline.Timeline, timeline.Entry)) error {
+func readRecord(name string, now timeline.Now, print func(*timeline.Timeline, timeline.Entry)) error {
 	in, err := openRecord(name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return timeline.Log(in, now, tell)
+	return timeline.Log(in, now, print)
 }
 
-// followRecord reads a record, those that take its place, and what is added to them, until its context ends.
-func followRecord(ctx context.Context, name string, now timeline.Now, tell func(*timeline.Timeline, timeline.Entry), stderr io.Writer) error {
+// followRecord reads a record and what is added to it, then the next one that takes its place, until its context ends.
+func followRecord(ctx context.Context, name string, now timeline.Now, print func(*timeline.Timeline, timeline.Entry), stderr io.Writer) error {
 	for {
 		in, err := openRecord(name)
 		if err != nil {
 			return err
 		}
 		f := &follower{in, ctx, false}
-		err = timeline.Log(f, now, tell)
+		err = timeline.Log(f, now, print)
 		in.Close()
-		if !f.anew {
+		if !f.gone {
 			return err
 		}
-		// One that was replaced may have got no line before that, which is no error.
-		plain.Fprintf(stderr, "safeload: log: the record was begun anew\n")
+		// No error: a record may be replaced before it has a line.
+		plain.Fprintf(stderr, "safeload: log: the record was replaced by a new one\n")
 	}
 }
 
-// thisMoment is now, by which a record of this boot is read.
+// thisMoment is the time now, by the clocks that a record of this boot has.
 func thisMoment() timeline.Now {
 	return timeline.Now{Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID()}
 }
@@ -126,7 +128,7 @@ func since(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("neither a duration such as 10m nor a time such as 2006-01-02T15:04:05Z")
 }
 
-// openRecord opens a record, by default the one of the unit.
+// openRecord opens a record, by default that of safeload-watch.service.
 func openRecord(name string) (*os.File, error) {
 	f, err := os.Open(cmp.Or(name, timeline.DefaultRecord))
 	switch {
@@ -138,22 +140,22 @@ func openRecord(name string) (*os.File, error) {
 	return nil, fmt.Errorf("read the record: %w; safeload watch --record %s writes it", err, timeline.DefaultRecord)
 }
 
-// follower reads a file that grows, until its context ends or another is in its place.
+// follower reads a file that grows, until its context ends or the file is replaced.
 type follower struct {
 	file *os.File
 	ctx  context.Context
-	anew bool // another is
+	gone bool // replaced
 }
 
 func (f *follower) Read(b []byte) (int, error) {
 	for {
-		replaced := f.replaced() // before what is read last: nothing is added once it is
+		replaced := f.replaced() // asked before the read: nothing is added after it
 		n, err := f.file.Read(b)
 		if n > 0 || err != nil && !errors.Is(err, io.EOF) {
 			return n, err
 		}
 		if replaced {
-			f.anew = true
+			f.gone = true
 			return 0, io.EOF
 		}
 		select {
@@ -164,8 +166,8 @@ func (f *follower) Read(b []byte) (int, error) {
 	}
 }
 
-// replaced tells whether the file's name is another file's now, or the file shorter than what was read of it. A pipe is
-// neither.
+// replaced tells whether the name is another file's now, or the file is shorter than what was read of it. A pipe is never
+// replaced.
 func (f *follower) replaced() bool {
 	own, err := f.file.Stat()
 	if err != nil || !own.Mode().IsRegular() {

@@ -19,9 +19,9 @@ import (
 const (
 	probePatience = 2 * time.Second
 
-	// probeLimit bounds probe load beyond its patience: early in the boot udev
-	// waits for it. What is half pinned then nobody believes, and the next load
-	// takes it away.
+	// probeLimit bounds probe load beyond its patience, as udev waits for it early
+	// in the boot. A probe that is pinned in part then is not used by anybody, and
+	// the next load removes it.
 	probeLimit = 15 * time.Second
 )
 
@@ -73,12 +73,12 @@ func runProbe(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// probeReport is what each of the three says.
+// probeReport is the report of load, unload and status.
 type probeReport struct {
 	Schema  int      `json:"schema"`
 	Type    string   `json:"type"`
 	Did     string   `json:"did,omitempty"`
-	Ready   bool     `json:"ready"`           // the helper believes it
+	Ready   bool     `json:"ready"`           // the helper uses it
 	Fault   string   `json:"fault,omitempty"` // why it does not, if one is there
 	Version string   `json:"version,omitempty"`
 	ABI     uint32   `json:"abi,omitempty"`
@@ -102,7 +102,7 @@ func reportOf(p *bpf.Pinned, did string) *probeReport {
 
 func probeLoad(patience time.Duration) (*probeReport, error) {
 	limit := time.AfterFunc(probeLimit+patience, func() {
-		plain.Fprintf(os.Stderr, "safeload: probe load: not ended within %v, given up; nobody believes what is half done, and the next load takes it away\n", probeLimit+patience)
+		plain.Fprintf(os.Stderr, "safeload: probe load: given up after %v; what is pinned so far is not used, and the next load removes it\n", probeLimit+patience)
 		os.Exit(exitError)
 	})
 	defer limit.Stop()
@@ -149,7 +149,7 @@ func (r *probeReport) print(w io.Writer) error {
 	}
 	switch {
 	case r.Fault != "":
-		plain.Fprintf(w, "a probe is in the kernel, and nobody believes it: %s\n", r.Fault)
+		plain.Fprintf(w, "a probe is in the kernel, but is not used: %s\n", r.Fault)
 		return nil
 	case !r.Ready:
 		if r.Did == "" {

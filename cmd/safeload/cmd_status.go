@@ -28,7 +28,7 @@ func runStatus(args []string, stdout, stderr io.Writer) int {
 	}
 	sv, err := survey.Examine(surveyOptions())
 	if err != nil {
-		plain.Fprintf(stderr, "safeload: cannot look at the system's tasks: %v; a procfs is needed, and root\n", err)
+		plain.Fprintf(stderr, "safeload: cannot read the system's tasks: %v; that needs root, and a procfs\n", err)
 		return exitError
 	}
 	for _, f := range sv.Faults {

@@ -15,7 +15,7 @@ import (
 
 func runTimeline(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("timeline", flag.ContinueOnError)
-	asHTML := flags.Bool("html", false, "write one HTML file; the default, but for a terminal")
+	asHTML := flags.Bool("html", false, "write one HTML file; the default, but not on a terminal")
 	asText := flags.Bool("text", false, "write text")
 	asJSON := flags.Bool("json", false, "one JSON object a line")
 	if code, done := parse(flags, args, stdout, stderr); done {
@@ -37,7 +37,7 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 		defer f.Close()
 		in = f
 	} else if name == "" && isTerminal(os.Stdin) {
-		return misused("timeline", stderr, "it needs a record, which safeload watch --record FILE writes")
+		return misused("timeline", stderr, "a record is missing; safeload watch --record FILE writes one")
 	}
 	t, err := timeline.Read(in)
 	if err != nil {
@@ -59,7 +59,7 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// isTerminal tells whether what is read or written is a terminal.
+// isTerminal tells whether a reader or writer is a terminal.
 func isTerminal(of any) bool {
 	f, ok := of.(*os.File)
 	if !ok {

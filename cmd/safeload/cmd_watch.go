@@ -53,14 +53,14 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	var o watchOptions
 	fs := flag.NewFlagSet("watch", flag.ContinueOnError)
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
-	fs.BoolVar(&o.verbose, "v", false, "also every load and request, with its duration")
+	fs.BoolVar(&o.verbose, "v", false, "print also every load and request, with its duration")
 	fs.BoolVar(&o.once, "once", false, "exit with 3 on the first finding")
 	fs.Var(&o.signal, "break", "send a proven waiter SIGTERM, or the signal named")
 	fs.DurationVar(&o.duration, "duration", 0, "stop after this long")
 	fs.StringVar(&o.ready, "ready-file", "", "make this file once everything is attached")
 	fs.StringVar(&o.pin, "pin", bpf.PinDir, "where to pin the maps that modprobe reads; empty: nowhere")
-	fs.StringVar(&o.source, "source", "", "bpf, tracefs or proc, and no other; default the best there is")
-	fs.BoolVar(&o.lines, "lines", false, "lines on a terminal, too, in place of a view")
+	fs.StringVar(&o.source, "source", "", "use only this `source`: bpf, tracefs or proc; default: the best that works")
+	fs.BoolVar(&o.lines, "lines", false, "print lines on a terminal as well, not the live view")
 	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline; a former one becomes FILE.1")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
@@ -78,10 +78,10 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// followLoads watches until it is told to stop, by a signal or by its options.
+// followLoads watches until a signal or an option ends it.
 func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	if o.ready != "" {
-		// What a killed watch left must not say "ready" while this one is not.
+		// A watch that was killed has left its file, which says "ready" while this one is not.
 		if err := watch.ClearReady(o.ready); err != nil {
 			return exitError, err
 		}
@@ -102,15 +102,15 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	ctx, stop := untilSignalled()
 	defer stop()
 	out := newWatchPrinter(o, stdout, stderr)
-	ctx, told, leave := out.show(ctx, o, src.Describe())
+	ctx, reporter, leave := out.show(ctx, o, src.Describe())
 	defer leave()
 	if o.record != "" {
-		r, err := record(o.record, src.Describe(), told)
+		r, err := record(o.record, src.Describe(), reporter)
 		if err != nil {
 			return exitError, err
 		}
 		defer r.end()
-		told = r
+		reporter = r
 	}
 	if o.ready != "" {
 		if err := watch.MakeReady(o.ready); err != nil {
@@ -118,7 +118,7 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		}
 		defer watch.ClearReady(o.ready)
 	}
-	sum, err := watch.New(src, watch.Options{Break: sig, Once: o.once, Duration: o.duration}, told).Run(ctx)
+	sum, err := watch.New(src, watch.Options{Break: sig, Once: o.once, Duration: o.duration}, reporter).Run(ctx)
 	code := exitOK
 	switch {
 	case o.once && sum.Findings > 0:
@@ -132,8 +132,9 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	return code, err
 }
 
-// untilSignalled is a context that ends with a signal to stop, of those that are
-// not ignored: by nohup, or by a shell that started us behind itself.
+// untilSignalled returns a context that SIGINT, SIGTERM or SIGHUP ends. A signal that
+// was ignored at the start stays so: nohup ignores SIGHUP, and a shell ignores SIGINT
+// for what it runs in its background.
 func untilSignalled() (context.Context, context.CancelFunc) {
 	var all []os.Signal
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
@@ -141,7 +142,7 @@ func untilSignalled() (context.Context, context.CancelFunc) {
 			all = append(all, s)
 		}
 	}
-	if len(all) == 0 { // to NotifyContext none is every one
+	if len(all) == 0 { // NotifyContext would take that for all signals
 		return context.WithCancel(context.Background())
 	}
 	return signal.NotifyContext(context.Background(), all...)

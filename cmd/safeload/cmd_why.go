@@ -12,19 +12,20 @@ import (
 	"strings"
 
 	"safeload/internal/plain"
+	"safeload/kmod"
 	"safeload/timeline"
 )
 
 func runWhy(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("why", flag.ContinueOnError)
-	from := flags.String("record", "", "who asked, from this `file` of watch --record")
+	from := flags.String("record", "", "read who asked from this `file`, which watch --record has written")
 	if code, done := parse(flags, args, stdout, stderr); done {
 		return code
 	}
 	if flags.NArg() != 1 {
 		return misused("why", stderr, "it takes one module")
 	}
-	name := strings.ReplaceAll(flags.Arg(0), "-", "_")
+	name := kmod.NormalizeName(flags.Arg(0))
 	code := exitOK
 	if in, err := openRecord(*from); err != nil {
 		plain.Fprintf(stdout, "who asked is not known: %v\n", err)
@@ -48,7 +49,7 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// whoAsked prints who asked for a module, the first and those since.
+// whoAsked prints the first hundred requests for and loads of a module in a record.
 func whoAsked(w io.Writer, in io.Reader, name string) error {
 	f := timeline.Filter{Module: name}
 	n := 0
@@ -57,7 +58,7 @@ func whoAsked(w io.Writer, in io.Reader, name string) error {
 			return
 		}
 		if n++; n == 1 {
-			plain.Fprintf(w, "asked for, by the time at which that ended, or still being loaded; the record begins at %s:\n", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
+			plain.Fprintf(w, "requests and loads, each with the time of its end; the record begins at %s:\n", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
 		}
 		if n <= 100 {
 			fmt.Fprintf(w, "  %s\n", e.Text(t))
@@ -78,7 +79,7 @@ type module struct {
 	count     int      // of users, those of by included
 	by        []string // modules that need it
 	state     string
-	untold    bool // the kernel removes no modules (CONFIG_MODULE_UNLOAD), and counts no users
+	uncounted bool // users are not counted: the kernel removes no modules (CONFIG_MODULE_UNLOAD)
 	permanent bool // it has an init, and no exit
 }
 
@@ -89,7 +90,7 @@ func parseModules(text string) map[string]*module {
 		if len(f) < 5 {
 			continue
 		}
-		m := &module{name: f[0], state: f[4], untold: f[2] == "-"}
+		m := &module{name: f[0], state: f[4], uncounted: f[2] == "-"}
 		m.count, _ = strconv.Atoi(f[2])
 		for by := range strings.SplitSeq(f[3], ",") {
 			if by == "[permanent]" {
@@ -103,7 +104,7 @@ func parseModules(text string) map[string]*module {
 	return all
 }
 
-// whatHolds prints what keeps a module, and what would go with it.
+// whatHolds prints what keeps a module loaded, and what modprobe -r would remove with it.
 func whatHolds(w io.Writer, all map[string]*module, name string) {
 	m := all[name]
 	if m == nil {
@@ -111,7 +112,7 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 		return
 	}
 	plain.Fprintf(w, "%s is %s\n", name, strings.ToLower(m.state))
-	if m.untold {
+	if m.uncounted {
 		fmt.Fprintln(w, "what holds it is not known: this kernel removes no modules (CONFIG_MODULE_UNLOAD)")
 		return
 	}
@@ -119,7 +120,7 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 		plain.Fprintf(w, "held by modules that need it: %s\n", strings.Join(m.by, ", "))
 	}
 	others := m.count - len(m.by)
-	if m.state == "Loading" { // which holds itself (load_module)
+	if m.state == "Loading" { // load_module holds it
 		others--
 	}
 	if others > 0 {
@@ -137,7 +138,7 @@ func whatHolds(w io.Writer, all map[string]*module, name string) {
 	}
 }
 
-// goesWith are the modules that a module needs, and that nobody holds once it is gone.
+// goesWith returns the modules that this one needs and that nobody else holds.
 func goesWith(all map[string]*module, name string) (gone []string) {
 	gone = []string{name}
 	for again := true; again; {

@@ -22,9 +22,9 @@ type command struct {
 // runner gets the arguments after a command's name and returns the exit code.
 type runner func(args []string, stdout, stderr io.Writer) int
 
-// commands are all there are, by name. The completions, the manual page and the
-// README list the same ones: see TestCommandsAreListed. It is a function, and no
-// variable, because a command that is misused looks its usage up here.
+// commands lists all commands by name. The completions, the manual page and the
+// README have the same ones (TestCommandsAreListed). It is a function because a
+// variable would depend on itself: a misused command looks up its usage here.
 func commands() []command {
 	const applet = true
 	return []command{
@@ -69,8 +69,7 @@ func lookup(name string) *command {
 	return nil
 }
 
-// runApplet runs one of kmod's programs, which tells which it is by the name that
-// it is called by.
+// runApplet runs the program of kmod's that has this name.
 func runApplet(name string) runner {
 	return func(args []string, _, _ io.Writer) int {
 		return modprobe.Main(modprobe.Running(append([]string{name}, args...), os.Environ(), unpack.InProcess))

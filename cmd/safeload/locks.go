@@ -8,7 +8,7 @@ import (
 	"safeload/internal/locks"
 )
 
-// surveyOptions are what status and diagnose look with.
+// surveyOptions are the options of a survey by status or diagnose.
 func surveyOptions() survey.Options {
 	return survey.Options{Unpack: unpack.InProcess, Locks: openLocks}
 }

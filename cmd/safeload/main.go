@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command safeload loads Linux kernel modules without waiting for itself, and
-// tells who waits for whom. The subcommands stand in
-// commands.go; each parses its options in a file of its own, cmd_NAME.go, calls a
-// package and prints.
+// tells who waits for whom. commands.go lists the subcommands; each parses its
+// options in a file of its own, cmd_NAME.go, calls a package and prints.
 //
 // Called by the name of one of kmod's programs (modprobe, insmod, rmmod, …) it
 // is that program.
@@ -80,8 +79,8 @@ func usageLine(name string, w io.Writer) {
 	fmt.Fprintln(w, strings.TrimSpace("usage: safeload "+c.name+" "+c.args))
 }
 
-// parse reads a command's options. When the command is over with that (help
-// was asked for, or an option is wrong), done is set, with its exit code.
+// parse reads a command's options. done: the command ends with this exit code,
+// as its help was printed or an option is wrong.
 func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
 	fs.SetOutput(io.Discard)
 	switch err := fs.Parse(args); {
@@ -99,7 +98,7 @@ func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int,
 	return exitOK, false
 }
 
-// misused says what is wrong with a command's arguments.
+// misused prints what is wrong with a command's arguments, and its usage.
 func misused(name string, stderr io.Writer, format string, args ...any) int {
 	plain.Fprintf(stderr, "safeload "+name+": "+format+"\n", args...)
 	return usageError(name, stderr)

@@ -217,7 +217,7 @@ func TestFollowAnew(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if got := strings.Count(said.b.String(), "the record was begun anew"); got != 2 {
+	if got := strings.Count(said.b.String(), "the record was replaced by a new one"); got != 2 {
 		t.Errorf("said %q", said.b.String())
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"safeload/bpf"
 )
 
-// printProbe says whether the guard has a probe that stays in the kernel.
+// printProbe prints whether a probe stays in the kernel.
 func printProbe(w io.Writer) {
 	switch p, err := bpf.Find(bpf.PinDir); {
-	case err != nil: // not root: nothing is known of it
+	case err != nil: // not root: cannot be read
 	case p == nil:
 		fmt.Fprintln(w, "no probe stays in the kernel (safeload doctor says whether one can)")
 	default:
@@ -21,7 +21,7 @@ func printProbe(w io.Writer) {
 	}
 }
 
-// probeAsJSON writes the same as an object.
+// probeAsJSON writes that as a JSON object.
 func probeAsJSON(w io.Writer) error {
 	p, err := bpf.Find(bpf.PinDir)
 	if err != nil {

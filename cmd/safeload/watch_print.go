@@ -41,7 +41,7 @@ const (
 	faint  = "2"
 )
 
-// paint makes text of a colour; what others have chosen in it is made plain.
+// paint makes text plain, as others may have chosen it, and gives it a colour.
 func (p *watchPrinter) paint(code, s string) plain.Safe {
 	s = plain.Text(s)
 	if !p.colour {
@@ -68,7 +68,7 @@ func (p *watchPrinter) object(kind string, fields map[string]any) {
 	p.out.Write(append(b, '\n'))
 }
 
-// Note tells of what could not be done.
+// Note prints what could not be done.
 func (p *watchPrinter) Note(format string, a ...any) {
 	plain.Fprintf(p.err, "safeload: watch: "+format+"\n", a...)
 }
@@ -107,7 +107,7 @@ func (p *watchPrinter) end(sum watch.Summary) {
 	p.line("%d findings, %d events lost", sum.Findings, sum.Lost)
 }
 
-// Lost tells of events that were lost.
+// Lost reports events that were lost.
 func (p *watchPrinter) Lost(n uint64) {
 	if p.json {
 		p.object("lost", map[string]any{"events": n})
@@ -116,7 +116,7 @@ func (p *watchPrinter) Lost(n uint64) {
 	p.line("%s", p.paint(yellow, fmt.Sprintf("%d events lost: what follows may lack hops", n)))
 }
 
-// Finding tells of a load that waits for itself.
+// Finding reports a load that waits for itself.
 func (p *watchPrinter) Finding(f *live.Finding) {
 	var seen time.Duration
 	if f.Read != 0 {
@@ -157,26 +157,26 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		plain.Fprintf(p.out, "  %s%s\n", indent, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
 	if f.Kind != graph.Recursion && f.Sent <= 0 {
-		plain.Fprintf(p.out, "  %s\n", askerFreed(f))
+		plain.Fprintf(p.out, "  %s\n", wayOut(f))
 	}
 	if f.Sent > 0 {
 		plain.Fprintf(p.out, "  %s\n", sent(f))
 	}
 }
 
-// askerFreed says what ends a circle in which no load waits for another.
-func askerFreed(f *live.Finding) string {
+// wayOut says what ends a circle in which no load waits for another.
+func wayOut(f *live.Finding) string {
 	if f.Kind == graph.Async || f.Kernel || f.Victim() == 0 {
 		return "no signal ends it: only a reboot does"
 	}
-	return "SIGKILL of who asked ends it, " + process(f.Comm, f.Victim()) + ": no signal reaches the load"
+	return "SIGKILL of the requester ends it, " + process(f.Comm, f.Victim()) + ": no signal reaches the load"
 }
 
 func sent(f *live.Finding) string {
 	return fmt.Sprintf("sent %s to %s", unix.SignalName(unix.Signal(f.Sent)), process(f.Comm, f.Victim()))
 }
 
-// Signalled tells of a signal that was sent later than its finding was told.
+// Signalled reports a signal that was sent after its finding was reported.
 func (p *watchPrinter) Signalled(f *live.Finding) {
 	if p.json {
 		p.object("signal", map[string]any{"module": f.Module, "pid": f.Victim(), "tid": f.TID, "comm": f.Comm,
@@ -186,7 +186,7 @@ func (p *watchPrinter) Signalled(f *live.Finding) {
 	p.line("%s", sent(f))
 }
 
-// Freed tells that the waiter of a finding has left its wait.
+// Freed reports that the waiter of a finding has left its wait.
 func (p *watchPrinter) Freed(f *live.Freed) {
 	if p.json {
 		p.object("freed", map[string]any{"module": f.Module, "pid": f.TGID, "tid": f.TID, "comm": f.Comm,
@@ -197,7 +197,7 @@ func (p *watchPrinter) Freed(f *live.Freed) {
 		short(f.After), result(f.Ret))
 }
 
-// Seen tells of loads and requests, with what they took, if that is wanted.
+// Seen prints loads and requests with their durations, with -v.
 func (p *watchPrinter) Seen(o *watch.Observation) {
 	switch {
 	case !p.verbose:
@@ -290,7 +290,7 @@ func stepJSON(s *graph.Hop) map[string]any {
 	return o
 }
 
-// quote keeps names that anybody may have chosen from moving the terminal.
+// quote makes a name plain that anybody may have chosen.
 func quote(s string) string { return plain.Text(s) }
 
 func orUnknown(s string) string {

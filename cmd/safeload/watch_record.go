@@ -17,7 +17,8 @@ import (
 	"safeload/watch"
 )
 
-// watchRecorder writes a record beside what a watch prints. What goes wrong with it is told once, and ends no watch.
+// watchRecorder writes a record beside what a watch prints. An error of the record is reported once, and does not end the
+// watch.
 type watchRecorder struct {
 	watch.Reporter
 	name   string
@@ -25,16 +26,16 @@ type watchRecorder struct {
 	record *timeline.Recorder
 	file   *os.File
 	tasks  *timeline.Tasks // nil: nothing is known of who asks
-	said   bool
+	failed bool            // and that was reported
 
-	unasked     uint64 // that the last note counted
-	noteUnasked time.Duration
+	unasked  uint64        // Recorder.Unasked at the last note
+	nextNote time.Duration // not before
 }
 
-// unaskedEvery is how often a note says of how many it is not known who they are.
+// unaskedEvery is how often at most a note counts the requests and loads whose tasks the record does not tell.
 const unaskedEvery = time.Minute
 
-// record begins a record.
+// record begins a record in the named file.
 func record(name string, d watch.Description, r watch.Reporter) (*watchRecorder, error) {
 	w := &watchRecorder{Reporter: r, name: name, about: d}
 	w.tasks, _ = timeline.OpenTasks()
@@ -45,7 +46,7 @@ func record(name string, d watch.Description, r watch.Reporter) (*watchRecorder,
 	return w, nil
 }
 
-// begin begins a record in a new file, in place of the one before, if there is one.
+// begin begins a record in a new file, and ends the one before.
 func (w *watchRecorder) begin() error {
 	f, err := newRecordFile(w.name)
 	if err != nil {
@@ -70,16 +71,15 @@ func (w *watchRecorder) begin() error {
 	return nil
 }
 
-// newRecordFile makes a file that nobody else has, and that only its owner reads: who asks for what is nobody else's business.
-// A record that is there gets .1 behind its name, in place of one that had it. Nothing but a file gives way so, not a device,
-// nor what a link names.
+// newRecordFile makes a file that is new, and that only its owner can read. A file that has the name is renamed to NAME.1,
+// in place of an earlier one; anything else that has it, such as a device or a link, is an error.
 func newRecordFile(name string) (*os.File, error) {
 	switch st, err := os.Lstat(name); {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is there, and is no file", name)
+		return nil, fmt.Errorf("%s is no regular file", name)
 	default:
 		if err := os.Rename(name, name+".1"); err != nil {
 			return nil, err
@@ -89,14 +89,14 @@ func newRecordFile(name string) (*os.File, error) {
 }
 
 func (w *watchRecorder) wrote(err error) {
-	if err != nil && !w.said {
-		w.said = true
+	if err != nil && !w.failed {
+		w.failed = true
 		w.Note("%v; the watch goes on without it", err)
 	}
-	if w.record.Full() && !w.said {
-		w.tellUnasked(true)
+	if w.record.Full() && !w.failed {
+		w.noteUnasked(true)
 		if err := w.begin(); err != nil {
-			w.said = true
+			w.failed = true
 			w.Note("the record is full, and the watch goes on without it: %v", err)
 			return
 		}
@@ -104,43 +104,43 @@ func (w *watchRecorder) wrote(err error) {
 	}
 }
 
-// tellUnasked says of how many the record does not say who they are by, if that has become more: at once if it is the last of
-// a record.
-func (w *watchRecorder) tellUnasked(last bool) {
+// noteUnasked prints how many requests and loads the record has without their tasks, if there are more since the last
+// note. last: the record ends, so do not wait for the next note's time.
+func (w *watchRecorder) noteUnasked(last bool) {
 	n := w.record.Unasked()
 	if n == w.unasked {
 		return
 	}
 	now := bpf.Now()
-	if !last && now < w.noteUnasked {
+	if !last && now < w.nextNote {
 		return
 	}
-	w.Note("requests and loads come too fast to ask who they are by: %d are in the record without it", n-w.unasked)
-	w.unasked, w.noteUnasked = n, now+unaskedEvery
+	w.Note("requests and loads come too fast to read whose they are: %d are in the record without that", n-w.unasked)
+	w.unasked, w.nextNote = n, now+unaskedEvery
 }
 
-// Seen records an event, then tells of it.
+// Seen records an event, then reports it.
 func (w *watchRecorder) Seen(o *watch.Observation) {
 	w.wrote(w.record.Event(&o.Event))
-	w.tellUnasked(false)
+	w.noteUnasked(false)
 	w.Reporter.Seen(o)
 }
 
-// Finding records that a load waits for itself, then tells of it.
+// Finding records that a load waits for itself, then reports it.
 func (w *watchRecorder) Finding(f *live.Finding) {
 	w.wrote(w.record.Finding(f))
 	w.Reporter.Finding(f)
 }
 
-// Lost records that events were lost, then tells of it.
+// Lost records that events were lost, then reports it.
 func (w *watchRecorder) Lost(n uint64) {
 	w.wrote(w.record.Lost(n))
 	w.Reporter.Lost(n)
 }
 
-// end ends the record.
+// end writes the last line, and closes the record.
 func (w *watchRecorder) end() {
-	w.tellUnasked(true)
+	w.noteUnasked(true)
 	w.wrote(w.record.End(bpf.Now()))
 	w.close()
 }

@@ -17,8 +17,8 @@ import (
 	"safeload/watch/screen"
 )
 
-// fits tells whether a watch is for somebody who looks at a terminal that has room for more than lines. One without a size,
-// such as a serial console may be, gets lines.
+// fits tells whether there is a live view: standard input and output are a terminal, which has room for it. A terminal
+// without a size, as a serial console may be, gets lines.
 func (o *watchOptions) fits(stdout io.Writer) bool {
 	if o.json || o.once || o.verbose || o.lines || !isTerminal(os.Stdin) || !isTerminal(stdout) {
 		return false
@@ -28,24 +28,24 @@ func (o *watchOptions) fits(stdout io.Writer) bool {
 	return err == nil && size.Col >= 60 && size.Row >= 12 && term != "" && term != "dumb"
 }
 
-// watchScreen is a terminal that shows a watch, and what is to be left there when it ends.
+// watchScreen is the live view of a watch, and the findings that are printed to the terminal when the view ends.
 type watchScreen struct {
 	*screen.View
-	said bytes.Buffer
+	findings bytes.Buffer
 }
 
-// saidMost bounds what is left.
-const saidMost = 64 << 10
+// findingsMost bounds what is printed in the end.
+const findingsMost = 64 << 10
 
-// show begins to show a watch: on a terminal that fits until leave, or until its reader ends it and with it the context;
-// else, and where the terminal is of a kind that is not known, by lines.
-func (p *watchPrinter) show(ctx context.Context, o watchOptions, d watch.Description) (_ context.Context, told watch.Reporter, leave func()) {
+// show begins to show a watch: as a live view where one fits, else, or where the kind of the terminal is not known, as
+// lines. The view ends with leave, or when its user ends it, which ends the context, too.
+func (p *watchPrinter) show(ctx context.Context, o watchOptions, d watch.Description) (_ context.Context, to watch.Reporter, leave func()) {
 	if !o.fits(p.out) {
 		p.start(d)
 		return ctx, p, func() {}
 	}
 	s := &watchScreen{}
-	s.View = screen.New(d, s.tell)
+	s.View = screen.New(d, s.text)
 	until, quit := context.WithCancel(ctx)
 	terminal, err := screen.Open(s.View, "", quit)
 	if err != nil {
@@ -56,16 +56,16 @@ func (p *watchPrinter) show(ctx context.Context, o watchOptions, d watch.Descrip
 	return until, s, sync.OnceFunc(func() {
 		terminal.Close()
 		quit()
-		_, _ = p.out.Write(s.said.Bytes())
+		_, _ = p.out.Write(s.findings.Bytes())
 	})
 }
 
-// tell says a finding in lines, and keeps it for when the terminal is given back.
-func (s *watchScreen) tell(f *live.Finding) []string {
+// text returns a finding as lines, and keeps them for the end.
+func (s *watchScreen) text(f *live.Finding) []string {
 	var b bytes.Buffer
 	(&watchPrinter{out: &b, err: io.Discard}).Finding(f)
-	if s.said.Len() < saidMost {
-		s.said.Write(b.Bytes())
+	if s.findings.Len() < findingsMost {
+		s.findings.Write(b.Bytes())
 	}
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }

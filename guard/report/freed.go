@@ -25,7 +25,7 @@ func Freed(w io.Writer, r survey.Freed) {
 	case survey.NotHeld:
 		plain.Fprintf(w, "free: pid %d: %v\n", pid, r.Err)
 	case survey.NotLookedAgain:
-		plain.Fprintf(w, "free: cannot look again: %v\n", r.Err)
+		plain.Fprintf(w, "free: cannot survey again: %v\n", r.Err)
 	case survey.EndedByItself:
 		plain.Fprintf(w, "free: pid %d has ended by itself\n", pid)
 	case survey.WaitsNoLonger:

@@ -173,7 +173,7 @@ func TestFreed(t *testing.T) {
 		{survey.Freed{Outcome: survey.LeftToSafeload}, "free: m left to safeload\n"},
 		{survey.Freed{Outcome: survey.NotSeen, Err: unix.EACCES}, "free: cannot see pid 7: permission denied\n"},
 		{survey.Freed{Outcome: survey.NotHeld, Err: unix.EMFILE}, "free: pid 7: too many open files\n"},
-		{survey.Freed{Outcome: survey.NotLookedAgain, Err: unix.EMFILE}, "free: cannot look again: too many open files\n"},
+		{survey.Freed{Outcome: survey.NotLookedAgain, Err: unix.EMFILE}, "free: cannot survey again: too many open files\n"},
 		{survey.Freed{Outcome: survey.EndedByItself}, "free: pid 7 has ended by itself\n"},
 		{survey.Freed{Outcome: survey.WaitsNoLonger}, "free: pid 7 no longer waits for m\n"},
 		{survey.Freed{Outcome: survey.WaitsNoLonger, Task: &task}, "free: pid 7 no longer waits for m: loads m (coming)\n"},
