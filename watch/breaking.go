@@ -24,6 +24,9 @@ type breaker struct {
 	source Source
 	claims []claim
 	send   func(pid int, sig syscall.Signal, still func() bool) error
+
+	victims []victimOf // of SIGKILL, which have not ended as far as was seen
+	hold    func(pid int) (holder, error)
 }
 
 // claim is a victim that got no signal because another of its circle did.
@@ -55,19 +58,37 @@ func (b *breaker) free(f *live.Finding, now time.Time) error {
 	if f.Kind != graph.Recursion && b.signal != unix.SIGKILL {
 		return errNotKill
 	}
+	var p holder
+	if f.Kind != graph.Recursion {
+		if b.wasKilled(f.Victim()) {
+			return nil // it is looked at again: see lookAgain
+		}
+		p, _ = b.hold(f.Victim()) // send says if it is gone
+	}
 	if err := b.send(f.Victim(), b.signal, func() bool { return b.source.Waits(f) }); err != nil {
+		if p != nil {
+			p.Close()
+		}
 		return fmt.Errorf("cannot signal %s[%d]: %w", f.Comm, f.Victim(), err)
 	}
 	f.Sent = int32(b.signal)
+	if p != nil {
+		b.killed(f, p, now)
+	}
 	return nil
 }
 
-// next is when the first claim is due.
+// next is when the first claim is due, or a victim to be looked at again.
 func (b *breaker) next() (time.Time, bool) {
 	var first time.Time
 	for _, c := range b.claims {
 		if first.IsZero() || c.at.Before(first) {
 			first = c.at
+		}
+	}
+	for _, v := range b.victims {
+		if first.IsZero() || v.look.Before(first) {
+			first = v.look
 		}
 	}
 	return first, !first.IsZero()

@@ -103,7 +103,7 @@ func TestFreeAsker(t *testing.T) {
 		b := breaker{signal: c.signal, source: &fakeSource{}, send: func(pid int, sig syscall.Signal, _ func() bool) error {
 			sent = pid == 100 && sig == unix.SIGKILL
 			return nil
-		}}
+		}, hold: func(int) (holder, error) { return &heldProcess{}, nil }}
 		if err := b.free(&f, time.Time{}); sent != c.sent || (err != nil) != c.told {
 			t.Errorf("%s: sent %v, %v", name, sent, err)
 		}

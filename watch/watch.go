@@ -69,7 +69,7 @@ type Watch struct {
 func New(s Source, o Options, r Reporter) *Watch {
 	return &Watch{
 		source: s, reporter: r, options: o, clock: clock.System{},
-		breaker:  breaker{signal: o.Break, source: s, send: signalProcess},
+		breaker:  breaker{signal: o.Break, source: s, send: signalProcess, hold: holdProcess},
 		logged:   limiter{max: 10, every: time.Minute},
 		log:      func(line string) error { return kmsg.Write(kmsg.Warning, line) },
 		describe: describe,
@@ -180,5 +180,11 @@ func (w *Watch) retry(now time.Time) {
 	}
 	for _, err := range errs {
 		w.reporter.Note("%v", err)
+	}
+	for _, s := range w.breaker.lookAgain(now) {
+		w.reporter.Note("%s", s)
+		if ok, _ := w.logged.allow(now); ok {
+			_ = w.log("safeload watch: " + s)
+		}
 	}
 }
