@@ -194,9 +194,12 @@ func (d *Decoder) execute(dst []byte, start, n int, literals, b []byte, at, coun
 		if run > len(literals) || run > len(dst)-n {
 			return -1
 		}
-		if run > copyFrom {
+		switch {
+		case run > copyFrom:
 			copy(dst[n:n+run], literals)
-		} else {
+		case word == 64 && len(literals) >= 16 && len(dst)-n >= 16:
+			*(*[16]byte)(dst[n:]) = *(*[16]byte)(literals)
+		default:
 			to, from := dst[n:n+run], literals[:run]
 			for i := range to {
 				to[i] = from[i]
@@ -207,10 +210,15 @@ func (d *Decoder) execute(dst []byte, start, n int, literals, b []byte, at, coun
 		if back <= 0 || back > n-start || back > window || long > len(dst)-n {
 			return -1
 		}
-		from, to := dst[n-back:][:long], dst[n:][:long]
-		if long > copyFrom && back >= long {
-			copy(to, from)
-		} else {
+		switch {
+		case long > copyFrom && back >= long:
+			copy(dst[n:n+long], dst[n-back:])
+		case word == 64 && back >= 16 && len(dst)-n >= long+16:
+			for i := 0; i < long; i += 16 {
+				*(*[16]byte)(dst[n+i:]) = *(*[16]byte)(dst[n+i-back:])
+			}
+		default:
+			from, to := dst[n-back:][:long], dst[n:][:long]
 			for i := range to {
 				to[i] = from[i]
 			}

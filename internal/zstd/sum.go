@@ -2,6 +2,8 @@
 
 package zstd
 
+import "unsafe"
+
 const (
 	prime1 = 0x9e3779b185ebca87
 	prime2 = 0xc2b2ae3d27d4eb4f
@@ -17,7 +19,17 @@ func sum(b []byte) uint64 {
 	if len(b) >= 32 {
 		p1, p2 := uint64(prime1), uint64(prime2)
 		v1, v2, v3, v4 := p1+p2, p2, uint64(0), -p1
+		aligned := uintptr(unsafe.Pointer(unsafe.SliceData(b)))&3 == 0
 		for ; len(b) >= 32; b = b[32:] {
+			if word == 32 && aligned {
+				// A quarter of the time goes for bytes that are put together.
+				x := (*[8]uint32)(unsafe.Pointer(unsafe.SliceData(b)))
+				v1 = round(v1, uint64(x[0])|uint64(x[1])<<32)
+				v2 = round(v2, uint64(x[2])|uint64(x[3])<<32)
+				v3 = round(v3, uint64(x[4])|uint64(x[5])<<32)
+				v4 = round(v4, uint64(x[6])|uint64(x[7])<<32)
+				continue
+			}
 			v1 = round(v1, le64(b))
 			v2 = round(v2, le64(b[8:]))
 			v3 = round(v3, le64(b[16:]))
@@ -51,5 +63,9 @@ func rotate(v uint64, n uint) uint64 { return v<<n | v>>(64-n) }
 
 func le64(b []byte) uint64 {
 	_ = b[7]
+	if word == 64 {
+		return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+	}
 	return uint64(le32(b)) | uint64(le32(b[4:]))<<32
 }

@@ -22,7 +22,7 @@ func program(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b[:min(len(b), 300_000)]
+	return b[:min(len(b), 200_000)]
 }
 
 // inputs are of all kinds: code, text of few letters, noise, one byte again and again, what repeats itself.
@@ -42,13 +42,27 @@ func inputs(t testing.TB) map[string][]byte {
 		}
 	}
 	var again []byte // offsets that come again, and literals without a sequence
-	for len(again) < 300_000 {
+	for len(again) < 150_000 {
 		at := r.IntN(1000)
 		again = append(again, noise[at:at+r.IntN(40)]...)
 		again = append(again, skewed[at:at+r.IntN(7)]...)
 	}
-	return map[string][]byte{"one": {7}, "few": []byte("safeload"), "code": program(t), "noise": noise, "letters": letters, "skewed": skewed,
-		"again": again, "zeroes": make([]byte, 300_000), "both": append(bytes.Clone(noise), noise...)}
+	six := make([]byte, 140_000) // nothing in it comes again
+	for i := range six {
+		six[i] = byte(r.IntN(64))
+	}
+	var triples []byte // as many sequences as a block can have
+	for len(triples) < 140_000 {
+		at := 3 * r.IntN(1<<10)
+		triples = append(triples, noise[at:at+3]...)
+	}
+	marked := bytes.Clone(noise) // literals that are all the same
+	for len(marked) < 280_000 {
+		at := r.IntN(100_000)
+		marked = append(append(marked, 'x'), noise[at:at+100]...)
+	}
+	return map[string][]byte{"six": six, "triples": triples, "marked": marked, "one": {7}, "few": []byte("safeload"), "code": program(t), "noise": noise, "letters": letters, "skewed": skewed,
+		"again": again, "zeroes": make([]byte, 140_000), "both": append(bytes.Clone(noise), noise...)}
 }
 
 // unpack decompresses src, whose contents are of that size if it does not say any.
@@ -79,11 +93,12 @@ func encoder(t testing.TB, options ...other.EOption) *other.Encoder {
 var libraryLevels = []other.EncoderLevel{other.SpeedFastest, other.SpeedDefault, other.SpeedBetterCompression, other.SpeedBestCompression}
 
 func TestLibrary(t *testing.T) {
+	all := inputs(t)
 	for _, level := range []other.EncoderLevel{other.SpeedFastest, other.SpeedDefault, other.SpeedBetterCompression, other.SpeedBestCompression} {
 		for i, option := range []other.EOption{other.WithEncoderCRC(false), other.WithWindowSize(1 << 10), other.WithAllLitEntropyCompression(true),
 			other.WithNoEntropyCompression(true), other.WithSingleSegment(true)} {
 			w := encoder(t, other.WithEncoderLevel(level), option)
-			for name, data := range inputs(t) {
+			for name, data := range all {
 				src := w.EncodeAll(data, nil)
 				if got, ok := unpack(src, len(data)); !ok || !bytes.Equal(got, data) {
 					t.Errorf("%s, %v, option %d: %d of %d bytes, %v", name, level, i, len(got), len(data), ok)
@@ -107,31 +122,21 @@ func run(t testing.TB, data []byte, args ...string) []byte {
 	return out
 }
 
-func needProgram(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("zstd"); err != nil {
-		t.Skip("needs zstd")
-	}
-}
-
 func TestProgram(t *testing.T) {
-	needProgram(t)
 	var ways [][]string
 	for level := 1; level <= 19; level++ {
 		ways = append(ways, []string{fmt.Sprint("-", level)})
 	}
 	ways = append(ways, []string{"--ultra", "-22", "--long=27"}, []string{"--ultra", "-20"}, []string{"--fast=5"}, []string{"--no-check"})
-	var all []byte
-	for _, data := range inputs(t) {
-		all = append(all, data...)
-	}
+	kinds := inputs(t)
+	all := slices.Concat(kinds["code"], kinds["again"], kinds["triples"], kinds["marked"], kinds["six"])
 	for _, way := range ways {
 		src := run(t, all, way...)
 		if got, ok := unpack(src, -1); !ok || !bytes.Equal(got, all) {
 			t.Errorf("%v: %d of %d bytes, %v", way, len(got), len(all), ok)
 		}
 	}
-	for name, data := range inputs(t) {
+	for name, data := range kinds {
 		src := run(t, data[:min(len(data), 20_000)], "-19")
 		if got, ok := unpack(src, -1); !ok || !bytes.Equal(got, data[:min(len(data), 20_000)]) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), ok)
@@ -181,6 +186,17 @@ func TestFrames(t *testing.T) {
 	for cut := 1; cut < len(skip); cut++ {
 		if n, ok := new(Decoder).Decode(dst, src[:len(src)-cut]); ok {
 			t.Errorf("cut by %d: %d bytes", cut, n)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	for want, b := range map[int][]byte{0: {0}, 127: {127}, 5: {128, 5}, 0x7eff: {254, 255}, 0x7f00: {255, 0, 0}, 0x7f00 + 0x102: {255, 2, 1}} {
+		if count, at := sequences(b, 0); count != want || at != len(b) {
+			t.Errorf("%v: %d, to %d", b, count, at)
+		}
+		if count, at := sequences(b[:len(b)-1], 0); at != -1 {
+			t.Errorf("%v: %d, to %d", b[:len(b)-1], count, at)
 		}
 	}
 }
