@@ -36,6 +36,8 @@ const (
 var completions = []string{"wait_for_completion_killable", "wait_for_completion_timeout",
 	"wait_for_completion_killable_timeout", "wait_for_completion_interruptible_timeout"}
 
+var kthreadCreate = []string{"__kthread_create_on_node", "kthread_create_on_node"}
+
 // A kernel before 6.5 has no wait by inode. It has no fromFile, and nothing
 // comes of its readFile.
 const fromFile, readFile = "init_module_from_file", "kernel_read_file"
@@ -82,7 +84,9 @@ var hooks = []hook{
 		without: "inits that woke"},
 
 	// Both: the first may be inlined into the second and exist beside it (armmp 6.12).
-	{prog: probeProgKthreadCreated, at: kretprobe, symbols: []string{"__kthread_create_on_node", "kthread_create_on_node"}, all: true,
+	{prog: probeProgKthreadAsked, at: kprobe, symbols: kthreadCreate, all: true,
+		without: "requests by kernel threads of an init"},
+	{prog: probeProgKthreadCreated, at: kretprobe, symbols: kthreadCreate, all: true,
 		without: "requests by kernel threads of an init"},
 	{prog: probeProgWorkQueued, group: "workqueue", symbols: []string{"workqueue_queue_work"},
 		offsets: map[string]string{probeVarOffQueueWork: "work"}, without: "requests by work items of an init"},
@@ -96,7 +100,7 @@ var hooks = []hook{
 
 // spawnHooks see what an init starts: all of them, or it is not known that an
 // init has not started something.
-var spawnHooks = []string{probeProgKthreadCreated, probeProgWorkQueued, probeProgWorkStarted, probeProgWorkEnded, probeProgWorkDelayed}
+var spawnHooks = []string{probeProgKthreadAsked, probeProgKthreadCreated, probeProgWorkQueued, probeProgWorkStarted, probeProgWorkEnded, probeProgWorkDelayed}
 
 // openHooks act before a wait that no signal ends. They run at every open, so
 // they are only loaded on a kernel that was seen to have such waits. The first

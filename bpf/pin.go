@@ -47,7 +47,7 @@ func (p *Probe) pinTo(dir string) error {
 		m    *ebpf.Map
 	}{
 		{"tasks", p.maps.Tasks}, {"loads", p.maps.Loads}, {"requests", p.maps.Requests},
-		{"names", p.maps.Names}, {"flags", p.maps.Flags},
+		{"names", p.maps.Names}, {"flags", p.maps.Flags}, {"creating", p.maps.Creating},
 		{"owner", p.maps.Owner},
 	} {
 		if err := m.m.Pin(filepath.Join(own, m.name)); err != nil {
@@ -142,7 +142,7 @@ func (p *Probe) Beat() error {
 	if err != nil {
 		return err
 	}
-	b := ownerValue(start, uint32(os.Getpid()), ancestryABI, p.whole, p.spawns)
+	b := ownerValue(start, uint32(os.Getpid()), ancestryABI, p.whole, p.spawns, 0)
 	if err := p.maps.Owner.Put(uint32(0), b); err != nil {
 		return fmt.Errorf("renew the ancestry maps: %w", err)
 	}
@@ -150,7 +150,7 @@ func (p *Probe) Beat() error {
 }
 
 // ownerValue is a struct owner (src/state.h).
-func ownerValue(start uint64, pid, abi uint32, whole, spawns bool) []byte {
+func ownerValue(start uint64, pid, abi uint32, whole, spawns bool, links int) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, layout.OwnerSize)
 	le.PutUint64(b[layout.OwnerStart:], start)
@@ -163,6 +163,7 @@ func ownerValue(start uint64, pid, abi uint32, whole, spawns bool) []byte {
 	if spawns {
 		b[layout.OwnerSpawns] = 1
 	}
+	le.PutUint32(b[layout.OwnerLinks:], uint32(links))
 	return b
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,9 @@ const aboutSize = 4096
 type Pinned struct {
 	About
 	Age   time.Duration // since it was attached
-	Whole bool          // nothing in flight is older than it, and no map was ever full
+	Whole bool          // nothing in flight is older than it, and no map is full
+	Full  bool          // a map is, or was while what is in flight began: something is missing in it
+	Fulls uint32        // how often one was
 	Read  bool          // a watch reads from it
 	Fault string        // why it is not used; empty if it is
 }
@@ -228,8 +231,8 @@ func retire(dir, path string) (had bool, err error) {
 	if m, err := ebpf.LoadPinnedMap(filepath.Join(path, "owner"), nil); err == nil {
 		defer m.Close()
 		// Again at the end: a watch may have been about to say that it is whole.
-		defer func() { _ = m.Put(uint32(0), ownerValue(0, 0, 0, false, false)) }()
-		if err := m.Put(uint32(0), ownerValue(0, 0, 0, false, false)); err != nil {
+		defer func() { _ = m.Put(uint32(0), ownerValue(0, 0, 0, false, false, 0)) }()
+		if err := m.Put(uint32(0), ownerValue(0, 0, 0, false, false, 0)); err != nil {
 			return true, fmt.Errorf("retire the probe: %w", err)
 		}
 	}
@@ -250,7 +253,7 @@ func (p *Probe) pinAll(dir string) error {
 	}
 	step("mkdir")
 	for i, l := range p.links {
-		if err := l.Pin(filepath.Join(dir, fmt.Sprintf("link-%d", i))); err != nil {
+		if err := l.Pin(filepath.Join(dir, layout.Link+strconv.Itoa(i))); err != nil {
 			if errors.Is(err, ebpf.ErrNotSupported) {
 				return &Unavailable{Missing: []string{"pinned links of perf events (Linux 5.15)"}, Err: err}
 			}
@@ -258,7 +261,7 @@ func (p *Probe) pinAll(dir string) error {
 		}
 		step(fmt.Sprintf("link-%d", i))
 	}
-	if err := p.maps.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, false, p.spawns)); err != nil {
+	if err := p.maps.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, false, p.spawns, len(p.links))); err != nil {
 		return fmt.Errorf("pin the probe: %w", err)
 	}
 	about, err := p.about()
@@ -271,7 +274,7 @@ func (p *Probe) pinAll(dir string) error {
 		m    *ebpf.Map
 	}{
 		{"tasks", p.maps.Tasks}, {"loads", p.maps.Loads}, {"requests", p.maps.Requests},
-		{"names", p.maps.Names}, {"flags", p.maps.Flags}, {"config", p.maps.Config},
+		{"names", p.maps.Names}, {"flags", p.maps.Flags}, {"creating", p.maps.Creating}, {"config", p.maps.Config},
 		{"lost", p.maps.Lost}, {"events", p.maps.Events}, {"about", about}, {"owner", p.maps.Owner},
 	} {
 		if err := m.m.Pin(filepath.Join(dir, m.name)); err != nil {
@@ -347,7 +350,7 @@ func (m *probeMaps) completed() (bool, error) {
 	case !nothingOlder(m.Names, m.Tasks):
 		return false, nil
 	}
-	return true, m.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, true, le.Uint32(b[layout.OwnerSpawns:]) != 0))
+	return true, m.Owner.Put(uint32(0), ownerValue(0, 0, ancestryABI, true, le.Uint32(b[layout.OwnerSpawns:]) != 0, int(le.Uint32(b[layout.OwnerLinks:]))))
 }
 
 // openMaps opens the maps that are pinned in a directory.
@@ -415,7 +418,7 @@ func readPinned(dir string) (*Pinned, error) {
 	p.Age = Now() - time.Duration(p.Since)
 	links := 0
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "link-") {
+		if strings.HasPrefix(e.Name(), layout.Link) {
 			links++
 		}
 	}
@@ -435,7 +438,8 @@ func readPinned(dir string) (*Pinned, error) {
 		return p, nil
 	}
 	le := binary.LittleEndian
-	p.Whole = le.Uint32(owner[layout.OwnerComplete:]) != 0 && le.Uint32(flags[layout.FlagsLossy:]) == 0
+	p.Full, p.Fulls = le.Uint32(flags[layout.FlagsLossy:]) != 0, le.Uint32(flags[layout.FlagsFulls:])
+	p.Whole = le.Uint32(owner[layout.OwnerComplete:]) != 0 && !p.Full
 	p.Read = le.Uint64(config[layout.ConfigReadsUntil:]) >= uint64(Now())
 	switch {
 	case le.Uint32(owner[layout.OwnerABI:]) != ancestryABI:

@@ -106,12 +106,12 @@ func TestCompleted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(ownerValue(0, 0, ancestryABI, true, true))
+	put(ownerValue(0, 0, ancestryABI, true, true, 7))
 	if done, err := p.completed(); !done || err != nil {
 		t.Errorf("whole: %v, %v", done, err)
 	}
 	for _, abi := range []uint32{0, ancestryABI + 1} {
-		put(ownerValue(0, 0, abi, true, true))
+		put(ownerValue(0, 0, abi, true, true, 7))
 		if _, err := p.completed(); !errors.Is(err, ErrUnloaded) {
 			t.Errorf("layout %d: %v", abi, err)
 		}

@@ -119,6 +119,11 @@ func Open(o Options) (*Probe, error) {
 	if o.stays {
 		spec.Maps[probeMapEvents].MaxEntries = stayingRing
 	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("size the probe's maps: %w", err)
+	}
+	makeRoom(spec.Maps, cpus)
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, refused(err)

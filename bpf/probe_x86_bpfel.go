@@ -20,6 +20,7 @@ const (
 	probeMapCalls           = "calls"
 	probeMapClaims          = "claims"
 	probeMapConfig          = "config"
+	probeMapCreating        = "creating"
 	probeMapDelays          = "delays"
 	probeMapDoomed          = "doomed"
 	probeMapEvents          = "events"
@@ -44,6 +45,7 @@ const (
 	probeProgEnterInit      = "enter_init"
 	probeProgExitFinit      = "exit_finit"
 	probeProgExitInit       = "exit_init"
+	probeProgKthreadAsked   = "kthread_asked"
 	probeProgKthreadCreated = "kthread_created"
 	probeProgModuleLoad     = "module_load"
 	probeProgModuleRequest  = "module_request"
@@ -124,6 +126,7 @@ type probeProgramSpecs struct {
 	EnterInit      *ebpf.ProgramSpec `ebpf:"enter_init"`
 	ExitFinit      *ebpf.ProgramSpec `ebpf:"exit_finit"`
 	ExitInit       *ebpf.ProgramSpec `ebpf:"exit_init"`
+	KthreadAsked   *ebpf.ProgramSpec `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.ProgramSpec `ebpf:"kthread_created"`
 	ModuleLoad     *ebpf.ProgramSpec `ebpf:"module_load"`
 	ModuleRequest  *ebpf.ProgramSpec `ebpf:"module_request"`
@@ -155,6 +158,7 @@ type probeMapSpecs struct {
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Claims    *ebpf.MapSpec `ebpf:"claims"`
 	Config    *ebpf.MapSpec `ebpf:"config"`
+	Creating  *ebpf.MapSpec `ebpf:"creating"`
 	Delays    *ebpf.MapSpec `ebpf:"delays"`
 	Doomed    *ebpf.MapSpec `ebpf:"doomed"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
@@ -218,6 +222,7 @@ type probeMaps struct {
 	Calls     *ebpf.Map `ebpf:"calls"`
 	Claims    *ebpf.Map `ebpf:"claims"`
 	Config    *ebpf.Map `ebpf:"config"`
+	Creating  *ebpf.Map `ebpf:"creating"`
 	Delays    *ebpf.Map `ebpf:"delays"`
 	Doomed    *ebpf.Map `ebpf:"doomed"`
 	Events    *ebpf.Map `ebpf:"events"`
@@ -246,6 +251,7 @@ func (m *probeMaps) Close() error {
 		m.Calls,
 		m.Claims,
 		m.Config,
+		m.Creating,
 		m.Delays,
 		m.Doomed,
 		m.Events,
@@ -294,6 +300,7 @@ type probePrograms struct {
 	EnterInit      *ebpf.Program `ebpf:"enter_init"`
 	ExitFinit      *ebpf.Program `ebpf:"exit_finit"`
 	ExitInit       *ebpf.Program `ebpf:"exit_init"`
+	KthreadAsked   *ebpf.Program `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.Program `ebpf:"kthread_created"`
 	ModuleLoad     *ebpf.Program `ebpf:"module_load"`
 	ModuleRequest  *ebpf.Program `ebpf:"module_request"`
@@ -323,6 +330,7 @@ func (p *probePrograms) Close() error {
 		p.EnterInit,
 		p.ExitFinit,
 		p.ExitInit,
+		p.KthreadAsked,
 		p.KthreadCreated,
 		p.ModuleLoad,
 		p.ModuleRequest,

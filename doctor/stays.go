@@ -29,11 +29,23 @@ func (e *examination) stays() bool {
 	case p.Fault != "":
 		e.add(Warn, name, "one that is not used", p.Fault, stayFix)
 		return len(entries) > 1
+	case p.Full:
+		e.add(Warn, name, "one of safeload "+p.Version+", not whole",
+			"a map is full: what is not in its maps proves nothing until what is being loaded has ended", "")
 	case !p.Whole:
 		e.add(Warn, name, "one of safeload "+p.Version+", not whole",
-			"something in flight began before it, or a map was full: what is not in its maps proves nothing", stayFix)
+			"something in flight began before it: what is not in its maps proves nothing", stayFix)
 	default:
 		e.add(OK, name, fmt.Sprintf("one of safeload %s, for %v, %d kB of maps", p.Version, p.Age.Round(time.Second), (p.Bytes+1023)/1024), "", "")
+	}
+	if p.Fulls > 0 && !p.Full {
+		e.add(Note, name, fmt.Sprintf("%d times a map had no room for what began", p.Fulls), "what was loaded then was judged as without the probe", "")
+	}
+	if p.Read {
+		e.add(OK, name, "a watch reads from it", "", "")
+	}
+	for _, m := range p.Missing {
+		e.add(Note, name, "it does not see all", m, "")
 	}
 	return true
 }

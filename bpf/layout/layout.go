@@ -18,3 +18,12 @@ const Dir = "/sys/fs/bpf/safeload"
 
 // Staying is the directory in Dir of the probe that stays without a process.
 const Staying = "probe"
+
+// SpawnsKept is how many threads and work items of inits the probe's maps hold
+// without forgetting one.
+const SpawnsKept = 256
+
+// Link, and a number from 0, is the name of a link in that directory. The kernel
+// detaches such a link (of a perf event) when the last name of it is removed, and
+// not before: it has no other way to.
+const Link = "link-"

@@ -4,7 +4,7 @@ package layout
 
 // What src/state.h defines.
 const (
-	AncestryABI = 3
+	AncestryABI = 4
 	NameLen     = 64
 	CommLen     = 16
 )
@@ -141,15 +141,24 @@ const (
 	FlagsLossy  = 8
 	FlagsRests  = 12
 	FlagsSpawns = 16
+	FlagsFulls  = 20
+)
+
+// Struct making: its size, and where its fields are.
+const (
+	MakingSize  = 8
+	MakingDepth = 0
+	MakingRests = 4
 )
 
 // Struct owner: its size, and where its fields are.
 const (
-	OwnerSize     = 32
+	OwnerSize     = 40
 	OwnerStart    = 0
 	OwnerBeat     = 8
 	OwnerABI      = 16
 	OwnerPID      = 20
 	OwnerComplete = 24
 	OwnerSpawns   = 28
+	OwnerLinks    = 32
 )

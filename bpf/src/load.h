@@ -15,6 +15,9 @@ INLINE struct load *load_of(u32 tid)
 	return map_lookup(&loads, &id);
 }
 
+/* Of a load whose end was not seen: as if its task had died in the call (EINTR). */
+#define RET_MISSED (-4)
+
 /* A task below a request turns from one load (0 if none) to another. */
 INLINE void request_next(u64 ctx, u64 from, u64 to)
 {
@@ -26,57 +29,13 @@ INLINE void request_next(u64 ctx, u64 from, u64 to)
 	r->next = to;
 }
 
-INLINE int load_begin(s32 fd)
-{
-	u32 tid = tid_now();
-	u64 now = ktime_get_boot_ns();
-	struct config *k = cfg();
-	struct task fresh = { .born = now };
-	struct load l = {};
-
-	if (k && k->self_tgid == tgid_now()) {
-		map_update(&calls, &tid, &now, BPF_ANY); /* learn_wait asks for it */
-		return 0;
-	}
-	struct task *t = map_lookup(&tasks, &tid);
-	l.id = new_id(now, tid);
-	l.began = now;
-	l.tid = tid;
-	l.tgid = tgid_now();
-	l.fd = fd;
-	l.flags = fd >= 0 ? LOAD_FINIT : 0;
-	l.cgroup = get_current_cgroup_id();
-	if (t)
-		l.ctx = t->ctx;
-	keep(&loads, &l.id, &l);
-	if (t) {
-		t->load = l.id;
-	} else {
-		fresh.load = l.id;
-		if (!keep(&tasks, &tid, &fresh)) {
-			/* Nobody would end it. */
-			map_delete(&loads, &l.id);
-			return 0;
-		}
-	}
-	load_began();
-	request_next(l.ctx, 0, l.id);
-
-	struct event *e = event_new(EV_LOAD, l.id, 0);
-	if (!e)
-		return 0;
-	e->ctx = l.ctx;
-	e->ret = fd;
-	event_send(e);
-	return 0;
-}
-
 INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 {
 	u64 id = t->load, ctx = t->ctx;
 	struct load *l = map_lookup(&loads, &id);
 
 	t->load = 0;
+	map_delete(&creating, &tid);
 	if (l) {
 		struct name_key n;
 		u64 ino = l->inode;
@@ -103,6 +62,54 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 	}
 	map_delete(&loads, &id);
 	load_over();
+}
+
+INLINE int load_begin(s32 fd)
+{
+	u32 tid = tid_now();
+	u64 now = ktime_get_boot_ns();
+	struct config *k = cfg();
+	struct task fresh = { .born = now };
+	struct load l = {};
+
+	if (k && k->self_tgid == tgid_now()) {
+		map_update(&calls, &tid, &now, BPF_ANY); /* learn_wait asks for it */
+		return 0;
+	}
+	struct task *t = map_lookup(&tasks, &tid);
+	l.id = new_id(now, tid);
+	l.began = now;
+	l.tid = tid;
+	l.tgid = tgid_now();
+	l.fd = fd;
+	l.flags = fd >= 0 ? LOAD_FINIT : 0;
+	l.cgroup = get_current_cgroup_id();
+	if (t) {
+		l.ctx = t->ctx;
+		if (t->load) /* its end was missed: it would be in flight for good */
+			load_forget(tid, t, RET_MISSED);
+	}
+	keep(&loads, &l.id, &l);
+	if (t) {
+		t->load = l.id;
+	} else {
+		fresh.load = l.id;
+		if (!keep(&tasks, &tid, &fresh)) {
+			/* Nobody would end it. */
+			map_delete(&loads, &l.id);
+			return 0;
+		}
+	}
+	load_began();
+	request_next(l.ctx, 0, l.id);
+
+	struct event *e = event_new(EV_LOAD, l.id, 0);
+	if (!e)
+		return 0;
+	e->ctx = l.ctx;
+	e->ret = fd;
+	event_send(e);
+	return 0;
 }
 
 INLINE int load_end(void *ctx)
@@ -138,9 +145,13 @@ int module_load(void *ctx)
 {
 	struct load *l = load_of(tid_now());
 	struct name_key n = {};
-	if (!l)
-		return 0;
 	field_str(ctx, off_load_name, n.s, sizeof(n.s));
+	if (!l) {
+		/* Of a call that is not recorded (no room; one of a 32-bit process,
+		 * which no tracepoint sees): whoever had the name has it no more. */
+		map_delete(&names, &n);
+		return 0;
+	}
 	probe_read_kernel(l->name, sizeof(l->name), n.s);
 	u64 id = l->id, waited = l->wait;
 	if (l->flags & LOAD_WAITS) {

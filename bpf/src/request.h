@@ -45,6 +45,33 @@ INLINE u64 acts_for(u32 tid, struct request *r)
 }
 
 #define UMH_WAIT_PROC 2
+#define UMH_KILLABLE 4 /* only module requests are (call_modprobe) */
+
+/* Nobody waits for it any more. */
+INLINE void request_end(u64 id, struct request *r)
+{
+	u64 lid = r->load;
+	struct load *l = map_lookup(&loads, &lid);
+	if (l && l->req == id)
+		l->req = 0;
+	if (l && l->kreq == id)
+		l->kreq = 0;
+	struct event *e = event_new(EV_REQUEST_END, id, lid);
+	if (e)
+		event_send(e);
+	map_delete(&requests, &id);
+}
+
+/* Any user can have the kernel start /sbin/request-key, as often at once as he
+ * has processes. Such a request takes a place only when a load may come to wait
+ * for it: when it is made for one, or below another request. Of module requests
+ * the kernel has no more than 50 at once (kmod_concurrent_max). What descends from
+ * a helper whose request is not here is, to the guard, of unknown descent. */
+INLINE int matters(int module, struct request *r)
+{
+	u64 above = r->parent;
+	return module || r->load || r->hop == HOP_UNSURE || (above && map_lookup(&requests, &above));
+}
 
 SEC("kprobe/call_usermodehelper_exec")
 int request_begin(struct pt_regs *regs)
@@ -54,13 +81,25 @@ int request_begin(struct pt_regs *regs)
 	u32 tid = tid_now();
 	struct request r = {};
 
+	int module = !!(ARG2(regs) & UMH_KILLABLE);
 	struct name_key *n = map_lookup(&asked, &tid);
-	if (n)
+	if (n) {
+		module = 1;
 		probe_read_kernel(r.name, sizeof(r.name), n->s);
+	}
 	map_delete(&asked, &tid);
 	map_delete(&subs, &sub); /* of a request whose child never ran */
 	if (!(ARG2(regs) & UMH_WAIT_PROC))
 		return 0;
+	u64 *call = map_lookup(&calls, &tid);
+	if (call) {
+		/* Its last one is over; the return was missed. */
+		u64 last = *call;
+		map_delete(&calls, &tid);
+		struct request *old = map_lookup(&requests, &last);
+		if (old)
+			request_end(last, old);
+	}
 	r.id = new_id(now, tid);
 	r.began = now;
 	r.tid = tid;
@@ -68,8 +107,11 @@ int request_begin(struct pt_regs *regs)
 	get_current_comm(r.comm, sizeof(r.comm));
 	u64 id = acts_for(tid, &r);
 	struct load *l = map_lookup(&loads, &id);
-	if (l) {
+	if (l)
 		r.load = id;
+	if (!matters(module, &r))
+		return 0;
+	if (l) {
 		if (r.hop == HOP_TASK) {
 			l->req = r.id;
 			l->flags &= ~LOAD_BLOCKED;
@@ -80,9 +122,10 @@ int request_begin(struct pt_regs *regs)
 	} else if (r.hop != HOP_UNSURE) {
 		r.hop = HOP_NONE;
 	}
-	keep(&requests, &r.id, &r);
-	keep(&subs, &sub, &r.id);
-	map_update(&calls, &tid, &r.id, BPF_ANY);
+	if (keep(&requests, &r.id, &r)) {
+		keep(&subs, &sub, &r.id);
+		map_update(&calls, &tid, &r.id, BPF_ANY);
+	}
 
 	struct event *e = event_new(EV_REQUEST, r.id, r.load);
 	if (!e)
@@ -119,21 +162,6 @@ int request_child(struct pt_regs *regs)
 	return 0;
 }
 
-/* Nobody waits for it any more. */
-INLINE void request_end(u64 id, struct request *r)
-{
-	u64 lid = r->load;
-	struct load *l = map_lookup(&loads, &lid);
-	if (l && l->req == id)
-		l->req = 0;
-	if (l && l->kreq == id)
-		l->kreq = 0;
-	struct event *e = event_new(EV_REQUEST_END, id, lid);
-	if (e)
-		event_send(e);
-	map_delete(&requests, &id);
-}
-
 /* Usually its child is gone by now, and the request with it. Not when no child
  * could be started, or the requester was killed. */
 SEC("kretprobe/call_usermodehelper_exec")
@@ -158,8 +186,12 @@ int task_fork(void *ctx)
 	struct task *t = map_lookup(&tasks, &parent);
 	u32 child = field(ctx, off_fork_child);
 	/* The end of whoever had this number before may have been missed. */
-	if (map_lookup(&tasks, &child))
+	struct task *gone = map_lookup(&tasks, &child);
+	if (gone) {
+		if (gone->load)
+			load_forget(child, gone, RET_MISSED);
 		map_delete(&tasks, &child);
+	}
 	if (!t || !t->ctx)
 		return 0;
 	struct task c = { .ctx = t->ctx, .born = ktime_get_boot_ns() };
@@ -203,16 +235,19 @@ int task_exit(void *ctx)
 {
 	u32 tid = tid_now();
 	struct flags *f = flag();
-	if (f && f->works && use_current_task) {
-		u64 self = this_task();
-		map_delete(&kthreads, &self); /* the next task may get its memory */
+	if (f && f->works) {
+		map_delete(&creating, &tid);
+		if (use_current_task) {
+			u64 self = this_task();
+			map_delete(&kthreads, &self); /* the next task may get its memory */
+		}
 	}
 	struct task *t = map_lookup(&tasks, &tid);
 	if (!t)
 		return 0;
 	u64 req = t->ctx;
 	if (t->load)
-		load_forget(tid, t, -4 /* EINTR: the task died in the call */);
+		load_forget(tid, t, RET_MISSED);
 	map_delete(&tasks, &tid);
 	if (!req)
 		return 0;

@@ -57,10 +57,31 @@ INLINE void spawned(void *map, u64 key)
 /* ERR_PTR: the last page of addresses. */
 #define IS_ERR_FROM (WORD == 4 ? 0xfffff001ull : 0xfffffffffffff001ull)
 
+SEC("kprobe/__kthread_create_on_node")
+int kthread_asked(struct pt_regs *regs)
+{
+	struct flags *f = flag();
+	u32 tid = tid_now();
+	if (!f || !f->active || !on_behalf_of())
+		return 0;
+	struct making *m = map_lookup(&creating, &tid);
+	if (m && m->rests == f->rests) {
+		m->depth++;
+		return 0;
+	}
+	struct making first = { .depth = 1, .rests = f->rests };
+	keep(&creating, &tid, &first);
+	return 0;
+}
+
 SEC("kretprobe/__kthread_create_on_node")
 int kthread_created(struct pt_regs *regs)
 {
 	u64 task = RET(regs);
+	u32 tid = tid_now();
+	struct making *m = map_lookup(&creating, &tid);
+	if (m && !--m->depth)
+		map_delete(&creating, &tid);
 	if (!task || task >= IS_ERR_FROM)
 		return 0;
 	spawned(&kthreads, task);

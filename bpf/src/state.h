@@ -14,7 +14,7 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 3
+#define ANCESTRY_ABI 4
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
 
@@ -144,7 +144,13 @@ struct flags {
 	u32 lossy;  /* a map was full: something is missing in it */
 	u32 rests;  /* how often active was cleared or set again: meanwhile nothing was recorded */
 	u32 spawns; /* threads and work items of loads that were recorded */
-	u32 pad;
+	u32 fulls;  /* how often a map was full, since it was made */
+};
+
+/* PINNED. A task that is in kthread_create for a load. */
+struct making {
+	u32 depth; /* one function that is hooked calls another */
+	u32 rests; /* of struct flags: at another count it is of a load that has ended */
 };
 
 /* PINNED. Who keeps these maps, written by user space. */
@@ -155,6 +161,8 @@ struct owner {
 	u32 pid;      /* 0: no process, the links are pinned beside the maps */
 	u32 complete; /* nothing in flight began before the probe */
 	u32 spawns;   /* all that inits start is recorded: the hooks for that are there */
+	u32 links;    /* pinned beside the maps as link-0 and so on: all of them, or nothing is believed */
+	u32 pad;
 };
 
 #define MAP(name_, type_, key_, value_, n_)                                    \
@@ -181,9 +189,13 @@ struct {
 	__uint(max_entries, TASKS);
 	__type(value, u32);
 } inflight SEC(".maps");
+/* A return that the kernel does not report (a return probe has room for some ten
+ * callers at once) leaves its task here: then a thread may be missing in kthreads. */
+MAP(creating, MAP_HASH, u32, struct making, 1024);
+/* What an LRU map forgets is taken for what never was. All of these have room for
+ * what the programs rely on, and on more than a few CPUs get more of it for the
+ * batches that are kept for each CPU (bpf/room.go). */
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
-/* Those of spawnsKept (internal/ancestry) are in them, with the batches that an
- * LRU map keeps for each CPU. */
 MAP(kthreads, MAP_LRU_HASH, u64, u64, 1024); /* task_struct -> load */
 MAP(works, MAP_LRU_HASH, u64, u64, 2048);  /* work_struct -> load */
 MAP(strays, MAP_LRU_HASH, u64, u64, 512);  /* work_struct that an interrupt queued -> UNSURE */
@@ -234,8 +246,10 @@ INLINE int keep(void *map, const void *key, const void *value)
 	if (!map_update(map, key, value, BPF_ANY))
 		return 1;
 	struct flags *f = flag();
-	if (f)
+	if (f) {
 		f->lossy = 1;
+		f->fulls++;
+	}
 	return 0;
 }
 
@@ -259,10 +273,12 @@ INLINE void load_over(void)
 	struct flags *f = flag();
 	if (map_pop(&inflight, &one) || !map_peek(&inflight, &one) || !f)
 		return;
+	u32 lossy = f->lossy;
 	f->rests++;
 	f->active = f->works = f->lossy = f->spawns = 0;
 	if (map_peek(&inflight, &one))
 		return;
+	f->lossy = lossy; /* perhaps of the one that has begun */
 	f->active = 1;
 	f->rests++;
 }

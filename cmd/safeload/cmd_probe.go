@@ -84,6 +84,8 @@ type probeReport struct {
 	ABI     uint32   `json:"abi,omitempty"`
 	SinceMs int64    `json:"since_ms,omitempty"`
 	Whole   bool     `json:"whole"`
+	Full    bool     `json:"full,omitempty"`  // a map has no room: what is not in it is not known
+	Fulls   uint32   `json:"fulls,omitempty"` // how often one had none
 	Watched bool     `json:"watched"`
 	Links   int      `json:"links,omitempty"`
 	Bytes   uint64   `json:"bytes,omitempty"`
@@ -96,6 +98,7 @@ func reportOf(p *bpf.Pinned, did string) *probeReport {
 		return r
 	}
 	r.Ready, r.Fault, r.Version, r.ABI, r.SinceMs = p.Fault == "", p.Fault, p.Version, p.ABI, p.Age.Milliseconds()
+	r.Full, r.Fulls = p.Full, p.Fulls
 	r.Whole, r.Watched, r.Links, r.Bytes, r.Missing = p.Whole && r.Ready, p.Read, p.Links, p.Bytes, p.Missing
 	return r
 }
@@ -159,8 +162,14 @@ func (r *probeReport) print(w io.Writer) error {
 	}
 	plain.Fprintf(w, "probe of safeload %s, in the kernel for %v, %d links, %d kB of maps\n",
 		r.Version, (time.Duration(r.SinceMs) * time.Millisecond).Round(time.Second), r.Links, (r.Bytes+1023)/1024)
-	if !r.Whole {
-		fmt.Fprintln(w, "not whole: something in flight began before it, or a map was full; what is not in its maps proves nothing yet")
+	switch {
+	case r.Full:
+		fmt.Fprintln(w, "not whole: a map is full; what is not in its maps proves nothing until what is being loaded has ended")
+	case !r.Whole:
+		fmt.Fprintln(w, "not whole: something in flight began before it; what is not in its maps proves nothing yet")
+	}
+	if r.Fulls > 0 {
+		fmt.Fprintf(w, "%d times a map had no room for what began: what was loaded then was judged as without the probe\n", r.Fulls)
 	}
 	if r.Watched {
 		fmt.Fprintln(w, "a watch reads from it")

@@ -34,9 +34,10 @@ var ErrNone = errors.New("no running probe")
 
 // Maps are a live probe's.
 type Maps struct {
-	tasks, loads, requests, names, flags, owner int
+	tasks, loads, requests, names, flags, creating, owner int
 
 	keeper int       // a pidfd; -1: the links are pinned, and no process keeps them
+	dir    string    // where they are pinned then
 	seen   []request // that Requester returned
 	buf    *buffers
 }
@@ -124,7 +125,7 @@ func parseKeeper(name string) (pid int, start uint64, ok bool) {
 // open opens the maps in a directory, of the process that keeps them; pid 0:
 // of a probe that stays.
 func open(dir string, pid int, start uint64) *Maps {
-	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, owner: -1, keeper: -1, buf: new(buffers)}
+	m := &Maps{tasks: -1, loads: -1, requests: -1, names: -1, flags: -1, creating: -1, owner: -1, keeper: -1, dir: dir, buf: new(buffers)}
 	if pid > 0 {
 		// Held before it is looked at: from then on no other can be taken for it.
 		fd, err := unix.PidfdOpen(pid, 0)
@@ -141,7 +142,7 @@ func open(dir string, pid int, start uint64) *Maps {
 		fd   *int
 	}{
 		{"owner", &m.owner}, {"flags", &m.flags}, {"names", &m.names},
-		{"tasks", &m.tasks}, {"requests", &m.requests}, {"loads", &m.loads},
+		{"tasks", &m.tasks}, {"requests", &m.requests}, {"loads", &m.loads}, {"creating", &m.creating},
 	} {
 		fd, err := mapGet(dir + "/" + f.name)
 		if err != nil {
@@ -151,7 +152,7 @@ func open(dir string, pid int, start uint64) *Maps {
 		*f.fd = fd
 	}
 	o, ok := m.readOwner()
-	if !ok || o.abi != abi || int(o.pid) != pid || o.start != start {
+	if !ok || o.abi != abi || int(o.pid) != pid || o.start != start || !m.attached() {
 		m.Close()
 		return nil
 	}
@@ -160,7 +161,7 @@ func open(dir string, pid int, start uint64) *Maps {
 
 // Close releases the maps.
 func (m *Maps) Close() {
-	for _, fd := range []*int{&m.tasks, &m.loads, &m.requests, &m.names, &m.flags, &m.owner, &m.keeper} {
+	for _, fd := range []*int{&m.tasks, &m.loads, &m.requests, &m.names, &m.flags, &m.creating, &m.owner, &m.keeper} {
 		if *fd >= 0 {
 			unix.Close(*fd)
 			*fd = -1
@@ -169,10 +170,11 @@ func (m *Maps) Close() {
 }
 
 // Whole reports whether what is not in the maps does not exist: the probe
-// still runs, nothing in flight is older than it, and no map was ever full.
+// still runs with all its links, nothing in flight is older than it, and no map
+// was full.
 func (m *Maps) Whole() bool {
 	o, ok := m.readOwner()
-	return ok && o.complete && !m.lossy() && m.kept()
+	return ok && o.complete && !m.lossy() && m.kept() && m.attached()
 }
 
 // Requester returns the thread that waits in call_usermodehelper_exec for the
@@ -223,15 +225,12 @@ func (m *Maps) StartedBy(tid int) (owner int, ok bool) {
 	return 0, false
 }
 
-// spawnsKept is how many threads and work items of inits the probe's maps hold
-// without forgetting one: less than their size, for an LRU map keeps some of it
-// apart for each CPU.
-const spawnsKept = 256
-
 // NotStartedBy tells whether what the kernel thread or worker tid does, which
 // Requester returned, was not started by the init that the thread owner runs.
 // That is known of an init that began after the probe: all that it started
-// since was recorded, and what began before it cannot be its.
+// since was recorded, and what began before it cannot be its. While somebody is
+// in kthread_create for a load, or is there for all that the probe saw of it, it
+// is not known.
 func (m *Maps) NotStartedBy(tid, owner int) bool {
 	t, ok := m.task(owner)
 	if !ok {
@@ -254,5 +253,6 @@ func (m *Maps) NotStartedBy(tid, owner int) bool {
 	}
 	f, ok := m.readFlags()
 	o, owned := m.readOwner()
-	return ok && owned && o.spawns && !f.lossy && f.rests == l.rests && f.spawns-l.spawns <= spawnsKept && m.kept()
+	return ok && owned && o.spawns && !f.lossy && f.rests == l.rests && f.spawns-l.spawns <= layout.SpawnsKept &&
+		m.noneCreating(f.rests) && m.kept() && m.attached()
 }

@@ -15,13 +15,17 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"safeload/bpf/layout"
 )
 
 // kernelMaps are maps of the probe's layout in the running kernel.
 type kernelMaps struct {
 	*Maps
-	t                                           *testing.T
-	tasks, loads, requests, names, flags, owner *ebpf.Map
+	t     *testing.T
+	links uint32
+
+	tasks, loads, requests, names, flags, creating, owner *ebpf.Map
 }
 
 func newMaps(t *testing.T) *kernelMaps {
@@ -45,8 +49,9 @@ func newMaps(t *testing.T) *kernelMaps {
 	k.tasks, k.loads = mk(ebpf.Hash, 4, taskSize), mk(ebpf.Hash, 8, loadSize)
 	k.requests, k.names = mk(ebpf.Hash, 8, requestSize), mk(ebpf.Hash, nameLen, 8)
 	k.flags, k.owner = mk(ebpf.Array, 4, flagsSize), mk(ebpf.Array, 4, ownerSize)
+	k.creating = mk(ebpf.Hash, 4, layout.MakingSize)
 	k.Maps = &Maps{tasks: k.tasks.FD(), loads: k.loads.FD(), requests: k.requests.FD(), names: k.names.FD(),
-		flags: k.flags.FD(), owner: k.owner.FD(), keeper: -1, buf: new(buffers)}
+		flags: k.flags.FD(), creating: k.creating.FD(), owner: k.owner.FD(), keeper: -1, buf: new(buffers)}
 	t.Cleanup(func() { unix.Close(k.keeper) })
 	k.keep(os.Getpid(), true)
 	return k
@@ -85,7 +90,7 @@ func (k *kernelMaps) keep(pid int, whole bool) {
 	k.own(pid, startTime(k.t, pid), abi, whole)
 }
 
-func (k *kernelMaps) own(pid int, start uint64, layout uint32, whole bool) {
+func (k *kernelMaps) own(pid int, start uint64, version uint32, whole bool) {
 	k.t.Helper()
 	v := binary.LittleEndian.AppendUint64(nil, start)
 	v = binary.LittleEndian.AppendUint64(v, 0)
@@ -93,7 +98,7 @@ func (k *kernelMaps) own(pid int, start uint64, layout uint32, whole bool) {
 	if whole {
 		complete = 1
 	}
-	for _, w := range []uint32{layout, uint32(pid), complete, 1} {
+	for _, w := range []uint32{version, uint32(pid), complete, 1, k.links, 0} {
 		v = binary.LittleEndian.AppendUint32(v, w)
 	}
 	k.put(k.owner, uint32(0), v)
@@ -163,6 +168,20 @@ func TestDecide(t *testing.T) {
 			k.request(request{id: 10, load: 1, tid: 100, child: me, hop: hopTask, name: "alias"})
 			k.task(me, 10)
 		}, "a", Proven, 1, nil},
+		{"its load has no place in the table", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			if err := k.loads.Delete(uint64(1)); err != nil {
+				k.t.Fatal(err)
+			}
+		}, "a", Unknown, 0, nil},
+		{"its load has no place in the table, and we are a helper", func(k *kernelMaps) {
+			k.load(1, "a", load{tid: 100})
+			if err := k.loads.Delete(uint64(1)); err != nil {
+				k.t.Fatal(err)
+			}
+			k.request(request{id: 10, tid: 150, child: me})
+			k.task(me, 10)
+		}, "a", Unknown, 0, nil},
 		{"through another", func(k *kernelMaps) {
 			k.load(1, "a", load{tid: 100, req: 10})
 			k.request(request{id: 10, load: 1, tid: 100, child: 200, hop: hopTask, next: 2})
@@ -346,7 +365,7 @@ func TestOpenPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, m := range map[string]*ebpf.Map{"tasks": k.tasks, "loads": k.loads, "requests": k.requests,
-		"names": k.names, "flags": k.flags, "owner": k.owner} {
+		"names": k.names, "flags": k.flags, "creating": k.creating, "owner": k.owner} {
 		if err := m.Pin(own + "/" + name); err != nil {
 			t.Fatal(err)
 		}
@@ -421,6 +440,11 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// creates puts a task into kthread_create.
+func (k *kernelMaps) creates(tid, rests uint32) {
+	k.put(k.creating, tid, binary.LittleEndian.AppendUint32([]byte{1, 0, 0, 0}, rests))
+}
+
 func (k *kernelMaps) flag(f flags) {
 	v := make([]byte, flagsSize)
 	if f.lossy {
@@ -446,11 +470,21 @@ func TestNotStartedBy(t *testing.T) {
 		{"an interrupt's", func(_ *kernelMaps, _ *load, r *request, _ *flags) { r.hop = hopUnsure }, false},
 		{"its init has not begun", func(_ *kernelMaps, l *load, _ *request, _ *flags) { l.flags = 0 }, false},
 		{"another is in the load", func(_ *kernelMaps, l *load, _ *request, _ *flags) { l.tid = 101 }, false},
-		{"too many to remember", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + spawnsKept + 1 }, false},
-		{"as many as can be", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + spawnsKept }, true},
+		{"too many to remember", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + layout.SpawnsKept + 1 }, false},
+		{"as many as can be", func(_ *kernelMaps, l *load, _ *request, f *flags) { f.spawns = l.spawns + layout.SpawnsKept }, true},
 		{"the count has begun anew", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.spawns = 0 }, false},
 		{"recording had stopped", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.rests++ }, false},
 		{"a map was full", func(_ *kernelMaps, _ *load, _ *request, f *flags) { f.lossy = true }, false},
+		{"somebody is in kthread_create, or its return was missed", func(k *kernelMaps, _ *load, _ *request, f *flags) {
+			k.creates(90, f.rests)
+			k.creates(91, f.rests-1)
+		}, false},
+		{"somebody was there for a load that has ended", func(k *kernelMaps, _ *load, _ *request, f *flags) { k.creates(91, f.rests-1) }, true},
+		{"more were than are looked at", func(k *kernelMaps, _ *load, _ *request, f *flags) {
+			for tid := range uint32(creatingMost + 1) {
+				k.creates(1+tid, f.rests-1)
+			}
+		}, false},
 		{"not all that inits start is seen", func(k *kernelMaps, _ *load, _ *request, _ *flags) {
 			v := make([]byte, ownerSize)
 			if err := k.owner.Lookup(uint32(0), &v); err != nil {
@@ -499,5 +533,51 @@ func TestStays(t *testing.T) {
 		if k.own(c.pid, 0, c.layout, true); k.Whole() != c.want {
 			t.Errorf("pid %d, layout %d: whole is %v", c.pid, c.layout, !c.want)
 		}
+	}
+}
+
+// A probe that stays is believed with all its links: without one, what that one
+// would see is missing in the maps, or is in them for ever.
+func TestLinks(t *testing.T) {
+	const me = 500
+	k := newMaps(t)
+	unix.Close(k.keeper)
+	k.keeper = -1
+	k.dir, k.links = t.TempDir(), 3
+	link := func(i int) string { return fmt.Sprintf("%s/link-%d", k.dir, i) }
+	for i := range 3 {
+		if err := os.WriteFile(link(i), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.own(0, 0, abi, true)
+	k.load(1, "a", load{tid: 100})
+	k.load(2, "b", load{tid: 101, req: 10})
+	k.request(request{id: 10, load: 2, tid: 101, child: me, hop: hopTask})
+	k.task(me, 10)
+	for _, module := range []string{"a", "b"} {
+		want := map[string]Answer{"a": Independent, "b": Proven}[module]
+		if v, _ := k.Decide(module, me, nil); v != want {
+			t.Errorf("%s, with all links: %v", module, v)
+		}
+	}
+	for i := range 3 {
+		if err := os.Remove(link(i)); err != nil {
+			t.Fatal(err)
+		}
+		for _, module := range []string{"a", "b"} {
+			if v, _ := k.Decide(module, me, nil); v != Unknown {
+				t.Errorf("%s, without link %d: %v", module, i, v)
+			}
+		}
+		if k.Whole() {
+			t.Errorf("without link %d: whole", i)
+		}
+		if err := os.WriteFile(link(i), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, _ := k.Decide("a", me, nil); v != Independent {
+		t.Errorf("with all links again: %v", v)
 	}
 }

@@ -70,7 +70,7 @@ func (m *Maps) Decide(module string, pid int, others []Waiting) (Answer, []Link)
 		free = v == Unknown && whole && m.free(target, mine, others)
 	}
 	// Read again: the keeper may have died, and a load ended, in between.
-	if now, ok := m.name(module); !ok || now != target || !m.kept() {
+	if now, ok := m.name(module); !ok || now != target || !m.kept() || !m.attached() {
 		return Unknown, nil
 	}
 	if free && m.Whole() {
@@ -93,7 +93,8 @@ func (m *Maps) Loading(module string) (pid int, ok bool) {
 // word of others, leads to a request that we descend from.
 func (m *Maps) free(target uint64, mine map[uint64]bool, others []Waiting) bool {
 	if len(mine) == 0 {
-		return true // the kernel waits for nobody that we descend from
+		_, known := m.load(target)
+		return known // the kernel waits for nobody that we descend from
 	}
 	next := make(map[uint64][]uint64)
 	for _, o := range others {
@@ -113,6 +114,9 @@ func (m *Maps) free(target uint64, mine map[uint64]bool, others []Waiting) bool 
 		id := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		l, ok := m.load(id)
+		if id == target && !ok {
+			return false // what it waits for is not known
+		}
 		if seen[id] || !ok {
 			continue
 		}

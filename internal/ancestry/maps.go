@@ -51,6 +51,7 @@ type request struct {
 type owner struct {
 	start    uint64
 	abi, pid uint32
+	links    uint32
 	complete bool
 	spawns   bool
 }
@@ -107,7 +108,7 @@ func (m *Maps) readOwner() (owner, bool) {
 		return owner{}, false
 	}
 	return owner{start: u64(v[layout.OwnerStart:]), abi: u32(v[layout.OwnerABI:]), pid: u32(v[layout.OwnerPID:]),
-		complete: u32(v[layout.OwnerComplete:]) != 0, spawns: u32(v[layout.OwnerSpawns:]) != 0}, true
+		links: u32(v[layout.OwnerLinks:]), complete: u32(v[layout.OwnerComplete:]) != 0, spawns: u32(v[layout.OwnerSpawns:]) != 0}, true
 }
 
 // lossy reports whether a map was full and something is missing in it.
@@ -122,6 +123,30 @@ func (m *Maps) readFlags() (flags, bool) {
 		return flags{}, false
 	}
 	return flags{lossy: u32(v[layout.FlagsLossy:]) != 0, rests: u32(v[layout.FlagsRests:]), spawns: u32(v[layout.FlagsSpawns:])}, true
+}
+
+// creatingMost bounds the look at who is in kthread_create.
+const creatingMost = 64
+
+// noneCreating reports whether nobody is in kthread_create for a load, as far as
+// the probe saw, since the probe last had nothing in flight.
+func (m *Maps) noneCreating(rests uint32) bool {
+	after := false
+	var key uint32
+	for range creatingMost {
+		next, errno := m.nextKey(m.creating, key, after)
+		if errno == unix.ENOENT {
+			return true
+		}
+		if errno != 0 {
+			return false
+		}
+		key, after = next, true
+		if v, ok := m.lookup32(m.creating, key, layout.MakingSize); ok && u32(v[layout.MakingRests:]) == rests {
+			return false
+		}
+	}
+	return false
 }
 
 // encoding/binary would bring reflect into the start-up path.
@@ -179,6 +204,20 @@ func (m *Maps) lookup(fd, size int) ([]byte, bool) {
 	return b.value[:size], errno == 0
 }
 
+// nextKey is bpf(2) with BPF_MAP_GET_NEXT_KEY, of a map whose keys have 32 bits.
+func (m *Maps) nextKey(fd int, key uint32, after bool) (uint32, unix.Errno) {
+	b := m.buf
+	b.attr.fd, b.attr.key = uint32(fd), 0
+	if after {
+		putU32(b.key[:], key)
+		b.attr.key = uint64(uintptr(unsafe.Pointer(&b.key)))
+	}
+	b.attr.value = uint64(uintptr(unsafe.Pointer(&b.value)))
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_GET_NEXT_KEY,
+		uintptr(unsafe.Pointer(&b.attr)), unsafe.Sizeof(b.attr))
+	return u32(b.value[:]), errno
+}
+
 // heap keeps what is named by number off the stack.
 //
 //lint:ignore U1000 written only: what matters is that the reference escapes
@@ -223,6 +262,25 @@ func (m *Maps) kept() bool {
 			return err == nil && n == 0
 		}
 	}
+}
+
+// attached reports whether each link of a probe that stays is there. Without one,
+// of what it would see nothing is recorded, or nothing ended.
+func (m *Maps) attached() bool {
+	if m.keeper >= 0 {
+		return true // the links are the process's
+	}
+	o, ok := m.readOwner()
+	if !ok {
+		return false
+	}
+	var st unix.Stat_t
+	for i := range int(o.links) {
+		if unix.Lstat(m.dir+"/"+layout.Link+proc.Itoa(i), &st) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // alive reports whether a process is the one that had this start time (field

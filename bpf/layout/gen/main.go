@@ -19,7 +19,7 @@ import (
 )
 
 // structs are those of src/state.h that user space reads or writes.
-var structs = []string{"task", "load", "request", "event", "config", "flags", "owner"}
+var structs = []string{"task", "load", "request", "event", "config", "flags", "making", "owner"}
 
 func main() {
 	if err := generate(".."); err != nil {
