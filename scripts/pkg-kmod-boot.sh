@@ -24,7 +24,7 @@ say "modprobe -r $(modprobe -r dummy && ! grep -q '^dummy ' /proc/modules && ech
 say "dpkg $(dpkg-query -W -f '${db:Status-Status}' kmod 2>/dev/null) $(ls /bin/kmod -l | sed 's/.*-> //')"
 GUEST
 boot_begin=$SECONDS
-t "boot the whole system without kmod" boot_disk without 500 "After=basic.target" "Type=simple" \
+t "boot the whole system without kmod" boot_disk without 1500 "After=basic.target" "Type=simple" \
 	-netdev user,id=n -device virtio-net-pci,netdev=n
 say "boot without kmod: $((SECONDS - boot_begin)) s"
 t "  there is no kmod" said without 'PKGTEST dpkg (not-installed)? ?\.\./sbin/safeload'
