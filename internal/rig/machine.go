@@ -31,6 +31,12 @@ const (
 	spareAMD64 = "mitigations=off"
 )
 
+// cpuAMD64 is a processor that spares an emulated one what shows nothing here. QEMU does a fast string instruction byte by
+// byte, and the kernel, the C library and Go's runtime use these where the processor says that they are fast; a fifth level
+// of page tables, and what allows and forbids each access to a user's memory, are dear in the same way. It takes two thirds
+// of the time of max.
+const cpuAMD64 = "max,-erms,-fsrm,-la57,-smap,-pku"
+
 // machines are those that a kernel can be run on; the first of an architecture is what it is run on unless said
 // otherwise.
 var machines = []Machine{
@@ -38,7 +44,7 @@ var machines = []Machine{
 		Console: "ttyAMA0", Memory: 768, CPUs: 1, Icount: "1"},
 	{Name: "virt64", Arch: "arm64", QEMU: "qemu-system-aarch64", Args: []string{"-M", "virt", "-cpu", "cortex-a57"},
 		Console: "ttyAMA0", Memory: 768, CPUs: 1, Icount: "1", Spare: spareARM64},
-	{Name: "q35", Arch: "amd64", QEMU: "qemu-system-x86_64", Args: []string{"-M", "q35", "-cpu", "max"},
+	{Name: "q35", Arch: "amd64", QEMU: "qemu-system-x86_64", Args: []string{"-M", "q35", "-cpu", cpuAMD64},
 		Console: "ttyS0", Memory: 768, CPUs: 1, Icount: "1", Spare: spareAMD64},
 	{Name: "orangepi-pc", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "orangepi-pc"},
 		Console: "ttyS0,115200", Memory: 1024, CPUs: 4, Board: true, DTB: "sun8i-h3-orangepi-pc.dtb"},
