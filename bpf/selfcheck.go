@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf/layout"
+	"safeload/internal/proc"
 )
 
 // Learned is what the programs need to know of this kernel and no header says.
@@ -313,23 +313,10 @@ func meetOnce(fd int, delay time.Duration) error {
 }
 
 // waitsByFile reports whether finit_module waits by inode here.
-func waitsByFile() bool { return atLeast(6, 5) }
+func waitsByFile() bool { return proc.KernelAtLeast(6, 5) }
 
 // hardByVersion reports whether no signal ends that wait, if nobody mended it
 // in this kernel (2124d84db293, which stable branches have, too). To take a
 // kernel for one of these costs a probe at each open, and breaks a recursion
 // one step earlier than it need be.
-func hardByVersion() bool { return waitsByFile() && !atLeast(6, 11) }
-
-// atLeast compares the running kernel's version.
-func atLeast(major, minor int) bool {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return false
-	}
-	var a, b int
-	if n, _ := fmt.Fscanf(strings.NewReader(unix.ByteSliceToString(u.Release[:])), "%d.%d", &a, &b); n != 2 {
-		return false
-	}
-	return a > major || a == major && b >= minor
-}
+func hardByVersion() bool { return waitsByFile() && !proc.KernelAtLeast(6, 11) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"safeload/internal/getopt"
+	"safeload/internal/proc"
 	"safeload/internal/stdio"
 	"safeload/kmod"
 )
@@ -193,7 +194,7 @@ func (p *program) directories(a *arguments) bool {
 		a.files = a.files[1:]
 	} else {
 		var err error
-		if p.version, err = release(); err != nil {
+		if p.version, err = proc.Release(); err != nil {
 			p.log.crit("uname() failed: ", text(err), "\n")
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/syntax"
 	"safeload/internal/treefile"
 )
@@ -165,13 +163,4 @@ func (p *program) matches(pattern string) bool {
 	}
 	re, err := regexp.CompilePOSIX(pattern)
 	return err == nil && re.MatchString(p.version)
-}
-
-// release is uname(2)'s.
-func release() (string, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", err
-	}
-	return unix.ByteSliceToString(u.Release[:]), nil
 }

@@ -3,13 +3,14 @@
 package depmod
 
 import (
-	"bytes"
 	"compress/gzip"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"safeload/internal/kmodtest"
 )
 
 // What kmod's own test of depmod (testsuite/test-depmod.c) asks for, each under
@@ -29,8 +30,8 @@ func TestUpstream(t *testing.T) {
 			name:  "modules_order_for_compressed",
 			about: "aliases are in the order of modules.order, which names modules as if they were not compressed",
 			modules: map[string][]byte{
-				"kernel/z.ko.gz": packed(t, object([]string{"alias=z-one", "alias=z-two"}, nil, nil)),
-				"kernel/a.ko.gz": packed(t, object([]string{"alias=a-one"}, nil, nil)),
+				"kernel/z.ko.gz": kmodtest.Gzip(t, object([]string{"alias=z-one", "alias=z-two"}, nil, nil), gzip.DefaultCompression),
+				"kernel/a.ko.gz": kmodtest.Gzip(t, object([]string{"alias=a-one"}, nil, nil), gzip.DefaultCompression),
 				"modules.order":  []byte("kernel/z.ko\nkernel/a.ko\n"),
 			},
 			want: map[string]string{"modules.alias": "# Aliases extracted from modules themselves.\nalias z-one z\nalias z-two z\nalias a-one a\n"},
@@ -145,20 +146,6 @@ func TestUpstreamDetectLoop(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "lib/modules/4.4.4/modules.dep")); err == nil {
 		t.Error("modules.dep was made")
 	}
-}
-
-// packed compresses a file as .ko.gz has it.
-func packed(t *testing.T, b []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 func upstreamTree(t *testing.T, modules map[string][]byte, config map[string]string) (root string) {

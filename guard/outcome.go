@@ -3,7 +3,6 @@
 package guard
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -108,16 +107,5 @@ func (c *contest) loading() bool {
 // sharesResults: this kernel gives the result of a load to all that wait for the
 // same file. idempotent_init_module came with 6.5 (9b9879fc0327).
 func sharesResults() bool {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return false
-	}
-	major, rest, _ := bytes.Cut(u.Release[:], []byte{'.'})
-	n := 0
-	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
-		n++
-	}
-	a, ok1 := proc.Uint(major)
-	b, ok2 := proc.Uint(rest[:n])
-	return ok1 && ok2 && (a > 6 || a == 6 && b >= 5)
+	return proc.KernelAtLeast(6, 5)
 }

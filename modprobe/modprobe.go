@@ -33,6 +33,7 @@ import (
 	"safeload/finit/unpack"
 	"safeload/guard"
 	"safeload/internal/modload"
+	"safeload/internal/proc"
 	"safeload/kmod"
 )
 
@@ -99,11 +100,10 @@ type Loader struct {
 // with them is told to Log. Errors: of uname(2) and getcwd(2).
 func New(o Options) (*Loader, error) {
 	if o.Release == "" {
-		var u unix.Utsname
-		if err := unix.Uname(&u); err != nil {
+		var err error
+		if o.Release, err = proc.Release(); err != nil {
 			return nil, fmt.Errorf("modprobe: uname, for the kernel's release: %w", err)
 		}
-		o.Release = unix.ByteSliceToString(u.Release[:])
 	}
 	dir, err := filepath.Abs(filepath.Join("/", "lib/modules", o.Release))
 	k := kmod.Options{ConfigPaths: o.ConfigPaths}

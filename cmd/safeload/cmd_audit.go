@@ -15,10 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/audit"
 	"safeload/internal/plain"
+	"safeload/internal/proc"
 	"safeload/internal/version"
 	"safeload/kmod"
 )
@@ -148,11 +147,9 @@ func (o *auditOptions) treesToAudit() (trees []string, own bool, err error) {
 	}
 	release := o.release
 	if release == "" {
-		var u unix.Utsname
-		if err := unix.Uname(&u); err != nil {
-			return nil, false, fmt.Errorf("ask for the running kernel's release: %w", err)
+		if release, err = proc.Release(); err != nil {
+			return nil, false, fmt.Errorf("uname, for the running kernel's release: %w", err)
 		}
-		release = unix.ByteSliceToString(u.Release[:])
 	}
 	return []string{filepath.Join("/", o.root, "lib/modules", release)}, o.root == "" && o.release == "", nil
 }

@@ -9,10 +9,9 @@ import (
 	"os/exec"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/bootload"
 	"safeload/internal/plain"
+	"safeload/internal/proc"
 	"safeload/kmod"
 )
 
@@ -88,11 +87,11 @@ func runColdplug(args []string, stdout, stderr io.Writer) int {
 // of several aliases with the same modules, the first. A tree without an index of
 // aliases is an error.
 func withModules(aliases []string) (list []string, err error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
+	release, err := proc.Release()
+	if err != nil {
 		return nil, os.NewSyscallError("uname", err)
 	}
-	dir := "/lib/modules/" + unix.ByteSliceToString(u.Release[:])
+	dir := "/lib/modules/" + release
 	if _, err := os.Stat(dir + "/modules.alias.bin"); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"safeload/finit"
+	"safeload/internal/kmodtest"
 )
 
 // sample is neither constant nor random, as a module is.
@@ -38,7 +39,7 @@ func compress(t testing.TB, format finit.Format, data []byte) []byte {
 	var err error
 	switch format {
 	case finit.Gzip:
-		w = gzip.NewWriter(&b)
+		return kmodtest.Gzip(t, data, gzip.DefaultCompression)
 	case finit.XZ:
 		w, err = xz.WriterConfig{CheckSum: xz.CRC32}.NewWriter(&b)
 	case finit.Zstd:

@@ -15,6 +15,7 @@ import (
 
 	"safeload/finit"
 	"safeload/finit/unpack"
+	"safeload/internal/kmodtest"
 )
 
 // The test program stands for cmd/safeload-unpack when it is called so.
@@ -55,22 +56,9 @@ func runUmask(t *testing.T, packed []byte, umask int) ([]byte, error) {
 	return Run(string(program), int(f.Fd()), finit.Gzip)
 }
 
-func packed(t *testing.T, plain []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := w.Write(plain); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func TestRun(t *testing.T) {
 	want := bytes.Repeat([]byte("module "), 1<<19)
-	packed := packed(t, want)
+	packed := kmodtest.Gzip(t, want, gzip.DefaultCompression)
 	got, err := run(t, packed)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +93,7 @@ func TestWays(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			ways = []way{w}
 			before := descriptors(t)
-			got, err := runUmask(t, packed(t, []byte("module")), 0o777)
+			got, err := runUmask(t, kmodtest.Gzip(t, []byte("module"), gzip.DefaultCompression), 0o777)
 			if now := descriptors(t); now != before {
 				t.Errorf("%d descriptors are open, before there were %d", now, before)
 			}
@@ -139,7 +127,7 @@ func TestHindered(t *testing.T) {
 	refuse := func(err error) func(*way, string) (int, error) {
 		return func(*way, string) (int, error) { return -1, failed{"try", err} }
 	}
-	file := packed(t, []byte("module"))
+	file := kmodtest.Gzip(t, []byte("module"), gzip.DefaultCompression)
 	ways = []way{{name: "one", make: refuse(syscall.EACCES)}, all[0]}
 	if got, err := run(t, file); err != nil || string(got) != "module" {
 		t.Errorf("with a way left: %q, %v", got, err)
@@ -164,7 +152,7 @@ func TestMemfdNoexec(t *testing.T) {
 		t.Skipf("a kernel before 6.3: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "m.ko.gz")
-	if err := os.WriteFile(file, packed(t, []byte("module")), 0o600); err != nil {
+	if err := os.WriteFile(file, kmodtest.Gzip(t, []byte("module"), gzip.DefaultCompression), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")

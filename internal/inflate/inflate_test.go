@@ -10,23 +10,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
-)
 
-func pack(t testing.TB, data []byte, level int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, level)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
+	"safeload/internal/kmodtest"
+)
 
 // inputs are of all kinds: code, text of few letters, noise, one byte again and again.
 func inputs(t testing.TB) map[string][]byte {
@@ -53,7 +39,7 @@ func TestDecode(t *testing.T) {
 	var d Decoder
 	for name, data := range inputs(t) {
 		for _, level := range []int{gzip.HuffmanOnly, gzip.NoCompression, 1, 6, 9} {
-			src := pack(t, data, level)
+			src := kmodtest.Gzip(t, data, level)
 			size := Size(src)
 			if size != int64(len(data)) {
 				t.Errorf("%s, level %d: size %d, want %d", name, level, size, len(data))
@@ -73,8 +59,8 @@ func TestDecode(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, data := range inputs(f) {
 		data = data[:min(len(data), 3000)]
-		f.Add(pack(f, data, 9))
-		f.Add(pack(f, data, gzip.HuffmanOnly))
+		f.Add(kmodtest.Gzip(f, data, 9))
+		f.Add(kmodtest.Gzip(f, data, gzip.HuffmanOnly))
 	}
 	var d Decoder
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -101,7 +87,7 @@ func FuzzDecode(f *testing.F) {
 func TestDamage(t *testing.T) {
 	var d Decoder
 	data := inputs(t)["code"][:20_000]
-	src := pack(t, data, 9)
+	src := kmodtest.Gzip(t, data, 9)
 	r := rand.New(rand.NewPCG(3, 4))
 	dst := make([]byte, len(data))
 	for range 3000 {

@@ -5,6 +5,8 @@
 package kmodtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -122,4 +124,21 @@ func (n *node) append(b []byte) (_ []byte, at uint32) {
 		b = append(b, 0)
 	}
 	return b, at
+}
+
+// Gzip compresses a file as gzip(1) with that level does.
+func Gzip(tb testing.TB, b []byte, level int) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, level)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := w.Write(b); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
 }

@@ -18,6 +18,7 @@ import (
 
 	"safeload/internal/entry"
 	"safeload/internal/modload"
+	"safeload/internal/proc"
 	"safeload/kmod"
 )
 
@@ -224,16 +225,8 @@ func printErr(msg string) {
 	_ = writeAll(2, []byte(msg), &stuck)
 }
 
-// release is uname -r.
+// release is uname -r, or empty.
 func release() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	for i, c := range u.Release {
-		if c == 0 {
-			return string(u.Release[:i])
-		}
-	}
-	return string(u.Release[:])
+	r, _ := proc.Release()
+	return r
 }

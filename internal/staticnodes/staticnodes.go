@@ -15,9 +15,8 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/getopt"
+	"safeload/internal/proc"
 	"safeload/internal/stdio"
 	"safeload/internal/strerror"
 	"safeload/internal/treefile"
@@ -97,11 +96,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 	}
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
+	release, err := proc.Release()
+	if err != nil {
 		return say("Error: uname failed!\n")
 	}
-	path := "/lib/modules/" + unix.ByteSliceToString(u.Release[:]) + "/modules.devname"
+	path := "/lib/modules/" + release + "/modules.devname"
 	list, err := treefile.Read(path, maxList)
 	switch {
 	case errnoOf(err) == syscall.ENOENT:
