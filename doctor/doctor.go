@@ -14,6 +14,7 @@ import (
 	"runtime"
 
 	"safeload/bpf"
+	"safeload/guard/survey"
 )
 
 // Level is how good or bad a finding is.
@@ -64,7 +65,10 @@ type Report struct {
 	Tier     Tier `json:"tier"`
 	Possible Tier `json:"possible"`
 	// Dead are modules that stay coming, as nobody runs their init any more.
-	Dead   []string `json:"dead,omitempty"`
+	Dead []string `json:"dead,omitempty"`
+	// Hangs are loads that wait for themselves, or for what the one who asked for
+	// them has: certain ones, as status and diagnose find them.
+	Hangs  []string `json:"hangs,omitempty"`
 	Checks []Check  `json:"checks"`
 }
 
@@ -75,6 +79,10 @@ type Options struct {
 	// kernel answered; nil leaves it at what can be seen. The strings are
 	// what the probe lacks.
 	TryProbe func() (missing []string, err error)
+	// TryLocks looks whether it can be read who holds a lock; nil leaves that out.
+	TryLocks func() error
+	// Look says who waits for whom now; nil leaves that out.
+	Look func() (*survey.Survey, error)
 }
 
 // Examine examines the system.

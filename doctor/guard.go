@@ -5,6 +5,7 @@ package doctor
 import (
 	"strings"
 
+	"safeload/guard/graph"
 	"safeload/guard/survey"
 	"safeload/install"
 	"safeload/internal/conf"
@@ -23,6 +24,7 @@ func (e *examination) guard() {
 	settings := e.settings()
 	e.registry()
 	e.dead()
+	e.hangs()
 
 	e.r.Tier, e.r.Possible = TierProc, TierProc
 	if e.tracefs {
@@ -81,6 +83,33 @@ func (e *examination) dead() {
 	for _, m := range e.r.Dead {
 		e.add(Bad, "module", m+" is coming, and nobody runs its init any more",
 			"an oops has ended the task that did (see the kernel's log): it can neither be loaded nor removed", "reboot to load it")
+	}
+}
+
+// hangs names the loads that can never move. What is only likely may be slow.
+func (e *examination) hangs() {
+	if e.sys.root != "/" || e.o.Look == nil {
+		return
+	}
+	const name, fix = "loads now", "safeload diagnose"
+	sv, err := e.o.Look()
+	if err != nil {
+		e.add(Unknown, name, "unknown", whyNot(err), "")
+		return
+	}
+	likely := 0
+	for _, f := range sv.Findings {
+		value := "the load of " + f.Module + " " + f.Kind.Wait()
+		if f.Certainty != graph.Certain {
+			likely++
+			e.add(Warn, name, value, "likely, not certain: it may only be slow", fix)
+			continue
+		}
+		e.r.Hangs = append(e.r.Hangs, value)
+		e.add(Bad, name, value, "it can never move by itself", fix)
+	}
+	if likely+len(e.r.Hangs) == 0 {
+		e.add(OK, name, "none waits for itself, or for what the one who asked for it has", "", "")
 	}
 }
 

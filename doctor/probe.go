@@ -43,6 +43,7 @@ func (e *examination) probe() {
 		}
 	}
 	e.probeWorks = works && e.bpfSyscall()
+	e.locks()
 	if e.o.TryProbe == nil {
 		return
 	}
@@ -57,6 +58,20 @@ func (e *examination) probe() {
 		e.probeWorks = true
 		e.add(OK, "tried", "it attaches, whole", "", "")
 	}
+}
+
+// locks reports whether status, diagnose and watch can tell who holds a lock that a
+// load waits for.
+func (e *examination) locks() {
+	if e.o.TryLocks == nil {
+		return
+	}
+	const name = "holders of locks"
+	if err := e.o.TryLocks(); err != nil {
+		e.add(Note, name, "not seen", err.Error()+"; diagnose guesses them where /proc/PID/stack shows a wait for a lock", "")
+		return
+	}
+	e.add(OK, name, "read from the kernel's memory", "", "")
 }
 
 func (e *examination) bpfSyscall() bool {

@@ -9,6 +9,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/doctor"
+	"safeload/guard/survey"
 	"safeload/internal/plain"
 )
 
@@ -23,9 +24,9 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 	if fs.NArg() > 0 {
 		return misused("doctor", stderr, "it takes no argument, not %q", fs.Arg(0))
 	}
-	var o doctor.Options
+	o := doctor.Options{Look: func() (*survey.Survey, error) { return survey.Examine(surveyOptions()) }}
 	if *probe {
-		o.TryProbe = tryProbe
+		o.TryProbe, o.TryLocks = tryProbe, tryLocks
 	}
 	r := doctor.Examine(o)
 	err := error(nil)
@@ -38,13 +39,21 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: print the report: %v\n", err)
 		return exitError
 	}
-	if len(r.Dead) > 0 {
+	if len(r.Dead)+len(r.Hangs) > 0 {
 		return exitFound
 	}
 	if r.Failed() {
 		return exitError
 	}
 	return exitOK
+}
+
+func tryLocks() error {
+	l, err := openLocks()
+	if err == nil {
+		l.Close()
+	}
+	return err
 }
 
 func tryProbe() ([]string, error) {
