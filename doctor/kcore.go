@@ -8,11 +8,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
+	"safeload/internal/elfhead"
 	"safeload/internal/treefile"
 )
 
@@ -34,7 +37,7 @@ func (s system) waitCalled() (waitKind, error) {
 	if soft == 0 || hard == 0 {
 		return waitUnknown, errors.New("no addresses in /proc/kallsyms without root")
 	}
-	core, err := elf.Open(s.path("/proc/kcore"))
+	core, err := os.Open(s.path("/proc/kcore"))
 	if err != nil {
 		return waitUnknown, fmt.Errorf("open /proc/kcore: %s", whyNot(err))
 	}
@@ -95,15 +98,30 @@ func (s system) addresses() (*kallsyms, error) {
 	return ks, sc.Err()
 }
 
-func readCore(core *elf.File, addr, size uint64) ([]byte, error) {
-	for _, p := range core.Progs {
-		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr+size <= p.Memsz {
-			code := make([]byte, size)
-			if _, err := p.ReadAt(code, int64(addr-p.Vaddr)); err != nil {
-				return nil, fmt.Errorf("read /proc/kcore: %s", whyNot(err))
-			}
-			return code, nil
+// readCore reads the kernel's memory from /proc/kcore, an ELF core file.
+func readCore(core io.ReaderAt, addr, size uint64) ([]byte, error) {
+	head := make([]byte, elfhead.Size64) // one of 32 bits is longer than its header, too
+	if _, err := core.ReadAt(head, 0); err != nil {
+		return nil, fmt.Errorf("read /proc/kcore: %s", whyNot(err))
+	}
+	h, ok := elfhead.Read(head)
+	if !ok || h.Segments.Each != h.SegmentSize() {
+		return nil, errors.New("/proc/kcore is no ELF file")
+	}
+	for i := range h.Segments.Count {
+		b := make([]byte, h.SegmentSize())
+		if _, err := core.ReadAt(b, int64(h.Segments.At+i*h.Segments.Each)); err != nil {
+			return nil, fmt.Errorf("read /proc/kcore: %s", whyNot(err))
 		}
+		p := h.Segment(b)
+		if elf.ProgType(p.Type) != elf.PT_LOAD || addr < p.Address || addr-p.Address+size > p.Memory {
+			continue
+		}
+		code := make([]byte, size)
+		if _, err := core.ReadAt(code, int64(p.Offset+addr-p.Address)); err != nil {
+			return nil, fmt.Errorf("read /proc/kcore: %s", whyNot(err))
+		}
+		return code, nil
 	}
 	return nil, errors.New("/proc/kcore does not hold the kernel's code")
 }

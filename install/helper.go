@@ -4,14 +4,18 @@ package install
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/elfhead"
 	"safeload/internal/program"
+	"safeload/internal/treefile"
 )
 
 // FindHelper returns the safeload-modprobe beside this program, under that name or
@@ -264,13 +268,23 @@ func (r *run) rightMachine() error {
 	return nil
 }
 
+// machine is what a program is for. One of an image may be anything, as a pipe.
 func machine(path string) (elf.Machine, error) {
-	f, err := elf.Open(path)
+	f, err := treefile.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	return f.Machine, nil
+	var head [elfhead.Size64]byte
+	n, err := io.ReadFull(f, head[:])
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return 0, err
+	}
+	h, ok := elfhead.Read(head[:n])
+	if !ok {
+		return 0, errors.New("it is no ELF program")
+	}
+	return elf.Machine(h.Machine), nil
 }
 
 // resolve follows all links of a path, the last one too, within the root.

@@ -110,18 +110,20 @@ func (h *Header) Section(b []byte) Section {
 
 // Segment is the header of a segment.
 type Segment struct {
-	Type   uint32
-	Offset uint64
-	Size   uint64 // in the file
+	Type    uint32
+	Offset  uint64
+	Size    uint64 // in the file
+	Address uint64
+	Memory  uint64 // its size there
 }
 
 // Segment reads the header of a segment, of which b has at least
 // [Header.SegmentSize] bytes.
 func (h *Header) Segment(b []byte) Segment {
 	if h.Wide() {
-		return Segment{h.uint32(b), h.uint64(b[8:]), h.uint64(b[32:])}
+		return Segment{h.uint32(b), h.uint64(b[8:]), h.uint64(b[32:]), h.uint64(b[16:]), h.uint64(b[40:])}
 	}
-	return Segment{h.uint32(b), uint64(h.uint32(b[4:])), uint64(h.uint32(b[16:]))}
+	return Segment{h.uint32(b), uint64(h.uint32(b[4:])), uint64(h.uint32(b[16:])), uint64(h.uint32(b[8:])), uint64(h.uint32(b[20:]))}
 }
 
 // Symbol is an entry of a symbol table.

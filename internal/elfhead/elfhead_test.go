@@ -27,19 +27,19 @@ func TestLayouts(t *testing.T) {
 		tables := elfhead.Header{Order: order, Type: 1, Machine: 40, Names: 9,
 			Segments: elfhead.Table{At: 0x101, Each: 0x202, Count: 0x303}, Sections: elfhead.Table{At: 0x404, Each: 0x505, Count: 0x606}}
 		section := elfhead.Section{Name: 1, Type: 2, Flags: 3, Offset: 4, Size: 5, Link: 6, Info: 7}
-		segment := elfhead.Segment{Type: 1, Offset: 0x20000, Size: 0x30000}
+		segment := elfhead.Segment{Type: 1, Offset: 0x20000, Size: 0x30000, Address: 0x40000, Memory: 0x50000}
 		symbol := elfhead.Symbol{Name: 0x1000, Info: 0x12, Section: 0x304, Value: 0x50000, Size: 0x60000}
 		for class, have := range map[byte][4][]byte{
 			1: {
 				write(elf.Header32{Ident: ident(1, order), Type: 1, Machine: 40, Phoff: 0x101, Shoff: 0x404, Phentsize: 0x202, Phnum: 0x303, Shentsize: 0x505, Shnum: 0x606, Shstrndx: 9}),
 				write(elf.Section32{Name: 1, Type: 2, Flags: 3, Off: 4, Size: 5, Link: 6, Info: 7}),
-				write(elf.Prog32{Type: 1, Off: 0x20000, Filesz: 0x30000}),
+				write(elf.Prog32{Type: 1, Off: 0x20000, Filesz: 0x30000, Vaddr: 0x40000, Memsz: 0x50000}),
 				write(elf.Sym32{Name: 0x1000, Info: 0x12, Shndx: 0x304, Value: 0x50000, Size: 0x60000}),
 			},
 			2: {
 				write(elf.Header64{Ident: ident(2, order), Type: 1, Machine: 40, Phoff: 0x101, Shoff: 0x404, Phentsize: 0x202, Phnum: 0x303, Shentsize: 0x505, Shnum: 0x606, Shstrndx: 9}),
 				write(elf.Section64{Name: 1, Type: 2, Flags: 3, Off: 4, Size: 5, Link: 6, Info: 7}),
-				write(elf.Prog64{Type: 1, Off: 0x20000, Filesz: 0x30000}),
+				write(elf.Prog64{Type: 1, Off: 0x20000, Filesz: 0x30000, Vaddr: 0x40000, Memsz: 0x50000}),
 				write(elf.Sym64{Name: 0x1000, Info: 0x12, Shndx: 0x304, Value: 0x50000, Size: 0x60000}),
 			},
 		} {
