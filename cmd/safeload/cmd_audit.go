@@ -18,6 +18,7 @@ import (
 	"safeload/audit"
 	"safeload/internal/plain"
 	"safeload/internal/proc"
+	"safeload/internal/terminal"
 	"safeload/internal/version"
 	"safeload/kmod"
 )
@@ -218,7 +219,7 @@ func (o *auditOptions) config(tree string, own bool) *kmod.Config {
 
 // auditProgress counts the modules on a terminal.
 func auditProgress(stderr io.Writer, tree string) (progress func(done, total int), done func()) {
-	if !isTerminal(stderr) {
+	if !terminal.Is(stderr) {
 		return nil, func() {}
 	}
 	var last time.Time

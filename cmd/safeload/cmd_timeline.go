@@ -7,9 +7,8 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/plain"
+	"safeload/internal/terminal"
 	"safeload/timeline"
 )
 
@@ -36,7 +35,7 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 		}
 		defer f.Close()
 		in = f
-	} else if name == "" && isTerminal(os.Stdin) {
+	} else if name == "" && terminal.Is(os.Stdin) {
 		return misused("timeline", stderr, "a record is missing; safeload watch --record FILE writes one")
 	}
 	t, err := timeline.Read(in)
@@ -47,7 +46,7 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case *asJSON:
 		err = timeline.WriteJSON(stdout, t)
-	case *asText, !*asHTML && isTerminal(stdout):
+	case *asText, !*asHTML && terminal.Is(stdout):
 		err = timeline.WriteText(stdout, t)
 	default:
 		err = timeline.WriteHTML(stdout, t)
@@ -57,14 +56,4 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
-}
-
-// isTerminal tells whether a reader or writer is a terminal.
-func isTerminal(of any) bool {
-	f, ok := of.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

@@ -16,6 +16,7 @@ import (
 	"safeload/bpf/live"
 	"safeload/guard/graph"
 	"safeload/internal/plain"
+	"safeload/internal/terminal"
 	"safeload/watch"
 )
 
@@ -30,7 +31,7 @@ type watchPrinter struct {
 
 func newWatchPrinter(o watchOptions, stdout, stderr io.Writer) *watchPrinter {
 	p := &watchPrinter{out: stdout, err: stderr, json: o.json, verbose: o.verbose}
-	p.colour = !o.json && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(stdout)
+	p.colour = !o.json && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && terminal.Is(stdout)
 	return p
 }
 

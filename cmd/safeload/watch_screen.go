@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf/live"
+	"safeload/internal/terminal"
 	"safeload/watch"
 	"safeload/watch/screen"
 )
@@ -20,7 +21,7 @@ import (
 // fits tells whether there is a live view: standard input and output are a terminal, which has room for it. A terminal
 // without a size, as a serial console may be, gets lines.
 func (o *watchOptions) fits(stdout io.Writer) bool {
-	if o.json || o.once || o.verbose || o.lines || !isTerminal(os.Stdin) || !isTerminal(stdout) {
+	if o.json || o.once || o.verbose || o.lines || !terminal.Is(os.Stdin) || !terminal.Is(stdout) {
 		return false
 	}
 	size, err := unix.IoctlGetWinsize(int(stdout.(*os.File).Fd()), unix.TIOCGWINSZ)

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"safeload/internal/terminal"
 )
 
 // progress is, on a terminal, a last line that says what runs, what is done, and how long it will take.
@@ -30,8 +30,7 @@ type progress struct {
 }
 
 func newProgress(out *os.File, file string) *progress {
-	_, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	p := &progress{out: out, terminal: err == nil, begin: time.Now(), running: map[string]time.Time{}, file: file, times: map[string]float64{},
+	p := &progress{out: out, terminal: terminal.Is(out), begin: time.Now(), running: map[string]time.Time{}, file: file, times: map[string]float64{},
 		over: make(chan struct{})}
 	if b, err := os.ReadFile(file); err == nil {
 		_ = json.Unmarshal(b, &p.times) // without them nothing is said of the time
@@ -68,7 +67,7 @@ func (p *progress) end() {
 	defer p.mu.Unlock()
 	close(p.over)
 	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		terminal.Clear(p.out)
 	}
 }
 
@@ -104,7 +103,7 @@ func (p *progress) line(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		terminal.Clear(p.out)
 	}
 	fmt.Fprintln(p.out, s)
 	p.status()
@@ -133,7 +132,7 @@ func (p *progress) remaining(now time.Time) (time.Duration, bool) {
 	return time.Duration((alone + max(others/atOnce, longest)) * float64(time.Second)).Round(time.Second), true
 }
 
-// status writes the line that changes, no longer than the terminal is wide: what wraps cannot be taken back.
+// status writes the line that changes.
 func (p *progress) status() {
 	select {
 	case <-p.over:
@@ -143,11 +142,7 @@ func (p *progress) status() {
 	if !p.terminal || p.shared || len(p.running) == 0 {
 		return
 	}
-	text := p.text(time.Now())
-	if size, err := unix.IoctlGetWinsize(int(p.out.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 1 && len(text) >= int(size.Col) {
-		text = text[:size.Col-1]
-	}
-	fmt.Fprint(p.out, "\r\x1b[K"+text)
+	terminal.Status(p.out, p.text(time.Now()))
 }
 
 func (p *progress) text(now time.Time) string {

@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/rig/report"
+	"safeload/internal/terminal"
 )
 
 // print writes the verdicts for people; what failed is followed by what the case said last.
@@ -84,14 +83,9 @@ func List(ctx context.Context, w io.Writer, o Options) error {
 	return nil
 }
 
-func atTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
-
 // input keeps what is piped in: a serial port has no end of file, and drops what comes before somebody listens.
 func (r *run) input(dir string) error {
-	if atTerminal(os.Stdin) {
+	if terminal.Is(os.Stdin) {
 		return nil
 	}
 	f, err := os.Create(filepath.Join(dir, "input"))

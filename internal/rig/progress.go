@@ -13,9 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/internal/rig/report"
+	"safeload/internal/terminal"
 )
 
 // progress says what runs, what is done, and how long it will take: a last line that changes on a terminal, plain lines
@@ -39,7 +38,7 @@ type progress struct {
 func newProgress(out *os.File, file string) *progress {
 	var u times
 	_ = json.Unmarshal(usual, &u) // TestUsual
-	return &progress{out: out, terminal: atTerminal(out), file: file, times: readTimes(file), usual: u, waiting: map[string]bool{},
+	return &progress{out: out, terminal: terminal.Is(out), file: file, times: readTimes(file), usual: u, waiting: map[string]bool{},
 		running: map[string]time.Time{}, due: map[string]float64{}, over: make(chan struct{})}
 }
 
@@ -128,7 +127,7 @@ func (p *progress) end() {
 	default:
 		close(p.over)
 		if p.terminal {
-			fmt.Fprint(p.out, "\r\x1b[K")
+			terminal.Clear(p.out)
 		}
 	}
 }
@@ -155,13 +154,13 @@ func (p *progress) line(format string, args ...any) {
 
 func (p *progress) print(text string) {
 	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		terminal.Clear(p.out)
 	}
 	fmt.Fprintln(p.out, text)
 	p.status(time.Now())
 }
 
-// status writes the line that changes, no longer than the terminal is wide: what wraps cannot be taken back.
+// status writes the line that changes.
 func (p *progress) status(now time.Time) {
 	select {
 	case <-p.over:
@@ -171,11 +170,7 @@ func (p *progress) status(now time.Time) {
 	if !p.terminal || len(p.running)+len(p.waiting) == 0 {
 		return
 	}
-	text := p.text(now)
-	if size, err := unix.IoctlGetWinsize(int(p.out.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 1 && len(text) >= int(size.Col) {
-		text = text[:size.Col-1]
-	}
-	fmt.Fprint(p.out, "\r\x1b[K"+text)
+	terminal.Status(p.out, p.text(now))
 }
 
 func (p *progress) text(now time.Time) string {

@@ -19,6 +19,7 @@ import (
 	"safeload/internal/rig/cache"
 	"safeload/internal/rig/kernels"
 	"safeload/internal/rig/report"
+	"safeload/internal/terminal"
 )
 
 // Options are what scripts/vm-test.sh takes.
@@ -516,7 +517,7 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 		return err
 	}
 	kind := computing
-	if atTerminal(os.Stdin) {
+	if terminal.Is(os.Stdin) {
 		kind = idling // a guest at whose prompt somebody sits
 	}
 	slot, err := takeSlot(ctx, r.cache, kind)
