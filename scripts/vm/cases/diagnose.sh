@@ -69,6 +69,18 @@ look() {
 	shown
 }
 
+# early NAME MODULE: a load that hangs is looked at as soon as it is coming. Where the machine is others' as well, that may
+# be late, and it is begun again.
+early() {
+	_tries=0
+	while start "$1" /stock/modprobe "$2"; wait_for 30 is "$2" coming; diagnose; [ "$rc" != 0 ] && ! exact && [ $_tries -lt 5 ]; do
+		_tries=$((_tries + 1))
+		diagnose --free
+		finish "$1" 30
+		unload "$2"
+	done
+}
+
 # hang NAME CERTAINTY MODULE...: the load started as NAME hangs; diagnose says so and frees it.
 hang() {
 	_name=$1 _sure=$2; shift 2
@@ -166,9 +178,7 @@ check() {
 	hang setsid likely uj
 
 	# Nothing in /proc leads from a kernel thread or a work item to the load that waits for it.
-	start thread /stock/modprobe slreq_uk
-	wait_for 30 is slreq_uk coming
-	diagnose
+	early thread slreq_uk
 	want "thread: nothing is said too early" [ "$rc" = 0 ]
 	hang thread likely uk
 	start work /stock/modprobe slreq_uw
