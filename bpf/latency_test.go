@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("SAFELOAD_TEST_TASK") {
 	case "pin":
 		loadAndDie(os.Getenv("SAFELOAD_TEST_AT"))
+	case "key":
+		askForKey()
 	case "load":
 		fd, err := unix.MemfdCreate("safeload-test", unix.MFD_CLOEXEC)
 		if err != nil {

@@ -99,6 +99,19 @@ check() {
 	probe 240 load
 	at_once r0
 
+	# Without one of its links something is not recorded, or for ever: nobody believes it, and the next load mends it.
+	rm $pinned/link-3
+	probe 60 status
+	want "without a link: nobody believes it" [ "$rc" = 1 ]
+	want "without a link: the status says why" has "$out" '"fault":"[0-9]* of its [0-9]* links are there"'
+	kmsg_mark
+	start ps-unlinked /safe/modprobe slreq_r0
+	finish ps-unlinked 40
+	want "without a link: refused all the same, by what /proc shows" [ "$rc $(grep -c "safeload: refused" "$(kmsg)")" = "0 1" ]
+	unload slreq_r0
+	probe 240 load
+	want "without a link: the next load attaches another" has "$out" '"did":"loaded","ready":true'
+
 	# A watch that was killed leaves nothing that signals.
 	want "the watch starts again" watch_begin --break
 	kill -KILL "$(pid_of watch)"
@@ -111,7 +124,8 @@ check() {
 	# One of each kind, and fewer where each load costs more.
 	case $kver in *armmp*) STEPS=$(by_scale some all) ;; *) STEPS=$(by_scale few all) ;; esac
 	export STEPS
-	gotest bpf "$(by_scale 280 1400)" -test.run TestKilled
+	# Those of a user's requests for keys take no place in its maps, which were full by them.
+	gotest bpf "$(by_scale 280 1400)" -test.run 'TestKeys|TestKilled'
 	grep 'took' "$out" | sed "s/^/#L# $case: /"
 }
 # inner MODULE: the kernel's own modprobe for it is there.
