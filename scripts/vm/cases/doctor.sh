@@ -63,6 +63,8 @@ check() {
 	want "JSON: exit 0" [ "$rc" = 0 ]
 	want "JSON: as the schema says" /t/vmtool jsonl doctor "$out"
 	want "JSON: the tier" has "$out" '"tier":"proc","possible":"probe"'
+	want "it was tried whether locks can be read" has "$out" '"name":"holders of locks","level":"ok"'
+	want "no load hangs" has "$out" '"name":"loads now","level":"ok"'
 	want "the probe was tried, and attaches" has "$out" '"name":"tried","level":"\(ok\|note\)","value":"it attaches'
 
 	# What is wrong is bad, and says what to change.
