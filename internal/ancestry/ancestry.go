@@ -170,11 +170,11 @@ func (m *Maps) Close() {
 }
 
 // Whole reports whether what is not in the maps does not exist: the probe
-// still runs with all its links, nothing in flight is older than it, and no map
-// was full.
+// still runs, nothing in flight is older than it, and no map was full. Whether it
+// has all its links is looked at when it is opened, and before it clears anybody.
 func (m *Maps) Whole() bool {
 	o, ok := m.readOwner()
-	return ok && o.complete && !m.lossy() && m.kept() && m.attached()
+	return ok && o.complete && !m.lossy() && m.kept()
 }
 
 // Requester returns the thread that waits in call_usermodehelper_exec for the
