@@ -179,7 +179,7 @@ struct name_key { char s[NAME_LEN]; };
 
 MAP(tasks, MAP_HASH, u32, struct task, TASKS);
 MAP(loads, MAP_HASH, u64, struct load, 1024);
-MAP(requests, MAP_HASH, u64, struct request, 1024);
+MAP(requests, MAP_HASH, u64, struct request, 512);
 MAP(names, MAP_HASH, struct name_key, u64, 1024);
 MAP(inodes, MAP_HASH, u64, u64, 1024);
 /* One for each load in flight: whether there is any is asked of it, since the
@@ -191,7 +191,7 @@ struct {
 } inflight SEC(".maps");
 /* A return that the kernel does not report (a return probe has room for some ten
  * callers at once) leaves its task here: then a thread may be missing in kthreads. */
-MAP(creating, MAP_HASH, u32, struct making, 1024);
+MAP(creating, MAP_HASH, u32, struct making, 64);
 /* What an LRU map forgets is taken for what never was. All of these have room for
  * what the programs rely on, and on more than a few CPUs get more of it for the
  * batches that are kept for each CPU (bpf/room.go). */
