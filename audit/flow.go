@@ -4,36 +4,9 @@ package audit
 
 import (
 	"debug/elf"
-	"slices"
 
 	"safeload/audit/internal/isa"
 )
-
-// valueKind says what is known of a register's content.
-type valueKind uint8
-
-const (
-	unknown   valueKind = iota
-	constant            // off
-	given               // off, from the caller and not changed since: a way may depend on it
-	address             // at: a place in the module or an import
-	argument            // the function's argument number off; its lowest sec bytes if sec is not 0
-	derived             // something reached through argument number off
-	stack               // off from the stack pointer's value number sec
-	parameter           // the value of the module parameter whose variable is at sec, off
-)
-
-// value is what is known of a register, a stack slot or an argument.
-type value struct {
-	kind valueKind
-	sec  int32
-	sym  int32
-	off  int64
-}
-
-func (v value) place() place { return place{v.sec, v.sym, v.off} }
-
-func addressOf(p place) value { return value{address, p.sec, p.sym, p.off} }
 
 // maxArgs is how many arguments of a call are followed.
 const maxArgs = 6
@@ -47,29 +20,11 @@ type call struct {
 	when []condition
 }
 
-// condition says how an argument, its lowest narrow bytes if that is not 0,
-// compares with imm.
-type condition struct {
-	arg, cc, size, narrow uint8
-	imm                   int64
-}
-
-// fails reports whether the condition does not hold for a number.
-func (c condition) fails(n int64) bool {
-	if c.narrow > 0 && c.narrow < 8 {
-		n &= 1<<(8*c.narrow) - 1
-	}
-	holds, known := isa.Holds(c.cc, n, c.imm, c.size)
-	return known && !holds
-}
-
 // function is what the code of one function tells.
 type function struct {
 	calls   []call
 	strings []place // addresses of data that it forms: candidates for names
 }
-
-type registers [32]value
 
 // flow runs through the code of one function once, in the order of addresses,
 // with what is known of the registers. Where ways meet, only what both agree on
@@ -373,34 +328,6 @@ func (f *flow) remaining(pos, end int64) {
 	}
 }
 
-func (im *image) isBranch(typ uint32) bool {
-	switch im.machine {
-	case elf.EM_ARM:
-		switch elf.R_ARM(typ) {
-		case elf.R_ARM_CALL, elf.R_ARM_JUMP24, elf.R_ARM_PC24, elf.R_ARM_THM_PC22, elf.R_ARM_THM_JUMP24, elf.R_ARM_THM_JUMP19:
-			return true
-		}
-	case elf.EM_AARCH64:
-		t := elf.R_AARCH64(typ)
-		return t == elf.R_AARCH64_CALL26 || t == elf.R_AARCH64_JUMP26 || t == elf.R_AARCH64_CONDBR19
-	case elf.EM_X86_64:
-		return elf.R_X86_64(typ) == elf.R_X86_64_PLT32
-	}
-	return false
-}
-
-func (im *image) branchAddend(r reloc) int64 {
-	if im.machine == elf.EM_X86_64 {
-		return r.addend + 4
-	}
-	return r.addend
-}
-
-func (f *flow) freshStack() value {
-	f.stacks++
-	return value{kind: stack, sec: f.stacks}
-}
-
 func (f *flow) meet(p *registers) {
 	for i := range f.regs {
 		if f.regs[i] != p[i] {
@@ -434,50 +361,6 @@ func (f *flow) branchTo(target, pos int64) {
 
 // maxPending is how many ways may wait to be gone, each with its registers.
 const maxPending = 1 << 17
-
-// noCondition is no comparison with an argument.
-var noCondition = condition{arg: maxArgs}
-
-// both are the conditions that hold on two ways.
-func (f *flow) both(a, b []condition) (out []condition) {
-	f.im.spend(len(a) * (len(b) + 1))
-	for _, c := range a {
-		if slices.Contains(b, c) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// argumentTest is the comparison of an argument with a number, if v is one.
-func argumentTest(v value, imm int64, size uint8) condition {
-	if v.kind != argument || v.off < 0 || v.off >= maxArgs {
-		return noCondition
-	}
-	return condition{arg: uint8(v.off), size: size, narrow: uint8(v.sec), imm: imm}
-}
-
-// set gives register r a value. An instruction that may be passed over leaves
-// nothing sure unless both ways agree.
-func (f *flow) set(r uint8, v value, cond bool) {
-	if int(r) >= len(f.regs) || r == 31 && f.im.arch == isa.ARM64 && v.kind != stack && f.regs[31].kind == stack {
-		return
-	}
-	if r == f.im.arch.SP && v.kind != stack {
-		v = f.freshStack()
-	}
-	if cond && f.regs[r] != v {
-		v = value{}
-	}
-	f.regs[r] = v
-}
-
-func (f *flow) get(r uint8) value {
-	if int(r) < len(f.regs) {
-		return f.regs[r]
-	}
-	return value{}
-}
 
 // instrumentation are functions at the start of every function that keep its
 // arguments, and others that a compiler puts in.

@@ -64,26 +64,11 @@ type mark struct {
 	kind byte // 'a', 't', 'd'
 }
 
-type reloc struct {
-	off    uint64
-	sym    int32
-	typ    uint32
-	addend int64
-}
-
 // place is an address inside the module, or an imported symbol.
 type place struct {
 	sec int32 // 0: imported
 	sym int32 // the import, if sec is 0
 	off int64
-}
-
-// paramVar is memory that holds the value of a module parameter.
-type paramVar struct {
-	name string
-	sec  int32
-	off  int64
-	size int64
 }
 
 const maxSymbols = 1 << 21
@@ -226,124 +211,6 @@ func (im *image) readSymbols(tab, str []byte) {
 	}
 }
 
-func (im *image) readRelocs(to *section, tab []byte, rela bool) {
-	size := 8
-	if im.wide {
-		size = 16
-	}
-	if rela {
-		size += size / 2
-	}
-	n := len(tab) / size
-	im.spend(4 * n)
-	if to.relocs == nil {
-		to.relocs = make([]reloc, 0, n)
-	}
-	for i := 0; i < n; i++ {
-		e := tab[i*size:]
-		var r reloc
-		if im.wide {
-			info := im.order.Uint64(e[8:])
-			r.off, r.sym, r.typ = im.order.Uint64(e), int32(info>>32), uint32(info)
-			if rela {
-				r.addend = int64(im.order.Uint64(e[16:]))
-			}
-		} else {
-			info := im.order.Uint32(e[4:])
-			r.off, r.sym, r.typ = uint64(im.order.Uint32(e)), int32(info>>8), info&255
-			if rela {
-				r.addend = int64(int32(im.order.Uint32(e[8:])))
-			}
-		}
-		if r.sym <= 0 || int(r.sym) >= len(im.syms) || r.off >= to.size {
-			continue
-		}
-		if !rela {
-			r.addend = im.inPlace(to.data, r)
-		}
-		to.relocs = append(to.relocs, r)
-	}
-	if !sort.SliceIsSorted(to.relocs, func(a, b int) bool { return to.relocs[a].off < to.relocs[b].off }) {
-		sort.SliceStable(to.relocs, func(a, b int) bool { return to.relocs[a].off < to.relocs[b].off })
-	}
-}
-
-// inPlace reads the addend that a REL relocation keeps where it applies. Only
-// ARM's modules are of this kind ("ELF for the Arm Architecture", IHI 0044).
-func (im *image) inPlace(data []byte, r reloc) int64 {
-	if r.off+4 > uint64(len(data)) {
-		return 0
-	}
-	if im.machine != elf.EM_ARM {
-		return int64(int32(im.order.Uint32(data[r.off:])))
-	}
-	switch elf.R_ARM(r.typ) {
-	case elf.R_ARM_ABS32, elf.R_ARM_REL32, elf.R_ARM_TARGET1:
-		return int64(int32(im.order.Uint32(data[r.off:])))
-	case elf.R_ARM_MOVW_ABS_NC, elf.R_ARM_MOVT_ABS:
-		v := im.order.Uint32(data[r.off:])
-		return int64(int16(v>>4&0xf000 | v&0xfff))
-	case elf.R_ARM_THM_MOVW_ABS_NC, elf.R_ARM_THM_MOVT_ABS:
-		h, l := uint32(im.order.Uint16(data[r.off:])), uint32(im.order.Uint16(data[r.off+2:]))
-		return int64(int16(h&15<<12 | h>>10&1<<11 | l>>12&7<<8 | l&0xff))
-	}
-	return 0
-}
-
-// resolve gives the place that a symbol and an addend stand for.
-func (im *image) resolve(sym int32, addend int64) place {
-	s := &im.syms[sym]
-	if s.sec == 0 {
-		return place{sym: sym, off: addend}
-	}
-	return place{sec: int32(s.sec), off: int64(s.value) + addend}
-}
-
-// relocAt returns the relocation in [off, off+n) of a section.
-func (s *section) relocAt(off, n int64) (reloc, bool) {
-	i := sort.Search(len(s.relocs), func(i int) bool { return int64(s.relocs[i].off) >= off })
-	if i < len(s.relocs) && int64(s.relocs[i].off) < off+n {
-		return s.relocs[i], true
-	}
-	return reloc{}, false
-}
-
-// word is the size of a pointer.
-func (im *image) word() int64 {
-	if im.wide {
-		return 8
-	}
-	return 4
-}
-
-// pointer returns where the pointer stored at a place leads to.
-func (im *image) pointer(sec int32, off int64) (place, bool) {
-	if sec <= 0 || int(sec) >= len(im.secs) || off < 0 {
-		return place{}, false
-	}
-	r, ok := im.secs[sec].relocAt(off, 1)
-	if !ok || !im.absolute(r.typ) {
-		return place{}, false
-	}
-	p := im.resolve(r.sym, r.addend)
-	if im.machine == elf.EM_ARM && p.sec != 0 && im.secs[p.sec].code() {
-		p.off &^= 1
-	}
-	return p, true
-}
-
-func (im *image) absolute(typ uint32) bool {
-	switch im.machine {
-	case elf.EM_ARM:
-		return elf.R_ARM(typ) == elf.R_ARM_ABS32 || elf.R_ARM(typ) == elf.R_ARM_TARGET1
-	case elf.EM_AARCH64:
-		return elf.R_AARCH64(typ) == elf.R_AARCH64_ABS64
-	case elf.EM_X86_64:
-		return elf.R_X86_64(typ) == elf.R_X86_64_64
-	}
-	return false
-}
-
 // bytesAt returns what the file holds from a place on.
 func (im *image) bytesAt(p place) []byte {
 	if p.sec <= 0 || int(p.sec) >= len(im.secs) || p.off < 0 {
@@ -482,55 +349,4 @@ func (im *image) initFunction() (int, bool) {
 		}
 	}
 	return 0, false
-}
-
-// readParams finds the variables of module_param: struct kernel_param in the
-// section __param (include/linux/moduleparam.h). A charp or number has its
-// variable at arg, a string a struct kparam_string with length and buffer.
-func (im *image) readParams() {
-	w := im.word()
-	argOff, size := 4*w, 5*w // name, mod, ops; perm, level, flags padded to a word; arg
-	for i := range im.secs {
-		if im.secs[i].name != "__param" {
-			continue
-		}
-		for off := int64(0); off+size <= int64(len(im.secs[i].data)); off += size {
-			im.spend(1)
-			nameAt, ok := im.pointer(int32(i), off)
-			arg, ok2 := im.pointer(int32(i), off+argOff)
-			if !ok || !ok2 || arg.sec == 0 {
-				continue
-			}
-			name, _ := im.text(nameAt)
-			if _, after, dotted := strings.Cut(name, "."); dotted {
-				name = after
-			}
-			im.params = append(im.params, paramVar{name, arg.sec, arg.off, w})
-			ops, _ := im.pointer(int32(i), off+2*w)
-			if ops.sec != 0 || im.syms[ops.sym].name != "param_ops_string" {
-				continue
-			}
-			if buf, ok := im.pointer(arg.sec, arg.off+w); ok && buf.sec != 0 {
-				if n := im.bytesAt(arg); len(n) >= 4 {
-					im.params = append(im.params, paramVar{name, buf.sec, buf.off, int64(im.order.Uint32(n) & 0xffff)})
-				}
-			}
-		}
-	}
-}
-
-// param names the module parameter whose value lies at a place.
-func (im *image) param(sec int32, off int64) (string, bool) {
-	best := -1
-	im.spend(len(im.params))
-	for i, p := range im.params {
-		// Of two the nearer: a small number is taken to be as wide as a pointer.
-		if p.sec == sec && off >= p.off && off < p.off+p.size && (best < 0 || p.off > im.params[best].off) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return "", false
-	}
-	return im.params[best].name, true
 }
