@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -23,7 +22,7 @@ const (
 	depmodTree    = "lib/modules/" + depmodVersion
 	depmodAsks    = 4
 	// A kmod that is asked for a loop may search for ever.
-	depmodLimit = 5 * time.Second
+	depmodLimit = 5 // seconds of a processor
 )
 
 // depmodWorld is a module tree and depmod.d made by chance, and how depmod is
