@@ -77,6 +77,7 @@ func readVM(b []byte) ([]report.Verdict, error) {
 			Verdict                      report.Outcome
 			Seconds                      float64
 			Text                         string
+			First                        string `json:"first_try"`
 		}
 		if err := in.Decode(&v); err == io.EOF {
 			return verdicts, nil
@@ -84,7 +85,7 @@ func readVM(b []byte) ([]report.Verdict, error) {
 			return verdicts, fmt.Errorf("the report of vm-test.sh: %w", err)
 		}
 		verdicts = append(verdicts, report.Verdict{Kernel: v.Kernel, Version: v.Version, Case: v.Case, Phase: v.Phase, Outcome: v.Verdict,
-			Seconds: fmt.Sprintf("%.2f", v.Seconds), Text: v.Text})
+			Seconds: fmt.Sprintf("%.2f", v.Seconds), Text: v.Text, First: v.First})
 	}
 }
 
