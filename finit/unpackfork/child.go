@@ -38,12 +38,12 @@ func decompress() (int, xz.Result) {
 	)
 	switch job.format {
 	case finit.XZ:
-		return room.xz.Decode(job.dst, job.src)
+		return job.xz.Decode(job.dst, job.src)
 	case finit.Gzip:
-		n, sum, ok = room.gzip.Decode(job.dst, job.src)
-		ok = ok && room.xz.CRC32(job.dst[:n]) == sum
+		n, sum, ok = job.gzip.Decode(job.dst, job.src)
+		ok = ok && job.xz.CRC32(job.dst[:n]) == sum
 	case finit.Zstd:
-		n, ok = room.zstd.Decode(job.dst, job.src)
+		n, ok = job.zstd.Decode(job.dst, job.src)
 	}
 	if !ok {
 		return 0, xz.Data

@@ -54,15 +54,10 @@ var job struct {
 	dst, src []byte
 	format   finit.Format
 	report   *report
-}
-
-// room is what else it finds there. It has no pointers, and is apart from what has
-// some, as the runtime's start makes a map of the pointers of all that.
-var room struct {
-	xz    xz.Decoder
-	gzip  inflate.Decoder
-	zstd  zstd.Decoder
-	stack [64 << 10]byte
+	xz       xz.Decoder
+	gzip     inflate.Decoder
+	zstd     zstd.Decoder
+	stack    [64 << 10]byte
 }
 
 // fork forks; the child goes on at the top of the stack with decode.
@@ -162,7 +157,7 @@ func start() int {
 	defer runtime.UnlockOSThread()
 	all, before := ^uint64(0), uint64(0)
 	mask(&all, &before)
-	pid := fork(unsafe.Pointer(&room.stack[len(room.stack)-32]))
+	pid := fork(unsafe.Pointer(&job.stack[len(job.stack)-32]))
 	mask(&before, nil)
 	return pid
 }
