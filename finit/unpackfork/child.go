@@ -43,7 +43,7 @@ func decompress() (int, xz.Result) {
 		n, sum, ok = job.gzip.Decode(job.dst, job.src)
 		ok = ok && job.xz.CRC32(job.dst[:n]) == sum
 	case finit.Zstd:
-		n, ok = job.zstd.Decode(job.dst, job.src)
+		n, ok = unzstd.Decode(job.dst, job.src)
 	}
 	if !ok {
 		return 0, xz.Data
