@@ -37,7 +37,8 @@ type Maps struct {
 	tasks, loads, requests, names, flags, creating, owner int
 
 	keeper int       // a pidfd; -1: the links are pinned, and no process keeps them
-	dir    string    // where they are pinned then
+	dir    string    // where they are pinned
+	ino    uint64    // of that directory, if no process keeps them
 	seen   []request // that Requester returned
 	buf    *buffers
 }
@@ -86,6 +87,9 @@ func openStaying(dir string) *Maps {
 	if m != nil && (unix.Lstat(dir, &after) != nil || after.Ino != before.Ino) {
 		m.Close()
 		return nil
+	}
+	if m != nil {
+		m.ino = before.Ino
 	}
 	return m
 }
@@ -142,7 +146,7 @@ func open(dir string, pid int, start uint64) *Maps {
 		fd   *int
 	}{
 		{"owner", &m.owner}, {"flags", &m.flags}, {"names", &m.names},
-		{"tasks", &m.tasks}, {"requests", &m.requests}, {"loads", &m.loads}, {"creating", &m.creating},
+		{"tasks", &m.tasks}, {"requests", &m.requests}, {"loads", &m.loads},
 	} {
 		fd, err := mapGet(dir + "/" + f.name)
 		if err != nil {

@@ -388,6 +388,9 @@ func TestOpenPinned(t *testing.T) {
 		c.set()
 		m, err := openIn(dir)
 		if m != nil {
+			if !m.noneCreating(0) || m.creating < 0 {
+				t.Errorf("maps %s: who creates threads is not read", c.name)
+			}
 			m.Close()
 		}
 		if (m != nil) != c.want || (err == nil) != c.want {

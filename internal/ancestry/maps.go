@@ -125,12 +125,31 @@ func (m *Maps) readFlags() (flags, bool) {
 	return flags{lossy: u32(v[layout.FlagsLossy:]) != 0, rests: u32(v[layout.FlagsRests:]), spawns: u32(v[layout.FlagsSpawns:])}, true
 }
 
+// openCreating opens the map that is read only before a thread is said not to be an
+// init's. It must be of the same probe as the others.
+func (m *Maps) openCreating() bool {
+	fd, err := mapGet(m.dir + "/creating")
+	if err != nil {
+		return false
+	}
+	var st unix.Stat_t
+	if m.keeper < 0 && (unix.Lstat(m.dir, &st) != nil || st.Ino != m.ino) {
+		unix.Close(fd)
+		return false
+	}
+	m.creating = fd
+	return true
+}
+
 // creatingMost bounds the look at who is in kthread_create.
 const creatingMost = 64
 
 // noneCreating reports whether nobody is in kthread_create for a load, as far as
 // the probe saw, since the probe last had nothing in flight.
 func (m *Maps) noneCreating(rests uint32) bool {
+	if m.creating < 0 && !m.openCreating() {
+		return false
+	}
 	after := false
 	var key uint32
 	for range creatingMost {
