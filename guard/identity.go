@@ -74,10 +74,8 @@ func (g *Guard) unpacked(l Load) (Load, bool) {
 		return l, false
 	}
 	g.self.Identify()
-	independent := false
 	c := &contest{g: g, l: l, proc: p}
-	c.bounded(func(c *contest) { independent = c.independent() })
-	if independent {
+	if c.apart() {
 		return l, false
 	}
 	fd, err := unix.Open(l.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)

@@ -38,8 +38,7 @@ func (g *Guard) contend(l Load) (verdict, *Refused) {
 	if there == observe.Nobody {
 		return verdictRefuse, c.dead()
 	}
-	independent := false
-	c.bounded(func(c *contest) { independent = c.independent() })
+	independent := c.apart()
 	// Where the init may have died, the kernel is not given the module, whoever asks.
 	if there == observe.Present && independent {
 		g.count(verdictGo, nil)
@@ -60,6 +59,37 @@ func (g *Guard) contend(l Load) (verdict, *Refused) {
 		}
 		g.publish(l.entry(registry.StateWait))
 	}
+}
+
+// apart is [contest.independent], asked so that nobody can hold it up. For that it
+// takes threads, which cost a helper of the kernel more than all the rest until it
+// waits: so it is asked only if the outlines of those above us, which nobody can
+// hold, do not tell already that one of them is the kernel's.
+func (c *contest) apart() (is bool) {
+	if !c.helped() {
+		c.bounded(func(c *contest) { is = c.independent() })
+	}
+	return is
+}
+
+// helped: we, or a process above us, were started by the kernel, or are a command
+// of ours.
+func (c *contest) helped() bool {
+	if c.g.self.Parent != "" {
+		return true
+	}
+	pid := c.g.self.PID
+	for range 256 {
+		s, err := c.proc.Outline(pid, pid)
+		if err != nil || s.PPID == 0 {
+			return false
+		}
+		if s.Kthread() {
+			return true
+		}
+		pid = s.PPID
+	}
+	return false
 }
 
 // independent: nothing above us was started by the kernel's helper mechanism,
@@ -168,8 +198,11 @@ func (c *contest) wait() (verdict, *Refused) {
 func (c *contest) decide(p *pace) (verdict verdict, refused *Refused) {
 	now := c.now()
 	before := c.g.clock.CPU()
-	var decided bool
-	c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
+	decided := false
+	verdict = verdictWait
+	if c.probe() != nil {
+		c.bounded(func(c *contest) { verdict, refused, decided = c.ask() })
+	}
 	// What the probe knows of who asks does not say that the init still runs.
 	if decided && !(verdict == verdictGo && c.vacant()) {
 		if verdict == verdictGo {
