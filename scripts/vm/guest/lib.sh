@@ -166,9 +166,9 @@ one() {
 	) &
 	_pid=$!
 	_end=$((_t0 + _limit * 100))
-	while [ ! -s /tmp/verdict ] && [ "$(now)" -lt "$_end" ]; do
+	while [ ! -s /tmp/verdict ] && time_now && [ "$now" -lt "$_end" ]; do
 		[ -d "/proc/$_pid" ] || [ -s /tmp/verdict ] || { echo "fail|the case's shell died" >/tmp/verdict; }
-		usleep 100000
+		pause 0.1
 	done
 	if [ ! -s /tmp/verdict ]; then
 		echo "fail|did not end within $_limit s" >/tmp/verdict

@@ -47,14 +47,17 @@ func evidence(args []string) int {
 	}
 	fmt.Println("seed", *seed)
 	start := time.Now()
-	for i := range *strangers {
-		if err := e.stranger(i); err != nil {
-			return fatal("evidence: stranger %d: %v", i, err)
+	// In turn: a run that is cut short has then counted both.
+	for i := range max(*strangers, *recursions) {
+		if i < *strangers {
+			if err := e.stranger(i); err != nil {
+				return fatal("evidence: stranger %d: %v", i, err)
+			}
 		}
-	}
-	for i := range *recursions {
-		if err := e.recursion(i); err != nil {
-			return fatal("evidence: recursion %d: %v", i, err)
+		if i < *recursions {
+			if err := e.recursion(i); err != nil {
+				return fatal("evidence: recursion %d: %v", i, err)
+			}
 		}
 	}
 	for _, kind := range e.kinds {
