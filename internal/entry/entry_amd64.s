@@ -31,6 +31,8 @@ GLOBL ·infinite(SB), RODATA|NOPTR, $16
 #define O_PATH		0x200000
 #define PR_SET_TIMERSLACK	29
 #define SLACK	5000000	// ns
+#define PR_SET_THP_DISABLE	41
+#define PR_GET_THP_DISABLE	42
 
 #define RAISE(which, at) \
 	XORQ	DI, DI; \
@@ -173,6 +175,23 @@ put:
 	MOVQ	$SLACK, SI
 	MOVQ	$SYS_prctl, AX
 	SYSCALL
+	MOVQ	$PR_GET_THP_DISABLE, DI
+	XORQ	SI, SI
+	XORQ	DX, DX
+	XORQ	R10, R10
+	XORQ	R8, R8
+	MOVQ	$SYS_prctl, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNE	kept		// it is so already, or cannot be
+	MOVQ	$PR_SET_THP_DISABLE, DI
+	MOVQ	$1, SI
+	MOVQ	$SYS_prctl, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNE	kept
+	MOVB	$1, ·small(SB)
+kept:
 	JMP	·spare(SB)
 
 #define PRLIMIT(which, set, get) \

@@ -32,6 +32,8 @@ GLOBL ·infinite(SB), RODATA|NOPTR, $16
 #define O_PATH		0x200000
 #define PR_SET_TIMERSLACK	29
 #define SLACK	5000000	// ns
+#define PR_SET_THP_DISABLE	41
+#define PR_GET_THP_DISABLE	42
 
 #define RAISE(which, at) \
 	MOVD	$0, R0; \
@@ -171,6 +173,22 @@ put:
 	MOVD	$SLACK, R1
 	MOVD	$SYS_prctl, R8
 	SVC
+	MOVD	$PR_GET_THP_DISABLE, R0
+	MOVD	$0, R1
+	MOVD	$0, R2
+	MOVD	$0, R3
+	MOVD	$0, R4
+	MOVD	$SYS_prctl, R8
+	SVC
+	CBNZ	R0, kept	// it is so already, or cannot be
+	MOVD	$PR_SET_THP_DISABLE, R0
+	MOVD	$1, R1
+	MOVD	$SYS_prctl, R8
+	SVC
+	CBNZ	R0, kept
+	MOVD	$1, R2
+	MOVB	R2, ·small(SB)
+kept:
 	B	·spare(SB)
 
 #define PRLIMIT(which, set, get) \

@@ -76,6 +76,31 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// TestHugePages: a program may have huge pages, or not, as what started it.
+func TestHugePages(t *testing.T) {
+	const set, get = 41, 42 // PR_SET_THP_DISABLE, PR_GET_THP_DISABLE
+	had, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, get, 0, 0)
+	if errno != 0 {
+		t.Skipf("PR_GET_THP_DISABLE: %v", errno)
+	}
+	t.Cleanup(func() { _, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, set, had, 0) })
+	program := filepath.Join(t.TempDir(), "show")
+	build := exec.Command("go", "build", "-ldflags", "-E safeload/internal/entry.startHelper", "-o", program, "./testdata/show")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, never := range []uintptr{0, 1} {
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, set, never, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+		out, err := exec.Command(program, "huge").Output()
+		if want := strconv.Itoa(int(never)); err != nil || string(out) != want {
+			t.Errorf("PR_GET_THP_DISABLE is %q, want %q (%v)", out, want, err)
+		}
+	}
+}
+
 // TestLimits: a program starts under limits of memory that Go's runtime cannot
 // live with, and what it starts is under them again.
 func TestLimits(t *testing.T) {

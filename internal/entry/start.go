@@ -22,6 +22,10 @@ func startHelper()
 // added is how many strings startHelper has put at the end of the environment.
 var added uint8
 
+// small is 1 if startHelper has told the kernel to give this process no huge
+// pages; see huge.go. On 32-bit ARM it never is: Debian's kernels have none.
+var small uint8
+
 // limits are RLIMIT_AS and RLIMIT_DATA, soft and hard, as the process was
 // given them and before the entry raised them; 0 when it could not, and on 32
 // bits, where it does not.

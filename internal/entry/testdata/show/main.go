@@ -16,6 +16,12 @@ func main() {
 		files()
 		return
 	}
+	if len(args) == 1 && args[0] == "huge" {
+		const prGetTHPDisable = 42
+		never, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTHPDisable, 0, 0)
+		_, _ = syscall.Write(1, []byte{'0' + byte(never)})
+		return
+	}
 	if len(args) == 1 && args[0] == "status" {
 		status()
 		return
