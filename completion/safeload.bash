@@ -31,7 +31,7 @@ _safeload_options() {
 	why) echo "--record" ;;
 	timeline) echo "--html --json --text" ;;
 	uninstall) echo "-n --root" ;;
-	watch) echo "--break --duration --json --lines --once --pin --ready-file --record --source -v" ;;
+	watch) echo "--break --duration --journal --json --lines --once --pin --ready-file --record --source -v" ;;
 	esac
 }
 

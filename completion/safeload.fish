@@ -183,6 +183,7 @@ complete -c safeload -n '__fish_seen_subcommand_from watch' -l json -d 'one JSON
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l lines -d 'lines on a terminal, too, in place of a view'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l once -d 'exit with 3 on the first finding'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l pin -r -fa '(__fish_complete_directories)' -d 'where to pin the maps that modprobe reads; empty: nowhere'
+complete -c safeload -n '__fish_seen_subcommand_from watch' -l journal -d 'also send each load and finding to the journal of systemd, with fields such as SAFELOAD_MODULE'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l ready-file -rF -d 'make this file once everything is attached'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l record -rF -d 'also write all that is seen to this file, for safeload timeline; a former one becomes FILE.1'
 complete -c safeload -n '__fish_seen_subcommand_from watch' -l source -r -fa 'bpf tracefs proc' -d 'bpf, tracefs or proc, and no other; default the best there is'

@@ -87,6 +87,12 @@ systemctl start safeload-watch.service
 say "watch $(systemctl is-active safeload-watch.service)"
 for ((n = 0; n < 400; n++)); do safeload probe status --json | grep -q '"watched":true' && break; sleep 1; done
 say "watched $(safeload probe status --json) pins $(ls /sys/fs/bpf/safeload | tr '\n' ' ')"
+# Who asked is in the journal: here a shell of the unit that runs this.
+modprobe -q -r squashfs dummy; mount -t squashfs none /mnt 2>/dev/null; modprobe dummy
+for ((n = 0; n < 60; n++)); do journalctl -q SAFELOAD_MODULE=dummy | grep -q dummy && break; sleep 1; done
+field() { journalctl -q -o cat --output-fields="$2" "SAFELOAD_MODULE=$1" SAFELOAD_TYPE=load | tail -n 1; }
+say "journal has dummy: $(field dummy SAFELOAD_RESULT) by uid $(field dummy SAFELOAD_UID) $(field dummy SAFELOAD_COMM) of $(field dummy SAFELOAD_UNIT)"
+say "journal has squashfs: $(field squashfs SAFELOAD_RESULT) for $(field squashfs SAFELOAD_REQUEST) by $(field squashfs SAFELOAD_ASKED_COMM) of $(field squashfs SAFELOAD_ASKED_UNIT)"
 safeload doctor >/run/doctor; say "doctor exit $?"
 grep -E '^  [a-z]+ +(installed|in force|kernel.modprobe|at boot|tried) ' /run/doctor | tr -s ' ' | while read -r line; do say "doctor: $line"; done
 say "unit $(systemd-analyze security --no-pager safeload-watch.service | tail -n 1)"
@@ -126,6 +132,8 @@ t "  since before the system: the initramfs has it" probe_before_systemd
 t "  a recursion of kmod's modprobe returns, refused" said system 'PKGTEST sysctl: .*safeload: refused tcrypt'
 t "  the watcher runs as systemd's unit" said system 'PKGTEST watch active'
 t "  which reads from the probe that is there" said system 'PKGTEST watched .*"watched":true.* pins probe $'
+t "  which tells the journal of loads, with who asked" said system 'PKGTEST journal has dummy: live by uid 0 modprobe of pkg-test.service'
+t "  for the kernel's requests, too" said system 'PKGTEST journal has squashfs: live for fs-squashfs by mount of pkg-test.service'
 t "  the guard's tier is the probe" said system 'PKGTEST doctor: ok in force tier probe'
 t "  doctor exits with 0" said system 'PKGTEST doctor exit 0'
 t "  a recursion is refused" said system 'PKGTEST watched: .*safeload: refused tcrypt'

@@ -67,6 +67,13 @@ func (e Entry) begin() time.Duration {
 	return e.Request.Begin
 }
 
+func (e Entry) end() time.Duration {
+	if e.Load != nil {
+		return e.Load.End
+	}
+	return e.Request.End
+}
+
 func (e Entry) id() ID {
 	if e.Load != nil {
 		return e.Load.ID
@@ -129,18 +136,22 @@ func sameModule(a, b string) bool {
 
 func sameUnit(want, unit string) bool { return unit == want || strings.HasPrefix(unit, want+".") }
 
-// Text says an entry in one line.
+// Text says an entry in one line, with the time.
 func (e Entry) Text(t *Timeline) string {
-	when := func(at time.Duration) string { return t.When(at).UTC().Format("2006-01-02T15:04:05.000Z") }
+	return t.When(e.end()).UTC().Format("2006-01-02T15:04:05.000Z") + " " + e.Message()
+}
+
+// Message says an entry in one line.
+func (e Entry) Message() string {
 	if o := e.Load; o != nil {
-		return plain.Sprintf("%s load %s: %s in %s, by %s[%d]%s%s", when(o.End), o.name(), o.result(), millis(o.Took()), o.Comm, o.TID, place(o.Who), plain.Safe(o.why()))
+		return plain.Sprintf("load %s: %s in %s, by %s[%d]%s%s", o.name(), o.result(), millis(o.Took()), o.Comm, o.TID, place(o.Who), plain.Safe(o.why()))
 	}
 	q := e.Request
 	behalf := ""
 	if q.Load != nil {
 		behalf = plain.Sprintf(" for the load of %s (%s)", q.Load.name(), q.Via.String())
 	}
-	return plain.Sprintf("%s request %s: %s in %s, by %s[%d]%s%s", when(q.End), q.name(), q.outcome(), millis(q.End-q.Begin), q.Comm, q.TID, place(q.Who), plain.Safe(behalf))
+	return plain.Sprintf("request %s: %s in %s, by %s[%d]%s%s", q.name(), q.outcome(), millis(q.End-q.Begin), q.Comm, q.TID, place(q.Who), plain.Safe(behalf))
 }
 
 // why says for whom a module was loaded.

@@ -110,11 +110,16 @@ type Recorder struct {
 	out     *bufio.Writer
 	encoder *json.Encoder
 	count   counter
+	who     asker
+	full    bool
+	ended   bool
+}
+
+// asker asks who requests and loads, no more often than is right.
+type asker struct {
 	who     func(tid, tgid uint32, at time.Duration) *Who
 	asked   time.Duration // until then who is asked is used up, at one in whoEvery
 	unasked uint64
-	full    bool
-	ended   bool
 }
 
 // To ask who somebody is costs a look at some files of /proc for him and each of his ancestors. Anybody may make the kernel
@@ -137,7 +142,7 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // NewRecorder begins a record. who, if there is one, is asked about whoever loads or requests.
 func NewRecorder(w io.Writer, s Start, who func(tid, tgid uint32, at time.Duration) *Who) (*Recorder, error) {
-	r := &Recorder{count: counter{w: w}, who: who}
+	r := &Recorder{count: counter{w: w}, who: asker{who: who}}
 	r.out = bufio.NewWriter(&r.count)
 	r.encoder = json.NewEncoder(r.out)
 	return r, r.put(&line{Type: "start", Time: s.Time.UTC().Format(time.RFC3339Nano), At: s.Boot.Nanoseconds(), Release: s.Release, Machine: s.Machine,
@@ -169,36 +174,55 @@ func (r *Recorder) put(l *line) error {
 func (r *Recorder) Full() bool { return r.full }
 
 // Unasked is of how many requests and loads the record does not say who they are by, because too many came at once.
-func (r *Recorder) Unasked() uint64 { return r.unasked }
+func (r *Recorder) Unasked() uint64 { return r.who.unasked }
 
-func (r *Recorder) whoIs(e *bpf.Event) *Who {
-	r.asked = max(r.asked, e.At)
-	if r.asked-e.At >= whoAtOnce*whoEvery {
-		r.unasked++
+func (a *asker) whoIs(e *bpf.Event) *Who {
+	if a.who == nil {
 		return nil
 	}
-	r.asked += whoEvery
-	return r.who(e.TID, e.TGID, e.At)
+	a.asked = max(a.asked, e.At)
+	if a.asked-e.At >= whoAtOnce*whoEvery {
+		a.unasked++
+		return nil
+	}
+	a.asked += whoEvery
+	return a.who(e.TID, e.TGID, e.At)
 }
 
 // Event adds what a source told.
 func (r *Recorder) Event(e *bpf.Event) error {
-	switch {
-	case e.Kind == 0, e.Kind == bpf.Fork, e.Kind == bpf.Exec, e.Kind == bpf.Exit, r.ended:
-		return nil // of tasks: what descends from a request says so by its Ctx
+	if r.ended || !recorded(e) {
+		return nil
 	}
+	return r.put(eventLine(e, &r.who))
+}
+
+// recorded tells whether an event is of a load or a request. Tasks that descend from a request say so by their Ctx.
+func recorded(e *bpf.Event) bool {
+	switch e.Kind {
+	case 0, bpf.Fork, bpf.Exec, bpf.Exit:
+		return false
+	}
+	return true
+}
+
+func eventLine(e *bpf.Event, who *asker) *line {
 	l := &line{Type: "event", At: e.At.Nanoseconds(), Kind: e.Kind.String(), ID: ID(e.ID), Peer: ID(e.Peer), Ctx: ID(e.Ctx), PID: e.TGID, TID: e.TID,
 		How: e.How, Cert: uint32(e.Cert), Ret: e.Ret, Cgroup: e.Cgroup, Comm: e.Comm, Name: e.Name}
-	if r.who != nil && (e.Kind == bpf.Request || e.Kind == bpf.LoadBegin) {
-		l.Who = r.whoIs(e)
+	if e.Kind == bpf.Request || e.Kind == bpf.LoadBegin {
+		l.Who = who.whoIs(e)
 	}
-	return r.put(l)
+	return l
 }
 
 // Finding adds that a load waits for itself.
 func (r *Recorder) Finding(f *live.Finding) error {
-	return r.put(&line{Type: "finding", At: f.At.Nanoseconds(), Kind: f.Kind.String(), ID: ID(f.Load), Cert: uint32(f.Certainty), PID: uint32(f.Victim()), TID: uint32(f.TID),
-		Comm: f.Comm, Name: f.Module, Ret: max(f.Sent, 0)})
+	return r.put(findingLine(f))
+}
+
+func findingLine(f *live.Finding) *line {
+	return &line{Type: "finding", At: f.At.Nanoseconds(), Kind: f.Kind.String(), ID: ID(f.Load), Cert: uint32(f.Certainty), PID: uint32(f.Victim()), TID: uint32(f.TID),
+		Comm: f.Comm, Name: f.Module, Ret: max(f.Sent, 0)}
 }
 
 // Lost adds that events were lost.

@@ -23,16 +23,19 @@ type scene struct {
 	out bytes.Buffer
 	rec *Recorder
 	at  time.Duration
+
+	events []bpf.Event
+}
+
+func (s *scene) who(tid, tgid uint32, _ time.Duration) *Who {
+	login := uint32(1000)
+	return &Who{UID: 0, Login: &login, Unit: "systemd-udevd.service", Ancestors: []Ancestor{{tgid + 1, "udevd"}, {1, "init"}}}
 }
 
 func newScene(t testing.TB) *scene {
 	s := &scene{t: t, at: time.Second}
-	login := uint32(1000)
 	var err error
-	s.rec, err = NewRecorder(&s.out, Start{Time: time.Unix(1e9, 0), Boot: s.at, Release: "6.12", Machine: "armv7l", Source: "bpf", Missing: []string{"x"}},
-		func(tid, tgid uint32, _ time.Duration) *Who {
-			return &Who{UID: 0, Login: &login, Unit: "systemd-udevd.service", Ancestors: []Ancestor{{tgid + 1, "udevd"}, {1, "init"}}}
-		})
+	s.rec, err = NewRecorder(&s.out, Start{Time: time.Unix(1e9, 0), Boot: s.at, Release: "6.12", Machine: "armv7l", Source: "bpf", Missing: []string{"x"}}, s.who)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +52,7 @@ func (s *scene) event(e bpf.Event) {
 	if e.Comm == "" {
 		e.Comm = "modprobe"
 	}
+	s.events = append(s.events, e)
 	if err := s.rec.Event(&e); err != nil {
 		s.t.Fatal(err)
 	}

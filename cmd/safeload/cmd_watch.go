@@ -28,6 +28,7 @@ type watchOptions struct {
 	duration            time.Duration
 	ready, pin, source  string
 	record              string
+	journal             bool
 }
 
 // breakFlag is --break, with or without a signal.
@@ -62,6 +63,7 @@ func runWatch(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.source, "source", "", "use only this `source`: bpf, tracefs or proc; default: the best that works")
 	fs.BoolVar(&o.lines, "lines", false, "print lines on a terminal as well, not the live view")
 	fs.StringVar(&o.record, "record", "", "also write all that is seen to this `file`, for safeload timeline; a former one becomes FILE.1")
+	fs.BoolVar(&o.journal, "journal", false, "also send each load and finding to the journal of systemd, with fields such as SAFELOAD_MODULE")
 	if code, done := parse(fs, args, stdout, stderr); done {
 		return code
 	}
@@ -111,6 +113,11 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		}
 		defer r.end()
 		reporter = r
+	}
+	if o.journal {
+		j := journalled(src.Describe(), reporter)
+		defer j.end()
+		reporter = j
 	}
 	if o.ready != "" {
 		if err := watch.MakeReady(o.ready); err != nil {

@@ -54,7 +54,7 @@ func commands() []command {
 		{"uninstall", "[-n] [--root DIR]", "undo safeload install, exactly", runUninstall, false},
 		{"unload", "NAME...", "unload modules that nothing uses", runUnload, false},
 		{"version", "", "print the version", runVersion, false},
-		{"watch", "[--json] [-v] [--lines] [--break[=TERM|KILL]] [--once] [--duration D] [--record FILE] [--ready-file FILE] [--pin DIR] [--source NAME]",
+		{"watch", "[--json] [-v] [--lines] [--break[=TERM|KILL]] [--once] [--duration D] [--record FILE] [--journal] [--ready-file FILE] [--pin DIR] [--source NAME]",
 			"watch module loads live; flag, and break, those that wait for themselves", runWatch, false},
 		{"why", "[--record FILE] MODULE", "who asked for a module, and what holds it now", runWhy, false},
 	}

@@ -52,14 +52,7 @@ func (w *watchRecorder) begin() error {
 	if err != nil {
 		return fmt.Errorf("write the record: %w", err)
 	}
-	var who func(tid, tgid uint32, at time.Duration) *timeline.Who
-	if w.tasks != nil {
-		who = w.tasks.Who
-	}
-	var u unix.Utsname
-	_ = unix.Uname(&u)
-	r, err := timeline.NewRecorder(f, timeline.Start{Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID(), Release: unix.ByteSliceToString(u.Release[:]),
-		Machine: unix.ByteSliceToString(u.Machine[:]), Source: w.about.Name, Missing: w.about.Missing}, who)
+	r, err := timeline.NewRecorder(f, startOf(w.about), askWho(w.tasks))
 	if err != nil {
 		f.Close()
 		return err
@@ -69,6 +62,22 @@ func (w *watchRecorder) begin() error {
 	}
 	w.record, w.file, w.unasked = r, f, 0
 	return nil
+}
+
+// startOf says where and when a watch begins to tell.
+func startOf(d watch.Description) timeline.Start {
+	var u unix.Utsname
+	_ = unix.Uname(&u)
+	return timeline.Start{Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID(), Release: unix.ByteSliceToString(u.Release[:]),
+		Machine: unix.ByteSliceToString(u.Machine[:]), Source: d.Name, Missing: d.Missing}
+}
+
+// askWho is how who a task is can be asked, or nil.
+func askWho(tasks *timeline.Tasks) func(tid, tgid uint32, at time.Duration) *timeline.Who {
+	if tasks == nil {
+		return nil
+	}
+	return tasks.Who
 }
 
 // newRecordFile makes a file that is new, and that only its owner can read. A file that has the name is renamed to NAME.1,

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+
+	"safeload/bpf/live"
+	"safeload/internal/plain"
+	"safeload/timeline"
+	"safeload/watch"
+)
+
+// watchJournal sends each load that has ended, and each finding, to systemd's journal beside what a watch prints. What the
+// journal does not take in time is dropped, and counted: a watch must not wait for it.
+type watchJournal struct {
+	watch.Reporter
+	live    *timeline.Live
+	tasks   *timeline.Tasks
+	queue   chan journalEntry
+	done    chan struct{}
+	dropped uint64
+	told    time.Time // when of those that were dropped
+
+	failed atomic.Pointer[error] // the first error of the journal, until it is told
+	said   bool
+	send   func(message string, priority journal.Priority, fields map[string]string) error
+}
+
+type journalEntry struct {
+	message  string
+	priority journal.Priority
+	fields   map[string]string
+}
+
+const (
+	journalQueue   = 1024
+	journalLinger  = time.Second // for what is queued when a watch ends
+	droppedNoteGap = time.Minute
+)
+
+// journalled begins to send to the journal what r is told.
+func journalled(d watch.Description, r watch.Reporter) *watchJournal {
+	w := newJournal(d, r, journal.Send)
+	if !journal.Enabled() {
+		w.said = true
+		w.Note("--journal: no journal answers at /run/systemd/journal/socket; the watch goes on")
+	}
+	return w
+}
+
+func newJournal(d watch.Description, r watch.Reporter, send func(string, journal.Priority, map[string]string) error) *watchJournal {
+	w := &watchJournal{Reporter: r, queue: make(chan journalEntry, journalQueue), done: make(chan struct{}), send: send}
+	w.tasks, _ = timeline.OpenTasks() // without it nothing is known of who asks
+	w.live = timeline.NewLive(startOf(d), askWho(w.tasks), thisMoment, w.ended)
+	go func() {
+		defer close(w.done)
+		for e := range w.queue {
+			if err := w.send(e.message, e.priority, e.fields); err != nil {
+				w.failed.CompareAndSwap(nil, &err)
+			}
+		}
+	}()
+	return w
+}
+
+// ended queues a load. Of requests the loads say what came of them; those that brought nothing any user can make by the thousand:
+// they are in a record only.
+func (w *watchJournal) ended(_ *timeline.Timeline, e timeline.Entry) {
+	if e.Load == nil {
+		return
+	}
+	priority := journal.PriInfo
+	if e.Load.Ret < 0 {
+		priority = journal.PriNotice
+	}
+	w.put(journalEntry{e.Message(), priority, e.Fields()})
+}
+
+func (w *watchJournal) put(e journalEntry) {
+	e.fields["SYSLOG_IDENTIFIER"] = "safeload"
+	select {
+	case w.queue <- e:
+	default:
+		w.dropped++
+	}
+	w.tell(false)
+}
+
+// tell notes what went wrong: an error once, those that were dropped once a minute.
+func (w *watchJournal) tell(last bool) {
+	if err := w.failed.Load(); err != nil && !w.said {
+		w.said = true
+		w.Note("--journal: %v; the watch goes on", *err)
+	}
+	if w.dropped > 0 && (last || time.Since(w.told) >= droppedNoteGap) {
+		w.Note("--journal: the journal does not keep up: %d entries dropped", w.dropped)
+		w.dropped, w.told = 0, time.Now()
+	}
+}
+
+// Seen takes an event, then tells of it.
+func (w *watchJournal) Seen(o *watch.Observation) {
+	w.live.Event(&o.Event)
+	w.Reporter.Seen(o)
+}
+
+// Finding sends that a load waits for itself, then tells of it.
+func (w *watchJournal) Finding(f *live.Finding) {
+	w.live.Finding(f)
+	var chain strings.Builder
+	for i := range f.Chain {
+		fmt.Fprintln(&chain, stepText(&f.Chain[i], i == len(f.Chain)-1))
+	}
+	fields := map[string]string{"SAFELOAD_TYPE": "finding", "SAFELOAD_MODULE": strings.ReplaceAll(f.Module, "-", "_"),
+		"SAFELOAD_CERTAINTY": live.Word(f.Certainty), "SAFELOAD_CHAIN": strings.TrimSuffix(chain.String(), "\n"),
+		"SAFELOAD_PID": fmt.Sprint(f.Victim()), "SAFELOAD_COMM": f.Comm}
+	w.put(journalEntry{plain.Sprintf("load of %s %s (%s)", f.Module, f.Kind.Wait(), live.Word(f.Certainty)), journal.PriWarning, fields})
+	w.Reporter.Finding(f)
+}
+
+// end waits a little for what is queued.
+func (w *watchJournal) end() {
+	close(w.queue)
+	select {
+	case <-w.done:
+	case <-time.After(journalLinger):
+		w.dropped += uint64(len(w.queue))
+	}
+	w.tell(true)
+	if w.tasks != nil {
+		w.tasks.Close()
+	}
+}
