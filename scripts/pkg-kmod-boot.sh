@@ -19,6 +19,14 @@ systemctl start modprobe@tun.service && grep -q '^tun ' /proc/modules && say "mo
 mount -t tmpfs none /mnt && truncate -s 8M /mnt/img && mke2fs -q -t ext4 /mnt/img && mount -t squashfs -o loop /mnt/img /srv 2>/dev/null
 grep -q '^loop ' /proc/modules && say "the kernel's request loaded loop"
 depmod -a && say "depmod $?"
+# What udev's coldplug has loaded is what safeload's asks for, and it adds nothing.
+cut -d ' ' -f 1 /proc/modules | sort >/run/before
+safeload coldplug >/run/coldplug 2>&1; say "coldplug $?"
+cut -d ' ' -f 1 /proc/modules | sort >/run/after
+say "coldplug added: $(comm -13 /run/before /run/after | tr '\n' ' ')"
+# Each device's module, by its alias; what has none needs none.
+cat $(find /sys/devices -name modalias) | sort -u | while read -r alias; do modprobe -q -R "$alias"; done | sort -u >/run/wanted
+say "coldplug wants $(wc -l </run/wanted), not there: $(tr - _ </run/wanted | sort -u | comm -23 - /run/after | tr '\n' ' ')"
 say "lsmod $(lsmod | wc -l) of $(wc -l </proc/modules)"
 say "modprobe -r $(modprobe -r dummy && ! grep -q '^dummy ' /proc/modules && echo removed)"
 say "dpkg $(dpkg-query -W -f '${db:Status-Status}' kmod 2>/dev/null) $(ls /bin/kmod -l | sed 's/.*-> //')"
@@ -38,6 +46,9 @@ t "  udev loads what the devices ask for" said without 'PKGTEST udev loaded virt
 t "  modprobe@.service" said without 'PKGTEST modprobe@.service loaded tun'
 t "  a request of the kernel's" said without "PKGTEST the kernel's request loaded loop"
 t "  depmod" said without 'PKGTEST depmod 0'
+t "  coldplug" said without 'PKGTEST coldplug 0'
+t "    loads nothing that udev did not" said without 'PKGTEST coldplug added: *$'
+t "    and asks for what udev asked for" said without 'PKGTEST coldplug wants [1-9][0-9]*, not there: *$'
 same_count() { local l; l=$(grep -ao 'PKGTEST lsmod [0-9]* of [0-9]*' "$work/without.log"); read -r _ _ a _ b <<<"$l"; [ "$a" = $((b + 1)) ] || { echo "$l"; return 1; }; }
 t "  lsmod" same_count
 t "  modprobe -r" said without 'PKGTEST modprobe -r removed'

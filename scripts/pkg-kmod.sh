@@ -107,6 +107,7 @@ t "  and so does safeload" again_made safeload
 
 if [ "$kmod_only" = boot ]; then
 	. scripts/pkg-kmod-boot.sh
+	. scripts/pkg-kmod-tools.sh
 fi
 
 # The way back. apt removes safeload-kmod before it unpacks kmod.

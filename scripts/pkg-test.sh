@@ -8,7 +8,8 @@
 # usage: pkg-test.sh [--boot | --kmod | --kmod-boot]
 # Needs root (or sudo), debootstrap and the machine's own apt sources for the first run;
 # the system is kept in SAFELOAD_CACHE (default .cache), in pkg. --boot also boots its initramfs in QEMU, with
-# kmod and with safeload. --kmod runs only the part about safeload-kmod, and --kmod-boot boots that system too, whole.
+# kmod and with safeload. --kmod runs only the part about safeload-kmod, and --kmod-boot boots that system too, whole,
+# and tries DKMS and dracut in it.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
