@@ -90,8 +90,6 @@ func encoder(t testing.TB, options ...other.EOption) *other.Encoder {
 	return w
 }
 
-var libraryLevels = []other.EncoderLevel{other.SpeedFastest, other.SpeedDefault, other.SpeedBetterCompression, other.SpeedBestCompression}
-
 func TestLibrary(t *testing.T) {
 	all := inputs(t)
 	for _, level := range []other.EncoderLevel{other.SpeedFastest, other.SpeedDefault, other.SpeedBetterCompression, other.SpeedBestCompression} {
