@@ -83,16 +83,26 @@ func (d *Decoder) readLiterals(b []byte) ([]byte, int) {
 		return nil, -1
 	}
 	literals := d.literals[:size]
+	streams := 4
 	if form == 0 {
-		if !d.codes.decode(literals, b[:end], from) {
-			return nil, -1
-		}
-		return literals, end
+		streams = 1
 	}
-	if size < 6 || end-from < 6 {
+	if !d.decodeLiterals(literals, b[:end], from, streams) {
 		return nil, -1
 	}
-	quarter := (size + 3) / 4
+	return literals, end
+}
+
+// decodeLiterals fills literals from the streams that b ends with, which are one or four.
+func (d *Decoder) decodeLiterals(literals, b []byte, from, streams int) bool {
+	if streams == 1 {
+		return d.codes.decode(literals, b, from)
+	}
+	end := len(b)
+	if len(literals) < 6 || end-from < 6 {
+		return false
+	}
+	quarter := (len(literals) + 3) / 4
 	sizes := from
 	from += 6
 	for i := range 4 {
@@ -100,14 +110,14 @@ func (d *Decoder) readLiterals(b []byte) ([]byte, int) {
 		if i < 3 {
 			until = from + int(b[sizes+2*i]) + int(b[sizes+2*i+1])<<8
 			if until > end || quarter > len(literals) {
-				return nil, -1
+				return false
 			}
 			part, literals = literals[:quarter], literals[quarter:]
 		}
 		if !d.codes.decode(part, b[:until], from) {
-			return nil, -1
+			return false
 		}
 		from = until
 	}
-	return d.literals[:size], end
+	return true
 }
