@@ -4,6 +4,7 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: held
+# icount: 1
 # limit: 400
 # modules: fuse
 # copies: c0 c1
