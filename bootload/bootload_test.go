@@ -126,3 +126,19 @@ case $0 in bad) exit 1;; one) [ -e tried ] || { : >tried; echo "safeload: refuse
 		t.Errorf("loads: %q", log)
 	}
 }
+
+// A module that finds no device has failed for modules-load, and not for coldplug.
+func TestDeclined(t *testing.T) {
+	const script = `case $0 in
+none) echo "modprobe: ERROR: could not insert 'none': No such device" >&2; exit 1;;
+both) printf "modprobe: ERROR: could not insert 'both': No such device\nmodprobe: ERROR: something else\n" >&2; exit 1;;
+mute) exit 1;; esac`
+	for declined, want := range map[bool][]string{false: {"none", "both", "mute"}, true: {"both", "mute"}} {
+		r, out := scripted(t, script)
+		r.Declined = declined
+		failed := r.Run([]string{"none", "both", "mute", "good"})
+		if !slices.Equal(failed, want) || strings.Contains(out.String(), "'none'") == declined {
+			t.Errorf("declined %v: failed %q, said %q", declined, failed, out)
+		}
+	}
+}

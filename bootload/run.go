@@ -25,6 +25,9 @@ type Runner struct {
 	// InOrder are those that keep the order among themselves in which they are asked
 	// for.
 	InOrder []string
+	// Declined is whether a module may find that its device is not there (ENODEV): it has not failed then, and nothing is
+	// said. An alias says what a module may be for, not what it will drive.
+	Declined bool
 	// Output gets what the modprobes say, one after the other.
 	Output io.Writer
 }
@@ -59,12 +62,28 @@ func (r *Runner) Run(names []string) (failed []string) {
 			plain.Fprintf(r.Output, "safeload: %s waited for a load that waited for it, and was refused; it is tried again alone\n", x.name)
 			x = r.load(x.name)
 		}
+		if !x.loaded && r.Declined && onlyDeclined(x.said) {
+			continue
+		}
 		_, _ = r.Output.Write(x.said)
 		if !x.loaded {
 			failed = append(failed, x.name)
 		}
 	}
 	return failed
+}
+
+// noDevice ends modprobe's line about a module whose init returned ENODEV.
+const noDevice = ": No such device"
+
+// onlyDeclined tells whether a modprobe said that, and nothing else.
+func onlyDeclined(said []byte) bool {
+	for line := range strings.Lines(string(said)) {
+		if !strings.HasSuffix(strings.TrimSuffix(line, "\n"), noDevice) {
+			return false
+		}
+	}
+	return len(said) > 0
 }
 
 func (r *Runner) most() int {

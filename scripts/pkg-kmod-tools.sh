@@ -33,20 +33,21 @@ echo 'obj-m := pkgtest.o' >"$R/usr/src/pkgtest-1.0/Makefile"
 cat >"$R/usr/src/pkgtest-1.0/pkgtest.c" <<'MODULE'
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/module.h>
-#include <linux/mii.h>
-static struct mii_if_info mii;
-static int __init pkgtest_init(void) { return mii_link_ok(&mii) ? 0 : -ENODEV; }
+#include <net/failover.h>
+static struct net_device *none;
+static int __init pkgtest_init(void) { return failover_slave_unregister(none); }
 static void __exit pkgtest_exit(void) {}
 module_init(pkgtest_init);
 module_exit(pkgtest_exit);
 MODULE_ALIAS("pkgtest-alias");
 MODULE_LICENSE("GPL");
 MODULE
-t "dkms install builds and installs a module" in_root dkms install pkgtest/1.0 -k "$kver"
+dkms_install() { in_root dkms install pkgtest/1.0 -k "$kver" || { tail -n 20 "$R/var/lib/dkms/pkgtest/1.0/build/make.log"; return 1; }; }
+t "dkms install builds and installs a module" dkms_install
 dkms_loads() {
 	local got
 	got=$(in_root modprobe -S "$kver" -D pkgtest-alias) || return 1
-	grep 'mii.ko' <<<"$got" && tail -n 1 <<<"$got" | grep '/updates/dkms/pkgtest.ko'
+	grep 'failover.ko' <<<"$got" && tail -n 1 <<<"$got" | grep '/updates/dkms/pkgtest.ko'
 }
 t "  depmod has it, with what it needs and its alias" dkms_loads
 t "  and modinfo" in_root sh -c "modinfo -k $kver -F alias pkgtest | grep -qx pkgtest-alias"
@@ -58,7 +59,7 @@ t "dkms remove" dkms_gone
 # dracut-install finds modules by libkmod, which is in it, and reads the indexes that depmod made.
 dpkg-deb --fsys-tarfile "$cache/dracut-core.deb" | tar -x -C "$R" --keep-directory-symlink
 dracut_modules() {
-	in_root dracut --force --no-compress --no-hostonly --no-hostonly-cmdline --kver "$kver" --modules "base kernel-modules" --drivers "virtio_net virtio_blk ext4" /run/dracut.img >"$work/dracut.log" 2>&1 ||
+	in_root dracut --force --no-compress --no-hostonly --no-hostonly-cmdline --kver "$kver" --modules "base kernel-modules" --drivers "virtio_net virtio_blk virtio_scsi" /run/dracut.img >"$work/dracut.log" 2>&1 ||
 		{ cat "$work/dracut.log"; return 1; }
 	rm -rf "$work/dracut" && mkdir "$work/dracut" && (cd "$work/dracut" && cpio -id --quiet <"$R/run/dracut.img") || return 1
 }
@@ -66,7 +67,7 @@ t "dracut makes an initramfs of modules" dracut_modules
 dracut_complete() { # modules.dep of its own names nothing that is not there, and what was asked for is
 	local d=$work/dracut/usr/lib/modules/$kver f
 	[ -d "$d" ] || d=$work/dracut/lib/modules/$kver
-	for f in virtio_net virtio_blk ext4; do find "$d" -name "$f.ko*" | grep -q . || { echo "no $f"; return 1; }; done
+	for f in virtio_net virtio_blk virtio_scsi; do find "$d" -name "$f.ko*" | grep -q . || { echo "no $f"; return 1; }; done
 	awk -F'[: ]+' '{for (i = 1; i <= NF; i++) if ($i != "") print $i}' "$d/modules.dep" | while read -r f; do [ -e "$d/$f" ] || echo "$f"; done | grep . && return 1
 	chroot "$work/dracut" /sbin/modprobe -S "$kver" -D virtio_net 2>&1 | grep 'virtio_net.ko'
 }

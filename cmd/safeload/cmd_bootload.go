@@ -58,7 +58,7 @@ func runModulesLoad(args []string, stdout, stderr io.Writer) int {
 		add(bootload.CommandLine(string(line), err == nil), nil)
 		add(bootload.Configured("/"))
 	}
-	return max(code, fs.load(names, stdout, stderr))
+	return max(code, fs.load(names, false, stdout, stderr))
 }
 
 // runColdplug does what udev's coldplug does with modules.
@@ -80,7 +80,7 @@ func runColdplug(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload coldplug: %v; run depmod\n", err)
 		return exitError
 	}
-	return fs.load(aliases, stdout, stderr)
+	return fs.load(aliases, true, stdout, stderr)
 }
 
 // withModules returns the aliases for which the running kernel's tree has modules;
@@ -115,8 +115,8 @@ func withModules(aliases []string) (list []string, err error) {
 	return list, nil
 }
 
-// load loads each name by a modprobe that heeds the blacklist.
-func (f *bootFlags) load(names []string, stdout, stderr io.Writer) int {
+// load loads each name by a modprobe that heeds the blacklist. Modules that find no device have failed unless declined.
+func (f *bootFlags) load(names []string, declined bool, stdout, stderr io.Writer) int {
 	if *f.dryRun {
 		for _, name := range names {
 			plain.Fprintf(stdout, "%s\n", name)
@@ -127,7 +127,7 @@ func (f *bootFlags) load(names []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		program = "/sbin/modprobe" // no /proc
 	}
-	r := bootload.Runner{Most: *f.jobs, Output: stderr, Command: func(name string) *exec.Cmd {
+	r := bootload.Runner{Most: *f.jobs, Declined: declined, Output: stderr, Command: func(name string) *exec.Cmd {
 		return &exec.Cmd{Path: program, Args: []string{"modprobe", "-b", "--", name}}
 	}}
 	if *f.inOrder != "" {
