@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/limits"
+
 	"safeload/finit"
 )
 
@@ -116,6 +118,9 @@ func fill(fd int, program string) error {
 }
 
 func writeAll(fd int, program string) error {
+	if err := limits.FileSize(int64(len(program))); err != nil {
+		return err
+	}
 	for b := unsafe.Slice(unsafe.StringData(program), len(program)); len(b) > 0; {
 		n, err := unix.Write(fd, b)
 		if err == unix.EINTR {

@@ -6,6 +6,8 @@ package kmsg
 
 import (
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/limits"
 )
 
 // Warning is the priority of syslog(3), facility user.
@@ -44,17 +46,28 @@ func Write(priority int, line string) error {
 }
 
 // Print writes one line to standard error. false: that is closed, only held open
-// by the entry stub (O_PATH on a directory), or the null device.
+// by the entry stub (O_PATH on a directory), the null device, or a file that may
+// not grow (RLIMIT_FSIZE).
 func Print(line string) bool {
 	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
 	if err != nil || flags&unix.O_PATH != 0 {
 		return false
 	}
-	var st unix.Stat_t
-	if unix.Fstat(2, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3) {
-		return false
-	}
 	b := append(AppendSafe(make([]byte, 0, len(line)+1), line), '\n')
+	var st unix.Stat_t
+	if unix.Fstat(2, &st) == nil {
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFCHR:
+			if uint64(st.Rdev) == unix.Mkdev(1, 3) {
+				return false
+			}
+		case unix.S_IFREG:
+			at, _ := unix.Seek(2, 0, unix.SEEK_CUR)
+			if limits.FileSize(max(at, st.Size)+int64(len(b))) != nil {
+				return false
+			}
+		}
+	}
 	n, err := unix.Write(2, b)
 	return err == nil && n == len(b)
 }

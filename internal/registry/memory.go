@@ -5,6 +5,7 @@ package registry
 import (
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/limits"
 	"safeload/internal/proc"
 )
 
@@ -34,6 +35,9 @@ func (r *Registry) Announce(e Entry) error {
 		r.memory = fd
 	}
 	b := e.format()
+	if err := limits.FileSize(int64(len(b))); err != nil {
+		return err
+	}
 	if err := unix.Ftruncate(r.memory, 0); err != nil {
 		return err
 	}

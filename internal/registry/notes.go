@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/limits"
 	"safeload/internal/proc"
 )
 
@@ -31,7 +32,7 @@ func appendTo(dir int, name string, b []byte, limit int64) {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size < limit {
+	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size < limit && limits.FileSize(st.Size+int64(len(b))) == nil {
 		_, _ = unix.Write(fd, b)
 	}
 }

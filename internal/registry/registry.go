@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/limits"
 	"safeload/internal/proc"
 )
 
@@ -158,6 +159,9 @@ func (r *Registry) Publish(e Entry) error {
 
 // replace writes a file at one stroke. temp is a name that only we use.
 func (r *Registry) replace(name, temp string, b []byte) error {
+	if err := limits.FileSize(int64(len(b))); err != nil {
+		return err
+	}
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(r.fd, temp, flags, 0o600)
 	if err == unix.EEXIST { // left by one killed in between, pid and start alike: us

@@ -10,6 +10,7 @@ import (
 
 	"safeload/internal/clock"
 	"safeload/internal/kmsg"
+	"safeload/internal/limits"
 	"safeload/internal/proc"
 )
 
@@ -122,6 +123,9 @@ func (r *Registry) mayLog(now int64) (unsaid uint64, ok bool) {
 	s := parseSaid(b[:n])
 	unsaid, ok = s.add(now)
 	text := s.format()
+	if limits.FileSize(int64(len(text))) != nil {
+		return unsaid, true
+	}
 	if len(text) < n {
 		_ = unix.Ftruncate(fd, 0)
 	}

@@ -88,6 +88,8 @@ check() {
 	faulty "five descriptors" "ulimit -n 5"
 	says=
 	faulty "sixteen descriptors" "ulimit -n 16"
+	# A write past the limit would end the helper by SIGXFSZ; kmod writes nothing. Standard error is a file here.
+	faulty "no file can be written" "ulimit -f 0"
 	faulty "no descriptors at all" "exec <&- >&- 2>&-"
 	faulty "version 1 cgroups only" "umount -l /sys/fs/cgroup; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/freezer; mount -t cgroup -o freezer none /sys/fs/cgroup/freezer"
 	faulty "no cgroup" "umount -l /sys/fs/cgroup"
