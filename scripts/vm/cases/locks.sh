@@ -142,6 +142,10 @@ check() {
 	want "status: exit 3" [ "$rc" = 3 ]
 	want "status: as the schema says" /t/vmtool jsonl survey "$out"
 	want "status: the kinds" has "$out" '"kind":"async"'
+	run 60 /safe/safeload doctor --json
+	# With two who ask at once it is only likely which helper is whose.
+	want "doctor: the same load" has "$out" '"name":"loads now","level":"[a-z]*","value":"the load of slreq_l5 waits for the async function'
+	want "doctor: as the schema says" /t/vmtool jsonl doctor "$out"
 	helper /safe/modprobe
 }
 
