@@ -3,14 +3,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
+	"golang.org/x/sys/unix"
 
 	"safeload/bpf/live"
+	"safeload/internal/journal"
 	"safeload/internal/plain"
 	"safeload/timeline"
 	"safeload/watch"
@@ -25,36 +27,35 @@ type watchJournal struct {
 	queue   chan journalEntry
 	done    chan struct{}
 	dropped uint64
-	told    time.Time // when of those that were dropped
+	told    time.Time // when of what was dropped
 
-	failed atomic.Pointer[error] // the first error of the journal, until it is told
-	said   bool
-	send   func(message string, priority journal.Priority, fields map[string]string) error
+	failed atomic.Pointer[error] // the last error of the journal
+	unsent atomic.Uint64         // entries that it did not take
+	send   sendEntry
 }
+
+type sendEntry func(message string, priority int, fields map[string]string) error
 
 type journalEntry struct {
 	message  string
-	priority journal.Priority
+	priority int
 	fields   map[string]string
 }
 
 const (
 	journalQueue   = 1024
-	journalLinger  = time.Second // for what is queued when a watch ends
+	journalWait    = 5 * time.Second // for a journal whose queue is full
+	journalLinger  = time.Second     // for what is queued when a watch ends
 	droppedNoteGap = time.Minute
 )
 
 // journalled begins to send to the journal what r is told.
 func journalled(d watch.Description, r watch.Reporter) *watchJournal {
-	w := newJournal(d, r, journal.Send)
-	if !journal.Enabled() {
-		w.said = true
-		w.Note("--journal: no journal answers at /run/systemd/journal/socket; the watch goes on")
-	}
-	return w
+	sender := &journal.Sender{Timeout: journalWait}
+	return newJournal(d, r, sender.Send)
 }
 
-func newJournal(d watch.Description, r watch.Reporter, send func(string, journal.Priority, map[string]string) error) *watchJournal {
+func newJournal(d watch.Description, r watch.Reporter, send sendEntry) *watchJournal {
 	w := &watchJournal{Reporter: r, queue: make(chan journalEntry, journalQueue), done: make(chan struct{}), send: send}
 	w.tasks, _ = timeline.OpenTasks() // without it nothing is known of who asks
 	w.live = timeline.NewLive(startOf(d), askWho(w.tasks), thisMoment, w.ended)
@@ -62,7 +63,8 @@ func newJournal(d watch.Description, r watch.Reporter, send func(string, journal
 		defer close(w.done)
 		for e := range w.queue {
 			if err := w.send(e.message, e.priority, e.fields); err != nil {
-				w.failed.CompareAndSwap(nil, &err)
+				w.failed.Store(&err)
+				w.unsent.Add(1)
 			}
 		}
 	}()
@@ -75,9 +77,9 @@ func (w *watchJournal) ended(_ *timeline.Timeline, e timeline.Entry) {
 	if e.Load == nil {
 		return
 	}
-	priority := journal.PriInfo
+	priority := journal.Info
 	if e.Load.Ret < 0 {
-		priority = journal.PriNotice
+		priority = journal.Notice
 	}
 	w.put(journalEntry{e.Message(), priority, e.Fields()})
 }
@@ -92,16 +94,17 @@ func (w *watchJournal) put(e journalEntry) {
 	w.tell(false)
 }
 
-// tell notes what went wrong: an error once, those that were dropped once a minute.
+// tell notes once a minute how many entries the journal does not have, and why.
 func (w *watchJournal) tell(last bool) {
-	if err := w.failed.Load(); err != nil && !w.said {
-		w.said = true
-		w.Note("--journal: %v; the watch goes on", *err)
+	if w.dropped+w.unsent.Load() == 0 || !last && time.Since(w.told) < droppedNoteGap {
+		return
 	}
-	if w.dropped > 0 && (last || time.Since(w.told) >= droppedNoteGap) {
-		w.Note("--journal: the journal does not keep up: %d entries dropped", w.dropped)
-		w.dropped, w.told = 0, time.Now()
+	why := "it does not keep up"
+	if err := w.failed.Load(); err != nil && !errors.Is(*err, unix.EAGAIN) {
+		why = (*err).Error()
 	}
+	w.Note("%d entries are not in the journal (%s): %s; the watch goes on", w.dropped+w.unsent.Swap(0), journal.Socket, why)
+	w.dropped, w.told = 0, time.Now()
 }
 
 // Seen takes an event, then tells of it.
@@ -120,7 +123,7 @@ func (w *watchJournal) Finding(f *live.Finding) {
 	fields := map[string]string{"SAFELOAD_TYPE": "finding", "SAFELOAD_MODULE": strings.ReplaceAll(f.Module, "-", "_"),
 		"SAFELOAD_CERTAINTY": live.Word(f.Certainty), "SAFELOAD_CHAIN": strings.TrimSuffix(chain.String(), "\n"),
 		"SAFELOAD_PID": fmt.Sprint(f.Victim()), "SAFELOAD_COMM": f.Comm}
-	w.put(journalEntry{plain.Sprintf("load of %s %s (%s)", f.Module, f.Kind.Wait(), live.Word(f.Certainty)), journal.PriWarning, fields})
+	w.put(journalEntry{plain.Sprintf("load of %s %s (%s)", f.Module, f.Kind.Wait(), live.Word(f.Certainty)), journal.Warning, fields})
 	w.Reporter.Finding(f)
 }
 
