@@ -82,7 +82,10 @@ func Run(fd int, format finit.Format) ([]byte, error) {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
 		return nil, err
 	}
-	if err := in.ReadFrom(fd); err != nil {
+	switch err := in.ReadFrom(fd); {
+	case err == unix.ENOMEM:
+		return nil, ErrCannot // a program that reads it as it goes may do with less
+	case err != nil:
 		return nil, err
 	}
 	size, err := sizeOf(in.Bytes(), format)

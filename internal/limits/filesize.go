@@ -1,17 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package limits knows the process's own limits.
+// Package limits lifts those of the process's own limits that kmod, which does less, does not run into.
 package limits
 
-import "golang.org/x/sys/unix"
+import (
+	"sync"
 
-// FileSize returns EFBIG if a file may not get as long as this (RLIMIT_FSIZE): a write past that limit ends the process by
-// SIGXFSZ. What kmod does not write must not end a load that kmod's would survive. See generic_write_check_limits and
-// inode_newsize_ok in the kernel; devices, pipes and sysfs have no such limit.
+	"golang.org/x/sys/unix"
+)
+
+// lifted is what RLIMIT_FSIZE was before it was lifted.
+var lifted struct {
+	sync.Mutex
+	given unix.Rlimit
+	is    bool
+}
+
+// FileSize makes sure that a file may get as long as this, which RLIMIT_FSIZE may forbid: a write past it ends the process by
+// SIGXFSZ (generic_write_check_limits and inode_newsize_ok in the kernel; devices, pipes and sysfs have no such limit). What
+// kmod does not write must not end a load that kmod's would survive. The limit is lifted as far as it may be: beyond the hard
+// limit with CAP_SYS_RESOURCE. EFBIG: not far enough.
 func FileSize(bytes int64) error {
 	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_FSIZE, &l) == nil && uint64(bytes) > l.Cur {
-		return unix.EFBIG
+	if unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &l) != nil || uint64(bytes) <= l.Cur {
+		return nil
 	}
-	return nil
+	lifted.Lock()
+	defer lifted.Unlock()
+	for _, more := range [...]unix.Rlimit{{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}, {Cur: l.Max, Max: l.Max}} {
+		if uint64(bytes) > more.Cur || unix.Prlimit(0, unix.RLIMIT_FSIZE, &more, nil) != nil {
+			continue
+		}
+		if !lifted.is {
+			lifted.given, lifted.is = l, true
+		}
+		return nil
+	}
+	return unix.EFBIG
+}
+
+// Given runs start, which starts another program, under the limit that this one was given.
+func Given(start func()) {
+	lifted.Lock()
+	defer lifted.Unlock()
+	var now unix.Rlimit
+	if lifted.is && unix.Prlimit(0, unix.RLIMIT_FSIZE, &lifted.given, &now) == nil {
+		defer unix.Prlimit(0, unix.RLIMIT_FSIZE, &now, nil)
+	}
+	start()
 }

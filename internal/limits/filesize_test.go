@@ -3,6 +3,8 @@
 package limits
 
 import (
+	"os/exec"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -10,19 +12,37 @@ import (
 
 func TestFileSize(t *testing.T) {
 	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &before); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_FSIZE, &before) })
-	if err := FileSize(1 << 40); before.Cur == unix.RLIM_INFINITY && err != nil {
-		t.Errorf("without a limit: %v", err)
+	t.Cleanup(func() { _ = unix.Prlimit(0, unix.RLIMIT_FSIZE, &before, nil) })
+	if before.Max != unix.RLIM_INFINITY {
+		t.Fatalf("the hard limit is %d here: nothing can be lifted", before.Max)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 100, Max: before.Max}); err != nil {
+	const given = 100 * 512
+	small := unix.Rlimit{Cur: given, Max: before.Max}
+	if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, &small, nil); err != nil {
 		t.Fatal(err)
 	}
-	for size, want := range map[int64]error{0: nil, 100: nil, 101: unix.EFBIG} {
-		if err := FileSize(size); err != want {
-			t.Errorf("%d bytes: %v, want %v", size, err, want)
+	var now unix.Rlimit
+	for _, c := range []struct {
+		size int64
+		want uint64
+	}{{given, given}, {given + 1, unix.RLIM_INFINITY}} {
+		if err := FileSize(c.size); err != nil {
+			t.Errorf("%d bytes: %v", c.size, err)
 		}
+		if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &now); err != nil || now.Cur != c.want {
+			t.Errorf("%d bytes: the limit is %d, %v", c.size, now.Cur, err)
+		}
+	}
+	Given(func() {
+		out, err := exec.Command("sh", "-c", "ulimit -f").Output() // in units of 512 bytes, or of 1024
+		if n := strings.TrimSpace(string(out)); err != nil || n != "100" && n != "50" {
+			t.Errorf("what is started has %q, %v", out, err)
+		}
+	})
+	if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &now); err != nil || now.Cur != unix.RLIM_INFINITY {
+		t.Errorf("then the limit is %d, %v", now.Cur, err)
 	}
 }

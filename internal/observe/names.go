@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/finit"
+	"safeload/internal/limits"
 	"safeload/internal/proc"
 	"safeload/internal/registry"
 )
@@ -138,7 +139,9 @@ func (s *Snapshot) copyFile(pid, h int) (fd int, err error) {
 			return fd, nil
 		}
 		if err == nil {
-			_, err = unix.Pwrite(fd, buf[:n], int64(size))
+			if err = limits.FileSize(int64(size + n)); err == nil {
+				_, err = unix.Pwrite(fd, buf[:n], int64(size))
+			}
 		}
 		if err != nil {
 			unix.Close(fd)

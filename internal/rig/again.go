@@ -80,7 +80,10 @@ func (r *run) secondTry(ctx context.Context, g *Guest) {
 	r.guest(ctx, &second)
 	r.say.ended(&second)
 	if len(failures(second.verdicts)) > 0 {
-		return // the first log is the one to read
+		if len(failures(g.verdicts)) == 0 { // run again for its notes alone: that it failed counts
+			*g = second
+		}
+		return // else the first log is the one to read
 	}
 	for _, v := range failures(g.verdicts) {
 		r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, g.log())
@@ -89,16 +92,23 @@ func (r *run) secondTry(ctx context.Context, g *Guest) {
 	*g = second
 }
 
-// markSecond writes into the verdicts that passed at the second try by what the first one failed.
-func (r *run) markSecond(verdicts []report.Verdict) {
+// markSecond writes into the verdicts that passed at the second try by what the first one failed. A failure that has no such
+// verdict, as that a guest did not end, becomes one.
+func (r *run) markSecond(verdicts []report.Verdict) []report.Verdict {
 	for _, f := range r.first {
 		key, _, _ := strings.Cut(f.Text, ":")
+		marked := false
 		for i := range verdicts {
 			v := &verdicts[i]
 			if v.Kernel == f.Kernel && v.Case == f.Case && v.Phase == f.Phase && v.Outcome == report.Pass &&
 				(f.Phase != "compare" || strings.HasPrefix(v.Text, key+":")) {
-				v.First = f.Text
+				v.First, marked = f.Text, true
 			}
 		}
+		if !marked {
+			f.Outcome, f.First, f.Text = report.Pass, f.Text, "only at the second try"
+			verdicts = append(verdicts, f)
+		}
 	}
+	return verdicts
 }

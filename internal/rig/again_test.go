@@ -15,6 +15,7 @@ func TestMarkSecond(t *testing.T) {
 	r := &run{first: []report.Verdict{
 		verdict("arm-6.12", "check", report.Fail, "d9 is not live"),
 		verdict("arm-6.12", "compare", report.Fail, "words: kmod: a safeload: b"),
+		verdict("arm-6.12", "boot-safe", report.Fail, "the guest did not end"),
 	}}
 	verdicts := []report.Verdict{
 		verdict("arm-6.12", "check", report.Pass, "8 checks"),
@@ -23,8 +24,11 @@ func TestMarkSecond(t *testing.T) {
 		verdict("arm-6.12", "compare", report.Pass, "words: as kmod: a"),
 		verdict("arm-6.12", "compare", report.Pass, "code: as kmod: 0"),
 	}
-	r.markSecond(verdicts)
-	want := []string{"d9 is not live", "", "", "words: kmod: a safeload: b", ""}
+	verdicts = r.markSecond(verdicts)
+	want := []string{"d9 is not live", "", "", "words: kmod: a safeload: b", "", "the guest did not end"}
+	if len(verdicts) != len(want) {
+		t.Fatalf("%+v", verdicts)
+	}
 	for i, v := range verdicts {
 		if v.First != want[i] {
 			t.Errorf("%+v: first %q, want %q", v, v.First, want[i])

@@ -407,8 +407,7 @@ func (r *run) collect(guests []*Guest) []report.Verdict {
 	for _, p := range pairs(guests) {
 		verdicts = append(verdicts, compare(p.stock, p.safe)...)
 	}
-	r.markSecond(verdicts)
-	return append(verdicts, r.skipped...)
+	return append(r.markSecond(verdicts), r.skipped...)
 }
 
 // compare says whether what was noted in both boots is the same.

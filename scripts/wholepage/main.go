@@ -36,7 +36,17 @@ func file(name string) error {
 	if err := fill(b); err != nil || bytes.Equal(b, before) {
 		return err
 	}
-	return os.WriteFile(name, b, 0) // it is there, with its mode
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	// What is not changed is not written: whatever happens, the file is whole.
+	for i := range b {
+		if err == nil && b[i] != before[i] {
+			_, err = f.WriteAt(b[i:i+1], int64(i))
+		}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // page is the smallest that there is: with a larger one nothing is gained, nor lost.

@@ -14,6 +14,7 @@ setup() {
 		echo "options slreq_j1 req=slreq_j1"
 		echo "options slreq_j2 req=slreq_j2"
 		echo "options slreq_j3 hold_ms=$((far * 1000))"
+		echo "install faults-file echo file \$(ulimit -f)"
 		echo "install faults-limits echo addresses \$(ulimit -v) data \$(ulimit -d)"
 	} | conf faults
 }
@@ -88,8 +89,10 @@ check() {
 	faulty "five descriptors" "ulimit -n 5"
 	says=
 	faulty "sixteen descriptors" "ulimit -n 16"
-	# A write past the limit would end the helper by SIGXFSZ; kmod writes nothing. Standard error is a file here.
+	# A write past the limit would end the helper by SIGXFSZ; kmod writes nothing. Root may lift it; an install command has it.
 	faulty "no file can be written" "ulimit -f 0"
+	run 30 sh -c "ulimit -f 8; exec /safe/modprobe faults-file"
+	want "no file above 4 KiB: an install command has the limit ($(cat "$out"))" [ "$rc $(cat "$out")" = "0 file 8" ]
 	faulty "no descriptors at all" "exec <&- >&- 2>&-"
 	faulty "version 1 cgroups only" "umount -l /sys/fs/cgroup; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/freezer; mount -t cgroup -o freezer none /sys/fs/cgroup/freezer"
 	faulty "no cgroup" "umount -l /sys/fs/cgroup"

@@ -87,8 +87,9 @@ check() {
 	helper "$_helper"
 	kmsg_mark
 	_t0=$(now) _i=0
-	# As often as there must be findings that the log does not get: ten a minute. A slow machine has fewer in a minute.
-	while [ $_i -lt 400 ]; do
+	# As often as there must be findings that the log does not get: ten a minute. By the real clock a slow machine may never
+	# have so many in a minute.
+	while [ $_i -lt 400 ] && { exact || [ $(($(now) - _t0)) -lt 18000 ]; }; do
 		_i=$((_i + 1))
 		start storm /stock/modprobe tcrypt alg=recurse
 		finish storm 60
@@ -97,7 +98,7 @@ check() {
 	done
 	_found=$(seen finding tcrypt) _lines=$(grep -c 'safeload: module tcrypt: load waits' "$(kmsg)")
 	log "$_found findings in $(seconds $(($(now) - _t0))) s, $_lines lines in the kernel's log"
-	want "there were more findings than the log may get" [ "$_found" -gt "$_most" ]
+	! exact || want "there were more findings than the log may get" [ "$_found" -gt "$_most" ]
 	want "the log got some, and no more than it may" [ "$_lines" -gt 0 -a "$_lines" -le "$_most" ]
 	watch_end
 	want "loads with their duration" [ "$(seen load '"took_us":[1-9]')" -ge 3 ]

@@ -23,8 +23,9 @@ check() {
 	for _m in r1 r2; do for _i in 1 2 3; do start "storm-$_m-$_i" /safe/modprobe "slreq_$_m"; done; done
 	# The storm lasts until there were recursions enough: on a fast machine its loads are done before the third.
 	rm -f /tmp/storm.enough
+	far "$(by_scale 360 2000)"
 	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 400 5000)" \
-		-until /tmp/storm.enough -limit "$(by_scale 360 2000)"
+		-until /tmp/storm.enough -limit "$far"
 	recursions=0
 	while ! ended storm; do
 		/safe/modprobe slreq_r0 && recursions=$((recursions + 1))
