@@ -236,7 +236,12 @@ int task_exit(void *ctx)
 	u32 tid = tid_now();
 	struct flags *f = flag();
 	if (f && f->works) {
-		map_delete(&creating, &tid);
+		struct making *m = map_lookup(&creating, &tid);
+		if (m) {
+			if (m->rests == f->rests)
+				f->lossy = 1; /* the return was missed, and with it who created that thread */
+			map_delete(&creating, &tid);
+		}
 		if (use_current_task) {
 			u64 self = this_task();
 			map_delete(&kthreads, &self); /* the next task may get its memory */

@@ -62,13 +62,16 @@ int kthread_asked(struct pt_regs *regs)
 {
 	struct flags *f = flag();
 	u32 tid = tid_now();
-	if (!f || !f->active || !on_behalf_of())
+	if (!f || !f->active)
 		return 0;
+	/* Whoever this call is for: its return counts down. */
 	struct making *m = map_lookup(&creating, &tid);
 	if (m && m->rests == f->rests) {
 		m->depth++;
 		return 0;
 	}
+	if (!on_behalf_of())
+		return 0;
 	struct making first = { .depth = 1, .rests = f->rests };
 	keep(&creating, &tid, &first);
 	return 0;

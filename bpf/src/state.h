@@ -141,7 +141,7 @@ struct selfcheck {
 struct flags {
 	u32 active; /* loads may be in flight */
 	u32 works;  /* works or threads of loads may be about */
-	u32 lossy;  /* a map was full: something is missing in it */
+	u32 lossy;  /* a map was full, or a return was missed: something is not in the maps */
 	u32 rests;  /* how often active was cleared or set again: meanwhile nothing was recorded */
 	u32 spawns; /* threads and work items of loads that were recorded */
 	u32 fulls;  /* how often a map was full, since it was made */
