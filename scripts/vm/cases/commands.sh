@@ -30,7 +30,7 @@ setup() {
 	CONF
 }
 
-# deep NUMBER: so many processes run the command of a module.
+# deep NUMBER: so many processes run the command of a module. One that is in execve just then is not counted.
 deep() { [ "$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -o "$2" | wc -l)" -ge "$1" ]; }
 # ends_group JOB: a started command and all that it led to: its session is one process group.
 ends_group() { kill -9 "-$(awk '{print $5}' "/proc/$(pid_of "$1")/stat")"; }
@@ -53,12 +53,10 @@ innocent() {
 stock() {
 	m=/stock/modprobe
 	start commands "$m" slreq_c0
-	wait_for 25 deep 20 "modprobe slreq_c0"
-	want "kmod: twenty processes run the command of one module, and no end" deep 20 "modprobe slreq_c0"
+	want "kmod: twenty processes run the command of one module, and no end" wait_for 25 deep 20 "modprobe slreq_c0"
 	ends_group commands
 	start commands "$m" slreq_c1
-	wait_for 25 deep 20 "modprobe slreq_c2"
-	want "kmod: two modules, each the other's command: no end either" deep 20 "modprobe slreq_c2"
+	want "kmod: two modules, each the other's command: no end either" wait_for 25 deep 20 "modprobe slreq_c2"
 	ends_group commands
 	innocent
 }
