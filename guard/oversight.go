@@ -69,11 +69,8 @@ func (o *oversight) step() time.Duration {
 		return -1
 	}
 	c := &contest{g: o.g, proc: p}
-	if o.looks == 2 {
-		independent := false
-		if c.bounded(func(c *contest) { independent = c.independent() }); independent {
-			return -1 // nobody who loads can be waiting for us
-		}
+	if o.looks == 2 && c.apart() {
+		return -1 // nobody who loads can be waiting for us
 	}
 	if o.gap *= 2; o.gap > oversightMost {
 		o.gap = oversightMost
