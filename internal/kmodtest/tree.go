@@ -142,3 +142,13 @@ func Gzip(tb testing.TB, b []byte, level int) []byte {
 	}
 	return out.Bytes()
 }
+
+// Code is executable code with something of everything, for decoders: the beginning of the test's own program.
+func Code(tb testing.TB) []byte {
+	tb.Helper()
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b[:min(len(b), 200_000)]
+}

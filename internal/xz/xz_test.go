@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	other "github.com/mikelolasagasti/xz"
+
+	"safeload/internal/kmodtest"
 )
 
 // unpack decompresses all of src.
@@ -24,16 +26,6 @@ func unpack(src []byte) ([]byte, Result) {
 	dst := make([]byte, size)
 	n, r := new(Decoder).Decode(dst, src)
 	return dst[:n], r
-}
-
-// program is executable code with something of everything.
-func program(t testing.TB) []byte {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b[:min(len(b), 200_000)]
 }
 
 func pack(t testing.TB, data []byte, args ...string) []byte {
@@ -75,7 +67,7 @@ func TestXZ(t *testing.T) {
 	if _, err := exec.LookPath("xz"); err != nil {
 		t.Fatal("this needs xz")
 	}
-	code := program(t)
+	code := kmodtest.Code(t)
 	random := make([]byte, 70_000)
 	for i := range random {
 		random[i] = byte(rand.Uint32())
@@ -206,7 +198,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	data := program(b)
+	data := kmodtest.Code(b)
 	packed := pack(b, data, "-C", "crc32")
 	dst := make([]byte, Size(packed))
 	d := new(Decoder)

@@ -13,17 +13,9 @@ import (
 	"testing"
 
 	other "github.com/klauspost/compress/zstd"
-)
 
-// program is executable code with something of everything.
-func program(t testing.TB) []byte {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b[:min(len(b), 200_000)]
-}
+	"safeload/internal/kmodtest"
+)
 
 // inputs are of all kinds: code, text of few letters, noise, one byte again and again, what repeats itself.
 func inputs(t testing.TB) map[string][]byte {
@@ -61,7 +53,7 @@ func inputs(t testing.TB) map[string][]byte {
 		at := r.IntN(100_000)
 		marked = append(append(marked, 'x'), noise[at:at+100]...)
 	}
-	return map[string][]byte{"six": six, "triples": triples, "marked": marked, "one": {7}, "few": []byte("safeload"), "code": program(t), "noise": noise, "letters": letters, "skewed": skewed,
+	return map[string][]byte{"six": six, "triples": triples, "marked": marked, "one": {7}, "few": []byte("safeload"), "code": kmodtest.Code(t), "noise": noise, "letters": letters, "skewed": skewed,
 		"again": again, "zeroes": make([]byte, 140_000), "both": append(bytes.Clone(noise), noise...)}
 }
 
@@ -147,13 +139,13 @@ func TestLarge(t *testing.T) {
 	w := encoder(t, other.WithWindowSize(1<<28), other.WithSingleSegment(false))
 	var b bytes.Buffer
 	w.Reset(&b)
-	if _, err := w.Write(program(t)); err != nil {
+	if _, err := w.Write(kmodtest.Code(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n, ok := new(Decoder).Decode(make([]byte, len(program(t))), b.Bytes()); ok {
+	if n, ok := new(Decoder).Decode(make([]byte, len(kmodtest.Code(t))), b.Bytes()); ok {
 		t.Errorf("a window of 256 MiB: %d bytes", n)
 	}
 	if size := Size(b.Bytes()); size != -1 {
@@ -170,12 +162,12 @@ func TestLarge(t *testing.T) {
 
 func TestFrames(t *testing.T) {
 	w := encoder(t)
-	a, b := program(t)[:3000], program(t)[3000:9000]
+	a, b := kmodtest.Code(t)[:3000], kmodtest.Code(t)[3000:9000]
 	skip := []byte("\x5a\x2a\x4d\x18\x03\x00\x00\x00abc")
 	src := slices.Concat(skip, w.EncodeAll(a, nil), skip, skip, w.EncodeAll(b, nil), skip)
 	dst := make([]byte, len(a)+len(b))
 	n, ok := new(Decoder).Decode(dst, src)
-	if !ok || n != len(dst) || !bytes.Equal(dst, program(t)[:9000]) {
+	if !ok || n != len(dst) || !bytes.Equal(dst, kmodtest.Code(t)[:9000]) {
 		t.Errorf("%d bytes, %v", n, ok)
 	}
 	if n, ok := new(Decoder).Decode(dst[1:], src); ok {
