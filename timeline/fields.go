@@ -2,10 +2,7 @@
 
 package timeline
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // Fields are what a log entry says, as fields of systemd's journal (systemd.journal-fields(7)). What is not known has none.
 func (e Entry) Fields() map[string]string {
@@ -17,7 +14,7 @@ func (e Entry) Fields() map[string]string {
 	}
 	if o := e.Load; o != nil {
 		set("TYPE", "load")
-		set("MODULE", strings.ReplaceAll(o.Module, "-", "_"))
+		set("MODULE", underscored(o.Module))
 		set("RESULT", o.result())
 		if o.Ret < 0 {
 			set("ERRNO", strconv.Itoa(int(-o.Ret)))
@@ -36,7 +33,7 @@ func (e Entry) Fields() map[string]string {
 	set("RESULT", q.outcome())
 	set("DURATION_USEC", strconv.FormatInt((q.End-q.Begin).Microseconds(), 10))
 	if q.Load != nil {
-		set("FOR_MODULE", strings.ReplaceAll(q.Load.Module, "-", "_"))
+		set("FOR_MODULE", underscored(q.Load.Module))
 	}
 	setTask(set, "ASKED_", q.PID, q.Comm, q.Who)
 	return f

@@ -15,21 +15,17 @@ import (
 type Live struct {
 	who asker
 	t   *Timeline
-	now func() Now
 }
 
 // mostOpen is how many loads, and how many requests, a Live keeps that have not ended. The kernel runs at most 50 requests
 // at a time, and each may start more; there are more only if their ends were lost.
 const mostOpen = 4096
 
-// NewLive begins one. who is as for [NewRecorder]; now is asked before each is told of.
-func NewLive(s Start, who func(tid, tgid uint32, at time.Duration) *Who, now func() Now, each func(*Timeline, Entry)) *Live {
-	l := &Live{who: asker{who: who}, t: newTimeline(), now: now}
-	l.t.Start, l.t.From, l.t.To = s, s.Boot, s.Boot
-	l.t.ended = func(e Entry) {
-		l.t.now = l.now()
-		each(l.t, e)
-	}
+// NewLive begins one. who is as for [NewRecorder]. Only the times since boot mean something in what it tells: it does not know
+// the clock on the wall.
+func NewLive(who func(tid, tgid uint32, at time.Duration) *Who, each func(Entry)) *Live {
+	l := &Live{who: asker{who: who}, t: newTimeline()}
+	l.t.ended = each
 	return l
 }
 

@@ -26,7 +26,7 @@ func TestLive(t *testing.T) {
 	}
 	var got []string
 	var fields []map[string]string
-	l := NewLive(Start{}, s.who, func() Now { return Now{} }, func(_ *Timeline, e Entry) {
+	l := NewLive(s.who, func(e Entry) {
 		got, fields = append(got, e.Message()), append(fields, e.Fields())
 	})
 	for i := range s.events {
@@ -46,7 +46,7 @@ func TestLive(t *testing.T) {
 // TestLiveBounded: loads and requests whose ends were lost are not kept for ever.
 func TestLiveBounded(t *testing.T) {
 	told := 0
-	l := NewLive(Start{}, nil, func() Now { return Now{} }, func(*Timeline, Entry) { told++ })
+	l := NewLive(nil, func(Entry) { told++ })
 	const n = 5 * mostOpen
 	for i := range uint64(n) {
 		l.Event(&bpf.Event{Kind: bpf.Request, ID: 2*i + 1, At: time.Duration(i)})

@@ -130,9 +130,10 @@ func (q *Request) brings(module string) bool {
 
 // sameModule compares names as kmod does: a dash is an underscore. Not by kmod.NormalizeName: a request may be for an alias,
 // of which a dot is a part.
-func sameModule(a, b string) bool {
-	return strings.ReplaceAll(a, "-", "_") == strings.ReplaceAll(b, "-", "_")
-}
+func sameModule(a, b string) bool { return underscored(a) == underscored(b) }
+
+// underscored is a module's name as the kernel has it.
+func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 func sameUnit(want, unit string) bool { return unit == want || strings.HasPrefix(unit, want+".") }
 

@@ -115,7 +115,7 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		reporter = r
 	}
 	if o.journal {
-		j := journalled(src.Describe(), reporter)
+		j := journalled(reporter)
 		defer j.end()
 		reporter = j
 	}

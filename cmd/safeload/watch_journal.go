@@ -14,6 +14,7 @@ import (
 	"safeload/bpf/live"
 	"safeload/internal/journal"
 	"safeload/internal/plain"
+	"safeload/kmod"
 	"safeload/timeline"
 	"safeload/watch"
 )
@@ -50,15 +51,15 @@ const (
 )
 
 // journalled begins to send to the journal what r is told.
-func journalled(d watch.Description, r watch.Reporter) *watchJournal {
+func journalled(r watch.Reporter) *watchJournal {
 	sender := &journal.Sender{Timeout: journalWait}
-	return newJournal(d, r, sender.Send)
+	return newJournal(r, sender.Send)
 }
 
-func newJournal(d watch.Description, r watch.Reporter, send sendEntry) *watchJournal {
+func newJournal(r watch.Reporter, send sendEntry) *watchJournal {
 	w := &watchJournal{Reporter: r, queue: make(chan journalEntry, journalQueue), done: make(chan struct{}), send: send}
 	w.tasks, _ = timeline.OpenTasks() // without it nothing is known of who asks
-	w.live = timeline.NewLive(startOf(d), askWho(w.tasks), thisMoment, w.ended)
+	w.live = timeline.NewLive(askWho(w.tasks), w.ended)
 	go func() {
 		defer close(w.done)
 		for e := range w.queue {
@@ -73,7 +74,7 @@ func newJournal(d watch.Description, r watch.Reporter, send sendEntry) *watchJou
 
 // ended queues a load. Of requests the loads say what came of them; those that brought nothing any user can make by the thousand:
 // they are in a record only.
-func (w *watchJournal) ended(_ *timeline.Timeline, e timeline.Entry) {
+func (w *watchJournal) ended(e timeline.Entry) {
 	if e.Load == nil {
 		return
 	}
@@ -120,7 +121,7 @@ func (w *watchJournal) Finding(f *live.Finding) {
 	for i := range f.Chain {
 		fmt.Fprintln(&chain, stepText(&f.Chain[i], i == len(f.Chain)-1))
 	}
-	fields := map[string]string{"SAFELOAD_TYPE": "finding", "SAFELOAD_MODULE": strings.ReplaceAll(f.Module, "-", "_"),
+	fields := map[string]string{"SAFELOAD_TYPE": "finding", "SAFELOAD_MODULE": kmod.NormalizeName(f.Module),
 		"SAFELOAD_CERTAINTY": live.Word(f.Certainty), "SAFELOAD_CHAIN": strings.TrimSuffix(chain.String(), "\n"),
 		"SAFELOAD_PID": fmt.Sprint(f.Victim()), "SAFELOAD_COMM": f.Comm}
 	w.put(journalEntry{plain.Sprintf("load of %s %s (%s)", f.Module, f.Kind.Wait(), live.Word(f.Certainty)), journal.Warning, fields})
