@@ -24,8 +24,10 @@ type job struct {
 	ctx  context.Context
 	repo string
 	work string // a directory of its own
-	out  io.Writer
-	cpu  time.Duration
+	// others is locked (flock) until all steps have ended but for those that run beside them.
+	others string
+	out    io.Writer
+	cpu    time.Duration
 }
 
 // command runs a program in the repository, in a process group of its own. When the job's time is up, all that the
@@ -117,20 +119,33 @@ func (l *lastLine) String() string {
 	return string(l.ended)
 }
 
-// text is a buffer that several goroutines may write to.
+// text is a buffer that several goroutines may write to, and that can be opened.
 type text struct {
 	mu sync.Mutex
 	b  bytes.Buffer
+	to io.Writer // once it is open
 }
 
 func (t *text) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.to != nil {
+		return t.to.Write(p)
+	}
 	return t.b.Write(p)
 }
 
-func (t *text) Bytes() []byte {
+// open writes what is there, and lets what comes through.
+func (t *text) open(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return bytes.Clone(t.b.Bytes())
+	t.to = w
+	_, _ = t.b.WriteTo(w)
+}
+
+// rest is what was written and not let through; printed if it was opened.
+func (t *text) rest() (rest []byte, printed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.b.Bytes()), t.to != nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"safeload/internal/rig/report"
@@ -28,12 +29,13 @@ type Result struct {
 type Step struct {
 	Name  string
 	Limit time.Duration
-	// alone: the step keeps all cores busy by itself, and what it runs has limits of time.
-	alone bool
 	// beside: the step waits for most of its time, for a guest that takes one of the machine's slots as all guests do. It
-	// starts with the others, and steps that are alone do not wait for it.
+	// starts with the others, and does not count among those that run at once.
 	beside bool
-	run    func(*job) (Result, error)
+	// holds: the step starts with the others, too, and takes what they leave of the processors; it keeps back what has limits
+	// of time by the clock until they have ended (job.others). From then on it prints for itself.
+	holds bool
+	run   func(*job) (Result, error)
 }
 
 // Options say what is run, and where it is written.
@@ -57,7 +59,8 @@ type done struct {
 	result     Result
 	err        error
 	took, cpu  time.Duration
-	out        []byte
+	said       *text
+	out        []byte // what was said, but for what was printed then
 	outPrinted bool
 }
 
@@ -73,9 +76,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	defer os.RemoveAll(work)
 	begin := time.Now()
+	r := runner{options: o, work: work, progress: newProgress(o.Out, timesFile(o)), ended: make(chan done)}
+	if err := r.lockOthers(); err != nil {
+		return Result{}, err
+	}
 	ctx, cancel := context.WithDeadlineCause(ctx, begin.Add(total), fmt.Errorf("TIMEOUT: all steps together have %s", total))
 	defer cancel()
-	r := runner{options: o, work: work, progress: newProgress(o.Out, timesFile(o)), ended: make(chan done)}
 	r.progress.total(steps)
 	all := r.steps(ctx, steps)
 	r.progress.end()
@@ -155,80 +161,97 @@ type runner struct {
 	options  Options
 	work     string
 	progress *progress
+	others   *os.File // locked until all steps have ended but for those beside them
 	ended    chan done
+
+	running int              // steps of those that are atOnce
+	behind  map[string]*text // what steps say that run beside these
+	live    string           // the one of them that prints for itself
+	all     []done
+	later   []done // what ended beside one that prints for itself
+}
+
+// lockOthers makes and locks the file. Whoever waits for it goes on, too, when this program is gone.
+func (r *runner) lockOthers() (err error) {
+	if r.others, err = os.Create(filepath.Join(r.work, "others")); err == nil {
+		err = syscall.Flock(int(r.others.Fd()), syscall.LOCK_EX)
+	}
+	return err
 }
 
 // atOnce: most steps keep less than one core busy for some of their time. More at once only lengthens each, up to the
 // limits of time that the guests of a step have.
 const atOnce = 2
 
-// steps runs them in their order, those that are alone after all others.
+// steps runs them in their order.
 func (r *runner) steps(ctx context.Context, steps []Step) []done {
-	var all, later []done
-	running, beside := 0, 0
-	// wait takes the next step that ends. What ends beside a step that prints for itself is printed after it.
-	wait := func(alone bool) {
-		d := <-r.ended
-		if d.step.beside {
-			beside--
-		} else {
-			running--
-		}
-		if all = append(all, d); alone && d.step.beside {
-			later = append(later, d)
-			return
-		}
-		r.print(d)
-	}
+	r.behind = map[string]*text{}
 	for _, s := range steps {
-		if s.alone {
-			continue
-		}
-		for !s.beside && running >= atOnce {
-			wait(false)
-		}
-		if s.beside {
-			beside++
+		out := &text{}
+		if s.beside || s.holds {
+			r.behind[s.Name] = out
 		} else {
-			running++
+			for r.running >= atOnce {
+				r.next()
+			}
+			r.running++
 		}
-		go r.step(ctx, s)
+		go r.step(ctx, s, out)
 	}
-	for running > 0 {
-		wait(false)
+	for r.running > 0 {
+		r.next()
 	}
-	for _, s := range steps {
-		if !s.alone {
-			continue
-		}
-		running++
-		go r.step(ctx, s)
-		for running > 0 {
-			wait(true)
-		}
+	r.release(steps)
+	for len(r.behind) > 0 {
+		r.next()
 	}
-	for _, d := range later {
-		r.print(d)
-	}
-	for beside > 0 {
-		wait(false)
-	}
-	return all
+	return r.all
 }
 
-func (r *runner) step(ctx context.Context, s Step) {
+// release lets a step go on with what it kept back, and print.
+func (r *runner) release(steps []Step) {
+	_ = r.others.Close()
+	for _, s := range steps {
+		if out := r.behind[s.Name]; s.holds && out != nil {
+			r.live = s.Name
+			r.progress.share()
+			r.progress.line("=== " + s.Name)
+			out.open(r.options.Out)
+			return
+		}
+	}
+}
+
+// next takes the next step that ends. What ends beside a step that prints for itself is printed after it.
+func (r *runner) next() {
+	d := <-r.ended
+	d.out, d.outPrinted = d.said.rest()
+	r.all = append(r.all, d)
+	if r.behind[d.step.Name] == nil {
+		r.running--
+	}
+	delete(r.behind, d.step.Name)
+	switch r.live {
+	case "":
+		r.print(d)
+	case d.step.Name:
+		r.live = ""
+		r.print(d)
+		for _, d := range r.later {
+			r.print(d)
+		}
+	default:
+		r.later = append(r.later, d)
+	}
+}
+
+func (r *runner) step(ctx context.Context, s Step, out *text) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Limit, fmt.Errorf("TIMEOUT: not done after %s", s.Limit))
 	defer cancel()
 	begin := time.Now()
 	r.progress.started(s)
-	buffer := &text{}
-	j := &job{ctx: ctx, repo: r.options.Repo, work: filepath.Join(r.work, s.Name), out: buffer}
+	j := &job{ctx: ctx, repo: r.options.Repo, work: filepath.Join(r.work, s.Name), others: r.others.Name(), out: out}
 	d := done{step: s}
-	if s.alone {
-		// Nothing else prints meanwhile.
-		r.progress.line("=== " + s.Name)
-		j.out, d.outPrinted = r.options.Out, true
-	}
 	if d.err = os.Mkdir(j.work, 0o755); d.err == nil {
 		d.result, d.err = s.run(j)
 	}
@@ -239,7 +262,7 @@ func (r *runner) step(ctx context.Context, s Step) {
 	case d.result.Passed+d.result.Failed+d.result.Skipped == 0:
 		d.result.Passed = 1
 	}
-	d.took, d.cpu, d.out = time.Since(begin), j.cpu, buffer.Bytes()
+	d.took, d.cpu, d.said = time.Since(begin), j.cpu, out
 	r.ended <- d
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -202,9 +203,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out, ""), ended: make(chan done)}
-	all := r.steps(context.Background(), []Step{
-		{Name: "last", Limit: time.Minute, alone: true, run: script("sh", "-c", "echo 1 passed, 1 failed")},
+	all := testRunner(t, out).steps(context.Background(), []Step{
+		{Name: "last", Limit: time.Minute, holds: true, run: afterOthers("echo 1 passed, 1 failed")},
 		{Name: "one", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
 		{Name: "two", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("false") }},
 		{Name: "three", Limit: time.Minute, run: script("sh", "-c", "echo 5 passed, 0 failed; exit 1")},
@@ -231,7 +231,23 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What runs beside the others is not waited for by a step that is alone, and its words come after that one's.
+// testRunner is one that prints to out.
+func testRunner(t *testing.T, out *os.File) *runner {
+	t.Helper()
+	r := &runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out, ""), ended: make(chan done)}
+	if err := r.lockOthers(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// afterOthers is a step that waits until nobody has job.others locked.
+func afterOthers(command string) func(*job) (Result, error) {
+	return func(j *job) (Result, error) { return j.counted("flock", "-s", j.others, "sh", "-c", command) }
+}
+
+// What runs beside the others is not waited for by a step that holds back until they have ended, and its words come after
+// that one's.
 func TestBeside(t *testing.T) {
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
@@ -242,13 +258,17 @@ func TestBeside(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := runner{options: Options{Out: out, Repo: t.TempDir()}, work: t.TempDir(), progress: newProgress(out, ""), ended: make(chan done)}
-	all := r.steps(context.Background(), []Step{
+	all := testRunner(t, out).steps(context.Background(), []Step{
+		{Name: "last", Limit: time.Minute, holds: true, run: func(j *job) (Result, error) {
+			if err := j.run("echo", "at once"); err != nil {
+				return Result{}, err
+			}
+			return afterOthers("echo told >'" + pipe + "'; echo 1 passed, 0 failed")(j)
+		}},
 		// It ends only when the last step runs, which ends after it has been told.
 		{Name: "beside", Limit: time.Minute, beside: true, run: script("sh", "-c", "cat '"+pipe+"'; echo 2 passed, 0 failed")},
 		{Name: "one", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
 		{Name: "two", Limit: time.Minute, run: func(j *job) (Result, error) { return Result{}, j.run("true") }},
-		{Name: "last", Limit: time.Minute, alone: true, run: script("sh", "-c", "echo told >'"+pipe+"'; echo 1 passed, 0 failed")},
 	})
 	got := map[string]Result{}
 	for _, d := range all {
@@ -262,8 +282,15 @@ func TestBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Index(string(said), "=== beside") < strings.Index(string(said), "=== last") {
-		t.Errorf("its words came first:\n%s", said)
+	var heads []string
+	for l := range strings.Lines(string(said)) {
+		if strings.HasPrefix(l, "=== ") || strings.HasPrefix(l, "at once") || strings.HasPrefix(l, "--- last") {
+			heads = append(heads, strings.Fields(l)[1])
+		}
+	}
+	slices.Sort(heads[:2])
+	if want := []string{"one", "two", "last", "once", "last", "beside"}; !slices.Equal(heads, want) {
+		t.Errorf("%v, not %v:\n%s", heads, want, said)
 	}
 }
 

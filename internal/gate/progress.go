@@ -25,7 +25,7 @@ type progress struct {
 	times    map[string]float64 // what steps took last, in seconds
 	due      []Step             // those that have not ended
 	steps    int
-	shared   bool // a step that is alone writes there for itself
+	shared   bool // a step writes there for itself
 	over     chan struct{}
 }
 
@@ -76,7 +76,13 @@ func (p *progress) started(s Step) {
 	defer p.mu.Unlock()
 	p.running[s.Name] = time.Now()
 	p.status()
-	p.shared = p.shared || s.alone
+}
+
+// share: a step writes to the terminal for itself, until it has ended.
+func (p *progress) share() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shared = true
 }
 
 func (p *progress) ended(d done) {
@@ -89,7 +95,7 @@ func (p *progress) ended(d done) {
 			break
 		}
 	}
-	if d.step.alone {
+	if d.step.holds {
 		p.shared = false
 	}
 	p.times[d.step.Name] = d.took.Seconds()
@@ -109,10 +115,10 @@ func (p *progress) line(s string) {
 	p.status()
 }
 
-// remaining is by what steps took last: those that are alone one after the other, the rest as many as run at once. It is
-// unknown if a step has never run.
+// remaining is by what steps took last: as many as run at once, and no less than the longest. It is unknown if a step has
+// never run.
 func (p *progress) remaining(now time.Time) (time.Duration, bool) {
-	var alone, others, longest float64
+	var others, longest float64
 	for _, s := range p.due {
 		left, ok := p.times[s.Name]
 		if !ok {
@@ -121,15 +127,12 @@ func (p *progress) remaining(now time.Time) (time.Duration, bool) {
 		if since, ok := p.running[s.Name]; ok {
 			left = max(0, left-now.Sub(since).Seconds())
 		}
-		switch {
-		case s.alone:
-			alone += left
-		case !s.beside:
+		if !s.beside && !s.holds {
 			others += left
-			longest = max(longest, left)
 		}
+		longest = max(longest, left)
 	}
-	return time.Duration((alone + max(others/atOnce, longest)) * float64(time.Second)).Round(time.Second), true
+	return time.Duration(max(others/atOnce, longest) * float64(time.Second)).Round(time.Second), true
 }
 
 // status writes the line that changes.

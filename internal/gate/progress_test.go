@@ -18,7 +18,7 @@ func TestProgress(t *testing.T) {
 	}
 	defer out.Close()
 	file := filepath.Join(dir, "times")
-	steps := []Step{{Name: "one"}, {Name: "two"}, {Name: "besides", beside: true}, {Name: "last", alone: true}}
+	steps := []Step{{Name: "one"}, {Name: "two"}, {Name: "besides", beside: true}, {Name: "last", holds: true}}
 	p := newProgress(out, file)
 	p.total(steps)
 	now := time.Now()
@@ -33,12 +33,12 @@ func TestProgress(t *testing.T) {
 
 	p = newProgress(out, file) // it has what the first has seen
 	p.total(steps)
-	if left, ok := p.remaining(now); !ok || left != 2*time.Minute {
+	if left, ok := p.remaining(now); !ok || left != time.Minute {
 		t.Errorf("%s, %v", left, ok)
 	}
 	p.started(steps[0])
 	p.running["one"] = now.Add(-20 * time.Second)
-	if text := p.text(now); !strings.Contains(text, "0 of 4 steps done") || !strings.HasSuffix(text, "about 2m0s to go; running: one 20 s") {
+	if text := p.text(now); !strings.Contains(text, "0 of 4 steps done") || !strings.HasSuffix(text, "about 1m0s to go; running: one 20 s") {
 		t.Error(text)
 	}
 	p.ended(done{step: steps[0], took: time.Minute})

@@ -22,13 +22,13 @@ import (
 func Steps(quick bool) []Step {
 	if quick {
 		return []Step{
+			{Name: "vm", Limit: 20 * time.Minute, holds: true, run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
 			{Name: "unit", Limit: 10 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-short", "./...") }},
 			{Name: "diff", Limit: 10 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5", "--depmod", "5")},
-			{Name: "vm", Limit: 15 * time.Minute, alone: true,
-				run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
 		}
 	}
 	return []Step{
+		{Name: "vm", Limit: 80 * time.Minute, holds: true, run: vmTest()},
 		{Name: "package", Limit: 45 * time.Minute, beside: true, run: script("scripts/pkg-test.sh", "--boot")},
 		{Name: "unit", Limit: 20 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-race", uncheckedNowhere, "./...") }},
 		{Name: "diff", Limit: 20 * time.Minute, run: script("scripts/diff-test.sh")},
@@ -42,7 +42,6 @@ func Steps(quick bool) []Step {
 		{Name: "shell", Limit: 5 * time.Minute, run: shell},
 		{Name: "format", Limit: 5 * time.Minute, run: format},
 		{Name: "man", Limit: 5 * time.Minute, run: man},
-		{Name: "vm", Limit: 75 * time.Minute, alone: true, run: vmTest()},
 	}
 }
 
@@ -59,7 +58,7 @@ func script(name string, args ...string) func(*job) (Result, error) {
 func vmTest(args ...string) func(*job) (Result, error) {
 	return func(j *job) (Result, error) {
 		file := filepath.Join(j.work, "vm.json")
-		r, err := j.counted("scripts/vm-test.sh", append([]string{"--no-install", "--json", file}, args...)...)
+		r, err := j.counted("scripts/vm-test.sh", append([]string{"--no-install", "--hold", j.others, "--json", file}, args...)...)
 		if b, e := os.ReadFile(file); e == nil {
 			r.Verdicts, e = readVM(b)
 			err = errors.Join(err, e)

@@ -76,7 +76,7 @@ func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
 // secondTry puts what the second try gave in the place of the first, if nothing failed in it.
 func (r *run) secondTry(ctx context.Context, g *Guest) {
 	second := *g
-	second.verdicts, second.dir, second.again = nil, g.dir+"-again", true
+	second.verdicts, second.dir, second.again, second.fills = nil, g.dir+"-again", true, false
 	r.guest(ctx, &second)
 	r.say.ended(&second)
 	if len(failures(second.verdicts)) > 0 {

@@ -33,6 +33,7 @@ type Guest struct {
 	append   string
 	spare    string        // the machine's, or empty where the kernel is to be as it comes
 	limit    time.Duration // of the host's time
+	fills    bool          // takes what others leave of the processors: its own clock does not mind
 	again    bool          // has failed once: booted by itself, as what a saved guest has in its memory is the same each time
 	resumed  bool
 	ending   ending
@@ -89,8 +90,11 @@ func (g *Guest) idles() bool {
 
 // slot is the kind of slot that the guest takes.
 func (g *Guest) slot() string {
-	if g.idles() {
+	switch {
+	case g.idles():
 		return idling
+	case g.fills:
+		return filling
 	}
 	return computing
 }
@@ -164,10 +168,9 @@ const (
 	asIntended // stopped, because all that was to be seen had been seen
 )
 
-// wait ends it when the time is up, or when done says so.
+// wait ends it when the time is up, or when done says so. The time does not count in which others had the processors.
 func (q *qemu) wait(ctx context.Context, limit time.Duration, done func() bool) ending {
-	until := time.After(limit)
-	tick := time.NewTicker(time.Second)
+	began, tick := time.Now(), time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
@@ -176,10 +179,11 @@ func (q *qemu) wait(ctx context.Context, limit time.Duration, done func() bool) 
 		case <-ctx.Done():
 			q.stop()
 			return byItself
-		case <-until:
-			q.stop()
-			return timedOut
 		case <-tick.C:
+			if time.Since(began)-q.starved() > limit {
+				q.stop()
+				return timedOut
+			}
 			if done != nil && done() {
 				q.stop()
 				return asIntended
@@ -243,6 +247,9 @@ func (r *run) attend(ctx context.Context, g *Guest, q *qemu, done func() bool) {
 	said := 0
 	g.ending = q.wait(ctx, g.limit, func() bool {
 		g.costs.look()
+		if g.fills {
+			q.giveWay()
+		}
 		if tailHas(g.costs.console, "#END#") {
 			said++
 		}
@@ -306,7 +313,7 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 		return
 	}
 	r.say.waits(g)
-	slot, err := takeSlot(ctx, r.cache, g.slot())
+	slot, err := r.place(ctx, g)
 	if err != nil {
 		g.failAll("no room for a guest: " + err.Error())
 		return

@@ -66,9 +66,9 @@ func (r *run) runAll(ctx context.Context, guests []*Guest) ([]*Guest, error) {
 	for i, g := range guests {
 		place[g] = i
 	}
-	lines := map[string]*line{computing: newLine(), idling: newLine()}
+	lines := map[string]*line{computing: newLine(), idling: newLine(), filling: newLine()}
 	var all sync.WaitGroup
-	for kind, workers := range map[string]int{computing: runtime.NumCPU() + 1, idling: runtime.NumCPU()} {
+	for kind, workers := range map[string]int{computing: runtime.NumCPU() + 1, idling: runtime.NumCPU(), filling: runtime.NumCPU() + 1} {
 		for range workers {
 			all.Go(func() { r.runLine(ctx, lines[kind]) })
 		}

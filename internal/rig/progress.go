@@ -227,8 +227,11 @@ func (p *progress) ended(g *Guest) {
 
 // keep writes down how long the guest took. Other runs write there too.
 func (p *progress) keep(g *Guest) {
-	key := p.key(g)
-	p.times[key] = max(g.took.Seconds(), p.times[key]*0.9)
+	key, took := p.key(g), g.took
+	if g.fills {
+		took = g.cpu // the rest was others' time
+	}
+	p.times[key] = max(took.Seconds(), p.times[key]*0.9)
 	all := readTimes(p.file)
 	all[key], all["cpu "+key] = p.times[key], g.cpu.Seconds()
 	if g.costs != nil && g.Mode == Safe && !p.single {

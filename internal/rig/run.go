@@ -37,6 +37,7 @@ type Options struct {
 	// A machine that is real: where it is, or the archive for it, or what it printed.
 	Target, Bundle, Read       string
 	TargetDir, Release         string
+	Hold                       string // no guest by the real clock computes while another program has this file locked
 	Stock, Safe, RebootBetween bool
 }
 
@@ -344,6 +345,7 @@ func (r *run) measure(g *Guest) {
 	if n, ok := os.LookupEnv("VM_ICOUNT"); ok {
 		g.size.icount = n
 	}
+	g.fills = g.size.icount != "" && r.fills()
 	if g.size.icount != "" {
 		seconds *= 2 // such a guest's seconds can be longer than the host's
 	} else {

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kinds of slots. A guest that is idle most of its time takes none of those that compute.
+// The kinds of slots. A guest that is idle most of its time takes none of those that compute, and one that fills gets what
+// all others leave of the processors.
 const (
 	computing = "slot"
 	idling    = "idle"
+	filling   = "fill"
 )
 
 // TakeSlot is takeSlot for a guest that the rig does not start.

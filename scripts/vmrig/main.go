@@ -40,6 +40,7 @@ const usage = `usage: vm-test.sh [OPTION...]          run every case on every ke
   --keep DIR             keep the guests' logs there
   --boot                 boot each guest, instead of resuming one that was saved when it had booted
   --quick                only the cases marked quick
+  --hold FILE            run nothing that has limits of time by the clock while another program has FILE locked (flock)
   --no-install           if a package is missing, or Go, only name it and fail
   --full                 all cases on all kernels; storms, kills and crossing tasks at full scale (much longer)
   -h, --help             this text
@@ -123,7 +124,7 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 	var cases string
 	values := map[string]*string{"--arch": &o.Arch, "--kernel": &o.Series, "--machine": &o.Machine, "--case": &cases, "--json": &o.JSON,
 		"--junit": &o.JUnit, "--keep": &o.Keep, "--target": &o.Target, "--target-dir": &o.TargetDir, "--release": &o.Release,
-		"--bundle": &o.Bundle, "--read": &o.Read}
+		"--bundle": &o.Bundle, "--read": &o.Read, "--hold": &o.Hold}
 	paths := map[string]*string{"--kernel-image": &o.Image, "--modules": &o.Modules, "--headers": &o.Headers, "--dist": &o.Dist}
 	flags := map[string]*bool{"--shell": &o.Shell, "--quick": &o.Quick, "--full": &o.Full, "--list": &list, "--seed-kernel": &o.SeedKernel,
 		"--boot": &o.Boot, "demo": &o.Demo, "--stock": &o.Stock, "--safe": &o.Safe, "--reboot-between": &o.RebootBetween}
