@@ -5,6 +5,7 @@ package depmod
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,20 @@ func sameName(t *testing.T, prefix string) []byte {
 	return b
 }
 
+// readers is how many modules are read at a time.
+const readers = 8
+
+// pack compresses by gzip or xz.
+func pack(t *testing.T, program string, data []byte) []byte {
+	cmd := exec.Command(program, "-1")
+	cmd.Stdin = bytes.NewReader(data)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // Whoever can write to a tree or an image can make depmod neither wait nor take
 // the memory of the machine, and the modules beside what he put there are still in the
 // indexes.
@@ -60,8 +75,18 @@ func TestHostileTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := some()
-	files["kernel/bomb.ko.zst"] = zst.EncodeAll(make([]byte, 100<<20), nil)
-	files["kernel/bomb2.ko.zst"] = files["kernel/bomb.ko.zst"]
+	// As many of each kind as there are readers.
+	bomb := make([]byte, 100<<20)
+	frame := zst.EncodeAll(bomb, nil)
+	twice := append(zst.EncodeAll([]byte("begins small"), nil), frame...)
+	gz, xz := pack(t, "gzip", bomb), pack(t, "xz", bomb)
+	for i := range readers {
+		name := fmt.Sprint("kernel/bomb", i)
+		files[name+"a.ko.zst"] = frame
+		files[name+"b.ko.zst"] = twice
+		files[name+"c.ko.gz"] = gz
+		files[name+"d.ko.xz"] = xz
+	}
 	files["kernel/huge.ko.zst"] = []byte("\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\x00\x00") // says that it has 2^48 bytes
 	files["kernel/needs.ko"] = sameName(t, "")
 	files["kernel/exports.ko"] = sameName(t, "__crc_")
@@ -105,7 +130,7 @@ func TestHostileTree(t *testing.T) {
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = append(os.Environ(), hostileVariable+"="+root)
+	cmd.Env = append(os.Environ(), hostileVariable+"="+root, fmt.Sprint("GOMAXPROCS=", readers))
 	done := time.AfterFunc(10*time.Minute, func() { _ = cmd.Process.Kill() })
 	out, err := cmd.CombinedOutput()
 	if !done.Stop() {
@@ -114,8 +139,9 @@ func TestHostileTree(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	// Of the two bombs one is in memory at a time, with the names of one module and what is mapped.
-	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss / 1024; used > 280*kmodtest.Shadow {
+	// Of the bombs one is in memory at a time, with what the other readers may have before
+	// they know that theirs is one, the names of one module and what is mapped.
+	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss / 1024; used > 350*kmodtest.Shadow {
 		t.Errorf("took %d MiB", used)
 	}
 	alias, err := os.ReadFile(dir + "/modules.alias")

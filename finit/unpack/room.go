@@ -24,14 +24,13 @@ type Room struct {
 	zstd    *zstd.Decoder
 }
 
-// theLarge is held by the room with a file or a module larger than any real one: of
-// those only one is in memory at a time, however many read. What does not say its size
-// (gzip, zstd of several frames) is not known to be one, and a file that is only mapped
+// theLarge is held by the room with a file or a module larger than nearly all real ones:
+// of those only one is in memory at a time, however many read. A file that is only mapped
 // takes no memory.
 var theLarge sync.Mutex
 
 // oversize is the size from which on a module is one of those.
-const oversize = 64 << 20
+const oversize = 16 << 20
 
 // output makes room for n bytes of contents.
 func (r *Room) output(n int) ([]byte, error) {
@@ -157,8 +156,15 @@ func (r *Room) unpack(fd int, src []byte, format finit.Format) ([]byte, error) {
 	return r.slowly(fd, format)
 }
 
-// slowly decompresses as [InProcess], which also tells what is wrong with a file.
+// slowly decompresses as [InProcess], which also tells what is wrong with a file. What
+// does not say how much memory it needs gets that of a usual module first.
 func (r *Room) slowly(fd int, format finit.Format) (_ []byte, err error) {
+	if format == finit.Gzip && !r.large {
+		if r.mapped, err = inProcess(fd, format, oversize); err != ErrTooBig {
+			return r.mapped, err
+		}
+	}
+	r.alone(oversize + 1)
 	r.mapped, err = InProcess(fd, format)
 	return r.mapped, err
 }

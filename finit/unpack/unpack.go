@@ -174,8 +174,8 @@ func copyXZ(dst io.Writer, src io.Reader, limit int64) error {
 	return err
 }
 
-// inProcessXZ is InProcess of an xz file.
-func inProcessXZ(fd int) ([]byte, error) {
+// inProcessXZ is inProcess of an xz file.
+func inProcessXZ(fd int, limit int64) ([]byte, error) {
 	var in finit.Image
 	defer in.Free()
 	if _, err := unix.Seek(fd, 0, io.SeekStart); err != nil {
@@ -184,13 +184,18 @@ func inProcessXZ(fd int) ([]byte, error) {
 	if err := in.ReadFrom(fd); err != nil {
 		return nil, err
 	}
-	return unxz(in.Bytes(), finit.MaxImage)
+	return unxz(in.Bytes(), limit)
 }
 
 // InProcess is a [finit.Unpacker] that decompresses in this process.
 func InProcess(fd int, format finit.Format) ([]byte, error) {
+	return inProcess(fd, format, finit.MaxImage)
+}
+
+// inProcess fails with [ErrTooBig] past limit bytes.
+func inProcess(fd int, format finit.Format, limit int64) ([]byte, error) {
 	if format == finit.XZ {
-		return inProcessXZ(fd)
+		return inProcessXZ(fd, limit)
 	}
 	dup, err := syscall.Dup(fd)
 	if err != nil {
@@ -203,7 +208,7 @@ func InProcess(fd int, format finit.Format) ([]byte, error) {
 		return nil, err
 	}
 	var image finit.Image
-	if err := Copy(&image, f, format, finit.MaxImage); err != nil {
+	if err := Copy(&image, f, format, limit); err != nil {
 		image.Free()
 		return nil, err
 	}
