@@ -18,9 +18,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 const version = "6.1.0-bench"
@@ -64,7 +61,11 @@ func run(programs []program, tree, work string, runs, most int) error {
 	}
 	fmt.Printf("%d CPUs; wall and CPU in ms, the least of %d runs; ratios are safeload's to that program's\n", runtime.NumCPU(), runs)
 	for _, ext := range [...]string{"", ".zst", ".xz"} {
-		if err := measure(programs, work, fmt.Sprint(len(files), " modules", ext), files, ext, len(files), runs, nil); err != nil {
+		packed, err := pack(files, ext)
+		if err != nil {
+			return err
+		}
+		if err := measure(programs, work, fmt.Sprint(len(files), " modules", ext), packed, ext, len(files), runs, nil); err != nil {
 			return err
 		}
 	}
@@ -139,34 +140,10 @@ func measure(programs []program, work, what string, files map[string][]byte, ext
 	return nil
 }
 
+// makeTree makes a tree of n modules, some of them more than once.
 func makeTree(work string, files map[string][]byte, ext string, n int) error {
 	if err := os.RemoveAll(filepath.Join(work, "lib")); err != nil {
 		return err
-	}
-	type job struct {
-		path string
-		data []byte
-	}
-	todo := make(chan job)
-	var wg sync.WaitGroup
-	var failed error
-	var mu sync.Mutex
-	for range runtime.NumCPU() {
-		wg.Go(func() {
-			for j := range todo {
-				data, err := pack(j.data, ext)
-				if err == nil {
-					if err = os.MkdirAll(filepath.Dir(j.path), 0o755); err == nil {
-						err = os.WriteFile(j.path, data, 0o644)
-					}
-				}
-				if err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-				}
-			}
-		})
 	}
 	for made, round := 0, 0; made < n; round++ {
 		for rel, data := range files {
@@ -176,35 +153,57 @@ func makeTree(work string, files map[string][]byte, ext string, n int) error {
 			if round > 0 {
 				rel = strings.TrimSuffix(rel, ".ko") + fmt.Sprint("_", round, ".ko")
 			}
-			todo <- job{filepath.Join(work, "lib/modules", version, rel) + ext, data}
+			path := filepath.Join(work, "lib/modules", version, rel) + ext
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(path, data, 0o644); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// packers are the programs that compress modules, with the options that the kernel's
+// scripts/Makefile.modinst gives them: what another encoder makes is decoded in another time.
+var packers = map[string][]string{
+	".xz":  {"xz", "--check=crc32", "--lzma2=dict=1MiB"},
+	".zst": {"zstd", "-q", "-T1"},
+}
+
+// pack compresses all files.
+func pack(files map[string][]byte, ext string) (map[string][]byte, error) {
+	packer := packers[ext]
+	if packer == nil {
+		return files, nil
+	}
+	packed := make(map[string][]byte, len(files))
+	todo := make(chan string)
+	var wg sync.WaitGroup
+	var failed error
+	var mu sync.Mutex
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for rel := range todo {
+				cmd := exec.Command(packer[0], append(packer[1:len(packer):len(packer)], "-c")...)
+				cmd.Stdin = bytes.NewReader(files[rel])
+				b, err := cmd.Output()
+				mu.Lock()
+				packed[rel] = b
+				if err != nil {
+					failed = fmt.Errorf("%s: %w", packer[0], err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for rel := range files {
+		todo <- rel
 	}
 	close(todo)
 	wg.Wait()
-	return failed
-}
-
-func pack(data []byte, ext string) ([]byte, error) {
-	var b bytes.Buffer
-	switch ext {
-	case ".xz":
-		w, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 1 << 20}.NewWriter(&b)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(data); err != nil {
-			return nil, err
-		}
-		err = w.Close()
-		return b.Bytes(), err
-	case ".zst":
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		return w.EncodeAll(data, nil), nil
-	}
-	return data, nil
+	return packed, failed
 }
 
 // run runs depmod once.
