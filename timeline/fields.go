@@ -52,4 +52,8 @@ func setTask(set func(name, value string), begin string, pid uint32, comm string
 	}
 	set(begin+"UNIT", w.Unit)
 	set(begin+"CONTAINER", w.Container)
+	set(begin+"CGROUP", w.Cgroup)
+	if n := len(w.Inside); n > 0 {
+		set(begin+"PID_INSIDE", strconv.FormatUint(uint64(w.Inside[n-1]), 10))
+	}
 }

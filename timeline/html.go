@@ -421,7 +421,7 @@ func (d *drawing) data(b *bufio.Writer) error {
 			init = us(o.Init) - us(o.Begin)
 		}
 		loads[i] = []int64{int64(word(plain.Text(o.name()))), int64(word(plain.Text(o.Comm))), int64(o.TID), by, us(o.Begin), us(o.End) - us(o.Begin),
-			int64(d.lanes[o.TID]), int64(word(plain.Text(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found)}
+			int64(d.lanes[o.TID]), int64(word(plain.Text(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found), int64(word(o.Why.words()))}
 	}
 	j, err := json.Marshal(map[string]any{"words": names, "loads": loads, "requests": requests, "us": us(d.To), "row": row, "wide": wide, "left": left, "top": top})
 	if err != nil {

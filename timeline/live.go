@@ -23,7 +23,7 @@ const mostOpen = 4096
 
 // NewLive begins one. who is as for [NewRecorder]. Only the times since boot mean something in what it tells: it does not know
 // the clock on the wall.
-func NewLive(who func(tid, tgid uint32, at time.Duration) *Who, each func(Entry)) *Live {
+func NewLive(who func(*bpf.Event) *Who, each func(Entry)) *Live {
 	l := &Live{who: asker{who: who}, t: newTimeline()}
 	l.t.ended = each
 	return l

@@ -148,23 +148,35 @@ func (e Entry) Message() string {
 		return plain.Sprintf("load %s: %s in %s, by %s[%d]%s%s", o.name(), o.result(), millis(o.Took()), o.Comm, o.TID, place(o.Who), plain.Safe(o.why()))
 	}
 	q := e.Request
-	behalf := ""
-	if q.Load != nil {
-		behalf = plain.Sprintf(" for the load of %s (%s)", q.Load.name(), q.Via.String())
-	}
-	return plain.Sprintf("request %s: %s in %s, by %s[%d]%s%s", q.name(), q.outcome(), millis(q.End-q.Begin), q.Comm, q.TID, place(q.Who), plain.Safe(behalf))
+	return plain.Sprintf("request %s: %s in %s, by %s[%d]%s%s", q.name(), q.outcome(), millis(q.End-q.Begin), q.Comm, q.TID, place(q.Who), plain.Safe(q.behalf()))
 }
 
-// why says for whom a module was loaded.
-func (o *Load) why() string {
-	q := o.Asked
+// behalf says for which load a request is made, and by whom that is, if another task asks for it.
+func (q *Request) behalf() string {
+	o := q.Load
 	switch {
-	case q == nil:
+	case o == nil:
 		return ""
-	case sameModule(q.Name, o.Module):
-		return plain.Sprintf("; %s[%d]%s asked for it by name", q.Comm, q.TID, place(q.Who))
+	case o.TID == q.TID:
+		return plain.Sprintf(" for the load of %s (%s)", o.name(), q.Via.String())
 	}
-	return plain.Sprintf("; %s[%d]%s asked for %s", q.Comm, q.TID, place(q.Who), q.name())
+	return plain.Sprintf(" for the load of %s (%s) by %s[%d]%s", o.name(), q.Via.String(), o.Comm, o.TID, place(o.Who))
+}
+
+// why says for whom a module was loaded, and why it.
+func (o *Load) why() string {
+	q, reason := o.Asked, plain.Safe(o.Why.words())
+	switch {
+	case q == nil && reason == "":
+		return ""
+	case q == nil:
+		return plain.Sprintf("; %s", reason)
+	case sameModule(q.Name, o.Module):
+		return plain.Sprintf("; %s[%d]%s asked for it by name%s", q.Comm, q.TID, place(q.Who), plain.Safe(q.behalf()))
+	case reason != "":
+		reason = ": " + reason
+	}
+	return plain.Sprintf("; %s[%d]%s asked for %s%s%s", q.Comm, q.TID, place(q.Who), q.name(), plain.Safe(q.behalf()), reason)
 }
 
 // place is who somebody is, with the processes that he descends from.
@@ -180,31 +192,53 @@ func place(w *Who) string {
 }
 
 type askedJSON struct {
-	Name string `json:"name"`
+	Name string     `json:"name"`
+	PID  uint32     `json:"pid"`
+	TID  uint32     `json:"tid"`
+	Comm string     `json:"comm"`
+	Who  *Who       `json:"who,omitempty"`
+	Via  string     `json:"via"`
+	For  string     `json:"for_load_of,omitempty"`
+	By   *actorJSON `json:"for_load_by,omitempty"`
+}
+
+// actorJSON is a task.
+type actorJSON struct {
 	PID  uint32 `json:"pid"`
 	TID  uint32 `json:"tid"`
 	Comm string `json:"comm"`
 	Who  *Who   `json:"who,omitempty"`
 }
 
+// behalfJSON is for which load a request is made, and by whom that is.
+func (q *Request) behalfJSON() (module string, by *actorJSON) {
+	if q.Load == nil {
+		return "", nil
+	}
+	return q.Load.Module, &actorJSON{q.Load.PID, q.Load.TID, q.Load.Comm, q.Load.Who}
+}
+
 type entryJSON struct {
-	Schema int        `json:"schema"`
-	Type   string     `json:"type"`
-	Time   string     `json:"time"`
-	Boot   int64      `json:"boot_us"`
-	Module string     `json:"module,omitempty"`
-	Name   *string    `json:"name,omitempty"`
-	PID    uint32     `json:"pid"`
-	TID    uint32     `json:"tid"`
-	Comm   string     `json:"comm"`
-	Who    *Who       `json:"who,omitempty"`
-	Took   int64      `json:"took_us"`
-	Ret    *int32     `json:"ret,omitempty"`
-	Ended  bool       `json:"ended"`
-	Asked  *askedJSON `json:"asked,omitempty"`
-	Via    string     `json:"via,omitempty"`
-	For    string     `json:"for_load_of,omitempty"`
-	Loads  []string   `json:"loads,omitempty"`
+	Schema int         `json:"schema"`
+	Type   string      `json:"type"`
+	ID     ID          `json:"id"`
+	Time   string      `json:"time"`
+	Boot   int64       `json:"boot_us"`
+	Module string      `json:"module,omitempty"`
+	Name   *string     `json:"name,omitempty"`
+	PID    uint32      `json:"pid"`
+	TID    uint32      `json:"tid"`
+	Comm   string      `json:"comm"`
+	Who    *Who        `json:"who,omitempty"`
+	Took   int64       `json:"took_us"`
+	Ret    *int32      `json:"ret,omitempty"`
+	Ended  bool        `json:"ended"`
+	Asked  *askedJSON  `json:"asked,omitempty"`
+	Why    *reasonJSON `json:"why,omitempty"`
+	Via    string      `json:"via,omitempty"`
+	For    string      `json:"for_load_of,omitempty"`
+	By     *actorJSON  `json:"for_load_by,omitempty"`
+	Loads  []string    `json:"loads,omitempty"`
 }
 
 // JSON is an entry as one object.
@@ -213,19 +247,20 @@ func (e Entry) JSON(t *Timeline) ([]byte, error) {
 		return t.When(at).UTC().Format(time.RFC3339Nano), at.Microseconds()
 	}
 	if o := e.Load; o != nil {
-		j := entryJSON{Schema: Schema, Type: "load", Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Took: o.Took().Microseconds(), Ret: &o.Ret, Ended: o.Ended}
+		j := entryJSON{Schema: Schema, Type: "load", ID: o.ID, Module: o.Module, PID: o.PID, TID: o.TID, Comm: o.Comm, Who: o.Who, Took: o.Took().Microseconds(), Ret: &o.Ret, Ended: o.Ended}
 		j.Time, j.Boot = stamp(o.End)
+		j.Why = o.Why.json()
 		if q := o.Asked; q != nil {
-			j.Asked = &askedJSON{q.Name, q.PID, q.TID, q.Comm, q.Who}
+			a := askedJSON{Name: q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Via: q.Via.String()}
+			a.For, a.By = q.behalfJSON()
+			j.Asked = &a
 		}
 		return json.Marshal(j)
 	}
 	q := e.Request
-	j := entryJSON{Schema: Schema, Type: "request", Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String(), Ended: q.Ended}
+	j := entryJSON{Schema: Schema, Type: "request", ID: q.ID, Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String(), Ended: q.Ended}
 	j.Time, j.Boot = stamp(q.End)
-	if q.Load != nil {
-		j.For = q.Load.Module
-	}
+	j.For, j.By = q.behalfJSON()
 	for _, o := range q.Loads {
 		j.Loads = append(j.Loads, o.Module)
 	}

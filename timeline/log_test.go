@@ -62,7 +62,7 @@ func TestLog(t *testing.T) {
 	var text []string
 	_ = Log(bytes.NewReader(s.out.Bytes()), Now{}, func(tl *Timeline, e Entry) { text = append(text, e.Text(tl)) })
 	want := `2001-09-09T01:46:40.009Z load dep: live in 2.000 ms, by modprobe[20] (uid 0, login 1000, systemd-udevd.service; udevd[21] < init[1]); ` +
-		`modprobe[10] (uid 0, login 1000, systemd-udevd.service; udevd[11] < init[1]) asked for crypto-<b>&"inner`
+		`modprobe[10] (uid 0, login 1000, systemd-udevd.service; udevd[11] < init[1]) asked for crypto-<b>&"inner for the load of outer (task)`
 	if text[0] != want {
 		t.Errorf("got\n%s\nwant\n%s", text[0], want)
 	}
@@ -136,7 +136,7 @@ func TestSinceClock(t *testing.T) {
 // TestWhoBounded: whoever makes the kernel request a lot does not have a watch ask who he is each time.
 func TestWhoBounded(t *testing.T) {
 	asked := 0
-	r, err := NewRecorder(io.Discard, Start{Release: "6.12"}, func(uint32, uint32, time.Duration) *Who { asked++; return nil })
+	r, err := NewRecorder(io.Discard, Start{Release: "6.12"}, func(*bpf.Event) *Who { asked++; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,10 +82,12 @@ type line struct {
 // Who is what /proc told of a task, just after the event: the task may have changed meanwhile.
 type Who struct {
 	UID       uint32     `json:"uid"`
-	Login     *uint32    `json:"login_uid,omitempty"` // none: no user has logged in to start it
-	Unit      string     `json:"unit,omitempty"`      // of systemd, from the cgroup's name
-	Container string     `json:"container,omitempty"` // the same
-	Ancestors []Ancestor `json:"ancestors,omitempty"` // from the parent up
+	Login     *uint32    `json:"login_uid,omitempty"`   // none: no user has logged in to start it
+	Unit      string     `json:"unit,omitempty"`        // of systemd, from the cgroup's name
+	Container string     `json:"container,omitempty"`   // the same
+	Cgroup    string     `json:"cgroup,omitempty"`      // its path; empty: the root
+	Inside    []uint32   `json:"pids_inside,omitempty"` // its numbers in the pid namespaces below the watch's, outermost first
+	Ancestors []Ancestor `json:"ancestors,omitempty"`   // from the parent up, to init or kthreadd
 }
 
 // Ancestor is a process from which a task descends.
@@ -117,7 +119,7 @@ type Recorder struct {
 
 // asker asks who requests and loads, no more often than is right.
 type asker struct {
-	who     func(tid, tgid uint32, at time.Duration) *Who
+	who     func(*bpf.Event) *Who
 	asked   time.Duration // until then who is asked is used up, at one in whoEvery
 	unasked uint64
 }
@@ -141,7 +143,7 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 // NewRecorder begins a record. who, if there is one, is asked about whoever loads or requests.
-func NewRecorder(w io.Writer, s Start, who func(tid, tgid uint32, at time.Duration) *Who) (*Recorder, error) {
+func NewRecorder(w io.Writer, s Start, who func(*bpf.Event) *Who) (*Recorder, error) {
 	r := &Recorder{count: counter{w: w}, who: asker{who: who}}
 	r.out = bufio.NewWriter(&r.count)
 	r.encoder = json.NewEncoder(r.out)
@@ -186,7 +188,7 @@ func (a *asker) whoIs(e *bpf.Event) *Who {
 		return nil
 	}
 	a.asked += whoEvery
-	return a.who(e.TID, e.TGID, e.At)
+	return a.who(e)
 }
 
 // Event adds what a source told.

@@ -112,6 +112,9 @@ func WriteText(w io.Writer, t *Timeline) error {
 		if q := o.Asked; q != nil {
 			plain.Fprintf(b, "; %s[%d] asked for %s", q.Comm, q.TID, q.name())
 		}
+		if r := o.Why.words(); r != "" {
+			plain.Fprintf(b, "; %s", plain.Safe(r))
+		}
 		if o.Found != 0 {
 			plain.Fprintf(b, "; waits for itself (%s)", live.Word(o.Found))
 		}
@@ -182,23 +185,24 @@ type waitJSON struct {
 }
 
 type loadJSON struct {
-	Schema  int        `json:"schema"`
-	Type    string     `json:"type"`
-	ID      ID         `json:"id"`
-	Module  string     `json:"module"`
-	PID     uint32     `json:"pid"`
-	TID     uint32     `json:"tid"`
-	Comm    string     `json:"comm"`
-	Who     *Who       `json:"who,omitempty"`
-	Begin   int64      `json:"begin_us"`
-	Init    *int64     `json:"init_us,omitempty"`
-	Took    int64      `json:"took_us"`
-	Own     int64      `json:"own_us"`
-	Ended   bool       `json:"ended"`
-	Ret     int32      `json:"ret"`
-	Request ID         `json:"request,omitempty"`
-	Found   string     `json:"waits_for_itself,omitempty"`
-	Waits   []waitJSON `json:"waits"`
+	Schema  int         `json:"schema"`
+	Type    string      `json:"type"`
+	ID      ID          `json:"id"`
+	Module  string      `json:"module"`
+	PID     uint32      `json:"pid"`
+	TID     uint32      `json:"tid"`
+	Comm    string      `json:"comm"`
+	Who     *Who        `json:"who,omitempty"`
+	Begin   int64       `json:"begin_us"`
+	Init    *int64      `json:"init_us,omitempty"`
+	Took    int64       `json:"took_us"`
+	Own     int64       `json:"own_us"`
+	Ended   bool        `json:"ended"`
+	Ret     int32       `json:"ret"`
+	Request ID          `json:"request,omitempty"`
+	Why     *reasonJSON `json:"why,omitempty"`
+	Found   string      `json:"waits_for_itself,omitempty"`
+	Waits   []waitJSON  `json:"waits"`
 }
 
 type requestJSON struct {
@@ -306,6 +310,7 @@ func (o *Load) json(at func(time.Duration) int64) loadJSON {
 	if o.Asked != nil {
 		j.Request = o.Asked.ID
 	}
+	j.Why = o.Why.json()
 	if o.Found != 0 {
 		j.Found = live.Word(o.Found)
 	}

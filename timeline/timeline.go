@@ -24,6 +24,7 @@ type Load struct {
 	Ended    bool // else End is where the record ends
 	Ret      int32
 	Asked    *Request // the request from whose helper it comes, or nil
+	Why      *Reason  // nil: not known, or not asked of a [Tree]
 	Waits    []Wait   // its own task's, by time; none overlaps another
 	Requests []*Request
 	Found    graph.Certainty // that it waits for itself

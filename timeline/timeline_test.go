@@ -27,9 +27,9 @@ type scene struct {
 	events []bpf.Event
 }
 
-func (s *scene) who(tid, tgid uint32, _ time.Duration) *Who {
+func (s *scene) who(e *bpf.Event) *Who {
 	login := uint32(1000)
-	return &Who{UID: 0, Login: &login, Unit: "systemd-udevd.service", Ancestors: []Ancestor{{tgid + 1, "udevd"}, {1, "init"}}}
+	return &Who{UID: 0, Login: &login, Unit: "systemd-udevd.service", Ancestors: []Ancestor{{e.TGID + 1, "udevd"}, {1, "init"}}}
 }
 
 func newScene(t testing.TB) *scene {

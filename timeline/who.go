@@ -6,13 +6,19 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
-	"time"
 
+	"safeload/bpf"
 	"safeload/internal/proc"
 )
 
 // Tasks reads from /proc who a task is: only files that nobody can make us wait for. It must be closed.
-type Tasks struct{ proc *proc.FS }
+type Tasks struct {
+	proc *proc.FS
+
+	// The last answer: a record and the journal ask of the same event, one after the other.
+	event  bpf.Event
+	answer *Who
+}
 
 // OpenTasks opens /proc, mounted or not.
 func OpenTasks() (*Tasks, error) {
@@ -20,20 +26,34 @@ func OpenTasks() (*Tasks, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tasks{p}, nil
+	return &Tasks{proc: p}, nil
 }
 
 // Close ends it.
 func (t *Tasks) Close() { t.proc.Close() }
 
-// Who reads who a task is now, for [NewRecorder]; nil if that is not known.
-func (t *Tasks) Who(tid, tgid uint32, _ time.Duration) *Who {
-	o, err := t.proc.Outline(int(tgid), int(tid))
-	if err != nil || o.User < 0 {
+// mostAncestors bounds what is read of one task: anybody may have processes as deep as he likes.
+const mostAncestors = 32
+
+// Who reads who the task of an event is now, for [NewRecorder]; nil if that is not known. A task that is called otherwise than
+// in the event runs another program by now, or is another with the same number: of that one nothing is told.
+func (t *Tasks) Who(e *bpf.Event) *Who {
+	if *e != t.event || e.ID == 0 {
+		t.event, t.answer = *e, t.read(e)
+	}
+	return t.answer
+}
+
+func (t *Tasks) read(e *bpf.Event) *Who {
+	o, err := t.proc.Outline(int(e.TGID), int(e.TID))
+	if err != nil || o.User < 0 || !sameTask(e.Comm, &o) {
 		return nil
 	}
 	w := &Who{UID: uint32(o.User)}
-	dir := "./" + strconv.Itoa(int(tgid)) + "/"
+	dir := "./" + strconv.Itoa(int(e.TGID)) + "/"
+	if b, err := t.proc.Read(dir + "status"); err == nil {
+		w.Inside = pidsInside(b)
+	}
 	if b, err := t.proc.Read(dir + "loginuid"); err == nil {
 		if n, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 32); err == nil && uint32(n) != ^uint32(0) {
 			login := uint32(n)
@@ -42,8 +62,9 @@ func (t *Tasks) Who(tid, tgid uint32, _ time.Duration) *Who {
 	}
 	if b, err := t.proc.Read(dir + "cgroup"); err == nil {
 		w.Unit, w.Container = placeOf(string(b))
+		w.Cgroup = cgroupOf(string(b))
 	}
-	for pid := o.PPID; pid > 0 && len(w.Ancestors) < 16; {
+	for pid := o.PPID; pid > 0 && len(w.Ancestors) < mostAncestors; {
 		a, err := t.proc.Outline(pid, pid)
 		if err != nil {
 			break
@@ -52,6 +73,50 @@ func (t *Tasks) Who(tid, tgid uint32, _ time.Duration) *Who {
 		pid = a.PPID
 	}
 	return w
+}
+
+// sameTask compares the name that a task had with the one that it has. Of a kernel thread the event has the first 15 bytes, and
+// of a worker not the queue that /proc adds (wq_worker_comm). tracefs drops spaces before a name, and does not know each.
+func sameTask(comm string, o *proc.Outline) bool {
+	was, is := strings.TrimLeft(comm, " "), strings.TrimLeft(o.Comm, " ")
+	return was == is || was == "" || was == "<...>" || o.Kthread() && strings.HasPrefix(is, was)
+}
+
+// pidsInside reads, of /proc/PID/status, the process's numbers in the namespaces below the one that /proc is of: outermost first.
+func pidsInside(status []byte) (pids []uint32) {
+	proc.Lines(status, func(line []byte) bool {
+		list, ok := bytes.CutPrefix(line, []byte("NStgid:"))
+		if !ok {
+			return true
+		}
+		for i, f := range bytes.Fields(list) {
+			if n, err := strconv.ParseUint(string(f), 10, 32); err == nil && i > 0 {
+				pids = append(pids, uint32(n))
+			}
+		}
+		return false
+	})
+	return pids
+}
+
+// cgroupOf is the path in the unified hierarchy, or in systemd's, or in any: of the first that is not at the root.
+func cgroupOf(cgroups string) string {
+	best, rank := "", 3
+	for entry := range strings.SplitSeq(strings.TrimSuffix(cgroups, "\n"), "\n") {
+		_, after, _ := strings.Cut(entry, ":")
+		controllers, path, ok := strings.Cut(after, ":")
+		r := 2
+		switch controllers {
+		case "":
+			r = 0
+		case "name=systemd":
+			r = 1
+		}
+		if ok && path != "/" && r < rank {
+			best, rank = path, r
+		}
+	}
+	return best
 }
 
 // units are the endings of what systemd starts processes in.
@@ -120,8 +185,14 @@ func (w *Who) String() string {
 	if w.Unit != "" {
 		s += ", " + w.Unit
 	}
-	if w.Container != "" {
+	switch {
+	case w.Container != "":
 		s += ", container " + w.Container
+	case w.Unit == "" && w.Cgroup != "":
+		s += ", cgroup " + w.Cgroup
+	}
+	if n := len(w.Inside); n > 0 {
+		s += ", there pid " + strconv.Itoa(int(w.Inside[n-1]))
 	}
 	return s
 }

@@ -50,10 +50,13 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		return misused("log", stderr, "it takes one record, not %d", flags.NArg())
 	}
 	out := bufio.NewWriter(stdout)
+	why := &reasons{}
+	defer why.close()
 	print := func(t *timeline.Timeline, e timeline.Entry) {
 		if !f.Wants(t, e) {
 			return
 		}
+		why.explain(t, e)
 		if *asJSON {
 			if b, err := e.JSON(t); err == nil { // no entry fails
 				out.Write(append(b, '\n'))
@@ -71,7 +74,7 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		defer stop()
 		err = followRecord(ctx, flags.Arg(0), now, print, stderr)
 	} else {
-		err = readRecord(flags.Arg(0), now, print)
+		err = readRecord(flags.Arg(0), now, why, print)
 	}
 	if err == nil {
 		err = out.Flush()
@@ -83,13 +86,66 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func readRecord(name string, now timeline.Now, print func(*timeline.Timeline, timeline.Entry)) error {
+func readRecord(name string, now timeline.Now, why *reasons, print func(*timeline.Timeline, timeline.Entry)) error {
 	in, err := openRecord(name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if err := why.read(in); err != nil {
+		return err
+	}
 	return timeline.Log(in, now, print)
+}
+
+// reasons say of each load why it came. The zero value knows what the load and its request tell; after read, also what the
+// other loads of its process do, as those that need it come after it.
+type reasons struct {
+	tree  *timeline.Tree
+	known map[timeline.ID]*timeline.Reason
+}
+
+// read reads a file, and goes back to where it was. A pipe is not read.
+func (r *reasons) read(in *os.File) error {
+	if st, err := in.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	t, err := timeline.Read(in)
+	if err != nil {
+		return err
+	}
+	r.open(t)
+	r.tree.Explain(t)
+	r.known = make(map[timeline.ID]*timeline.Reason, len(t.Loads))
+	for _, o := range t.Loads {
+		r.known[o.ID] = o.Why
+	}
+	_, err = in.Seek(0, io.SeekStart)
+	return err
+}
+
+func (r *reasons) open(t *timeline.Timeline) {
+	if r.tree == nil {
+		r.tree = timeline.OpenTree(t.Start.Release)
+	}
+}
+
+func (r *reasons) explain(t *timeline.Timeline, e timeline.Entry) {
+	if e.Load == nil {
+		return
+	}
+	if why, ok := r.known[e.Load.ID]; ok {
+		e.Load.Why = why
+		return
+	}
+	r.open(t)
+	e.Load.Why = r.tree.Requested(e.Load)
+}
+
+func (r *reasons) close() {
+	if r.tree != nil {
+		r.tree.Close()
+	}
 }
 
 // followRecord reads a record and what is added to it, then the next one that takes its place, until its context ends.

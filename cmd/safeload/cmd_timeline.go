@@ -43,6 +43,9 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: timeline: %v\n", err)
 		return exitError
 	}
+	tree := timeline.OpenTree(t.Start.Release)
+	tree.Explain(t)
+	tree.Close()
 	switch {
 	case *asJSON:
 		err = timeline.WriteJSON(stdout, t)

@@ -18,6 +18,7 @@ import (
 
 	"safeload/bpf"
 	"safeload/internal/plain"
+	"safeload/timeline"
 	"safeload/watch"
 )
 
@@ -106,8 +107,15 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	out := newWatchPrinter(o, stdout, stderr)
 	ctx, reporter, leave := out.show(ctx, o, src.Describe())
 	defer leave()
+	var tasks *timeline.Tasks // nil: nothing is known of who asks
+	if o.record != "" || o.journal {
+		if t, err := timeline.OpenTasks(); err == nil {
+			defer t.Close()
+			tasks = t
+		}
+	}
 	if o.record != "" {
-		r, err := record(o.record, src.Describe(), reporter)
+		r, err := record(o.record, src.Describe(), tasks, reporter)
 		if err != nil {
 			return exitError, err
 		}
@@ -115,7 +123,7 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		reporter = r
 	}
 	if o.journal {
-		j := journalled(reporter)
+		j := journalled(tasks, reporter)
 		defer j.end()
 		reporter = j
 	}

@@ -50,8 +50,13 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 }
 
 // whoAsked prints the first hundred requests for and loads of a module in a record.
-func whoAsked(w io.Writer, in io.Reader, name string) error {
+func whoAsked(w io.Writer, in *os.File, name string) error {
 	f := timeline.Filter{Module: name}
+	why := &reasons{}
+	defer why.close()
+	if err := why.read(in); err != nil {
+		return err
+	}
 	n := 0
 	err := timeline.Log(in, thisMoment(), func(t *timeline.Timeline, e timeline.Entry) {
 		if !f.Wants(t, e) {
@@ -60,6 +65,7 @@ func whoAsked(w io.Writer, in io.Reader, name string) error {
 		if n++; n == 1 {
 			plain.Fprintf(w, "requests and loads, each with the time of its end; the record begins at %s:\n", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
 		}
+		why.explain(t, e)
 		if n <= 100 {
 			fmt.Fprintf(w, "  %s\n", e.Text(t))
 		}

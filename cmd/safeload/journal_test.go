@@ -30,7 +30,7 @@ func seenLoad(w *watchJournal, id uint64, module string, ret int32) {
 func TestJournal(t *testing.T) {
 	var sent []string
 	told := &notes{}
-	w := newJournal(told, func(m string, p int, f map[string]string) error {
+	w := newJournal(nil, told, func(m string, p int, f map[string]string) error {
 		sent = append(sent, strings.Join([]string{f["SYSLOG_IDENTIFIER"], f["SAFELOAD_TYPE"], f["SAFELOAD_MODULE"], f["SAFELOAD_RESULT"], f["SAFELOAD_ERRNO"], string('0' + rune(p))}, " "))
 		if strings.ContainsAny(m, "\n\x1b") {
 			t.Errorf("%q", m)
@@ -55,7 +55,7 @@ func TestJournal(t *testing.T) {
 func TestJournalSlow(t *testing.T) {
 	gate := make(chan struct{})
 	told := &notes{}
-	w := newJournal(told, func(string, int, map[string]string) error { <-gate; return nil })
+	w := newJournal(nil, told, func(string, int, map[string]string) error { <-gate; return nil })
 	const n = journalQueue + 100
 	for i := range uint64(n) {
 		seenLoad(w, i+1, "m", 0)
@@ -70,7 +70,7 @@ func TestJournalSlow(t *testing.T) {
 // TestJournalGone: what a journal does not take is counted, with the reason.
 func TestJournalGone(t *testing.T) {
 	told := &notes{}
-	w := newJournal(told, func(string, int, map[string]string) error { return errors.New("gone") })
+	w := newJournal(nil, told, func(string, int, map[string]string) error { return errors.New("gone") })
 	for i := range uint64(5) {
 		seenLoad(w, i+1, "m", 0)
 	}

@@ -58,7 +58,7 @@ func names(t *testing.T, file string) (all []string, full bool) {
 func TestRecordAgain(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	for _, what := range []string{"first", "second", "third"} {
-		w, err := record(name, watch.Description{Name: "bpf"}, &notes{})
+		w, err := record(name, watch.Description{Name: "bpf"}, nil, &notes{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestRecordForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer open.Close()
-	f, err := newRecordFile(theirs)
+	f, err := newRecordFile(theirs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestRecordForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{fifo, link, dir, "/dev/null"} {
-		if f, err := newRecordFile(name); err == nil {
+		if f, err := newRecordFile(name, nil); err == nil {
 			f.Close()
 			t.Errorf("%s was taken for a record", name)
 		}
@@ -117,11 +117,56 @@ func TestRecordForeign(t *testing.T) {
 	}
 }
 
+// TestRecordTwice: a second watch does not rename the record of one that runs, and says so; after its end it does, and where
+// strangers can lock a file, their lock is not believed.
+func TestRecordTwice(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "record")
+	begin := func() (*watchRecorder, error) {
+		return record(name, watch.Description{Name: "bpf"}, nil, &notes{})
+	}
+	first, err := begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(); err == nil || !strings.Contains(err.Error(), "another watch writes "+name) {
+		t.Fatalf("a second watch: %v", err)
+	}
+	if _, err := os.Lstat(name + ".1"); err == nil {
+		t.Error("it renamed the record of the first")
+	}
+	over(first, "first")
+	first.end()
+	if all, _ := names(t, name); strings.Join(all, " ") != "first" {
+		t.Errorf("the first has %q", all)
+	}
+	next, err := begin()
+	if err != nil {
+		t.Fatalf("after the first has ended: %v", err)
+	}
+	next.end()
+	if err := os.Chmod(name, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	last, err := begin()
+	if err != nil {
+		t.Fatalf("a file that a stranger has locked: %v", err)
+	}
+	last.end()
+}
+
 // TestRecordFull: a record that is full is kept as the former one, said once, and goes on; nothing is missing between the two.
 func TestRecordFull(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	told := &notes{}
-	w, err := record(name, watch.Description{Name: "bpf"}, told)
+	w, err := record(name, watch.Description{Name: "bpf"}, nil, told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +187,13 @@ func TestRecordFull(t *testing.T) {
 
 // TestRecordFlood: a note counts of how many it is not known who they are.
 func TestRecordFlood(t *testing.T) {
+	tasks, err := timeline.OpenTasks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tasks.Close()
 	told := &notes{}
-	w, err := record(filepath.Join(t.TempDir(), "record"), watch.Description{Name: "bpf"}, told)
+	w, err := record(filepath.Join(t.TempDir(), "record"), watch.Description{Name: "bpf"}, tasks, told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +222,7 @@ func (l *locked) Write(b []byte) (int, error) {
 func TestFollowAnew(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	begin := func(what string) *watchRecorder {
-		w, err := record(name, watch.Description{Name: "bpf"}, &notes{})
+		w, err := record(name, watch.Description{Name: "bpf"}, nil, &notes{})
 		if err != nil {
 			t.Fatal(err)
 		}

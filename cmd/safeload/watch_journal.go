@@ -24,7 +24,6 @@ import (
 type watchJournal struct {
 	watch.Reporter
 	live    *timeline.Live
-	tasks   *timeline.Tasks
 	queue   chan journalEntry
 	done    chan struct{}
 	dropped uint64
@@ -51,15 +50,14 @@ const (
 )
 
 // journalled begins to send to the journal what r is told.
-func journalled(r watch.Reporter) *watchJournal {
+func journalled(tasks *timeline.Tasks, r watch.Reporter) *watchJournal {
 	sender := &journal.Sender{Timeout: journalWait}
-	return newJournal(r, sender.Send)
+	return newJournal(tasks, r, sender.Send)
 }
 
-func newJournal(r watch.Reporter, send sendEntry) *watchJournal {
+func newJournal(tasks *timeline.Tasks, r watch.Reporter, send sendEntry) *watchJournal {
 	w := &watchJournal{Reporter: r, queue: make(chan journalEntry, journalQueue), done: make(chan struct{}), send: send}
-	w.tasks, _ = timeline.OpenTasks() // without it nothing is known of who asks
-	w.live = timeline.NewLive(askWho(w.tasks), w.ended)
+	w.live = timeline.NewLive(askWho(tasks), w.ended)
 	go func() {
 		defer close(w.done)
 		for e := range w.queue {
@@ -137,7 +135,4 @@ func (w *watchJournal) end() {
 		w.dropped += uint64(len(w.queue))
 	}
 	w.tell(true)
-	if w.tasks != nil {
-		w.tasks.Close()
-	}
 }

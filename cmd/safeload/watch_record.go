@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ type watchRecorder struct {
 	about  watch.Description
 	record *timeline.Recorder
 	file   *os.File
-	tasks  *timeline.Tasks // nil: nothing is known of who asks
+	tasks  *timeline.Tasks // the caller's; nil: nothing is known of who asks
 	failed bool            // and that was reported
 
 	unasked  uint64        // Recorder.Unasked at the last note
@@ -36,9 +37,8 @@ type watchRecorder struct {
 const unaskedEvery = time.Minute
 
 // record begins a record in the named file.
-func record(name string, d watch.Description, r watch.Reporter) (*watchRecorder, error) {
-	w := &watchRecorder{Reporter: r, name: name, about: d}
-	w.tasks, _ = timeline.OpenTasks()
+func record(name string, d watch.Description, tasks *timeline.Tasks, r watch.Reporter) (*watchRecorder, error) {
+	w := &watchRecorder{Reporter: r, name: name, about: d, tasks: tasks}
 	if err := w.begin(); err != nil {
 		w.close()
 		return nil, err
@@ -48,7 +48,7 @@ func record(name string, d watch.Description, r watch.Reporter) (*watchRecorder,
 
 // begin begins a record in a new file, and ends the one before.
 func (w *watchRecorder) begin() error {
-	f, err := newRecordFile(w.name)
+	f, err := newRecordFile(w.name, w.file)
 	if err != nil {
 		return fmt.Errorf("write the record: %w", err)
 	}
@@ -73,7 +73,7 @@ func startOf(d watch.Description) timeline.Start {
 }
 
 // askWho is how who a task is can be asked, or nil.
-func askWho(tasks *timeline.Tasks) func(tid, tgid uint32, at time.Duration) *timeline.Who {
+func askWho(tasks *timeline.Tasks) func(*bpf.Event) *timeline.Who {
 	if tasks == nil {
 		return nil
 	}
@@ -81,8 +81,9 @@ func askWho(tasks *timeline.Tasks) func(tid, tgid uint32, at time.Duration) *tim
 }
 
 // newRecordFile makes a file that is new, and that only its owner can read. A file that has the name is renamed to NAME.1,
-// in place of an earlier one; anything else that has it, such as a device or a link, is an error.
-func newRecordFile(name string) (*os.File, error) {
+// in place of an earlier one; anything else that has it, such as a device or a link, is an error, and so is the record of
+// another watch. own is what this watch has written so far, or nil.
+func newRecordFile(name string, own *os.File) (*os.File, error) {
 	switch st, err := os.Lstat(name); {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:
@@ -90,11 +91,53 @@ func newRecordFile(name string) (*os.File, error) {
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is no regular file", name)
 	default:
+		if err := notWritten(name, st, own); err != nil {
+			return nil, err
+		}
 		if err := os.Rename(name, name+".1"); err != nil {
 			return nil, err
 		}
 	}
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockRecord(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// notWritten is an error if another watch writes a file. Only the lock of one that nobody else may open is believed: whoever can
+// open a file can lock it.
+func notWritten(name string, st os.FileInfo, own *os.File) error {
+	if own != nil {
+		if mine, err := own.Stat(); err == nil && os.SameFile(st, mine) {
+			return nil
+		}
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // it can be renamed all the same
+	}
+	defer f.Close()
+	opened, err := f.Stat()
+	if err != nil || opened.Mode().Perm()&0o077 != 0 {
+		return nil
+	}
+	if sys, ok := opened.Sys().(*syscall.Stat_t); !ok || int(sys.Uid) != os.Geteuid() {
+		return nil
+	}
+	return lockRecord(f)
+}
+
+// lockRecord locks a record for as long as it is open. A file system that has no locks keeps nobody from writing.
+func lockRecord(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("another watch writes %s", f.Name())
+	}
+	return nil
 }
 
 func (w *watchRecorder) wrote(err error) {
@@ -157,8 +200,5 @@ func (w *watchRecorder) end() {
 func (w *watchRecorder) close() {
 	if w.file != nil {
 		w.file.Close()
-	}
-	if w.tasks != nil {
-		w.tasks.Close()
 	}
 }
