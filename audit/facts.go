@@ -21,10 +21,15 @@ type facts struct {
 	exports    []string
 	init       []event
 	called     map[string][]event // by exported function
-	algs       []alg
-	imports    map[string]bool // those of the tables only
-	compared   budget          // for its aliases to be compared with names
-	err        error
+	takes      []taking           // what init takes
+	drivers    []driver           // that init registers
+	asks       []ask              // requests of all its functions while something is held
+	// calledTakes is what exported functions take.
+	calledTakes map[string][]taking
+	algs        []alg
+	imports     map[string]bool // those of the tables only
+	compared    budget          // for its aliases to be compared with names
+	err         error
 }
 
 // information reads .modinfo: key=value strings, each ended by a NUL.
@@ -69,6 +74,7 @@ func studyWithin(work int64, name, file string, raw []byte) *facts {
 		// What it can be asked for still counts, what it asks is not known.
 		f.err = err
 		f.init, f.called, f.algs, f.imports = nil, nil, nil, nil
+		f.takes, f.drivers, f.asks, f.calledTakes = nil, nil, nil, nil
 	}
 	return f
 }
@@ -111,6 +117,7 @@ func (f *facts) study(raw []byte, b budget) {
 	x := newExplorer(im)
 	if sym, ok := im.initFunction(); ok {
 		f.init = x.from(sym, [maxArgs]value{}, 0, interesting)
+		f.takes, f.drivers = x.takes, x.drivers
 	}
 	f.registered(x, interesting)
 	if len(f.imports) > 0 || len(f.depends) > 0 {
@@ -130,9 +137,16 @@ func (f *facts) study(raw []byte, b budget) {
 					}
 					f.called[strings.Clone(s.name)] = ev
 				}
+				if len(x.takes) > 0 {
+					if f.calledTakes == nil {
+						f.calledTakes = map[string][]taking{}
+					}
+					f.calledTakes[strings.Clone(s.name)] = x.takes
+				}
 			}
 		}
 	}
+	f.asks = x.asks()
 	f.own()
 }
 
@@ -199,6 +213,34 @@ func (f *facts) own() {
 				one(&ev[i].args[j].text)
 			}
 		}
+	}
+	takes := func(t []taking) {
+		for i := range t {
+			one(&t[i].what)
+			for j := range t[i].route {
+				one(&t[i].route[j])
+			}
+		}
+	}
+	takes(f.takes)
+	for _, t := range f.calledTakes {
+		takes(t)
+	}
+	for i := range f.drivers {
+		for _, words := range [][]string{f.drivers[i].route, f.drivers[i].names} {
+			for j := range words {
+				one(&words[j])
+			}
+		}
+		one(&f.drivers[i].by)
+	}
+	for i := range f.asks {
+		for j := range f.asks[i].held {
+			one(&f.asks[i].held[j].what)
+		}
+		ev := []event{f.asks[i].event}
+		events(ev)
+		f.asks[i].event = ev[0]
 	}
 	events(f.init)
 	for _, ev := range f.called {

@@ -42,6 +42,9 @@ type Finding struct {
 	// Command is "install" or "remove" if it is no init that leads back to
 	// itself but a command of the configuration.
 	Command string `json:"command,omitempty"`
+	// Wait is set if the request leads to no load of its own module, but to one
+	// that waits for what the requester holds.
+	Wait *Wait `json:"wait,omitempty"`
 }
 
 // Hop says what one module requests and what that loads.
@@ -121,6 +124,7 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []F
 	found, whole := rings(edges, r)
 	out = append(out, found...)
 	out = append(out, commandLoops(r)...)
+	out = append(out, findWaits(all, r)...)
 	sort.SliceStable(out, func(i, j int) bool {
 		a, b := out[i], out[j]
 		if a.Rank != b.Rank {

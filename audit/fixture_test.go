@@ -72,7 +72,11 @@ func summaries(r *Result) (out []string) {
 		for _, h := range f.Hops {
 			hops = append(hops, h.Module+" "+h.Request)
 		}
-		out = append(out, fmt.Sprintf("%s: %s", f.Rank, strings.Join(hops, ", ")))
+		line := fmt.Sprintf("%s: %s", f.Rank, strings.Join(hops, ", "))
+		if w := f.Wait; w != nil {
+			line += fmt.Sprintf(", %s: %s of %s", w.Module, w.Kind, w.On)
+		}
+		out = append(out, line)
 	}
 	slices.Sort(out)
 	return out
@@ -95,7 +99,15 @@ func TestFixtures(t *testing.T) {
 				want := []string{
 					"certain: ringa fix-ring-b, ringb fix-ring-a",
 					"certain: self fix-self",
+					"certain: waithub fix-need-flush, needflush: queue of queue waithub:hub_queue",
+					"certain: waithub fix-need-lock, needlock: lock of waithub:hub_lock",
+					"certain: waithub fix-need-nothing, neednothing: async of async functions",
+					"certain: waithub fix-need-reads, needreads: lock of waithub:hub_reads",
+					"certain: waithub fix-need-registry, needregistry: lock of waithub:registry",
+					"certain: waithub fix-need-rtnl, needrtnl: lock of rtnl_lock",
+					"certain: waithub fix-need-writes, needwrites: lock of waithub:hub_writes",
 					"parameter: param fix-*",
+					"possible: waithub *, needlock: lock of waithub:hub_lock",
 				}
 				if diff := cmp.Diff(want, summaries(r)); diff != "" {
 					t.Errorf("findings (-want +got):\n%s", diff)

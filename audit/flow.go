@@ -18,12 +18,15 @@ type call struct {
 	// when are conditions on the function's arguments without which the call is
 	// not made.
 	when []condition
+	// locks that the function has acquired and released before it.
+	locks lockState
 }
 
 // function is what the code of one function tells.
 type function struct {
 	calls   []call
 	strings []place // addresses of data that it forms: candidates for names
+	lasts   lockState
 }
 
 // flow runs through the code of one function once, in the order of addresses,
@@ -38,6 +41,9 @@ type flow struct {
 	pending map[int64]*registers
 	when    []condition           // that hold here
 	whens   map[int64][]condition // and at what is pending
+	locks   lockState             // that are held here
+	lockeds map[int64]lockState   // and at what is pending
+	left    bool                  // a return was seen
 	tested  condition             // what the flags compare, if arg is below maxArgs
 	loose   bool                  // a way back leads to where less holds
 	visited []bool                // by byte from first on
@@ -258,7 +264,7 @@ func (f *flow) nothing() *registers {
 
 // along goes from pos on until a way ends or meets one that was gone.
 func (f *flow) along(pos, end int64, thumb bool) {
-	f.regs, f.when = *f.pending[pos], f.whens[pos]
+	f.regs, f.when, f.locks = *f.pending[pos], f.whens[pos], f.lockeds[pos]
 	delete(f.pending, pos)
 	f.flags, f.tested = flags{}, noCondition
 	start := pos
@@ -280,6 +286,7 @@ func (f *flow) along(pos, end int64, thumb bool) {
 		if p := f.pending[pos]; p != nil {
 			f.meet(p)
 			f.when = f.both(f.when, f.whens[pos])
+			f.locks = f.locks.meet(f.lockeds[pos])
 			f.flags, f.tested = flags{}, noCondition
 			delete(f.pending, pos)
 		}
@@ -344,6 +351,7 @@ func (f *flow) branchTo(target, pos int64) {
 	}
 	if p := f.pending[target]; p != nil {
 		f.whens[target] = f.both(f.whens[target], f.when)
+		f.setLocks(target, f.lockeds[target].meet(f.locks))
 		for i := range p {
 			if p[i] != f.regs[i] {
 				p[i] = value{}
@@ -357,6 +365,19 @@ func (f *flow) branchTo(target, pos int64) {
 	c := f.regs
 	f.pending[target] = &c
 	f.whens[target] = f.when
+	f.setLocks(target, f.locks)
+}
+
+// setLocks notes what is held where a way goes on that waits to be gone.
+func (f *flow) setLocks(target int64, s lockState) {
+	if s.empty() {
+		delete(f.lockeds, target)
+		return
+	}
+	if f.lockeds == nil {
+		f.lockeds = map[int64]lockState{}
+	}
+	f.lockeds[target] = s
 }
 
 // maxPending is how many ways may wait to be gone, each with its registers.
@@ -372,7 +393,8 @@ func instrumentation(name string) bool {
 	return false
 }
 
-func (f *flow) call(target place) {
+// call notes a call; maybe says that it may be passed over.
+func (f *flow) call(target place, maybe bool) {
 	if target.sec == 0 {
 		if name := f.im.syms[target.sym].name; instrumentation(name) {
 			return
@@ -382,7 +404,7 @@ func (f *flow) call(target place) {
 		}
 	}
 	f.im.spend(48)
-	c := call{target: target, when: f.when}
+	c := call{target: target, when: f.when, locks: f.locks}
 	a := f.im.arch
 	for i := range c.args {
 		if i < len(a.Args) {
@@ -392,6 +414,7 @@ func (f *flow) call(target place) {
 		}
 	}
 	f.fn.calls = append(f.fn.calls, c)
+	f.lockCall(&c, maybe)
 	f.clobberCall()
 }
 

@@ -79,7 +79,7 @@ func writeTree(b *bufio.Writer, r *Result, tree int, known func(id string) bool)
 	fmt.Fprintf(b, ": %d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known.</p>\n",
 		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)
 	if len(r.Findings) == 0 {
-		fmt.Fprint(b, "<p>No module was found that can request itself while it loads.</p>\n")
+		fmt.Fprint(b, "<p>No module was found that can request itself while it loads, or what waits for it.</p>\n")
 	}
 	for i := range r.Findings {
 		writeFinding(b, &r.Findings[i], fmt.Sprintf("t%df%d", tree, i), i < maxDrawn, known)
@@ -116,6 +116,11 @@ func writeFinding(b *bufio.Writer, f *Finding, id string, drawn bool, known func
 		writeRoute(b, h)
 		if h.While != "" {
 			fmt.Fprintf(b, "<p>While %s.</p>", page.Text(h.While))
+		}
+	}
+	if f.Wait != nil {
+		for _, l := range f.Wait.says() {
+			fmt.Fprintf(b, "<p>%s.</p>", page.Text(strings.ToUpper(l[:1])+l[1:]))
 		}
 	}
 	if drawn && f.Rank != ParameterDriven {

@@ -35,6 +35,9 @@ type image struct {
 	params  []paramVar
 	objects [][]int           // symbols of data by section, by value; made when first needed
 	targets map[int32][]int64 // of jump labels and exception tables, by section
+	lockOps map[int32]lockOp  // by imported symbol
+	wraps   map[int]bool      // functions that only acquire or only release; made when first needed
+	lasts   map[int]lockState // and what they have done when they return
 }
 
 type section struct {
@@ -142,6 +145,7 @@ func newImage(file []byte, b budget) (*image, error) {
 		}
 	}
 	im.readParams()
+	im.lockImports()
 	return im, nil
 }
 

@@ -36,6 +36,7 @@ type moduleRequests struct {
 	out      map[string]*request // the surest route for each name
 	opaque   int                 // requests of which nothing is known
 	hasParam map[string]bool
+	nameless []*request // some of those
 }
 
 const (
@@ -281,7 +282,7 @@ func (mr *moduleRequests) format(e event, route, weak []string) {
 		return
 	}
 	if f.kind != argText {
-		mr.opaque++
+		mr.unnamed(route, weak)
 		return
 	}
 	q := &request{route: route, weak: weak}
@@ -331,12 +332,20 @@ func (mr *moduleRequests) format(e event, route, weak []string) {
 	q.name = b.String()
 	if q.holes && q.param == "" {
 		if strings.IndexByte(q.name, '*') < 3 {
-			mr.opaque++
+			mr.unnamed(route, weak)
 			return
 		}
 		q.weak = append(slices.Clone(weak), weakHole)
 	}
 	mr.add(q)
+}
+
+// unnamed notes a request of whose name nothing is known.
+func (mr *moduleRequests) unnamed(route, weak []string) {
+	mr.opaque++
+	if len(mr.nameless) < 16 {
+		mr.nameless = append(mr.nameless, &request{name: "*", holes: true, weak: weak, route: route})
+	}
 }
 
 // foreign follows a call into the module that exports the function.

@@ -62,6 +62,16 @@ func (f *Finding) draw(p *picture.Picture) {
 		c.IDs = append(c.IDs, n.ID)
 		p.Edges = append(p.Edges, picture.Edge{From: n.ID, To: first + (i+1)%len(f.Hops), Label: h.asks(f.Rank), Certain: len(h.Weak) == 0})
 	}
+	if w := f.Wait; w != nil { // the load that waits, and for what
+		n := picture.Node{ID: first + len(f.Hops), Title: clean(w.Module), Lines: []string{"its load"}}
+		for _, step := range w.Route {
+			n.Lines = append(n.Lines, "→ "+clean(step))
+		}
+		p.Nodes = append(p.Nodes, n)
+		c.IDs = append(c.IDs, n.ID)
+		p.Edges[len(p.Edges)-1].To = n.ID
+		p.Edges = append(p.Edges, picture.Edge{From: n.ID, To: first, Label: "waits for " + clean(w.On), Certain: len(f.Hops[0].Weak) == 0})
+	}
 	p.Circles = append(p.Circles, c)
 }
 

@@ -41,6 +41,8 @@ const (
 	// viaUnproven: what is registered was found in the module, but not followed
 	// to the call.
 	viaUnproven
+	// viaAsync: it is an async function, for which the end of each load waits.
+	viaAsync
 )
 
 // event is a call of an imported function that a root can make.
@@ -64,6 +66,8 @@ type explorer struct {
 	events  []event
 	seen    map[eventKey]bool
 	keep    func(symbol string) bool
+	takes   []taking
+	drivers []driver
 }
 
 // variant is a function with the numbers it is given.
@@ -109,6 +113,7 @@ func (x *explorer) function(sym int, args *[maxArgs]value) *function {
 func (x *explorer) from(sym int, args [maxArgs]value, by how, keep func(string) bool, route ...string) []event {
 	x.im.spend(1)
 	x.visited, x.seen, x.events, x.keep = map[visit]bool{}, map[eventKey]bool{}, nil, keep
+	x.takes, x.drivers = nil, nil
 	x.walk(sym, args, by, route, nil)
 	return x.events
 }
@@ -152,7 +157,7 @@ func substitute(v value, args *[maxArgs]value) value {
 
 func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string, when []condition) {
 	for i := range args {
-		if args[i].kind == stack {
+		if args[i].kind == stack || args[i].kind == contents {
 			args[i] = value{}
 		}
 	}
@@ -177,6 +182,7 @@ func (x *explorer) walk(sym int, args [maxArgs]value, by how, route []string, wh
 			}
 			continue
 		}
+		x.take(c.target.sym, &c.args, by, route, now)
 		x.imported(x.im.syms[c.target.sym].name, c.args, by, route, now)
 	}
 }
@@ -265,19 +271,24 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 		if p, ok := at(1); ok {
 			follow(p, by|viaProbe)
 		}
+		if p, ok := at(0); ok {
+			x.drive(name, p, by, route)
+		}
 	case name == "__platform_register_drivers":
 		if p, ok := at(0); ok {
 			_, end, _ := x.im.object(p)
 			for off := p.off; off < end; off += w {
 				x.im.spend(1)
 				if d, ok := x.im.pointer(p.sec, off); ok {
-					x.probes(d, func(p place) { follow(p, by|viaProbe) })
+					async := x.drive(name, d, by, route)
+					x.probes(d, func(p place) { follow(p, by|viaProbe|async) })
 				}
 			}
 		}
 	case strings.Contains(name, "register_driver"), strings.HasSuffix(name, "_driver_register"):
 		if p, ok := at(0); ok {
-			x.probes(p, func(p place) { follow(p, by|viaProbe) })
+			async := x.drive(name, p, by, route)
+			x.probes(p, func(p place) { follow(p, by|viaProbe|async) })
 		}
 	case name == "register_pernet_subsys", name == "register_pernet_device":
 		// struct pernet_operations: list, init, …; called for every net
@@ -287,9 +298,13 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 				follow(f, by)
 			}
 		}
-	case name == "kthread_create_on_node", name == "kthread_create_on_cpu", name == "async_schedule_node":
+	case name == "kthread_create_on_node", name == "kthread_create_on_cpu":
 		if p, ok := at(0); ok {
 			follow(p, by|viaThread)
+		}
+	case name == "async_schedule_node":
+		if p, ok := at(0); ok {
+			follow(p, by|viaThread|viaAsync)
 		}
 	case name == "queue_work_on", name == "queue_delayed_work_on":
 		// struct work_struct: data, entry, func

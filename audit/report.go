@@ -30,6 +30,9 @@ func (f *Finding) ID() string {
 	if f.Command != "" {
 		parts = append(parts, f.Command)
 	}
+	if f.Wait != nil {
+		parts = append(parts, f.Wait.Kind+" "+f.Wait.On)
+	}
 	sort.Strings(parts)
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n") + "\n" + f.Parameter))
 	return hex.EncodeToString(sum[:8])
@@ -54,6 +57,9 @@ func (f *Finding) title() string {
 			plain.Fprintf(&b, "%s runs modprobe for %s -> ", h.Module, h.Request)
 		}
 		return b.String() + f.Module
+	}
+	if f.Wait != nil {
+		return f.Wait.title(&h)
 	}
 	if f.Rank == ParameterDriven {
 		return fmt.Sprintf("%s requests what its parameter %s says (%s)", f.Module, f.Parameter, h.Request)
@@ -98,9 +104,12 @@ func WriteText(w io.Writer, r *Result, all bool) error {
 		for _, h := range f.Hops {
 			writeHop(b, h, f.Rank)
 		}
+		if f.Wait != nil {
+			f.Wait.write(b)
+		}
 	}
 	if len(r.Findings) == 0 {
-		fmt.Fprintln(b, "no module was found that can request itself while it loads")
+		fmt.Fprintln(b, "no module was found that can request itself while it loads, or what waits for it")
 	}
 	plain.Fprintf(b, "\n%d certain, %d likely, %d possible, %d by parameter; of %d requests that some init reaches no part of the name is known\n",
 		count[Certain], count[Likely], count[Possible], count[ParameterDriven], r.Opaque)

@@ -69,6 +69,11 @@ func WriteSARIF(w io.Writer, version string, results []*Result, known func(id st
 		r.Default.Level = rank.level
 		driver.Rules = append(driver.Rules, r)
 	}
+	for i, rank := range sarifRanks[:ParameterDriven] {
+		r := sarifRule{ID: "module-wait/" + Rank(i).String(), Short: sarifText{strings.Replace(rank.about, "requests itself", "or driver requests what waits for it", 1)}}
+		r.Default.Level = rank.level
+		driver.Rules = append(driver.Rules, r)
+	}
 	found := []sarifResult{}
 	for _, r := range results {
 		for i := range r.Findings {
@@ -92,6 +97,10 @@ func sarifFinding(f *Finding, known func(id string) bool) sarifResult {
 	}
 	for _, h := range f.Hops {
 		r.Message.Text += "\n" + clean(h.Module+": "+strings.Join(h.Route, " -> "))
+	}
+	if f.Wait != nil {
+		r.RuleID = "module-wait/" + f.Rank.String()
+		r.Message.Text += "\n" + strings.Join(f.Wait.says(), "\n")
 	}
 	var l sarifLocation
 	l.Physical.Artifact.URI = f.File

@@ -64,11 +64,12 @@ func (im *image) relocated(in isa.Inst, pos int64, r reloc) place {
 func (f *flow) do(at *site) (follows bool) {
 	switch at.Kind {
 	case isa.Return:
+		f.leave()
 		return false
 	case isa.Compare:
 		f.compare(at)
 	case isa.Call:
-		f.call(at.target)
+		f.call(at.target, at.Cond)
 	case isa.CallReg:
 		f.clobberCall()
 	case isa.Jump, isa.CondJump:
@@ -129,9 +130,10 @@ func (f *flow) jump(at *site) (follows bool) {
 	if at.target.sec == f.sec && at.target.off >= f.first && at.target.off < at.end {
 		f.branchTo(at.target.off, at.pos)
 	} else {
-		saved := f.regs
-		f.call(at.target)
-		f.regs = saved
+		regs, locks := f.regs, f.locks
+		f.call(at.target, false)
+		f.leave()
+		f.regs, f.locks = regs, locks
 	}
 	if conditional {
 		c.cc ^= 1 // A32's conditions come in pairs
@@ -257,8 +259,12 @@ func (f *flow) formed(p place) value {
 // mostly stay.
 func (f *flow) memory(p place, size uint8) value {
 	im := f.im
+	content := value{}
+	if int64(size) == im.word() {
+		content = value{contents, p.sec, p.sym, p.off}
+	}
 	if p.sec == 0 {
-		return value{}
+		return content
 	}
 	if name, ok := im.param(p.sec, p.off); ok && name != "" {
 		return value{kind: parameter, sec: p.sec, off: p.off}
@@ -271,7 +277,10 @@ func (f *flow) memory(p place, size uint8) value {
 	}
 	s := &im.secs[p.sec]
 	b := im.bytesAt(p)
-	if s.flags&elf.SHF_WRITE != 0 || len(b) < int(size) {
+	if s.flags&elf.SHF_WRITE != 0 {
+		return content
+	}
+	if len(b) < int(size) {
 		return value{}
 	}
 	switch size {

@@ -20,6 +20,7 @@ const (
 	derived             // something reached through argument number off
 	stack               // off from the stack pointer's value number sec
 	parameter           // the value of the module parameter whose variable is at sec, off
+	contents            // of the pointer variable at a place
 )
 
 // value is what is known of a register, a stack slot or an argument.

@@ -8,3 +8,19 @@ extern int __request_module(_Bool wait, const char *format, ...);
 #define EXPORT(f) \
 	const void *__ksymtab_##f __attribute__((section("__ksymtab"), used)) = f;
 #define noinline __attribute__((noinline))
+#define EXPORT_DATA(v) \
+	const void *__ksymtab_##v __attribute__((section("__ksymtab"), used)) = &v;
+struct mutex { long words[6]; };
+struct rw_semaphore { long words[8]; };
+struct work_struct { long data; void *next, *prev; void (*func)(struct work_struct *work); };
+extern void mutex_lock(struct mutex *lock);
+extern void mutex_unlock(struct mutex *lock);
+extern void down_read(struct rw_semaphore *lock);
+extern void up_read(struct rw_semaphore *lock);
+extern void down_write(struct rw_semaphore *lock);
+extern void up_write(struct rw_semaphore *lock);
+extern void rtnl_lock(void);
+extern void rtnl_unlock(void);
+extern _Bool queue_work_on(int cpu, void *queue, struct work_struct *work);
+extern void flush_workqueue(void *queue);
+extern unsigned long async_schedule_node(void (*f)(void *data, unsigned long cookie), void *data, int node);

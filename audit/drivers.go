@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"slices"
+	"strings"
+)
+
+// driver is one that init registers.
+type driver struct {
+	by    string // the function that registers it
+	how   how
+	route []string
+	names []string // of platform devices that it takes, besides the module's aliases
+}
+
+// buses are the functions that register a driver, with the beginnings of the
+// aliases by which its bus names devices. Each ends in driver_register, which
+// takes the lock of each device that the driver matches, whether or not that has
+// a driver (drivers/base/dd.c, __driver_attach); of a USB interface the lock of
+// the device it is part of, too (need_parent_lock).
+var buses = map[string][]string{
+	"usb_register_driver":         {"usb:"},
+	"__pci_register_driver":       {"pci:"},
+	"__platform_driver_register":  {"platform:", "of:", "acpi"},
+	"__platform_driver_probe":     {"platform:", "of:", "acpi"},
+	"__platform_register_drivers": {"platform:", "of:", "acpi"},
+	"i2c_register_driver":         {"i2c:", "of:", "acpi"},
+	"__spi_register_driver":       {"spi:", "of:", "acpi"},
+	"__hid_register_driver":       {"hid:"},
+	"__sdio_register_driver":      {"sdio:"},
+	"sdio_register_driver":        {"sdio:"},
+	"register_virtio_driver":      {"virtio:"},
+	"__register_virtio_driver":    {"virtio:"},
+	"__auxiliary_driver_register": {"auxiliary:"},
+	"pnp_register_driver":         {"pnp:", "acpi"},
+	"acpi_bus_register_driver":    {"acpi"},
+	"__acpi_bus_register_driver":  {"acpi"},
+	"phy_drivers_register":        {"mdio:"},
+	"phy_driver_register":         {"mdio:"},
+	"ssb_driver_register":         {"ssb:"},
+	"__ssb_driver_register":       {"ssb:"},
+	"__bcma_driver_register":      {"bcma:"},
+	"hda_codec_driver_register":   {"hdaudio:"},
+	"__hda_codec_driver_register": {"hdaudio:"},
+	"register_rpmsg_driver":       {"rpmsg:"},
+	"__register_rpmsg_driver":     {"rpmsg:"},
+	"mei_cldev_driver_register":   {"mei:"},
+	"__mei_cldev_driver_register": {"mei:"},
+	"tb_register_service_driver":  {"tbsvc:"},
+	"__vmbus_driver_register":     {"vmbus:"},
+	"hv_driver_register":          {"vmbus:"},
+	"serio_register_driver":       {"serio:"},
+	"__serio_register_driver":     {"serio:"},
+	"w1_register_family":          {"w1:"},
+	"pcmcia_register_driver":      {"pcmcia:"},
+}
+
+// drive notes a driver that is registered, and reports viaAsync if it asks to be
+// probed in an async function.
+func (x *explorer) drive(name string, p place, by how, route []string) how {
+	d := driver{by: name, how: by, route: append(route[:len(route):len(route)], name)}
+	start, end, ok := x.im.object(p)
+	if !ok {
+		return 0
+	}
+	start = max(start, p.off)
+	var async how
+	x.im.spend(16 + int(end-start)/4)
+	for off := start; off < end; off += x.im.word() {
+		q, ok := x.im.pointer(p.sec, off)
+		if !ok || q.sec == 0 {
+			continue
+		}
+		s, ok := x.im.text(q)
+		if !ok || s == "" || len(s) > 31 || x.im.secs[q.sec].code() {
+			continue
+		}
+		if strings.HasPrefix(name, "__platform") && !slices.Contains(d.names, s) {
+			d.names = append(d.names, s)
+		}
+		if x.prefersAsync(p.sec, off, end) {
+			async = viaAsync
+		}
+	}
+	if len(x.drivers) < maxTakings {
+		x.drivers = append(x.drivers, d)
+	}
+	return async
+}
+
+// prefersAsync reports whether a struct device_driver whose name is at off has
+// probe_type PROBE_PREFER_ASYNCHRONOUS: name, bus, owner, mod_name, bool
+// suppress_bind_attrs, enum probe_type (include/linux/device/driver.h).
+func (x *explorer) prefersAsync(sec int32, off, end int64) bool {
+	w := x.im.word()
+	b := x.im.bytesAt(place{sec: sec, off: off})
+	if off+4*w+8 > end || int64(len(b)) < 4*w+8 {
+		return false
+	}
+	for i := w; i < 4*w; i++ { // what is set when it is registered
+		if b[i] != 0 {
+			return false
+		}
+	}
+	return b[4*w] <= 1 && x.im.order.Uint32(b[4*w:])>>8 == 0 && x.im.order.Uint32(b[4*w+4:]) == 1
+}
+
+// devices are the devices that a module's drivers of one bus take: patterns of
+// aliases.
+func (f *facts) devices(by string) (out []string) {
+	for _, d := range f.drivers {
+		if !sameBus(d.by, by) {
+			continue
+		}
+		for _, n := range d.names {
+			out = append(out, "platform:"+n)
+		}
+	}
+	if out == nil && !slices.ContainsFunc(f.drivers, func(d driver) bool { return sameBus(d.by, by) }) {
+		return nil
+	}
+	for _, a := range f.aliases {
+		for _, p := range buses[by] {
+			if strings.HasPrefix(a, p) {
+				out = append(out, a)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func sameBus(a, b string) bool {
+	x, y := buses[a], buses[b]
+	return len(x) > 0 && len(y) > 0 && x[0] == y[0]
+}
+
+// shared gives a device that two patterns of two lists name, of the aliases that
+// one of them has first.
+func sharedDevice(a, b []string, spend func(int)) (string, bool) {
+	for _, x := range a {
+		for _, y := range b {
+			spend(1 + len(x)/16)
+			if overlap(x, y) {
+				return x, true
+			}
+		}
+	}
+	return "", false
+}
+
+// overlap reports whether some name fits both patterns. A class in brackets is
+// taken to be any character.
+func overlap(a, b string) bool {
+	x, y := globs(a), globs(b)
+	// Where one pattern's first i and the other's first j can stand for the same.
+	row := make([]bool, len(y)+1)
+	for i := 0; i <= len(x); i++ {
+		next := make([]bool, len(y)+1)
+		any := false
+		for j := 0; j <= len(y); j++ {
+			switch {
+			case i == 0 && j == 0:
+				next[j] = true
+			case i > 0 && x[i-1] == '*':
+				next[j] = row[j] || j > 0 && next[j-1]
+			case j > 0 && y[j-1] == '*':
+				next[j] = next[j-1] || i > 0 && row[j]
+			case i > 0 && j > 0:
+				next[j] = row[j-1] && (x[i-1] == y[j-1] || x[i-1] == '?' || y[j-1] == '?')
+			}
+			any = any || next[j]
+		}
+		if !any {
+			return false
+		}
+		row = next
+	}
+	return row[len(y)]
+}
+
+// globs is a pattern with '?' for each class.
+func globs(p string) (out []byte) {
+	for i := 0; i < len(p); i++ {
+		switch p[i] {
+		case '[':
+			if n := strings.IndexByte(p[i:], ']'); n > 0 {
+				i += n
+			}
+			out = append(out, '?')
+		case '\\':
+			if i++; i < len(p) {
+				out = append(out, p[i])
+			}
+		case '_':
+			out = append(out, '-')
+		default:
+			out = append(out, p[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// lockOp says what a function does with a lock.
+type lockOp struct {
+	does lockVerb
+	// named is the lock of a function that is given none; number is true if its
+	// first argument says which of several.
+	named  string
+	number bool
+	// shared: others may hold it shared too.
+	shared bool
+}
+
+type lockVerb uint8
+
+const (
+	acquires lockVerb = iota + 1
+	releases
+	// passes: it acquires the lock and releases it before it returns.
+	passes
+)
+
+// lockOps are the functions that acquire and release. One that may fail to
+// acquire (trylock) is none of them: who fails waits for nothing, and who
+// succeeds has mostly another way.
+var lockOps = map[string]lockOp{}
+
+// named are the locks of the kernel proper that modules can hold by a function:
+// acquired by the first words, released by the last.
+var namedLocks = []struct {
+	name      string
+	acquire   string
+	release   string
+	number    bool
+	shared    bool
+	mentioned string // where
+}{
+	{"rtnl_lock", "rtnl_lock rtnl_lock_killable", "rtnl_unlock __rtnl_unlock", false, false, "net/core/rtnetlink.c"},
+	{"nfnl_lock", "nfnl_lock", "nfnl_unlock", true, false, "net/netfilter/nfnetlink.c"},
+	{"genl_lock", "genl_lock", "genl_unlock", false, false, "net/netlink/genetlink.c"},
+	{"cpus_read_lock", "cpus_read_lock", "cpus_read_unlock", false, true, "kernel/cpu.c"},
+	{"console_lock", "console_lock", "console_unlock", false, false, "kernel/printk/printk.c"},
+	{"pci_lock_rescan_remove", "pci_lock_rescan_remove", "pci_unlock_rescan_remove", false, false, "drivers/pci/probe.c"},
+}
+
+// passing are the exported functions of the kernel proper that take a lock that
+// a module can hold, each with where that is and since when it differs. A lock's
+// name is that of its function or of its exported variable.
+var passing = []struct{ functions, locks, where string }{
+	{"register_netdev unregister_netdev", "rtnl_lock", "net/core/dev.c: rtnl_lock around register_netdevice"},
+	{"register_netdevice_notifier unregister_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: both since 5.1, write"},
+	{"rtnl_link_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12; a mutex of its own from 6.13 on"},
+	{"rtnl_link_unregister", "rtnl_lock pernet_ops_rwsem", "net/core/rtnetlink.c: rtnl_lock_unregistering_all"},
+	{"rtnl_register_module __rtnl_register_many rtnl_unregister rtnl_unregister_all", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal: since 4.16"},
+	{"rtnl_af_register rtnl_af_unregister", "rtnl_lock", "net/core/rtnetlink.c: until 6.12"},
+	{"register_pernet_subsys register_pernet_device unregister_pernet_subsys unregister_pernet_device", "pernet_ops_rwsem", "net/core/net_namespace.c: down_write"},
+	{"genl_register_family genl_unregister_family", "genl_lock", "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
+	{"__cpuhp_setup_state __cpuhp_setup_state_cpuslocked", "cpus_read_lock", "kernel/cpu.c: the first takes it"},
+	{"register_framebuffer register_console unregister_console", "console_lock", "drivers/video/fbdev/core/fbmem.c, kernel/printk/printk.c"},
+}
+
+func init() {
+	object := func(words string, op lockOp) {
+		for _, w := range strings.Fields(words) {
+			lockOps[w] = op
+		}
+	}
+	object("mutex_lock mutex_lock_interruptible mutex_lock_killable mutex_lock_io mutex_lock_nested mutex_lock_interruptible_nested mutex_lock_killable_nested down_write down_write_killable down_write_nested",
+		lockOp{does: acquires})
+	object("down_read down_read_killable down_read_interruptible down_read_nested", lockOp{does: acquires, shared: true})
+	object("mutex_unlock up_write up_read", lockOp{does: releases})
+	for _, n := range namedLocks {
+		object(n.acquire, lockOp{does: acquires, named: n.name, number: n.number, shared: n.shared})
+		object(n.release, lockOp{does: releases, named: n.name, number: n.number})
+	}
+	for _, p := range passing {
+		for _, w := range strings.Fields(p.functions) {
+			if w != "__cpuhp_setup_state_cpuslocked" {
+				lockOps[w] = lockOp{does: passes, named: p.locks}
+			}
+		}
+	}
+}
+
+// lock is one that code holds: a variable's, or one of a name.
+type lock struct {
+	at     value // an address, or an argument of the function
+	name   string
+	shared bool
+}
+
+// same reports whether two are one lock, however it is held.
+func (l lock) same(o lock) bool { return l.at == o.at && l.name == o.name }
+
+// lockState is what code holds of what it has acquired itself, on every way that
+// leads there, and what of its caller's it has released on any.
+type lockState struct{ held, freed []lock }
+
+func (s lockState) empty() bool { return len(s.held)+len(s.freed) == 0 }
+
+// acquire and release leave the slices that others share alone.
+func (s *lockState) acquire(l lock) {
+	if !slices.ContainsFunc(s.held, l.same) && len(s.held) < 8 {
+		s.held = append(s.held[:len(s.held):len(s.held)], l)
+	}
+}
+
+func (s *lockState) release(l lock) {
+	s.held = without(s.held, l)
+	if !slices.ContainsFunc(s.freed, l.same) && len(s.freed) < 8 {
+		s.freed = append(s.freed[:len(s.freed):len(s.freed)], l)
+	}
+}
+
+// without takes a lock away, and with one that is not known each that it can be.
+func without(held []lock, l lock) []lock {
+	var out []lock
+	for _, h := range held {
+		if !h.same(l) && (l.name != "" || h.name != "" || l.at.kind != unknown) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// meet is what holds where two ways meet.
+func (s lockState) meet(o lockState) lockState {
+	if s.empty() && o.empty() {
+		return lockState{}
+	}
+	var m lockState
+	for _, l := range s.held {
+		if slices.ContainsFunc(o.held, l.same) {
+			m.held = append(m.held, l)
+		}
+	}
+	m.freed = slices.Clone(s.freed)
+	for _, l := range o.freed {
+		if !slices.ContainsFunc(m.freed, l.same) {
+			m.freed = append(m.freed, l)
+		}
+	}
+	return m
+}
+
+// then is what is held after code that began with s: its state tells what it
+// did, with the arguments that it was given.
+func (s lockState) then(o lockState, args *[maxArgs]value) lockState {
+	if o.empty() {
+		return s
+	}
+	for _, l := range o.freed {
+		l.at = substitute(l.at, args)
+		s.release(l)
+	}
+	for _, l := range o.held {
+		if l.at = substitute(l.at, args); l.name != "" || traced(l.at) {
+			s.acquire(l)
+		}
+	}
+	return s
+}
+
+// traced reports whether a lock at v can be told from others: it is a variable,
+// or the caller may know.
+func traced(v value) bool { return v.kind == address || v.kind == argument }
+
+// lockOf is the lock that a call acquires or releases.
+func lockOf(op lockOp, first value) lock {
+	l := lock{name: op.named, shared: op.shared}
+	switch {
+	case op.named == "":
+		l.at = first
+	case op.number && (first.kind == constant || first.kind == given):
+		l.name = fmt.Sprintf("%s(%d)", op.named, first.off)
+	}
+	return l
+}
+
+// lockImports gives each imported symbol that acquires or releases its
+// operation.
+func (im *image) lockImports() {
+	for i := range im.syms {
+		s := &im.syms[i]
+		if s.sec != 0 || s.name == "" {
+			continue
+		}
+		if op, ok := lockOps[s.name]; ok {
+			if im.lockOps == nil {
+				im.lockOps = map[int32]lockOp{}
+			}
+			im.lockOps[int32(i)] = op
+		}
+	}
+}
+
+// wrappers are the module's functions that only acquire or only release: what
+// they do lasts longer than they.
+func (im *image) wrappers() map[int]bool {
+	if im.wraps != nil {
+		return im.wraps
+	}
+	verbs := map[int]lockVerb{}
+	for i := range im.secs {
+		s := &im.secs[i]
+		if !s.code() {
+			continue
+		}
+		for _, r := range s.relocs {
+			op, ok := im.lockOps[r.sym]
+			if !ok || op.does == passes {
+				continue
+			}
+			if f, ok := im.function(place{sec: int32(i), off: int64(r.off)}); ok {
+				verbs[f] |= op.does
+			}
+		}
+	}
+	im.wraps = map[int]bool{}
+	for f, v := range verbs {
+		if v != acquires|releases {
+			im.wraps[f] = true
+		}
+	}
+	return im.wraps
+}
+
+// lasting is what a function has acquired and released when it returns.
+func (im *image) lasting(sym int) lockState {
+	if len(im.lockOps) == 0 || !im.wrappers()[sym] {
+		return lockState{}
+	}
+	if s, ok := im.lasts[sym]; ok {
+		return s
+	}
+	if im.lasts == nil {
+		im.lasts = map[int]lockState{}
+	}
+	im.lasts[sym] = lockState{} // a ring of calls ends here
+	s := im.analyse(sym, [maxArgs]value{}).lasts
+	im.lasts[sym] = s
+	return s
+}
+
+// lockCall notes what a call does to the locks that are held. One that may be
+// passed over acquires nothing for sure.
+func (f *flow) lockCall(c *call, maybe bool) {
+	if len(f.im.lockOps) == 0 {
+		return
+	}
+	if c.target.sec != 0 {
+		if sym, ok := f.im.function(c.target); ok && int64(f.im.syms[sym].value) == c.target.off {
+			done := f.im.lasting(sym)
+			if maybe {
+				done.held = nil
+			}
+			f.locks = f.locks.then(done, &c.args)
+		}
+		return
+	}
+	op, ok := f.im.lockOps[c.target.sym]
+	if !ok {
+		return
+	}
+	switch l := lockOf(op, c.args[0]); {
+	case op.does == releases:
+		f.locks.release(l)
+	case op.does == acquires && !maybe && (l.name != "" || traced(l.at)):
+		f.locks.acquire(l)
+	}
+}
+
+// leave notes what is held where the function returns.
+func (f *flow) leave() {
+	if f.left {
+		f.fn.lasts = f.fn.lasts.meet(f.locks)
+	} else {
+		f.fn.lasts, f.left = f.locks, true
+	}
+}
+
+// held tells locks apart, for a key.
+func held(l []lock) string {
+	if len(l) == 0 {
+		return ""
+	}
+	return fmt.Sprint(l)
+}
+
+// offset is how far into a variable.
+func offset(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("+%#x", n)
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"safeload/internal/plain"
+)
+
+// Wait is what the load of a requested module waits for, and what the one who
+// requests it does not give before that load is over.
+type Wait struct {
+	// Kind is "lock", "queue", "async" or "device".
+	Kind string `json:"kind"`
+	// On is the lock, the queue or work item, or a device of both drivers.
+	On string `json:"on"`
+	// Module whose load waits, and the Route on which it comes to that.
+	Module string   `json:"module"`
+	Route  []string `json:"route,omitempty"`
+	// Others are further modules that the request may load and that wait alike.
+	Others []string `json:"others,omitempty"`
+}
+
+const (
+	weakShared   = "both only share the lock: it takes one that wants it alone in between"
+	weakAnyone   = "nothing is known of the name: whoever gives it must name that module"
+	weakGiven    = "part of the name is given by whoever calls"
+	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
+	weakProbed   = "what the driver asks for is told by its probe_type, which the kernel may be told to pass over"
+	maxOthers    = 20
+	deviceLock   = "device"
+	pernetLock   = "pernet_ops_rwsem"
+	maxForeignIn = 4
+)
+
+func init() { weights[weakShared], weights[weakAnyone] = 2, 2 }
+
+// Remedy says what ends such a wait once it is there.
+const Remedy = "nothing but a reboot: no signal reaches the load, and the one who requests waits for it"
+
+func (w *Wait) title(h *Hop) string {
+	asks := fmt.Sprintf("%s requests %s", h.Module, h.Request)
+	who := w.Module
+	if len(w.Others) > 0 {
+		who = fmt.Sprintf("%s (and %d more)", w.Module, len(w.Others))
+	}
+	switch w.Kind {
+	case "async":
+		return fmt.Sprintf("%s in an async function, for whose end the load of %s waits", asks, who)
+	case "device":
+		return fmt.Sprintf("%s in a probe function, under the lock of a device (%s) that the driver of %s takes", asks, w.On, who)
+	case "queue":
+		return fmt.Sprintf("%s in a work item, for whose end (%s) the init of %s waits", asks, w.On, who)
+	}
+	return fmt.Sprintf("%s requests %s while it holds %s, which the init of %s takes", h.Module, h.Request, w.On, who)
+}
+
+// says are the lines about it for people.
+func (w *Wait) says() []string {
+	lines := []string{fmt.Sprintf("the load of %s waits: %s", clean(w.Module), clean(strings.Join(w.Route, " -> ")))}
+	if len(w.Others) > 0 {
+		lines = append(lines, "so does that of "+clean(strings.Join(w.Others[:min(len(w.Others), maxOthers)], ", ")))
+	}
+	return append(lines, "what frees it: "+Remedy)
+}
+
+func (w *Wait) write(b *bufio.Writer) {
+	for i, l := range w.says() {
+		head := [...]string{"waits   ", "        "}[min(i, 1)]
+		plain.Fprintf(b, "    %s %s\n", head, l)
+	}
+}
+
+// waits looks, once all modules are studied, for requests that are made while
+// something is held that the load of what is requested takes.
+type waits struct {
+	r     *resolver
+	inits map[string]map[string]taking   // by module, by what it takes
+	calls map[string][]taking            // by exported function
+	takes map[string]map[string]struct{} // by what is taken, the modules
+}
+
+// findWaits works out the findings of that kind.
+func findWaits(all []*facts, r *resolver) (out []Finding) {
+	w := &waits{r: r, inits: map[string]map[string]taking{}, calls: map[string][]taking{}}
+	for _, f := range all {
+		if r.modules[f.name] != f {
+			continue
+		}
+		mr := &moduleRequests{budget: budget{left: maxWork}, f: f, m: newModel(f.release), r: r}
+		var mine []Finding
+		if err := mr.bounded(func() { mine = w.of(f, mr, all) }); err != nil {
+			if f.err == nil {
+				f.err = err
+			}
+			continue
+		}
+		out = append(out, mine...)
+	}
+	return out
+}
+
+// of gives the findings for what one module requests.
+func (w *waits) of(f *facts, mr *moduleRequests, all []*facts) (out []Finding) {
+	groups := map[hold][]event{}
+	for _, a := range f.asks {
+		for _, h := range a.held {
+			h.what = w.owned(f, h.what)
+			groups[h] = append(groups[h], a.event)
+		}
+	}
+	for _, e := range f.init {
+		if e.how&viaAsync != 0 {
+			h := hold{what: asyncFunctions}
+			groups[h] = append(groups[h], e)
+		}
+		for _, step := range e.route {
+			if buses[step] != nil && e.how&viaProbe != 0 {
+				h := hold{what: deviceLock + " " + step}
+				groups[h] = append(groups[h], e)
+			}
+			if (step == "register_pernet_subsys" || step == "register_pernet_device") && e.how&viaThread == 0 {
+				h := hold{what: pernetLock}
+				groups[h] = append(groups[h], e)
+			}
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	keys := make([]hold, 0, len(groups))
+	for h := range groups {
+		keys = append(keys, h)
+	}
+	slices.SortFunc(keys, func(a, b hold) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	for _, h := range keys {
+		mr.out, mr.nameless, mr.hasParam = map[string]*request{}, nil, map[string]bool{}
+		for _, e := range groups[h] {
+			e.how &^= viaAsync | viaThread
+			mr.event(e, scene{registered: func(string) bool { return false }}, nil, weakness(e.how), 0)
+		}
+		out = append(out, w.group(f, mr, h, all)...)
+	}
+	return out
+}
+
+// owned names a lock or queue for all modules: "MODULE:VARIABLE" for a module's.
+func (w *waits) owned(f *facts, what string) string {
+	prefix := ""
+	for _, p := range []string{"queue ", "work "} {
+		if rest, ok := strings.CutPrefix(what, p); ok {
+			prefix, what = p, rest
+		}
+	}
+	if v, ok := strings.CutPrefix(what, "."); ok {
+		what = f.name + ":" + v
+	} else if v, ok := strings.CutPrefix(what, "@"); ok {
+		what = v
+		name, _, _ := strings.Cut(v, "+")
+		if owner := w.r.symbols[name]; owner != "" {
+			what = owner + ":" + v
+		}
+	}
+	return prefix + what
+}
+
+// group gives the findings for the requests that are made while one thing is
+// held: one for each name and what it leads to.
+func (w *waits) group(f *facts, mr *moduleRequests, h hold, all []*facts) (out []Finding) {
+	live := w.r.depends(f.name)
+	keys := make([]string, 0, len(mr.out))
+	for k := range mr.out {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		q := mr.out[k]
+		if slices.Contains(q.weak, weakNowait) {
+			continue
+		}
+		if strings.HasPrefix(q.name, "*") {
+			mr.nameless = append(mr.nameless, q)
+			continue
+		}
+		matches := []match(nil)
+		if q.holes {
+			matches = w.r.candidates(q.name)
+		} else {
+			matches = w.r.lookup(q.name)
+		}
+		var found *Finding
+		for _, m := range matches {
+			plan := w.r.plan(m.module)
+			mr.spend(4 + len(plan))
+			for _, p := range plan {
+				if live[p.module] || p.module == f.name {
+					continue
+				}
+				one, ok := w.met(f, mr, q, h, m, p)
+				if !ok {
+					continue
+				}
+				switch {
+				case found == nil:
+					found = one
+				case one.Rank < found.Rank:
+					one.Wait.Others = append(found.Wait.Others, found.Wait.Module)
+					found = one
+				default:
+					found.Wait.Others = append(found.Wait.Others, one.Wait.Module)
+				}
+			}
+		}
+		if found != nil {
+			out = append(out, *found)
+		}
+	}
+	return append(out, w.anyone(f, mr, h, live, all)...)
+}
+
+// anyone gives a finding for requests of whose name nothing is known, where the
+// module itself has what is held, so that few others take it.
+func (w *waits) anyone(f *facts, mr *moduleRequests, h hold, live map[string]bool, all []*facts) []Finding {
+	if len(mr.nameless) == 0 || !strings.Contains(h.what, ":") && !strings.HasPrefix(h.what, deviceLock+" __platform") {
+		return nil
+	}
+	q := mr.nameless[0]
+	for _, o := range mr.nameless {
+		if o.less(q) {
+			q = o
+		}
+	}
+	if slices.Contains(q.weak, weakNowait) {
+		return nil
+	}
+	var found *Finding
+	for _, o := range all {
+		if w.r.modules[o.name] != o || live[o.name] || o == f {
+			continue
+		}
+		mr.spend(4)
+		n := *q
+		n.name, n.holes = "*", true
+		n.weak = append(slices.DeleteFunc(slices.Clone(q.weak), func(s string) bool { return s == weakHole }), weakAnyone)
+		if one, ok := w.met(f, mr, &n, h, match{module: o.name, why: "its name"}, planned{module: o.name}); ok {
+			if found == nil {
+				found = one
+			} else {
+				found.Wait.Others = append(found.Wait.Others, o.name)
+			}
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return []Finding{*found}
+}
+
+// met gives the finding for one request and one module that it loads, if that
+// waits for what is held.
+func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p planned) (*Finding, bool) {
+	hop := hop(f, q, m, p.module)
+	hop.Weak = slices.Clone(hop.Weak)
+	for i, s := range hop.Weak {
+		if s == weakHole {
+			hop.Weak[i] = weakGiven
+		}
+	}
+	if weak := cmp.Or(m.weak, p.weak); weak != "" {
+		hop.Weak = append(hop.Weak, weak)
+	}
+	wait := &Wait{Module: p.module, On: h.what}
+	bus, device := strings.CutPrefix(h.what, deviceLock+" ")
+	switch {
+	case h.what == asyncFunctions:
+		wait.Kind, wait.Route = "async", []string{"do_init_module", "async_synchronize_full"}
+	case device:
+		o := w.r.modules[p.module]
+		a, ok := sharedDevice(f.devices(bus), o.devices(bus), mr.spend)
+		if !ok {
+			return nil, false
+		}
+		wait.Kind, wait.On = "device", a
+		for _, d := range o.drivers {
+			if sameBus(d.by, bus) {
+				wait.Route = d.route
+				break
+			}
+		}
+	default:
+		wait.Kind = "lock"
+		if strings.HasPrefix(h.what, "queue ") || strings.HasPrefix(h.what, "work ") {
+			wait.Kind = "queue"
+		}
+		t, ok := w.init(p.module)[h.what]
+		if !ok {
+			return nil, false
+		}
+		if t.shared && h.shared {
+			hop.Weak = append(hop.Weak, weakShared)
+		}
+		if t.how&viaProbe != 0 {
+			hop.Weak = append(hop.Weak, weakTakes)
+		}
+		wait.Route = t.route
+	}
+	slices.Sort(hop.Weak)
+	hop.Weak = slices.Compact(hop.Weak)
+	return &Finding{Module: f.name, File: f.file, Rank: rankOf([]Hop{hop}), Hops: []Hop{hop}, Wait: wait}, true
+}
+
+// init tells what the init of a module takes, itself or by what others export.
+func (w *waits) init(module string) map[string]taking {
+	if t, ok := w.inits[module]; ok {
+		return t
+	}
+	f := w.r.modules[module]
+	out := map[string]taking{}
+	w.inits[module] = out
+	if f == nil {
+		return out
+	}
+	add := func(t taking) {
+		if old, ok := out[t.what]; !ok || t.how < old.how || old.shared && !t.shared {
+			out[t.what] = t
+		}
+	}
+	for _, t := range f.takes {
+		t.what = w.owned(f, t.what)
+		add(t)
+	}
+	for _, e := range f.init {
+		if e.how&viaThread != 0 {
+			continue
+		}
+		for _, t := range w.exported(e.symbol, maxForeignIn) {
+			if t.taken(e) {
+				t.how |= e.how
+				t.route = slices.Concat(e.route, t.route)
+				add(t)
+			}
+		}
+	}
+	return out
+}
+
+// taken reports whether a call with an event's arguments comes to what is taken.
+func (t *taking) taken(e event) bool {
+	for _, c := range t.when {
+		if a := e.args[c.arg]; a.kind == argNumber && c.fails(a.n) {
+			return false
+		}
+	}
+	return true
+}
+
+// exported tells what a function that a module exports takes. Its conditions
+// are on its own arguments; those of what it calls in turn are passed over.
+func (w *waits) exported(symbol string, depth int) (out []taking) {
+	if t, ok := w.calls[symbol]; ok {
+		return t
+	}
+	owner := w.r.modules[w.r.symbols[symbol]]
+	if owner == nil || depth == 0 {
+		return nil
+	}
+	w.calls[symbol] = nil // a ring of calls ends here
+	have := map[string]bool{}
+	for _, t := range owner.calledTakes[symbol] {
+		t.what = w.owned(owner, t.what)
+		t.route = slices.Concat([]string{owner.name + ":" + symbol}, t.route[min(1, len(t.route)):])
+		have[t.what] = true
+		out = append(out, t)
+	}
+	for _, e := range owner.called[symbol] {
+		if e.how&viaThread != 0 || lockOps[e.symbol].does != 0 {
+			continue
+		}
+		for _, t := range w.exported(e.symbol, depth-1) {
+			if !have[t.what] && len(out) < maxTakings {
+				have[t.what] = true
+				t.when, t.how = e.when, t.how|e.how
+				t.route = slices.Concat([]string{owner.name + ":" + symbol}, e.route[min(1, len(e.route)):], t.route)
+				out = append(out, t)
+			}
+		}
+	}
+	w.calls[symbol] = out
+	return out
+}
