@@ -16,6 +16,10 @@
 //   - the aliases, dependencies and soft dependencies of all modules and the
 //     configuration, which say what a requested name loads (resolve.go).
 //
+// A load also waits for itself if what is requested needs what the one who
+// requests holds: a lock, a queue, a device, the end of all async functions
+// (locks.go, asks.go, drivers.go, waits.go).
+//
 // A finding is ranked by the weakest step of its route (find.go), and the route
 // is part of it.
 package audit

@@ -124,7 +124,7 @@ func (f *facts) devices(by string) (out []string) {
 	for _, a := range f.aliases {
 		for _, p := range buses[by] {
 			if strings.HasPrefix(a, p) {
-				out = append(out, a)
+				out = append(out, named(a))
 				break
 			}
 		}
@@ -132,12 +132,29 @@ func (f *facts) devices(by string) (out []string) {
 	return out
 }
 
+// named leaves of an alias of a device tree or of ACPI the one name that it is
+// for: a device may have several, but not those of any two drivers.
+func named(alias string) string {
+	if id, ok := strings.CutPrefix(alias, "acpi*:"); ok {
+		return "acpi:" + strings.TrimSuffix(id, ":*")
+	}
+	if strings.HasPrefix(alias, "of:") {
+		if i := strings.LastIndexByte(alias, 'C'); i > 0 && strings.HasSuffix(alias, "C*") && i == len(alias)-2 {
+			alias = alias[:i]
+		}
+		if _, compatible, ok := strings.Cut(alias, "T*C"); ok {
+			return "of:" + compatible
+		}
+	}
+	return alias
+}
+
 func sameBus(a, b string) bool {
 	x, y := buses[a], buses[b]
 	return len(x) > 0 && len(y) > 0 && x[0] == y[0]
 }
 
-// shared gives a device that two patterns of two lists name, of the aliases that
+// sharedDevice gives a device that two patterns of two lists name, of the aliases that
 // one of them has first.
 func sharedDevice(a, b []string, spend func(int)) (string, bool) {
 	for _, x := range a {
@@ -159,7 +176,7 @@ func overlap(a, b string) bool {
 	row := make([]bool, len(y)+1)
 	for i := 0; i <= len(x); i++ {
 		next := make([]bool, len(y)+1)
-		any := false
+		some := false
 		for j := 0; j <= len(y); j++ {
 			switch {
 			case i == 0 && j == 0:
@@ -171,9 +188,9 @@ func overlap(a, b string) bool {
 			case i > 0 && j > 0:
 				next[j] = row[j-1] && (x[i-1] == y[j-1] || x[i-1] == '?' || y[j-1] == '?')
 			}
-			any = any || next[j]
+			some = some || next[j]
 		}
-		if !any {
+		if !some {
 			return false
 		}
 		row = next

@@ -45,6 +45,7 @@ type flow struct {
 	lockeds map[int64]lockState   // and at what is pending
 	left    bool                  // a return was seen
 	tested  condition             // what the flags compare, if arg is below maxArgs
+	equal   equality              // and which register with what
 	loose   bool                  // a way back leads to where less holds
 	visited []bool                // by byte from first on
 	prunes  []prune
@@ -63,6 +64,14 @@ type flags struct {
 	reg   uint8
 	a, b  int64
 	size  uint8
+}
+
+// equality is that a register is compared with a number: on one of the two ways
+// that a jump then leads, it is that number.
+type equality struct {
+	known bool
+	reg   uint8
+	imm   int64
 }
 
 // prune is a way that was left out because of what a register held.
@@ -197,6 +206,9 @@ func (f *flow) run(start, end int64, thumb bool) {
 	}
 }
 
+// noFlags forgets what was compared.
+func (f *flow) noFlags() { f.flags, f.tested, f.equal = flags{}, noCondition, equality{} }
+
 // gone reports whether the code at pos was gone through.
 func (f *flow) gone(pos int64) bool {
 	i := pos - f.first
@@ -266,7 +278,7 @@ func (f *flow) nothing() *registers {
 func (f *flow) along(pos, end int64, thumb bool) {
 	f.regs, f.when, f.locks = *f.pending[pos], f.whens[pos], f.lockeds[pos]
 	delete(f.pending, pos)
-	f.flags, f.tested = flags{}, noCondition
+	f.noFlags()
 	start := pos
 	st := isa.State{Thumb: thumb}
 	for pos < end {
@@ -287,10 +299,16 @@ func (f *flow) along(pos, end int64, thumb bool) {
 			f.meet(p)
 			f.when = f.both(f.when, f.whens[pos])
 			f.locks = f.locks.meet(f.lockeds[pos])
-			f.flags, f.tested = flags{}, noCondition
+			f.noFlags()
 			delete(f.pending, pos)
 		}
 		in, ok := f.im.arch.Decode(f.s.data, pos, &st)
+		if t, label := f.im.labels[place{sec: f.sec, off: pos}]; label && t.sec == f.sec && t.off > f.first && t.off < end {
+			f.branchTo(t.off, pos)
+			if in.Kind == isa.Jump { // the kernel may put a nop in its place
+				in.Kind, in.CC = isa.CondJump, isa.CCUnknown
+			}
+		}
 		if !ok || in.Len <= 0 {
 			f.remaining(pos, end)
 			f.went(pos, pos+1)

@@ -34,7 +34,8 @@ type image struct {
 	modinfo []byte
 	params  []paramVar
 	objects [][]int           // symbols of data by section, by value; made when first needed
-	targets map[int32][]int64 // of jump labels and exception tables, by section
+	targets map[int32][]int64 // of exception tables, by section
+	labels  map[place]place   // jump labels (static keys), from the branch to its target
 	lockOps map[int32]lockOp  // by imported symbol
 	wraps   map[int]bool      // functions that only acquire or only release; made when first needed
 	lasts   map[int]lockState // and what they have done when they return
@@ -310,18 +311,20 @@ func (im *image) object(p place) (start, end int64, ok bool) {
 }
 
 // entries gives the places in [start, end) of a section that code reaches other
-// than by its own branches: targets of jump labels (static keys) and of the
-// exception table.
+// than by its own branches: targets of the exception table.
 func (im *image) entries(sec int32, start, end int64) (out []int64) {
 	if im.targets == nil {
 		im.targets = map[int32][]int64{}
+		im.labels = map[place]place{}
 		for i := range im.secs {
-			if n := im.secs[i].name; n != "__jump_table" && n != "__ex_table" {
-				continue
-			}
-			for _, r := range im.secs[i].relocs {
-				if p := im.resolve(r.sym, r.addend); p.sec != 0 {
-					im.targets[p.sec] = append(im.targets[p.sec], p.off)
+			switch im.secs[i].name {
+			case "__jump_table":
+				im.jumpLabels(&im.secs[i])
+			case "__ex_table":
+				for _, r := range im.secs[i].relocs {
+					if p := im.resolve(r.sym, r.addend); p.sec != 0 {
+						im.targets[p.sec] = append(im.targets[p.sec], p.off)
+					}
 				}
 			}
 		}
@@ -333,6 +336,21 @@ func (im *image) entries(sec int32, start, end int64) (out []int64) {
 		}
 	}
 	return out
+}
+
+// jumpLabels reads struct jump_entry: the branch, or the nop in its place, where
+// it leads, and the key (include/linux/jump_label.h). The first two have 32 bits
+// each, the key a word.
+func (im *image) jumpLabels(s *section) {
+	stride := uint64(8 + im.word())
+	for i, r := range s.relocs {
+		im.spend(1)
+		if r.off%stride != 0 || i+1 >= len(s.relocs) || s.relocs[i+1].off != r.off+4 {
+			continue
+		}
+		t := s.relocs[i+1]
+		im.labels[im.resolve(r.sym, r.addend)] = im.resolve(t.sym, t.addend)
+	}
 }
 
 // initFunction finds module_init's function: the relocation at struct module's

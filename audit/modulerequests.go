@@ -37,6 +37,7 @@ type moduleRequests struct {
 	opaque   int                 // requests of which nothing is known
 	hasParam map[string]bool
 	nameless []*request // some of those
+	strict   bool       // a branch that is not known to be taken is a weak step
 }
 
 const (
@@ -358,9 +359,14 @@ func (mr *moduleRequests) foreign(e event, ctx scene, route, weak []string, dept
 next:
 	for _, sub := range owner.called[e.symbol] {
 		mr.spend(1 + len(sub.when))
+		weak := weak
 		for _, c := range sub.when {
-			if a := e.args[c.arg]; a.kind == argNumber && c.fails(a.n) {
+			a := e.args[c.arg]
+			if a.kind == argNumber && c.fails(a.n) {
 				continue next
+			}
+			if mr.strict && a.kind != argNumber {
+				weak = append(slices.Clone(weak), weakBranch)
 			}
 		}
 		sub.when = nil
@@ -369,7 +375,7 @@ next:
 		}
 		for i, a := range sub.args {
 			if a.kind == argPassed && a.n >= 0 && a.n < maxArgs {
-				sub.args[i] = e.args[a.n]
+				sub.args[i] = a.of(e.args[a.n])
 			} else if a.kind == argDerived {
 				sub.args[i] = arg{}
 				if a.n >= 0 && a.n < maxArgs && (e.args[a.n].kind == argDerived || e.args[a.n].kind == argPassed) {

@@ -15,7 +15,7 @@ const (
 	argUnknown argKind = iota
 	argNumber
 	argText
-	argPassed  // argument n of the exported function that makes the call
+	argPassed  // argument n of the exported function that makes the call, its lowest at.off bytes if that is not 0
 	argDerived // something that argument n of that function leads to
 	argParam   // the value of the module parameter text
 	argPointer // to something in the module
@@ -27,6 +27,24 @@ type arg struct {
 	n    int64
 	text string
 	at   place
+}
+
+// of is what a passed argument is, given what was passed.
+func (a arg) of(v arg) arg {
+	n := a.at.off
+	switch {
+	case n == 0:
+		return v
+	case v.kind == argNumber && n < 8:
+		v.n &= 1<<(8*n) - 1
+		return v
+	case v.kind == argPassed:
+		if v.at.off == 0 || v.at.off > n {
+			v.at.off = n
+		}
+		return v
+	}
+	return arg{}
 }
 
 // how says by what an event is reached from its root, as a set. Each of them
@@ -232,10 +250,7 @@ func (im *image) portable(v value) arg {
 	case constant, given:
 		return arg{kind: argNumber, n: v.off}
 	case argument:
-		if v.sec != 0 {
-			return arg{}
-		}
-		return arg{kind: argPassed, n: v.off}
+		return arg{kind: argPassed, n: v.off, at: place{off: int64(v.sec)}}
 	case derived:
 		return arg{kind: argDerived, n: v.off}
 	case parameter:

@@ -29,7 +29,7 @@ func (f *flow) step(in isa.Inst, pos, end int64, r reloc, hasReloc bool) bool {
 		}
 	}
 	if !keepsFlags(f.im, in) {
-		f.flags, f.tested = flags{}, noCondition
+		f.noFlags()
 	}
 	at := &site{in, pos, end, place{sec: f.sec, off: in.Target}, hasReloc}
 	if hasReloc {
@@ -99,6 +99,7 @@ func (f *flow) do(at *site) (follows bool) {
 }
 
 func (f *flow) compare(at *site) {
+	f.equal = equality{at.Size >= 4, at.Src, at.Imm}
 	if v := f.get(at.Src); v.kind == given {
 		f.flags = flags{true, at.Src, v.off, at.Imm, at.Size}
 	} else {
@@ -127,6 +128,14 @@ func (f *flow) jump(at *site) (follows bool) {
 		c.cc = at.CC
 		f.when = append(before[:len(before):len(before)], c)
 	}
+	e := f.equal
+	if at.Zero {
+		e = equality{at.Size >= 4, at.Src, 0}
+	}
+	e.known = e.known && !known && at.CC <= 1 && (f.get(e.reg).kind == unknown || f.get(e.reg).kind == contents)
+	if e.known && at.CC == 0 {
+		f.regs[e.reg] = value{kind: constant, off: e.imm}
+	}
 	if at.target.sec == f.sec && at.target.off >= f.first && at.target.off < at.end {
 		f.branchTo(at.target.off, at.pos)
 	} else {
@@ -134,6 +143,12 @@ func (f *flow) jump(at *site) (follows bool) {
 		f.call(at.target, false)
 		f.leave()
 		f.regs, f.locks = regs, locks
+	}
+	if e.known {
+		f.regs[e.reg] = value{}
+		if at.CC == 1 {
+			f.regs[e.reg] = value{kind: constant, off: e.imm}
+		}
 	}
 	if conditional {
 		c.cc ^= 1 // A32's conditions come in pairs

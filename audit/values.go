@@ -92,6 +92,9 @@ func (f *flow) set(r uint8, v value, cond bool) {
 	if cond && f.regs[r] != v {
 		v = value{}
 	}
+	if r == f.equal.reg {
+		f.equal.known = false
+	}
 	f.regs[r] = v
 }
 

@@ -30,9 +30,8 @@ type Wait struct {
 const (
 	weakShared   = "both only share the lock: it takes one that wants it alone in between"
 	weakAnyone   = "nothing is known of the name: whoever gives it must name that module"
-	weakGiven    = "part of the name is given by whoever calls"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
-	weakProbed   = "what the driver asks for is told by its probe_type, which the kernel may be told to pass over"
+	weakBranch   = "a branch to it depends on an argument that was not found out"
 	maxOthers    = 20
 	deviceLock   = "device"
 	pernetLock   = "pernet_ops_rwsem"
@@ -93,7 +92,7 @@ func findWaits(all []*facts, r *resolver) (out []Finding) {
 		if r.modules[f.name] != f {
 			continue
 		}
-		mr := &moduleRequests{budget: budget{left: maxWork}, f: f, m: newModel(f.release), r: r}
+		mr := &moduleRequests{budget: budget{left: maxWork}, f: f, m: newModel(f.release), r: r, strict: true}
 		var mine []Finding
 		if err := mr.bounded(func() { mine = w.of(f, mr, all) }); err != nil {
 			if f.err == nil {
@@ -227,7 +226,11 @@ func (w *waits) group(f *facts, mr *moduleRequests, h hold, all []*facts) (out [
 // anyone gives a finding for requests of whose name nothing is known, where the
 // module itself has what is held, so that few others take it.
 func (w *waits) anyone(f *facts, mr *moduleRequests, h hold, live map[string]bool, all []*facts) []Finding {
-	if len(mr.nameless) == 0 || !strings.Contains(h.what, ":") && !strings.HasPrefix(h.what, deviceLock+" __platform") {
+	device := strings.HasPrefix(h.what, deviceLock+" ")
+	if device { // a parameter gives it to whoever sets that; else it is for the device to tell
+		mr.nameless = slices.DeleteFunc(mr.nameless, func(q *request) bool { return q.param == "" })
+	}
+	if len(mr.nameless) == 0 || !device && !strings.Contains(h.what, ":") {
 		return nil
 	}
 	q := mr.nameless[0]
@@ -267,11 +270,6 @@ func (w *waits) anyone(f *facts, mr *moduleRequests, h hold, live map[string]boo
 func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p planned) (*Finding, bool) {
 	hop := hop(f, q, m, p.module)
 	hop.Weak = slices.Clone(hop.Weak)
-	for i, s := range hop.Weak {
-		if s == weakHole {
-			hop.Weak[i] = weakGiven
-		}
-	}
 	if weak := cmp.Or(m.weak, p.weak); weak != "" {
 		hop.Weak = append(hop.Weak, weak)
 	}
