@@ -29,10 +29,11 @@ const (
 	Fork                       // Ret is the child, which descends from Ctx as its parent TID does
 	Exec                       // Comm is the new one
 	Exit
+	Lock // ID load, Peer the request in which the holder of the lock waits that it waits for; 0: the holder is in none
 )
 
 var kindNames = [...]string{"", "request", "child", "request-end", "load", "init", "load-end",
-	"wait", "opened", "fork", "exec", "exit"}
+	"wait", "opened", "fork", "exec", "exit", "lock"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) && k > 0 {
@@ -69,7 +70,7 @@ func (v Via) String() string {
 	return "hop-" + strconv.Itoa(int(v))
 }
 
-// WaitHow says on which path a [Wait] or [Opened] waits.
+// WaitHow says on which path a [Wait], [Opened] or [Lock] waits.
 type WaitHow uint32
 
 // The paths of a wait.
@@ -78,6 +79,9 @@ const (
 	WaitFile                        // idempotent: the same inode is being loaded (6.11 and later)
 	WaitFileHard                    // the same, and no signal ends it (6.5 to 6.10)
 	WaitOpen                        // before such a wait: the file was opened
+	WaitMutex                       // for a mutex
+	WaitRead                        // to read, for a rw_semaphore that a writer holds
+	WaitWrite                       // to write, for the same
 )
 
 func (h WaitHow) String() string {
@@ -90,6 +94,12 @@ func (h WaitHow) String() string {
 		return "file-uninterruptible"
 	case WaitOpen:
 		return "open"
+	case WaitMutex:
+		return "mutex"
+	case WaitRead:
+		return "rwsem-read"
+	case WaitWrite:
+		return "rwsem-write"
 	}
 	return "wait-" + strconv.Itoa(int(h))
 }
@@ -106,7 +116,7 @@ type Event struct {
 	Kind   Kind
 	TID    uint32 // in the initial pid namespace
 	TGID   uint32
-	How    uint32          // Via of a Request, WaitHow of a Wait or Opened
+	How    uint32          // Via of a Request, WaitHow of a Wait, Opened or Lock
 	Cert   graph.Certainty // that a load waits for itself; 0 if the probe saw no cycle
 	Ret    int32           // of a Wait or Opened: the signal that was sent, or Unsent or Claimed
 	Comm   string          // at most 15 bytes, any but NUL

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -42,12 +43,32 @@ func fieldOffsets(format string) map[string]uint32 {
 	return offsets
 }
 
-func readFormat(tracefs, group, event string) (map[string]uint32, error) {
+// printedFlag is one of those that a format file says how to print (__print_flags):
+// { (1U << 5), "MUTEX" }, or a number in place of the shift.
+var printedFlag = regexp.MustCompile(`\{ *\(*(0x[0-9a-fA-F]+|\d+)[UL]*(?: *<< *(\d+))?\)*, *"(\w+)" *\}`)
+
+// flagValues reads the values of all flags from a tracepoint's format file.
+func flagValues(format string) map[string]uint32 {
+	values := make(map[string]uint32)
+	for _, m := range printedFlag.FindAllStringSubmatch(format, -1) {
+		n, err := strconv.ParseUint(m[1], 0, 32)
+		shift := uint64(0)
+		if err == nil && m[2] != "" {
+			shift, err = strconv.ParseUint(m[2], 10, 5)
+		}
+		if err == nil {
+			values[m[3]] = uint32(n << shift)
+		}
+	}
+	return values
+}
+
+func readFormat(tracefs, group, event string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(tracefs, "events", group, event, "format"))
 	if err != nil {
-		return nil, fmt.Errorf("read tracepoint %s:%s: %w", group, event, err)
+		return "", fmt.Errorf("read tracepoint %s:%s: %w", group, event, err)
 	}
-	return fieldOffsets(string(b)), nil
+	return string(b), nil
 }
 
 // findTracefs returns the directory where tracefs is mounted.

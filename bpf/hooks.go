@@ -19,8 +19,9 @@ type hook struct {
 	symbols []string // kprobes: the first that exists, or each (all); else the tracepoint's event
 	all     bool
 	need    need
-	without string // what is not seen without it
-	offsets map[string]string
+	without string            // what is not seen without it
+	offsets map[string]string // variables, and the fields of a tracepoint that they are to have the offsets of
+	flags   map[string]string // the same, of flags whose values its format file has
 }
 
 type need int
@@ -96,7 +97,15 @@ var hooks = []hook{
 		without: "requests by work items of an init"},
 	{prog: probeProgWorkDelayed, at: kprobe, symbols: []string{"queue_delayed_work_on", "mod_delayed_work_on"}, all: true,
 		without: "requests by delayed work of an init"},
+
+	{prog: probeProgLockWait, group: "lock", symbols: []string{"contention_begin"}, without: withoutLocks,
+		offsets: map[string]string{probeVarOffLockAddr: "lock_addr", probeVarOffLockFlags: "flags"},
+		flags:   map[string]string{probeVarLockMutex: "MUTEX", probeVarLockRead: "READ", probeVarLockWrite: "WRITE"}},
+	{prog: probeProgLockOver, group: "lock", symbols: []string{"contention_end"}, without: withoutLocks,
+		offsets: map[string]string{probeVarOffGotAddr: "lock_addr"}},
 }
+
+const withoutLocks = "that a load waits for a lock, at the moment"
 
 // spawnHooks see what an init starts: all of them, or it is not known that an
 // init has not started something.

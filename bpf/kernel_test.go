@@ -161,7 +161,7 @@ func TestHooksHavePrograms(t *testing.T) {
 		if spec.Programs[h.prog] == nil {
 			t.Errorf("no program %s", h.prog)
 		}
-		for v := range h.offsets {
+		for v := range merged(h.offsets, h.flags) {
 			if spec.Variables[v] == nil {
 				t.Errorf("no variable %s", v)
 			}
@@ -174,5 +174,23 @@ func TestHooksHavePrograms(t *testing.T) {
 		if !hooked[name] {
 			t.Errorf("program %s is never attached", name)
 		}
+	}
+}
+
+func merged(maps ...map[string]string) map[string]string {
+	all := make(map[string]string)
+	for _, m := range maps {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+func TestFlagValues(t *testing.T) {
+	got := flagValues(`print fmt: "%p (flags=%s)", REC->lock_addr, (REC->flags) ? __print_flags(REC->flags, "|",` +
+		` { (1U << 0), "SPIN" }, { 0x2, "READ" }, { 4, "WRITE" }, { (1UL << 40), "FAR" }, { (1U << 5), "MUTEX" }, { LCB_F_RT, "RT" }) : ""`)
+	if want := (map[string]uint32{"SPIN": 1, "READ": 2, "WRITE": 4, "MUTEX": 32}); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

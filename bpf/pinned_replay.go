@@ -36,6 +36,11 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 			e.Kind = Init
 			events = append(events, e)
 		}
+		if le.Uint64(b[layout.LoadLock:]) != 0 {
+			lock := e
+			lock.Kind, lock.At, lock.Peer, lock.How = Lock, now, le.Uint64(b[layout.LoadHolder:]), le.Uint32(b[layout.LoadLockHow:])
+			waits = append(waits, lock)
+		}
 		if flags&layout.LoadWaits == 0 {
 			return
 		}

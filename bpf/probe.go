@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -231,7 +232,7 @@ func (h *hook) present(spec *ebpf.CollectionSpec, tracefs string, symbols map[st
 	if h.at != tracepoint {
 		return slices.ContainsFunc(h.symbols, func(s string) bool { return symbols[s] != "" }), nil
 	}
-	fields, err := readFormat(tracefs, h.group, h.symbols[0])
+	format, err := readFormat(tracefs, h.group, h.symbols[0])
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -241,12 +242,21 @@ func (h *hook) present(spec *ebpf.CollectionSpec, tracefs string, symbols map[st
 	if err != nil {
 		return false, err
 	}
-	for variable, name := range h.offsets {
-		off, ok := fields[name]
+	if ok, err := setVariables(spec, h.offsets, fieldOffsets(format)); !ok {
+		return false, err
+	}
+	return setVariables(spec, h.flags, flagValues(format))
+}
+
+// setVariables sets those of the programs to what a format file says of these
+// names. ok is whether it says all.
+func setVariables(spec *ebpf.CollectionSpec, names map[string]string, values map[string]uint32) (ok bool, err error) {
+	for variable, name := range names {
+		v, ok := values[name]
 		if !ok {
 			return false, nil
 		}
-		if err := spec.Variables[variable].Set(off); err != nil {
+		if err := spec.Variables[variable].Set(v); err != nil {
 			return false, fmt.Errorf("set %s: %w", variable, err)
 		}
 	}
@@ -409,6 +419,17 @@ func (p *Probe) Asleep(load uint64) bool {
 		return false // nobody says when it wakes
 	}
 	return p.maps.Loads.Lookup(load, &buf) == nil && buf[layout.LoadFlags]&layout.LoadBlocked != 0
+}
+
+// Contends returns the request in which the holder of the lock waits that a load
+// is waiting for now, 0 if that is in none. ok is whether it waits for one.
+func (p *Probe) Contends(load uint64) (holder uint64, ok bool) {
+	var buf [layout.LoadSize]byte
+	if p.maps.Loads.Lookup(load, &buf) != nil {
+		return 0, false
+	}
+	le := binary.LittleEndian
+	return le.Uint64(buf[layout.LoadHolder:]), le.Uint64(buf[layout.LoadLock:]) != 0
 }
 
 // Wake makes a waiting [Probe.Read] return [ErrWoken] after the events that are there.

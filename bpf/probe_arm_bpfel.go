@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	probeMapAsked           = "asked"
+	probeMapAskers          = "askers"
 	probeMapCalls           = "calls"
 	probeMapClaims          = "claims"
 	probeMapConfig          = "config"
@@ -47,6 +48,8 @@ const (
 	probeProgExitInit       = "exit_init"
 	probeProgKthreadAsked   = "kthread_asked"
 	probeProgKthreadCreated = "kthread_created"
+	probeProgLockOver       = "lock_over"
+	probeProgLockWait       = "lock_wait"
 	probeProgModuleLoad     = "module_load"
 	probeProgModuleRequest  = "module_request"
 	probeProgOpenFile       = "open_file"
@@ -67,13 +70,19 @@ const (
 	probeProgWorkEnded      = "work_ended"
 	probeProgWorkQueued     = "work_queued"
 	probeProgWorkStarted    = "work_started"
+	probeVarLockMutex       = "lock_mutex"
+	probeVarLockRead        = "lock_read"
+	probeVarLockWrite       = "lock_write"
 	probeVarOffExecOld      = "off_exec_old"
 	probeVarOffExecPid      = "off_exec_pid"
 	probeVarOffExitRet      = "off_exit_ret"
 	probeVarOffFinitFd      = "off_finit_fd"
 	probeVarOffForkChild    = "off_fork_child"
 	probeVarOffForkParent   = "off_fork_parent"
+	probeVarOffGotAddr      = "off_got_addr"
 	probeVarOffLoadName     = "off_load_name"
+	probeVarOffLockAddr     = "off_lock_addr"
+	probeVarOffLockFlags    = "off_lock_flags"
 	probeVarOffQueueWork    = "off_queue_work"
 	probeVarOffRequestName  = "off_request_name"
 	probeVarOffStartWork    = "off_start_work"
@@ -128,6 +137,8 @@ type probeProgramSpecs struct {
 	ExitInit       *ebpf.ProgramSpec `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.ProgramSpec `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.ProgramSpec `ebpf:"kthread_created"`
+	LockOver       *ebpf.ProgramSpec `ebpf:"lock_over"`
+	LockWait       *ebpf.ProgramSpec `ebpf:"lock_wait"`
 	ModuleLoad     *ebpf.ProgramSpec `ebpf:"module_load"`
 	ModuleRequest  *ebpf.ProgramSpec `ebpf:"module_request"`
 	OpenFile       *ebpf.ProgramSpec `ebpf:"open_file"`
@@ -155,6 +166,7 @@ type probeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
 	Asked     *ebpf.MapSpec `ebpf:"asked"`
+	Askers    *ebpf.MapSpec `ebpf:"askers"`
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Claims    *ebpf.MapSpec `ebpf:"claims"`
 	Config    *ebpf.MapSpec `ebpf:"config"`
@@ -185,13 +197,19 @@ type probeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeVariableSpecs struct {
+	LockMutex      *ebpf.VariableSpec `ebpf:"lock_mutex"`
+	LockRead       *ebpf.VariableSpec `ebpf:"lock_read"`
+	LockWrite      *ebpf.VariableSpec `ebpf:"lock_write"`
 	OffExecOld     *ebpf.VariableSpec `ebpf:"off_exec_old"`
 	OffExecPid     *ebpf.VariableSpec `ebpf:"off_exec_pid"`
 	OffExitRet     *ebpf.VariableSpec `ebpf:"off_exit_ret"`
 	OffFinitFd     *ebpf.VariableSpec `ebpf:"off_finit_fd"`
 	OffForkChild   *ebpf.VariableSpec `ebpf:"off_fork_child"`
 	OffForkParent  *ebpf.VariableSpec `ebpf:"off_fork_parent"`
+	OffGotAddr     *ebpf.VariableSpec `ebpf:"off_got_addr"`
 	OffLoadName    *ebpf.VariableSpec `ebpf:"off_load_name"`
+	OffLockAddr    *ebpf.VariableSpec `ebpf:"off_lock_addr"`
+	OffLockFlags   *ebpf.VariableSpec `ebpf:"off_lock_flags"`
 	OffQueueWork   *ebpf.VariableSpec `ebpf:"off_queue_work"`
 	OffRequestName *ebpf.VariableSpec `ebpf:"off_request_name"`
 	OffStartWork   *ebpf.VariableSpec `ebpf:"off_start_work"`
@@ -219,6 +237,7 @@ func (o *probeObjects) Close() error {
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
 	Asked     *ebpf.Map `ebpf:"asked"`
+	Askers    *ebpf.Map `ebpf:"askers"`
 	Calls     *ebpf.Map `ebpf:"calls"`
 	Claims    *ebpf.Map `ebpf:"claims"`
 	Config    *ebpf.Map `ebpf:"config"`
@@ -248,6 +267,7 @@ type probeMaps struct {
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Asked,
+		m.Askers,
 		m.Calls,
 		m.Claims,
 		m.Config,
@@ -279,13 +299,19 @@ func (m *probeMaps) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeVariables struct {
+	LockMutex      *ebpf.Variable `ebpf:"lock_mutex"`
+	LockRead       *ebpf.Variable `ebpf:"lock_read"`
+	LockWrite      *ebpf.Variable `ebpf:"lock_write"`
 	OffExecOld     *ebpf.Variable `ebpf:"off_exec_old"`
 	OffExecPid     *ebpf.Variable `ebpf:"off_exec_pid"`
 	OffExitRet     *ebpf.Variable `ebpf:"off_exit_ret"`
 	OffFinitFd     *ebpf.Variable `ebpf:"off_finit_fd"`
 	OffForkChild   *ebpf.Variable `ebpf:"off_fork_child"`
 	OffForkParent  *ebpf.Variable `ebpf:"off_fork_parent"`
+	OffGotAddr     *ebpf.Variable `ebpf:"off_got_addr"`
 	OffLoadName    *ebpf.Variable `ebpf:"off_load_name"`
+	OffLockAddr    *ebpf.Variable `ebpf:"off_lock_addr"`
+	OffLockFlags   *ebpf.Variable `ebpf:"off_lock_flags"`
 	OffQueueWork   *ebpf.Variable `ebpf:"off_queue_work"`
 	OffRequestName *ebpf.Variable `ebpf:"off_request_name"`
 	OffStartWork   *ebpf.Variable `ebpf:"off_start_work"`
@@ -302,6 +328,8 @@ type probePrograms struct {
 	ExitInit       *ebpf.Program `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.Program `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.Program `ebpf:"kthread_created"`
+	LockOver       *ebpf.Program `ebpf:"lock_over"`
+	LockWait       *ebpf.Program `ebpf:"lock_wait"`
 	ModuleLoad     *ebpf.Program `ebpf:"module_load"`
 	ModuleRequest  *ebpf.Program `ebpf:"module_request"`
 	OpenFile       *ebpf.Program `ebpf:"open_file"`
@@ -332,6 +360,8 @@ func (p *probePrograms) Close() error {
 		p.ExitInit,
 		p.KthreadAsked,
 		p.KthreadCreated,
+		p.LockOver,
+		p.LockWait,
 		p.ModuleLoad,
 		p.ModuleRequest,
 		p.OpenFile,

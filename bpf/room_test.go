@@ -40,13 +40,13 @@ func TestMakeRoom(t *testing.T) {
 }
 
 // What is an LRU map and not in mustKeep may forget: a circle's claim, and who is
-// to be stopped at an open.
+// to be stopped at an open; and who asked: his lock is then seen later.
 func TestForgetful(t *testing.T) {
 	spec, err := loadProbe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	may := map[string]bool{probeMapClaims: true, probeMapDoomed: true}
+	may := map[string]bool{probeMapClaims: true, probeMapDoomed: true, probeMapAskers: true}
 	for name, m := range spec.Maps {
 		if _, must := mustKeep[name]; m.Type == ebpf.LRUHash && must == may[name] {
 			t.Errorf("%s: decide whether it may forget", name)

@@ -202,7 +202,7 @@ func (r *Recorder) Event(e *bpf.Event) error {
 // recorded tells whether an event is of a load or a request. Tasks that descend from a request say so by their Ctx.
 func recorded(e *bpf.Event) bool {
 	switch e.Kind {
-	case 0, bpf.Fork, bpf.Exec, bpf.Exit:
+	case 0, bpf.Fork, bpf.Exec, bpf.Exit, bpf.Lock:
 		return false
 	}
 	return true

@@ -46,6 +46,7 @@ type events struct {
 	// where a stream knows no more than its events have told.
 	asleep    func(load uint64) bool // in a wait for a completion
 	requested func(request uint64) bool
+	moments   *moments // nil: no event tells of locks
 }
 
 func openProbe(o OpenOptions) (Source, error) {
@@ -74,7 +75,8 @@ func openProbe(o OpenOptions) (Source, error) {
 func probeEvents(p *bpf.Probe) *events {
 	l := p.Learned()
 	return &events{held: openHeld(p.Wake), stream: p, name: "bpf", learned: &l, clock: clock.System{},
-		still: standing{wakes: taskSleeps}, asleep: p.Asleep, requested: p.Requested}
+		still: standing{wakes: taskSleeps}, asleep: p.Asleep, requested: p.Requested,
+		moments: &moments{contends: p.Contends, requested: p.Requested, asks: asks}}
 }
 
 func openTracefs(OpenOptions) (Source, error) {
@@ -104,10 +106,16 @@ func (s *events) Next(until time.Time) (Observation, error) {
 		if found := s.standStill(now); len(found) > 0 {
 			return Observation{Report: live.Report{Findings: found}}, nil
 		}
+		if found := s.atMoment(now); len(found) > 0 {
+			return Observation{Report: live.Report{Findings: found}}, nil
+		}
 		if found := s.lookHeld(now); len(found) > 0 {
 			return Observation{Report: live.Report{Findings: found}}, nil
 		}
 		limit := until
+		if due, ok := s.moments.due(); ok && due.Before(limit) {
+			limit = due
+		}
 		if due, ok := s.held.due(); ok && due.Before(limit) {
 			limit = due
 		}
@@ -123,6 +131,9 @@ func (s *events) Next(until time.Time) (Observation, error) {
 			return Observation{}, err
 		}
 		o := Observation{e, s.tracker.Apply(e)}
+		if e.Kind == bpf.Lock && s.moments != nil {
+			s.moments.begin(&e, now)
+		}
 		if s.asleep != nil && slices.ContainsFunc(o.Findings, func(f live.Finding) bool { return f.Certainty == graph.Likely }) {
 			s.still.pending = true
 		}
@@ -157,7 +168,16 @@ func (s *events) lookHeld(now time.Time) []live.Finding {
 		return nil
 	}
 	since, any := s.tracker.Oldest()
-	return s.held.look(now, since, any)
+	found := s.held.look(now, since, any)
+	return slices.DeleteFunc(found, func(f live.Finding) bool { return s.tracker.Told(&f) })
+}
+
+// atMoment returns what events told of locks, once it is confirmed.
+func (s *events) atMoment(now time.Time) []live.Finding {
+	if s.moments == nil || s.held == nil {
+		return nil
+	}
+	return s.moments.look(now, &s.tracker, s.held, s.clock)
 }
 
 func (s *events) Close() error {

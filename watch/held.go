@@ -14,10 +14,11 @@ import (
 	"safeload/internal/locks"
 )
 
-// No event tells that a load waits for a lock, a queue or an async function of the
-// one who asked for it: nothing is loaded twice. So a load that takes long while
-// somebody waits for his helper is looked at from outside, as diagnose does: after
-// heldAfter, and again each time that it has become heldTimes as old.
+// That a load waits for a queue or an async function of the one who asked for it no
+// event tells, nor, in every case and on every kernel, that it waits for a lock of his
+// (moment.go): nothing is loaded twice. So a load that takes long while somebody waits
+// for his helper is looked at from outside, as diagnose does: after heldAfter, and
+// again each time that it has become heldTimes as old.
 const (
 	heldAfter = time.Second
 	heldTimes = 3 / 2.0
@@ -28,6 +29,8 @@ const (
 type held struct {
 	next    time.Time
 	began   time.Time // the last look
+	rest    time.Time // no look before
+	wanted  bool      // one as soon as this one has ended
 	looking bool
 	found   chan []live.Finding
 	told    map[string]bool
@@ -35,7 +38,8 @@ type held struct {
 	examine func() (*survey.Survey, error)
 	boot    func() int64
 	close   func()
-	blind   error // why locks cannot be read
+	source  survey.Locks // nil: they cannot be read
+	blind   error        // why
 }
 
 // openHeld prepares the kernel's locks to be read, while there is the right to it:
@@ -45,7 +49,7 @@ func openHeld(wake func()) *held {
 	source, err := locks.Open()
 	options := survey.Options{Unpack: unpack.InProcess}
 	if err == nil {
-		h.close = source.Close
+		h.close, h.source = source.Close, kept{source}
 		options.Locks = func() (survey.Locks, error) { return kept{source}, nil }
 	}
 	h.examine = func() (*survey.Survey, error) { return survey.Examine(options) }
@@ -70,8 +74,9 @@ func (h *held) look(now time.Time, since time.Duration, any bool) []live.Finding
 	case found = <-h.found:
 		h.looking = false
 		// A slow machine spends a fifth of its time on looks at most.
-		if rest := now.Add(4 * now.Sub(h.began)); h.next.Before(rest) {
-			h.next = rest
+		h.rest = now.Add(4 * now.Sub(h.began))
+		if h.wanted || h.next.Before(h.rest) {
+			h.next, h.wanted = h.rest, false
 		}
 	default:
 	}
@@ -93,6 +98,20 @@ func (h *held) look(now time.Time, since time.Duration, any bool) []live.Finding
 		}()
 	}
 	return found
+}
+
+// sooner has the next look begin as soon as one may.
+func (h *held) sooner(now time.Time) {
+	at := now
+	if at.Before(h.rest) {
+		at = h.rest
+	}
+	switch {
+	case h.looking:
+		h.wanted = true
+	case h.next.IsZero() || at.Before(h.next):
+		h.next = at
+	}
 }
 
 // due is when look is to be called again.
@@ -134,17 +153,26 @@ func (h *held) waits(f *live.Finding) bool {
 		found := <-h.found // one look at a time
 		h.found <- found
 	}
-	sv, err := h.examine()
-	if err != nil {
-		return false
-	}
-	for _, g := range sv.Findings {
-		if g.Kind == f.Kind && g.Asker == f.Victim() && g.Module == f.Module && g.Certainty == graph.Certain {
-			return true
+	// What an event told may be too young for a survey: who has just fallen asleep was
+	// seen moving.
+	for range waitsLooks {
+		sv, err := h.examine()
+		if err != nil {
+			return false
+		}
+		for _, g := range sv.Findings {
+			if g.Kind == f.Kind && g.Asker == f.Victim() && g.Module == f.Module && g.Certainty == graph.Certain {
+				return true
+			}
+		}
+		if f.Surveyed {
+			break
 		}
 	}
 	return false
 }
+
+const waitsLooks = 3
 
 // errNotKill is why nobody is signalled for a load that waits for a lock.
 var errNotKill = errors.New("who asked holds what the load waits for, and nothing but --break=KILL ends his request")

@@ -146,7 +146,7 @@ func (s *samples) Close() error { return nil }
 
 // surveyed writes a survey's finding as the trackers of events write theirs.
 func surveyed(f *graph.Finding, sv *survey.Survey, at time.Duration) live.Finding {
-	out := live.Finding{Finding: *f, At: at, TID: f.Victim(), Sent: bpf.Unsent}
+	out := live.Finding{Finding: *f, At: at, TID: f.Victim(), Sent: bpf.Unsent, Surveyed: true}
 	seen := make(map[int]*survey.Seen)
 	for i := range sv.Tasks {
 		seen[sv.Tasks[i].TID] = &sv.Tasks[i]

@@ -393,7 +393,7 @@ func TestSamples(t *testing.T) {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	f := o.Findings[0]
-	want := live.Finding{At: time.Duration(start.UnixNano()), TID: 101, Comm: "modprobe", Sent: bpf.Unsent, Finding: graph.Finding{Certainty: graph.Certain, Module: "a", Waiter: 101, Signal: true,
+	want := live.Finding{At: time.Duration(start.UnixNano()), TID: 101, Comm: "modprobe", Sent: bpf.Unsent, Surveyed: true, Finding: graph.Finding{Certainty: graph.Certain, Module: "a", Waiter: 101, Signal: true,
 		Chain: []graph.Hop{
 			{What: graph.HopLoad, Module: "a", FD: -1, File: "/a.ko", TID: 100, PID: 100, Comm: "insmod", Certainty: graph.Certain, For: time.Second},
 			{What: graph.HopProcess, FD: -1, TID: 102, PID: 102, Comm: "sh", Certainty: graph.Likely},

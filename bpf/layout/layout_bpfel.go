@@ -4,7 +4,7 @@ package layout
 
 // What src/state.h defines.
 const (
-	AncestryABI = 4
+	AncestryABI = 5
 	NameLen     = 64
 	CommLen     = 16
 )
@@ -46,6 +46,7 @@ const (
 	EvFork       = 9
 	EvExec       = 10
 	EvExit       = 11
+	EvLock       = 12
 )
 
 // Enum wait_how.
@@ -54,6 +55,9 @@ const (
 	WaitFile     = 2
 	WaitFileHard = 3
 	WaitOpen     = 4
+	WaitMutex    = 5
+	WaitRead     = 6
+	WaitWrite    = 7
 )
 
 // Struct task: its size, and where its fields are.
@@ -66,23 +70,26 @@ const (
 
 // Struct load: its size, and where its fields are.
 const (
-	LoadSize   = 160
-	LoadID     = 0
-	LoadBegan  = 8
-	LoadCtx    = 16
-	LoadReq    = 24
-	LoadKreq   = 32
-	LoadWait   = 40
-	LoadInode  = 48
-	LoadCgroup = 56
-	LoadTID    = 64
-	LoadTGID   = 68
-	LoadFlags  = 72
-	LoadFD     = 76
-	LoadWant   = 80
-	LoadName   = 88
-	LoadRests  = 152
-	LoadSpawns = 156
+	LoadSize    = 184
+	LoadID      = 0
+	LoadBegan   = 8
+	LoadCtx     = 16
+	LoadReq     = 24
+	LoadKreq    = 32
+	LoadWait    = 40
+	LoadInode   = 48
+	LoadCgroup  = 56
+	LoadTID     = 64
+	LoadTGID    = 68
+	LoadFlags   = 72
+	LoadFD      = 76
+	LoadWant    = 80
+	LoadName    = 88
+	LoadRests   = 152
+	LoadSpawns  = 156
+	LoadLock    = 160
+	LoadHolder  = 168
+	LoadLockHow = 176
 )
 
 // Struct request: its size, and where its fields are.

@@ -31,6 +31,8 @@ type Finding struct {
 	Token  string // of the guard's invocation
 	How    bpf.WaitHow
 	Sent   int32 // the signal that it was sent, [bpf.Unsent] or [bpf.Claimed]
+
+	Surveyed bool // no event told: it was seen by looking at all tasks
 }
 
 // Result says what a load's call returned: live, or the error's name.

@@ -33,8 +33,12 @@ type Load struct {
 	WaitName string
 	WaitHow  bpf.WaitHow
 	WaitAt   time.Duration
+	Holder   uint64 // request in which the holder of the lock is that it waits for, or waited
+	LockHow  bpf.WaitHow
+	LockAt   time.Duration
 
 	reported graph.Certainty
+	held     int // who asked, of the circle over a lock that was told
 }
 
 // Request is a helper that the kernel was asked for and whose end is waited for.
@@ -120,6 +124,10 @@ func (t *Tracker) Apply(e bpf.Event) Report {
 		t.loadEnd(e, &r)
 	case bpf.Wait:
 		t.wait(e, &r)
+	case bpf.Lock:
+		if l := t.loads[e.ID]; l != nil {
+			l.Holder, l.LockHow, l.LockAt = e.Peer, bpf.WaitHow(e.How), e.At
+		}
 	case bpf.Opened:
 		r.Findings = append(r.Findings, t.opened(e))
 	case bpf.Fork:

@@ -12,6 +12,7 @@
  *   __kthread_create_on_node, workqueue_*  what an init has others do for it
  *   wait_for_completion_interruptible      the wait by inode, and inits asleep
  *   finished_loading                       the wait by name
+ *   contention_{begin,end}                 a load waits for a lock
  *
  * No BTF: nothing here knows an offset in a kernel structure, save what user
  * space learned at start (struct config).
@@ -20,5 +21,6 @@
 #include "request.h"
 #include "spawn.h"
 #include "wait.h"
+#include "lock.h"
 
 char LICENSE[] SEC("license") = "GPL";

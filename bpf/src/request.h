@@ -125,6 +125,10 @@ int request_begin(struct pt_regs *regs)
 	if (keep(&requests, &r.id, &r)) {
 		keep(&subs, &sub, &r.id);
 		map_update(&calls, &tid, &r.id, BPF_ANY);
+		if (use_current_task) {
+			u64 self = this_task();
+			map_update(&askers, &self, &r.id, BPF_ANY);
+		}
 	}
 
 	struct event *e = event_new(EV_REQUEST, r.id, r.load);

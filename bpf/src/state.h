@@ -14,7 +14,7 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 4
+#define ANCESTRY_ABI 5
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
 
@@ -63,6 +63,10 @@ struct load {
 	u64 want; /* inode that it waits for, whoever owns it */
 	char name[NAME_LEN];
 	u32 rests, spawns; /* of struct flags, when its init was about to run */
+	u64 lock;   /* kernel address of the lock that its task waits for, 0 none */
+	u64 holder; /* request in which whoever holds that lock waits, 0 none */
+	u32 lock_how;
+	u32 pad;
 };
 
 /* PINNED. One call_usermodehelper_exec that waits for its child. */
@@ -93,9 +97,18 @@ enum event_kind {
 	EV_FORK = 9,
 	EV_EXEC = 10,
 	EV_EXIT = 11,
+	EV_LOCK = 12,
 };
 
-enum wait_how { WAIT_NAME = 1, WAIT_FILE = 2, WAIT_FILE_HARD = 3, WAIT_OPEN = 4 };
+enum wait_how {
+	WAIT_NAME = 1,
+	WAIT_FILE = 2,
+	WAIT_FILE_HARD = 3,
+	WAIT_OPEN = 4,
+	WAIT_MUTEX = 5,
+	WAIT_READ = 6,  /* a rw_semaphore that a writer holds, to read */
+	WAIT_WRITE = 7, /* the same, to write */
+};
 
 struct event {
 	u64 at; /* boot time, ns */
@@ -203,6 +216,7 @@ MAP(delays, MAP_LRU_HASH, u64, u64, 1024);  /* the same, queued by a timer that 
 MAP(calls, MAP_LRU_HASH, u32, u64, 512);   /* tid in call_usermodehelper_exec -> request */
 MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
 MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */
+MAP(askers, MAP_LRU_HASH, u64, u64, 512);   /* task_struct -> request that it made last */
 MAP(claims, MAP_LRU_HASH, u64, u64, 512);  /* cycles that were broken */
 MAP(doomed, MAP_LRU_HASH, u32, u64, 64);   /* tid that must not come out of its open */
 MAP(config, MAP_ARRAY, u32, struct config, 1);

@@ -131,7 +131,7 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 		}
 		o := map[string]any{"certainty": live.Word(f.Certainty), "module": f.Module, "how": f.How.String(),
 			"pid": f.Victim(), "tid": f.TID, "comm": f.Comm, "cgroup": f.Cgroup, "token": f.Token,
-			"boot_ns": f.At.Nanoseconds(), "chain": steps, "kind": f.Kind.String()}
+			"boot_ns": f.At.Nanoseconds(), "chain": steps, "kind": f.Kind.String(), "known_by": knownBy(f)}
 		if f.Read != 0 {
 			o["seen_after_us"] = seen.Microseconds()
 		}
@@ -149,6 +149,9 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 	if f.Read != 0 {
 		after = ", seen after " + short(seen)
 	}
+	if f.Kind != graph.Recursion {
+		after += ", by " + knownBy(f)
+	}
 	p.line("%s (%s%s)", p.paint(code, quote(f.Module)+" "+head), live.Word(f.Certainty), after)
 	for i := range f.Chain {
 		indent := strings.Repeat("   ", i)
@@ -163,6 +166,15 @@ func (p *watchPrinter) Finding(f *live.Finding) {
 	if f.Sent > 0 {
 		plain.Fprintf(p.out, "  %s\n", sent(f))
 	}
+}
+
+// knownBy says by what a finding is known: the events of its loads, at the moment of a
+// wait, or a look at all tasks.
+func knownBy(f *live.Finding) string {
+	if f.Surveyed {
+		return "survey"
+	}
+	return "event"
 }
 
 // wayOut says what ends a circle in which no load waits for another.

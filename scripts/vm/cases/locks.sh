@@ -79,6 +79,19 @@ held() {
 	want "$1: the load ends" wait_for 30 is "$4" live
 }
 
+# ended_by_watch NAME MODULE KNOWN: the watch finds it, and ends who asked. An event tells when the wait begins, so that it
+# takes no look at all tasks, which a load is given when it has taken a second.
+ended_by_watch() {
+	finish "$1" 40
+	log "$1: who asked ended after $(seconds "$took") s"
+	want "$1: who asked is ended" [ "$rc" = 137 ]
+	want "$1: the load ends" wait_for 30 is "$2" live
+	sees finding "\"module\":\"$2\""
+	log "$1: $(grep -o '"how":"[a-z-]*"\|"known_by":"[a-z]*"\|"seen_after_us":[0-9]*' "$watched" | tail -n 3 | tr '\n' ' ')"
+	want "$1: one finding" [ "$(seen finding "\"module\":\"$2\"")" = 1 ]
+	want "$1: proven, a lock, by $3" [ "$(seen finding "\"certainty\":\"proven\".*\"kind\":\"lock\",\"known_by\":\"$3\",\"module\":\"$2\".*\"signal\":\"SIGKILL\"")" = 1 ]
+}
+
 check() {
 	helper /stock/modprobe
 	gotest internal_locks 60
@@ -110,15 +123,23 @@ check() {
 	while contention; [ $_looks = 0 ] && [ $_ms -lt 200000 ]; do unload slreq_l7 slreq_l8; _ms=$((_ms * 3)); done
 	want "contention: there was something to see" [ $_looks -ge 1 ]
 	want "watch: nobody is found of those who only wait" [ "$(seen finding .)" = 0 ]
-	unload slreq_l0
+	unload slreq_l0 slreq_l1 slreq_l2 slreq_l3 sldevb sldev
+	_told=event
+	[ -e /sys/kernel/tracing/events/lock/contention_begin ] || _told=survey
 	ask watched under_lock slreq_l0
-	finish watched 20
-	log "watch: who asked ended after $(seconds "$took") s"
-	want "watch: who asked is ended" [ "$rc" = 137 ]
-	want "watch: the load ends" wait_for 30 is slreq_l0 live
-	sees finding .
-	want "watch: one finding" [ "$(seen finding .)" = 1 ]
-	want "watch: it is proven, and a lock" [ "$(seen finding '"certainty":"proven".*"kind":"lock".*"signal":"SIGKILL"')" = 1 ]
+	ended_by_watch watched slreq_l0 $_told
+	ask watched_read under_write slreq_l1
+	ended_by_watch watched_read slreq_l1 $_told
+	start watched_device /stock/modprobe sldev
+	ended_by_watch watched_device sldevb $_told
+	# The holder of the load's lock is in no request, and begins to wait for who is before the load does.
+	ask watched_hops under_third slreq_l3
+	wait_for 30 is slreq_l3 coming
+	ask watched_between between x
+	ended_by_watch watched_hops slreq_l3 survey
+	finish watched_between 10
+	want "watch: four findings, no more" [ "$(seen finding .)" = 4 ]
+	want "watch: every line is as the schema says" /t/vmtool jsonl watch "$watched"
 	watch_end
 
 	# No signal frees these: the last of this guest.
