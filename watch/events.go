@@ -189,7 +189,14 @@ func (s *events) Close() error {
 
 func (s *events) Waits(f *live.Finding) bool {
 	if f.Kind != graph.Recursion {
-		return s.held != nil && s.held.waits(f)
+		if s.held == nil {
+			return false
+		}
+		// Who was sent SIGKILL may be out of his request, and have the lock still.
+		if s.moments != nil && !f.Surveyed && f.Sent <= 0 {
+			return s.moments.waits(f, &s.tracker, s.held)
+		}
+		return s.held.waits(f)
 	}
 	// Who has only opened the file is stopped before the wait.
 	return f.How == bpf.WaitOpen || s.Waiting(f.Load)

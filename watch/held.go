@@ -149,30 +149,26 @@ func (h *held) circles() []live.Finding {
 
 // waits surveys anew: whether who asked is still the one whose end would free a load.
 func (h *held) waits(f *live.Finding) bool {
-	if h.looking {
-		found := <-h.found // one look at a time
-		h.found <- found
+	h.await()
+	sv, err := h.examine()
+	if err != nil {
+		return false
 	}
-	// What an event told may be too young for a survey: who has just fallen asleep was
-	// seen moving.
-	for range waitsLooks {
-		sv, err := h.examine()
-		if err != nil {
-			return false
-		}
-		for _, g := range sv.Findings {
-			if g.Kind == f.Kind && g.Asker == f.Victim() && g.Module == f.Module && g.Certainty == graph.Certain {
-				return true
-			}
-		}
-		if f.Surveyed {
-			break
+	for _, g := range sv.Findings {
+		if g.Kind == f.Kind && g.Asker == f.Victim() && g.Module == f.Module && g.Certainty == graph.Certain {
+			return true
 		}
 	}
 	return false
 }
 
-const waitsLooks = 3
+// await waits for the look that is being made: the locks have one reader.
+func (h *held) await() {
+	if h.looking {
+		found := <-h.found
+		h.found <- found
+	}
+}
 
 // errNotKill is why nobody is signalled for a load that waits for a lock.
 var errNotKill = errors.New("who asked holds what the load waits for, and nothing but --break=KILL ends his request")

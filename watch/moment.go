@@ -9,6 +9,7 @@ import (
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/guard/graph"
+	"safeload/guard/survey"
 	"safeload/internal/clock"
 	"safeload/internal/observe"
 	"safeload/internal/proc"
@@ -85,7 +86,7 @@ func (m *moments) look(now time.Time, t *live.Tracker, h *held, c clock.Clock) [
 			h.sooner(now)
 			continue
 		}
-		if m.confirm(&f, o.holder, t, h) {
+		if !h.looking && m.confirm(&f, o.holder, t, h.source) {
 			f.Read = time.Duration(c.Boot())
 			t.Tell(&f)
 			found = append(found, f)
@@ -102,16 +103,29 @@ func (m *moments) look(now time.Time, t *live.Tracker, h *held, c clock.Clock) [
 	return found
 }
 
-// confirm reads all anew that a circle rests on.
-func (m *moments) confirm(f *live.Finding, request uint64, t *live.Tracker, h *held) bool {
-	pid, tid, ok := t.Task(f.Load)
-	asker, thread, ok2 := t.Requester(request)
-	if !ok || !ok2 || h.looking { // the locks have one reader
+// waits tells whether who asked is still the one whose end would free a load, of a
+// circle that an event told.
+func (m *moments) waits(f *live.Finding, t *live.Tracker, h *held) bool {
+	holder, waits := m.contends(f.Load)
+	now, circle := t.Held(f.Load, f.At)
+	if !waits || !circle || now.Victim() != f.Victim() {
 		return false
 	}
-	if h.source != nil {
-		l, ok := h.source.Of(pid, tid)
-		h.source.Close() // for this time
+	h.await()
+	return m.confirm(&now, holder, t, h.source)
+}
+
+// confirm reads all anew that a circle rests on. source is nil where the kernel's locks
+// cannot be read.
+func (m *moments) confirm(f *live.Finding, request uint64, t *live.Tracker, source survey.Locks) bool {
+	pid, tid, ok := t.Task(f.Load)
+	asker, thread, ok2 := t.Requester(request)
+	if !ok || !ok2 {
+		return false
+	}
+	if source != nil {
+		l, ok := source.Of(pid, tid)
+		source.Close() // for this time
 		if !ok || l.TID != thread || l.Certainty != graph.Certain {
 			return false
 		}

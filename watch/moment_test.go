@@ -94,6 +94,13 @@ func TestMoment(t *testing.T) {
 			if f := found[0]; f.Module != "m" || f.Kind != graph.Lock || f.Victim() != 50 || f.Comm != "nft" || f.At != time.Second || f.Read == 0 || f.Surveyed {
 				t.Errorf("%+v", f)
 			}
+			if !m.moments.waits(&found[0], &m.tracker, m.held) {
+				t.Error("who asked is taken to wait no longer")
+			}
+			m.requested = false
+			if m.moments.waits(&found[0], &m.tracker, m.held) {
+				t.Error("who asked is taken to wait still")
+			}
 		})
 	}
 }
