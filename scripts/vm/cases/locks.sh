@@ -119,7 +119,7 @@ check() {
 
 	# The same with a watch that may end who asked.
 	want "the watch starts" watch_begin --break=KILL
-	_ms=14000
+	_ms=30000
 	while contention; [ $_looks = 0 ] && [ $_ms -lt 200000 ]; do unload slreq_l7 slreq_l8; _ms=$((_ms * 3)); done
 	want "contention: there was something to see" [ $_looks -ge 1 ]
 	want "watch: nobody is found of those who only wait" [ "$(seen finding .)" = 0 ]
