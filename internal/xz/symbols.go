@@ -194,12 +194,19 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 		if rep0 >= uint32(pos-start) || rep0 >= window || n > end-pos {
 			return false
 		}
-		from, to := dst[pos-1-int(rep0):][:n], dst[pos:][:n]
-		if n > copyFrom && n <= int(rep0)+1 {
-			copy(to, from)
+		if wide && n <= 16 && end-pos >= 16 && rep0 >= 7 {
+			// None of the first eight is what this writes itself.
+			from, to := dst[pos-1-int(rep0):][:16], dst[pos:][:16]
+			put64(to, le64(from))
+			put64(to[8:], le64(from[8:]))
 		} else {
-			for i := range to {
-				to[i] = from[i]
+			from, to := dst[pos-1-int(rep0):][:n], dst[pos:][:n]
+			if n > copyFrom && n <= int(rep0)+1 {
+				copy(to, from)
+			} else {
+				for i := range to {
+					to[i] = from[i]
+				}
 			}
 		}
 		pos += n
@@ -218,255 +225,14 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 // copyFrom is the length from which on a call is quicker than a loop.
 const copyFrom = 16
 
-// literal decodes a byte.
-func (r rc) literal(in []byte, lit *[literal]uint16) (rc, byte) {
-	symbol := uint32(1)
-	for symbol < 0x100 {
-		{
-			if r.rng < top {
-				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-			}
-			p := &lit[symbol&0xff]
-			v := uint32(*p)
-			if bound := r.rng >> bitModel * v; r.code < bound {
-				r.rng = bound
-				*p = uint16(v + (1<<bitModel-v)>>moveBits)
-				symbol <<= 1
-			} else {
-				r.rng -= bound
-				r.code -= bound
-				*p = uint16(v - v>>moveBits)
-				symbol = symbol<<1 | 1
-			}
-		}
-	}
-
-	return r, byte(symbol)
+func le64(b []byte) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 |
+		uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
-// other decodes a byte that is not match.
-func (r rc) other(in []byte, lit *[literal]uint16, match uint32) (rc, byte) {
-	symbol, offset := uint32(1), uint32(0x100)
-	for symbol < 0x100 {
-		match <<= 1
-		side := match & offset
-		{
-			if r.rng < top {
-				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-			}
-			p := &lit[offset+side+symbol]
-			v := uint32(*p)
-			if bound := r.rng >> bitModel * v; r.code < bound {
-				r.rng = bound
-				*p = uint16(v + (1<<bitModel-v)>>moveBits)
-				symbol <<= 1
-				offset &^= side
-			} else {
-				r.rng -= bound
-				r.code -= bound
-				*p = uint16(v - v>>moveBits)
-				symbol = symbol<<1 | 1
-				offset &= side
-			}
-		}
-
-	}
-	return r, byte(symbol)
-}
-
-// length decodes the length of a match.
-//
-// In one piece: each bit is decoded in line, with the range in registers, and not by a call.
-func (r rc) length(in []byte, l *lengths, posState uint32) (rc, int) {
-	symbol := uint32(1)
-	{
-		if r.rng < top {
-			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-		}
-		p := &l.choice
-		v := uint32(*p)
-		if bound := r.rng >> bitModel * v; r.code < bound {
-			r.rng = bound
-			*p = uint16(v + (1<<bitModel-v)>>moveBits)
-			for symbol < 8 {
-				{
-					if r.rng < top {
-						r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-					}
-					p := &l.low[posState&(maxPos-1)][symbol&7]
-					v := uint32(*p)
-					if bound := r.rng >> bitModel * v; r.code < bound {
-						r.rng = bound
-						*p = uint16(v + (1<<bitModel-v)>>moveBits)
-						symbol <<= 1
-					} else {
-						r.rng -= bound
-						r.code -= bound
-						*p = uint16(v - v>>moveBits)
-						symbol = symbol<<1 | 1
-					}
-				}
-			}
-			return r, int(symbol) - 8 + minLen
-		} else {
-			r.rng -= bound
-			r.code -= bound
-			*p = uint16(v - v>>moveBits)
-
-		}
-	}
-	{
-		if r.rng < top {
-			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-		}
-		p := &l.choice2
-		v := uint32(*p)
-		if bound := r.rng >> bitModel * v; r.code < bound {
-			r.rng = bound
-			*p = uint16(v + (1<<bitModel-v)>>moveBits)
-			for symbol < 8 {
-				{
-					if r.rng < top {
-						r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-					}
-					p := &l.mid[posState&(maxPos-1)][symbol&7]
-					v := uint32(*p)
-					if bound := r.rng >> bitModel * v; r.code < bound {
-						r.rng = bound
-						*p = uint16(v + (1<<bitModel-v)>>moveBits)
-						symbol <<= 1
-					} else {
-						r.rng -= bound
-						r.code -= bound
-						*p = uint16(v - v>>moveBits)
-						symbol = symbol<<1 | 1
-					}
-				}
-			}
-
-			return r, int(symbol) - 8 + lenLow + minLen
-		} else {
-			r.rng -= bound
-			r.code -= bound
-			*p = uint16(v - v>>moveBits)
-
-		}
-	}
-	for symbol < 256 {
-		{
-			if r.rng < top {
-				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-			}
-			p := &l.high[symbol&0xff]
-			v := uint32(*p)
-			if bound := r.rng >> bitModel * v; r.code < bound {
-				r.rng = bound
-				*p = uint16(v + (1<<bitModel-v)>>moveBits)
-				symbol <<= 1
-			} else {
-				r.rng -= bound
-				r.code -= bound
-				*p = uint16(v - v>>moveBits)
-				symbol = symbol<<1 | 1
-			}
-		}
-	}
-
-	return r, int(symbol) - 256 + lenLow + lenMid + minLen
-}
-
-// distance decodes how far back a match is, whose length is n.
-//
-// In one piece: as length, bit by bit in line.
-func (r rc) distance(in []byte, z *lzma, n int) (rc, uint32) {
-	slots4 := &z.slot[min(n-minLen, distStates-1)&(distStates-1)]
-	symbol := uint32(1)
-	for symbol < slots {
-		{
-			if r.rng < top {
-				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-			}
-			p := &slots4[symbol&(slots-1)]
-			v := uint32(*p)
-			if bound := r.rng >> bitModel * v; r.code < bound {
-				r.rng = bound
-				*p = uint16(v + (1<<bitModel-v)>>moveBits)
-				symbol <<= 1
-			} else {
-				r.rng -= bound
-				r.code -= bound
-				*p = uint16(v - v>>moveBits)
-				symbol = symbol<<1 | 1
-			}
-		}
-	}
-
-	symbol -= slots
-	if symbol < 4 {
-		return r, symbol
-	}
-	bits := symbol>>1 - 1
-	rep := 2 | symbol&1
-	if symbol < endSlot {
-		rep <<= bits
-		base := rep - symbol
-		symbol = 1
-		for b := uint32(0); b < bits; b++ {
-			{
-				if r.rng < top {
-					r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-				}
-				p := &z.dist[(base+symbol)&(fullDist-1)]
-				v := uint32(*p)
-				if bound := r.rng >> bitModel * v; r.code < bound {
-					r.rng = bound
-					*p = uint16(v + (1<<bitModel-v)>>moveBits)
-					symbol <<= 1
-				} else {
-					r.rng -= bound
-					r.code -= bound
-					*p = uint16(v - v>>moveBits)
-					symbol = symbol<<1 | 1
-					rep += 1 << (b & 31)
-				}
-			}
-
-		}
-		return r, rep
-	}
-	for bits -= 4; bits > 0; bits-- {
-		if r.rng < top {
-			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-		}
-		// A bit that is as likely 0 as 1, and has no probability.
-		r.rng >>= 1
-		r.code -= r.rng
-		v := -(r.code >> 31)
-		r.code += r.rng & v
-		rep = rep<<1 + v + 1
-	}
-	rep <<= 4
-	symbol = 1
-	for b := uint32(0); b < 4; b++ {
-		{
-			if r.rng < top {
-				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
-			}
-			p := &z.align[symbol&(align-1)]
-			v := uint32(*p)
-			if bound := r.rng >> bitModel * v; r.code < bound {
-				r.rng = bound
-				*p = uint16(v + (1<<bitModel-v)>>moveBits)
-				symbol <<= 1
-			} else {
-				r.rng -= bound
-				r.code -= bound
-				*p = uint16(v - v>>moveBits)
-				symbol = symbol<<1 | 1
-				rep += 1 << (b & 31)
-			}
-		}
-
-	}
-	return r, rep
+func put64(b []byte, v uint64) {
+	_ = b[7]
+	b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40),
+		byte(v>>48), byte(v>>56)
 }
