@@ -97,6 +97,10 @@ func (im *image) holding(l lock) (hold, bool) {
 
 // variable names the variable at an address, or the one whose content a value is.
 func (im *image) variable(v value, content bool) (string, bool) {
+	if v.kind == gotten && !content {
+		name, ok := im.text(place{sec: v.sec, off: v.off})
+		return "@" + name, ok && name != ""
+	}
 	if content != (v.kind == contents) || !content && v.kind != address {
 		return "", false
 	}

@@ -434,6 +434,9 @@ func (f *flow) call(target place, maybe bool) {
 	f.fn.calls = append(f.fn.calls, c)
 	f.lockCall(&c, maybe)
 	f.clobberCall()
+	if name := c.args[0]; target.sec == 0 && name.kind == address && name.sec != 0 && f.im.syms[target.sym].name == "__symbol_get" {
+		f.regs[a.Ret] = value{kind: gotten, sec: name.sec, off: name.off}
+	}
 }
 
 func (f *flow) clobberCall() {

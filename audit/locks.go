@@ -171,7 +171,7 @@ func (s lockState) then(o lockState, args *[maxArgs]value) lockState {
 
 // traced reports whether a lock at v can be told from others: it is a variable,
 // or the caller may know.
-func traced(v value) bool { return v.kind == address || v.kind == argument }
+func traced(v value) bool { return v.kind == address || v.kind == gotten || v.kind == argument }
 
 // lockOf is the lock that a call acquires or releases.
 func lockOf(op lockOp, first value) lock {

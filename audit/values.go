@@ -21,6 +21,7 @@ const (
 	stack               // off from the stack pointer's value number sec
 	parameter           // the value of the module parameter whose variable is at sec, off
 	contents            // of the pointer variable at a place
+	gotten              // the address of what is exported by the name at sec, off (symbol_get)
 )
 
 // value is what is known of a register, a stack slot or an argument.

@@ -30,6 +30,7 @@ type Wait struct {
 const (
 	weakShared   = "both only share the lock: it takes one that wants it alone in between"
 	weakAnyone   = "nothing is known of the name: whoever gives it must name that module"
+	weakAny      = "whoever gives the name must name a module that is there and not loaded yet"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
 	weakBranch   = "a branch to it depends on an argument that was not found out"
 	maxOthers    = 20
@@ -44,8 +45,14 @@ func init() { weights[weakShared], weights[weakAnyone] = 2, 2 }
 const Remedy = "nothing but a reboot: no signal reaches the load, and the one who requests waits for it"
 
 func (w *Wait) title(h *Hop) string {
-	asks := fmt.Sprintf("%s requests %s", h.Module, h.Request)
-	who := w.Module
+	what, who := h.Request, w.Module
+	if what == "*" {
+		what = "a module of a name that it is given"
+	}
+	asks := fmt.Sprintf("%s requests %s", h.Module, what)
+	if who == "*" {
+		who = "each module"
+	}
 	if len(w.Others) > 0 {
 		who = fmt.Sprintf("%s (and %d more)", w.Module, len(w.Others))
 	}
@@ -57,7 +64,7 @@ func (w *Wait) title(h *Hop) string {
 	case "queue":
 		return fmt.Sprintf("%s in a work item, for whose end (%s) the init of %s waits", asks, w.On, who)
 	}
-	return fmt.Sprintf("%s requests %s while it holds %s, which the init of %s takes", h.Module, h.Request, w.On, who)
+	return fmt.Sprintf("%s while it holds %s, which the init of %s takes", asks, w.On, who)
 }
 
 // says are the lines about it for people.
@@ -229,6 +236,16 @@ func (w *waits) anyone(f *facts, mr *moduleRequests, h hold, live map[string]boo
 	device := strings.HasPrefix(h.what, deviceLock+" ")
 	if device { // a parameter gives it to whoever sets that; else it is for the device to tell
 		mr.nameless = slices.DeleteFunc(mr.nameless, func(q *request) bool { return q.param == "" })
+	}
+	if h.what == asyncFunctions && len(mr.nameless) > 0 { // each load waits
+		n := *mr.nameless[0]
+		n.name = "*"
+		n.weak = append(slices.DeleteFunc(slices.Clone(n.weak), func(s string) bool { return s == weakHole }), weakAny)
+		if slices.Contains(n.weak, weakNowait) {
+			return nil
+		}
+		one, _ := w.met(f, mr, &n, h, match{module: "*", why: "any name"}, planned{module: "*"})
+		return []Finding{*one}
 	}
 	if len(mr.nameless) == 0 || !device && !strings.Contains(h.what, ":") {
 		return nil
