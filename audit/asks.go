@@ -124,13 +124,15 @@ func (im *image) variable(v value, content bool) (string, bool) {
 
 // asks are the calls of a module's functions, whoever calls these, that request
 // under a lock or in the place of a queue or an async function.
-func (x *explorer) asks() (out []ask) {
+//
+// asking are the functions of other modules that request, as far as they are known.
+func (x *explorer) asks(asking map[string]bool) (out []ask) {
 	im := x.im
-	g := im.requesting()
+	x.keep = func(s string) bool { return requesters[s].kind != 0 || asking[s] }
+	g := im.requesting(x.keep)
 	if len(g.reach) == 0 {
 		return nil
 	}
-	x.keep = func(s string) bool { return requesters[s].kind != 0 }
 	add := func(held []hold, ev []event) {
 		for _, e := range ev {
 			if len(out) < maxAsks {
@@ -157,6 +159,25 @@ func (x *explorer) asks() (out []ask) {
 		}
 	}
 	return out
+}
+
+// askers are the exported functions that request, before they return.
+func askers(all []*facts) map[string]bool {
+	asking := map[string]bool{}
+	for n := -1; n != len(asking); {
+		n = len(asking)
+		for _, f := range all {
+			for s, events := range f.called {
+				asking[s] = asking[s] || slices.ContainsFunc(events, func(e event) bool {
+					return e.how&viaThread == 0 && (requesters[e.symbol].kind != 0 || asking[e.symbol])
+				})
+				if !asking[s] {
+					delete(asking, s)
+				}
+			}
+		}
+	}
+	return asking
 }
 
 // deferred tells what a call has another task do, and who waits for that.
@@ -260,7 +281,7 @@ type graph struct {
 
 // requesting finds the functions that lead to a request by calls within the
 // module. It looks at branches alone, so it is cheap and may find too many.
-func (im *image) requesting() *graph {
+func (im *image) requesting(asks func(symbol string) bool) *graph {
 	g := &graph{reach: map[int]bool{}}
 	if im.arch == nil {
 		return g
@@ -278,7 +299,7 @@ func (im *image) requesting() *graph {
 		s := &im.syms[i]
 		switch {
 		case s.sec != 0:
-		case requesters[s.name].kind != 0:
+		case asks(s.name):
 			requests[int32(i)] = 1
 		case s.name == "async_schedule_node", s.name == "queue_work_on", s.name == "queue_delayed_work_on", s.name == "mod_delayed_work_on":
 			requests[int32(i)] = 2

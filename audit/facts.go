@@ -24,6 +24,7 @@ type facts struct {
 	takes      []taking           // what init takes
 	drivers    []driver           // that init registers
 	asks       []ask              // requests of all its functions while something is held
+	calls      []string           // imported functions that may be other modules', if it takes locks
 	// calledTakes is what exported functions take.
 	calledTakes map[string][]taking
 	algs        []alg
@@ -74,7 +75,7 @@ func studyWithin(work int64, name, file string, raw []byte) *facts {
 		// What it can be asked for still counts, what it asks is not known.
 		f.err = err
 		f.init, f.called, f.algs, f.imports = nil, nil, nil, nil
-		f.takes, f.drivers, f.asks, f.calledTakes = nil, nil, nil, nil
+		f.takes, f.drivers, f.asks, f.calls, f.calledTakes = nil, nil, nil, nil, nil
 	}
 	return f
 }
@@ -146,7 +147,29 @@ func (f *facts) study(raw []byte, b budget) {
 			}
 		}
 	}
-	f.asks = x.asks()
+	f.asks = x.asks(nil)
+	if len(f.depends) > 0 && len(im.lockOps) > 0 {
+		for i := range im.syms {
+			if s := &im.syms[i]; s.sec == 0 && s.name != "" && !common[s.name] && lockOps[s.name].does == 0 {
+				f.calls = append(f.calls, strings.Clone(s.name))
+			}
+		}
+	}
+	f.own()
+}
+
+// askAgain works the asks out with the functions of other modules that request.
+func (f *facts) askAgain(raw []byte, asking map[string]bool) {
+	b := budget{left: maxWork}
+	var asks []ask
+	if err := b.bounded(func() {
+		if im, err := newImage(raw, b); err == nil && im.arch != nil {
+			asks = newExplorer(im).asks(asking)
+		}
+	}); err != nil || asks == nil {
+		return
+	}
+	f.asks = asks
 	f.own()
 }
 

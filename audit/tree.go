@@ -80,6 +80,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := studyAsks(ctx, all); err != nil {
+		return nil, err
+	}
 	res := &Result{Dir: o.Dir, Modules: len(files)}
 	for _, f := range all {
 		if f.err != nil {
@@ -156,29 +159,56 @@ func regular(p string, d fs.DirEntry) bool {
 // studyAll reads the files, as many at a time as there are processors.
 func studyAll(ctx context.Context, files []string, progress func(done, total int)) ([]*facts, error) {
 	all := make([]*facts, len(files))
+	var mu sync.Mutex
+	done := 0
+	err := readAll(ctx, files, func(i int, raw []byte, err error) {
+		name := moduleName(files[i])
+		if err != nil {
+			all[i] = &facts{name: name, file: files[i], err: err}
+		} else {
+			all[i] = study(name, files[i], raw)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if progress != nil {
+			progress(done, len(files))
+		}
+	})
+	return all, err
+}
+
+// studyAsks looks once more at the modules that hold locks and call what other
+// modules export, where that requests: which functions do is known by then.
+func studyAsks(ctx context.Context, all []*facts) error {
+	asking := askers(all)
+	var again []*facts
+	var files []string
+	for _, f := range all {
+		if slices.ContainsFunc(f.calls, func(s string) bool { return asking[s] }) {
+			again, files = append(again, f), append(files, f.file)
+		}
+		f.calls = nil
+	}
+	return readAll(ctx, files, func(i int, raw []byte, err error) {
+		if err == nil { // what was a module is still one
+			again[i].askAgain(raw, asking)
+		}
+	})
+}
+
+// readAll calls f with what each file holds, several at a time.
+func readAll(ctx context.Context, files []string, f func(i int, raw []byte, err error)) error {
 	memory := newMemory(totalMemory)
 	var wg sync.WaitGroup
 	work := make(chan int)
-	var mu sync.Mutex
-	done := 0
 	for range min(runtime.GOMAXPROCS(0), len(files)) {
 		wg.Go(func() {
 			r := newReader(memory)
 			for i := range work {
 				raw, err := r.read(files[i])
-				name := moduleName(files[i])
-				if err != nil {
-					all[i] = &facts{name: name, file: files[i], err: err}
-				} else {
-					all[i] = study(name, files[i], raw)
-				}
+				f(i, raw, err)
 				r.release()
-				mu.Lock()
-				done++
-				if progress != nil {
-					progress(done, len(files))
-				}
-				mu.Unlock()
 			}
 		})
 	}
@@ -190,7 +220,7 @@ func studyAll(ctx context.Context, files []string, progress func(done, total int
 	}
 	close(work)
 	wg.Wait()
-	return all, ctx.Err()
+	return ctx.Err()
 }
 
 func moduleFile(p string) bool {
