@@ -99,6 +99,7 @@ func TestFixtures(t *testing.T) {
 				want := []string{
 					"certain: ringa fix-ring-b, ringb fix-ring-a",
 					"certain: self fix-self",
+					"certain: waitfar fix-need-far, needfar: lock of waitfar:far_lock",
 					"certain: waithub fix-need-flush, needflush: queue of queue waithub:hub_queue",
 					"certain: waithub fix-need-lock, needlock: lock of waithub:hub_lock",
 					"certain: waithub fix-need-nothing, neednothing: async of async functions",
@@ -106,6 +107,8 @@ func TestFixtures(t *testing.T) {
 					"certain: waithub fix-need-registry, needregistry: lock of waithub:registry",
 					"certain: waithub fix-need-rtnl, needrtnl: lock of rtnl_lock",
 					"certain: waithub fix-need-writes, needwrites: lock of waithub:hub_writes",
+					"likely: waitasync fix-need-nothing, neednothing: async of async functions",
+					"likely: waitprobe fix-need-device, needdevice: device of usb:v1234p0001d*dc*dsc*dp*ic*isc*ip*in*",
 					"parameter: param fix-*",
 					"possible: waithub *, needlock: lock of waithub:hub_lock",
 				}

@@ -55,6 +55,11 @@ at_most_possible() { ! grep -E '"rank":"(certain|likely)"' "$1" | grep -q "\"mod
 exits() { [ "$code" = "$1" ] || { echo "      exit code $code, not $1"; return 1; }; }
 parameter() { grep '"rank":"parameter"' "$1" | grep -q "\"module\":\"$2\",\"file\""; }
 
+waits_are() { # OUT EXPECTED: the kinds of waits and what each is on, a line each
+	local got; got=$(sed -n 's/.*"module":"\([^"]*\)","file".*"wait":{"kind":"\([a-z]*\)","on":"\([^"]*\)".*/\1 \2 \3/p' "$1" | sort)
+	[ "$got" = "$2" ] || { echo "      the waits are:"; echo "$got"; return 1; }
+}
+
 tree_of() { # KEY: kernel_get's module tree
 	local t
 	for t in "$kdir/lib/modules/$kver" "$kdir/usr/lib/modules/$kver"; do
@@ -82,6 +87,19 @@ old_glue() {
 	printf 'obj-m := aes-arm-bs.o\naes-arm-bs-y := aes-neonbs-core.o aes-neonbs-glue.o\n' >"$1/Kbuild"
 	rigkit make "$2" "$1" >"$work/kbuild.log" 2>&1 || { tail -20 "$work/kbuild.log" >&2; die "6.1's aes-arm-bs does not build for $kver"; }
 }
+
+# waiting DIR KEY: the modules of the VM cases whose loads hang, built for a kernel, in DIR.
+waiting() {
+	mkdir -p "$1" && cp scripts/vm/modules/{Kbuild,sl*} "$1/" || return 1
+	rigkit make "$2" "$1" >"$work/kbuild.log" 2>&1 || { tail -20 "$work/kbuild.log" >&2; return 1; }
+}
+hangs='sldev device platform:sldev
+sldevb device platform:sldev
+slhub async async functions
+slhub lock slhub:slhub_lock
+slhub lock slhub:slhub_reads
+slhub lock slhub:slhub_writes
+slhub queue queue slhub:slhub_wq'
 
 go build -o "$work/safeload" ./cmd/safeload || die "cmd/safeload does not build"
 go build -o "$work/vmtool" ./scripts/vm/tools/vmtool || die "scripts/vm/tools/vmtool does not build"
@@ -122,6 +140,13 @@ if old_glue "$work/glue" arm-6.12; then
 	check "arm 6.12 with 6.1's aes-arm-bs: exit code 3" exits 3
 else
 	check "arm 6.12 with 6.1's aes-arm-bs: built" false
+fi
+
+if waiting "$work/waiting" arm-6.12; then
+	audit "$work/arm612waiting" "$work/waiting"
+	check "arm 6.12: what the cases of locks, queues, async functions and devices hang on, and no more" waits_are "$work/arm612waiting" "$hangs"
+else
+	check "arm 6.12: the modules of those cases are built" false
 fi
 
 for key in arm64-6.12 amd64-6.12; do

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"safeload/docs/schema"
+)
+
+func TestOverlap(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"usb:v1234p0001d*dc*", "usb:v1234p*d*dc*", true},
+		{"usb:v1234p0001d*dc*", "usb:v1235p*d*dc*", false},
+		{"usb:v1234p0001d*dc*", "usb:v*p0001d*dc*", true},
+		{"usb:v1234p0001d01[0-5]*", "usb:v1234p0001d0107*", true}, // a class is any character
+		{"pci:v00008086d*", "pci:v00008086d00001234sv*", true},
+		{"pci:v00008086d*", "pci:v000010DEd*", false},
+		{"platform:a_b", "platform:a-b", true},
+		{"*", "", true}, {"", "", true}, {"a", "", false}, {"a*b", "a", false}, {"a*", "*a", true},
+	} {
+		for _, p := range [][2]string{{c.a, c.b}, {c.b, c.a}} {
+			if got := overlap(p[0], p[1]); got != c.want {
+				t.Errorf("%q and %q: %v", p[0], p[1], got)
+			}
+		}
+	}
+}
+
+// What has several names, such as a device tree's node, is no device of two drivers for that.
+func TestNamed(t *testing.T) {
+	for a, b := range map[string]string{"acpi*:CEC00001:*": "acpi*:ACPI0003:*", "of:N*T*Cst,stm32_cec": "of:N*T*Cst,stm32_cec2", "of:N*T*Ca,bC*": "of:N*T*Cc,dC*"} {
+		if overlap(named(a), named(b)) {
+			t.Errorf("%s and %s are one", a, b)
+		}
+		if !overlap(named(a), named(a)) {
+			t.Errorf("%s is not itself", a)
+		}
+	}
+	if a, b := named("of:N*T*Ca,b"), named("of:N*T*Ca,bC*"); a != b {
+		t.Errorf("%s is not %s", a, b)
+	}
+}
+
+func TestLockState(t *testing.T) {
+	a, b := lock{name: "a"}, lock{at: value{kind: address, sec: 3, off: 8}}
+	var one, two lockState
+	one.acquire(a)
+	one.acquire(b)
+	two.acquire(b)
+	two.release(lock{name: "c"})
+	if m := one.meet(two); fmt.Sprint(m.held) != fmt.Sprint([]lock{b}) || len(m.freed) != 1 {
+		t.Errorf("where they meet: %v", m)
+	}
+	if len(one.held) != 2 || len(two.held) != 1 {
+		t.Errorf("they are no longer what they were: %v, %v", one, two)
+	}
+	if r := without(one.held, lock{}); fmt.Sprint(r) != fmt.Sprint([]lock{a}) {
+		t.Errorf("one that is not known was released: %v", r)
+	}
+	// A wrapper that is given the lock.
+	var args [maxArgs]value
+	args[1] = b.at
+	wrapper := lockState{held: []lock{{at: value{kind: argument, off: 1}}}}
+	if s := (lockState{}).then(wrapper, &args); fmt.Sprint(s.held) != fmt.Sprint([]lock{b}) {
+		t.Errorf("a wrapper acquired %v", s)
+	}
+	wrapper.held, wrapper.freed = nil, wrapper.held
+	if s := one.then(wrapper, &args); fmt.Sprint(s.held) != fmt.Sprint([]lock{a}) {
+		t.Errorf("a wrapper released all but %v", s)
+	}
+}
+
+// Every table entry does what its name says, and nothing that is left out of the facts as common is in it to be found.
+func TestLockTables(t *testing.T) {
+	for name, op := range lockOps {
+		if op.does == 0 || op.does == passes && op.named == "" {
+			t.Errorf("%s: %+v", name, op)
+		}
+		if requesters[name].kind != 0 {
+			t.Errorf("%s requests, too", name)
+		}
+	}
+	for _, p := range passing {
+		if p.where == "" {
+			t.Errorf("%s: nobody says where", p.functions)
+		}
+	}
+}
+
+// TestWaitReports: each form says what waits, on what, and what frees it.
+func TestWaitReports(t *testing.T) {
+	hop := Hop{Module: "hub", Request: "need", Route: []string{"ask"}, Match: "need", Why: "its name", Loads: "need"}
+	var found []Finding
+	for _, kind := range []string{"lock", "queue", "async", "device"} {
+		found = append(found, Finding{Module: "hub", File: "hub.ko", Hops: []Hop{hop},
+			Wait: &Wait{Kind: kind, On: "hub:" + kind + markup, Module: "need", Route: []string{"need_init", "mutex_lock"}, Others: []string{"other" + markup}}})
+	}
+	r := &Result{Dir: "tree", Findings: found}
+	none := func(string) bool { return false }
+	out := map[string]*bytes.Buffer{}
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"text":  func(b *bytes.Buffer) error { return WriteText(b, r, false) },
+		"json":  func(b *bytes.Buffer) error { return WriteJSON(b, r, none) },
+		"sarif": func(b *bytes.Buffer) error { return WriteSARIF(b, "1", []*Result{r}, none) },
+		"html":  func(b *bytes.Buffer) error { return WriteHTML(b, "1", []*Result{r}, none) },
+		"svg":   func(b *bytes.Buffer) error { return WriteSVG(b, []*Result{r}, false) },
+	} {
+		out[name] = &bytes.Buffer{}
+		if err := write(out[name]); err != nil {
+			t.Fatal(name, err)
+		}
+		if !strings.Contains(out[name].String(), "mutex_lock") {
+			t.Errorf("%s does not say on which way:\n%s", name, out[name])
+		}
+		if (name == "html" || name == "svg") && strings.Contains(out[name].String(), "<img") {
+			t.Errorf("%s: a name is markup", name)
+		}
+	}
+	for _, name := range []string{"text", "sarif", "html"} {
+		if strings.Count(out[name].String(), Remedy) != len(found) {
+			t.Errorf("%s does not say what frees it:\n%s", name, out[name])
+		}
+	}
+	if types, err := schema.Check("audit", bytes.NewReader(out["json"].Bytes())); err != nil || len(types) != len(found)+1 {
+		t.Error(types, err)
+	}
+	ids := map[string]bool{}
+	for i := range found {
+		ids[found[i].ID()] = true
+	}
+	alone := found[0]
+	alone.Wait = nil
+	ids[alone.ID()] = true
+	if len(ids) != len(found)+1 {
+		t.Errorf("%d findings have %d identities", len(found)+1, len(ids))
+	}
+}
