@@ -56,15 +56,15 @@ var namedLocks = []struct {
 // name is that of its function or of its exported variable.
 var passing = []struct{ functions, locks, where string }{
 	{"register_netdev unregister_netdev", "rtnl_lock", "net/core/dev.c: rtnl_lock around register_netdevice"},
-	{"register_netdevice_notifier unregister_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: both since 5.1, write"},
+	{"register_netdevice_notifier unregister_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: the second for writing, since 4.17"},
 	{"rtnl_link_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12; a mutex of its own from 6.13 on"},
 	{"rtnl_link_unregister", "rtnl_lock pernet_ops_rwsem", "net/core/rtnetlink.c: rtnl_lock_unregistering_all"},
-	{"rtnl_register_module __rtnl_register_many rtnl_unregister rtnl_unregister_all", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal: since 4.16"},
+	{"rtnl_register_module __rtnl_register_many rtnl_unregister rtnl_unregister_all", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal"},
 	{"rtnl_af_register rtnl_af_unregister", "rtnl_lock", "net/core/rtnetlink.c: until 6.12"},
 	{"register_pernet_subsys register_pernet_device unregister_pernet_subsys unregister_pernet_device", "pernet_ops_rwsem", "net/core/net_namespace.c: down_write"},
 	{"genl_register_family genl_unregister_family", "genl_lock", "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
-	{"__cpuhp_setup_state __cpuhp_setup_state_cpuslocked", "cpus_read_lock", "kernel/cpu.c: the first takes it"},
-	{"register_framebuffer register_console unregister_console", "console_lock", "drivers/video/fbdev/core/fbmem.c, kernel/printk/printk.c"},
+	{"__cpuhp_setup_state", "cpus_read_lock", "kernel/cpu.c: around __cpuhp_setup_state_cpuslocked"},
+	{"register_framebuffer", "console_lock", "drivers/video/fbdev/core/fbmem.c, do_register_framebuffer"},
 }
 
 func init() {
@@ -83,9 +83,7 @@ func init() {
 	}
 	for _, p := range passing {
 		for _, w := range strings.Fields(p.functions) {
-			if w != "__cpuhp_setup_state_cpuslocked" {
-				lockOps[w] = lockOp{does: passes, named: p.locks}
-			}
+			lockOps[w] = lockOp{does: passes, named: p.locks}
 		}
 	}
 }
