@@ -17,10 +17,16 @@ func TestVerifier(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("loading BPF programs needs root (CAP_BPF and CAP_PERFMON)")
 	}
-	spec, err := loadProbe()
-	if err != nil {
-		t.Fatal(err)
+	for _, load := range []func() (*ebpf.CollectionSpec, error){loadProbe, loadPhase} {
+		spec, err := load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		verify(t, spec)
 	}
+}
+
+func verify(t *testing.T, spec *ebpf.CollectionSpec) {
 	for name := range spec.Programs {
 		t.Run(name, func(t *testing.T) {
 			one := spec.Copy()

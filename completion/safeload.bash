@@ -29,7 +29,7 @@ _safeload_options() {
 	status) echo "--dot --json --svg" ;;
 	log) echo "--follow --json --module --since --uid --unit" ;;
 	why) echo "--record" ;;
-	timeline) echo "--html --json --text" ;;
+	timeline) echo "--html --json --svg --text" ;;
 	uninstall) echo "-n --root" ;;
 	watch) echo "--break --duration --journal --json --lines --once --pin --ready-file --record --source -v" ;;
 	esac

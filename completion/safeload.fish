@@ -170,6 +170,7 @@ complete -c safeload -n '__fish_seen_subcommand_from log' -F
 complete -c safeload -n '__fish_seen_subcommand_from why' -l record -rF -d 'who asked, from this file of watch --record'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l html -d 'write one HTML file; the default, but for a terminal'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l json -d 'one JSON object a line'
+complete -c safeload -n '__fish_seen_subcommand_from timeline' -l svg -d 'write one picture, without search and tables'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -l text -d 'write text'
 complete -c safeload -n '__fish_seen_subcommand_from timeline' -F
 complete -c safeload -n '__fish_seen_subcommand_from uninstall' -s n -d 'change nothing, say what would be done'

@@ -11,7 +11,8 @@ import (
 // Step is a part of the critical path: what everything after it waited for.
 type Step struct {
 	From, To time.Duration
-	What     string // load, init, request, helper, between
+	What     string // load, init, wait, request, helper, between
+	How      string // of a wait: what a [bpf.Phase] is
 	Load     *Load
 	Request  *Request
 }
@@ -57,7 +58,7 @@ type path struct {
 
 func (p *path) add(from, to time.Duration, what string, o *Load, q *Request) {
 	if to > from && len(p.steps) < maxSteps {
-		p.steps = append(p.steps, Step{from, to, what, o, q})
+		p.steps = append(p.steps, Step{From: from, To: to, What: what, Load: o, Request: q})
 	}
 }
 
@@ -85,6 +86,11 @@ func (p *path) within(o *Load, until time.Duration, depth int) {
 		p.own(o, w.To, until)
 		until = w.From
 		switch {
+		case phases[w.How] != "":
+			p.add(w.From, w.To, "wait", o, nil)
+			if n := len(p.steps); n > 0 && p.steps[n-1].From == w.From {
+				p.steps[n-1].How = w.How
+			}
 		case depth > 50 || p.calls > maxSteps:
 			what := "load"
 			if w.Request != nil {

@@ -35,35 +35,6 @@ const (
 	maxListed = 300 // rows of a table
 )
 
-const style = `
-#drawing{overflow-x:auto}
-#drawing svg{width:100%;height:auto;min-width:1000px;display:block}
-#drawing text{font:11px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:var(--ink);paint-order:stroke;stroke:var(--back);stroke-width:3px}
-#drawing path{fill:none;vector-effect:non-scaling-stroke}
-.tick{stroke:var(--line);stroke-width:1}
-.task{stroke:var(--line);stroke-width:1}
-.read{stroke:#6b8fb5;stroke-width:5}
-.init{stroke:#27598c;stroke-width:12}
-.request{stroke:#8a6d00;stroke-width:12;stroke-dasharray:2 2}
-.same{stroke:#8a3d9e;stroke-width:12;stroke-dasharray:7 2}
-.ask{stroke:#8a6d00;stroke-width:4;stroke-dasharray:2 2}
-.failed{stroke:var(--bad);stroke-width:2}
-.self{stroke:var(--bad);stroke-width:16;opacity:.45}
-.arrow{stroke:var(--soft);stroke-width:1;opacity:.7}
-.critical{stroke:var(--bad);stroke-width:2}
-.chosen{stroke:var(--link);stroke-width:2.5}
-@media (prefers-color-scheme:dark){.read{stroke:#7ea3cc}.init{stroke:#8ec1f5}.request,.ask{stroke:#e0be4a}.same{stroke:#d59be6}}
-@media print{.read,.init,.request,.same,.ask{stroke:#000}}
-.legend{display:flex;flex-wrap:wrap;gap:4px 18px}.legend span{white-space:nowrap}.legend svg{vertical-align:middle}
-.legend path{fill:none}
-#about{min-height:6.5em;border:1px solid var(--line);background:var(--card);padding:6px 10px;overflow-wrap:anywhere;white-space:pre-wrap}
-.tools{position:sticky;top:0;background:var(--back);padding:6px 0;z-index:1}
-.tools input{font:inherit;width:min(24em,100%);padding:4px 8px;color:var(--ink);background:var(--card);border:1px solid var(--soft);border-radius:4px}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:2px 10px 2px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
-td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-[hidden]{display:none!important}
-`
-
 // WriteHTML draws a timeline as one file for a browser.
 func WriteHTML(w io.Writer, t *Timeline) error {
 	p := page.Page{Title: "safeload timeline: " + t.Start.Release + " " + t.Start.Machine, Style: style, Script: script}
@@ -76,14 +47,14 @@ func WriteHTML(w io.Writer, t *Timeline) error {
 	for _, l := range t.heading() {
 		fmt.Fprintf(b, "<p>%s</p>\n", page.Text(l))
 	}
-	fmt.Fprint(b, legend)
+	d.htmlLegend(b)
 	fmt.Fprint(b, `<div class="tools screen" hidden><label>Search <input type="search" id="search" autocomplete="off" placeholder="module, request, command; Enter goes on"></label> `+
 		`<button type="button" id="in">Closer</button> <button type="button" id="out">Farther</button> <button type="button" id="back">Earlier</button> <button type="button" id="on">Later</button> <button type="button" id="all">All</button>`+
 		`<div id="about" role="status">Click on a bar, or search: what it is, who asked for it, and what came of it.</div></div>`+"\n")
 	d.draw(b)
 	d.critical(b)
 	d.tables(b)
-	fmt.Fprint(b, `<p class="soft">One lane is a task, or several that followed each other. What the source does not tell apart: reading from the disk, decompression and linking; in an init, running and sleeping.</p></main>`+"\n")
+	fmt.Fprint(b, `<p class="soft">One lane is a task, or several that followed each other. What takes less than 0.2 ms is not told apart.</p></main>`+"\n")
 	if err := d.data(b); err != nil {
 		return err
 	}
@@ -92,15 +63,6 @@ func WriteHTML(w io.Writer, t *Timeline) error {
 	}
 	return b.Flush()
 }
-
-const legend = `<p class="legend"><span><svg width="34" height="16" aria-hidden="true"><path class="read" d="M2 8h30"/></svg> reading and linking (thin)</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="init" d="M2 8h30"/></svg> init (thick)</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="request" d="M2 8h30"/></svg> waits for its request (fine stripes)</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="same" d="M2 8h30"/></svg> waits for the same module (wide stripes)</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="ask" d="M2 8h30"/></svg> a request by no load</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="failed" d="M13 4l8 8m0-8l-8 8"/></svg> failed</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="self" d="M2 8h30"/></svg> waits for itself</span>` +
-	`<span><svg width="34" height="16" aria-hidden="true"><path class="critical" d="M2 8h30"/></svg> critical path (a line through it)</span>` + "</p>\n"
 
 // drawing is a timeline with its lanes.
 type drawing struct {
@@ -180,9 +142,15 @@ func (d *drawing) draw(b *bufio.Writer) {
 	title := fmt.Sprintf("%d loads and %d requests in %.3f s, on %d lanes", len(d.Loads), len(d.Requests), (d.To - d.From).Seconds(), d.rows)
 	fmt.Fprintf(b, `<div id="drawing" class="scrolls" tabindex="0"><svg viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-labelledby="dt"><title id="dt">%s</title>`+"\n",
 		wide+2*left, top+height+10, wide+2*left, top+height+10, title)
+	d.body(b, height)
+	fmt.Fprint(b, "</svg></div>\n")
+}
+
+// body is what the script draws anew when it zooms.
+func (d *drawing) body(b *bufio.Writer, height float64) {
 	d.axis(b, height)
 	fmt.Fprintf(b, `<svg id="plot" x="%.0f" y="%.0f" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none">`+"\n", left, top, wide, height, wide, height)
-	kinds := []string{"self", "arrow", "read", "init", "request", "same", "ask", "failed", "critical"}
+	kinds := []string{"self", "arrow", "read", "init", "request", "same", "disk", "unpack", "symbol", "lock", "async", "asleep", "ask", "failed", "critical"}
 	paths := make(map[string]*bars)
 	for _, k := range kinds {
 		paths[k] = &bars{}
@@ -212,7 +180,7 @@ func (d *drawing) draw(b *bufio.Writer) {
 	}
 	fmt.Fprint(b, `<path id="chosen" class="chosen" d=""/></svg>`+"\n"+`<g id="labels">`)
 	d.labels(b)
-	fmt.Fprint(b, "</g></svg></div>\n")
+	fmt.Fprint(b, "</g>\n")
 }
 
 // load draws the bars of a load: what is no wait is reading, or from Init on init.
@@ -240,6 +208,8 @@ func (d *drawing) load(paths map[string]*bars, o *Load) {
 		kind := "same"
 		if w.Request != nil {
 			kind = "request"
+		} else if class := classes[w.How]; class != "" {
+			kind = class
 		}
 		paths[kind].bar(d.x(w.From), y, d.x(w.To))
 		at = w.To
@@ -421,7 +391,7 @@ func (d *drawing) data(b *bufio.Writer) error {
 			init = us(o.Init) - us(o.Begin)
 		}
 		loads[i] = []int64{int64(word(plain.Text(o.name()))), int64(word(plain.Text(o.Comm))), int64(o.TID), by, us(o.Begin), us(o.End) - us(o.Begin),
-			int64(d.lanes[o.TID]), int64(word(plain.Text(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found), int64(word(o.Why.words()))}
+			int64(d.lanes[o.TID]), int64(word(plain.Text(o.Who.String()))), init, o.Own().Microseconds(), int64(word(o.result())), int64(o.Found), int64(word(o.Why.words())), int64(word(o.shares()))}
 	}
 	j, err := json.Marshal(map[string]any{"words": names, "loads": loads, "requests": requests, "us": us(d.To), "row": row, "wide": wide, "left": left, "top": top})
 	if err != nil {

@@ -50,7 +50,7 @@ func (i *ID) UnmarshalJSON(b []byte) error {
 // [bpf.Kind].
 type line struct {
 	Schema int    `json:"schema"`
-	Type   string `json:"type"` // start, event, finding, lost, full, end
+	Type   string `json:"type"` // start, event, phase, finding, lost, full, end
 
 	// start
 	Time    string   `json:"time,omitempty"`
@@ -59,6 +59,7 @@ type line struct {
 	Source  string   `json:"source,omitempty"`
 	BootID  string   `json:"boot_id,omitempty"`
 	Missing []string `json:"missing,omitempty"`
+	Phases  []string `json:"phases,omitempty"`
 
 	// event, finding; At of the start as well
 	At     int64  `json:"boot_ns,omitempty"`
@@ -75,6 +76,9 @@ type line struct {
 	Comm   string `json:"comm,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Who    *Who   `json:"who,omitempty"`
+
+	Begin int64  `json:"begin_ns,omitempty"` // phase: At is its end
+	What  string `json:"what,omitempty"`     // phase
 
 	Events uint64 `json:"events,omitempty"` // lost
 }
@@ -105,6 +109,7 @@ type Start struct {
 	Machine string
 	Source  string
 	Missing []string // what was not seen there
+	Phases  []string // the kinds of [bpf.Phase] that are told, if they occur
 }
 
 // Recorder writes a record. An error is told once, by the call that had it; then it writes no more.
@@ -148,7 +153,7 @@ func NewRecorder(w io.Writer, s Start, who func(*bpf.Event) *Who) (*Recorder, er
 	r.out = bufio.NewWriter(&r.count)
 	r.encoder = json.NewEncoder(r.out)
 	return r, r.put(&line{Type: "start", Time: s.Time.UTC().Format(time.RFC3339Nano), At: s.Boot.Nanoseconds(), Release: s.Release, Machine: s.Machine,
-		Source: s.Source, BootID: s.BootID, Missing: s.Missing})
+		Source: s.Source, BootID: s.BootID, Missing: s.Missing, Phases: s.Phases})
 }
 
 func (r *Recorder) put(l *line) error {
@@ -163,7 +168,7 @@ func (r *Recorder) put(l *line) error {
 		err = r.encoder.Encode(l)
 	}
 	// What has ended is written at once: a power cut is what one wants to read of.
-	if err == nil && (l.Type != "event" || l.Kind == "load-end" || l.Kind == "request-end" || r.out.Available() < 1024) {
+	if err == nil && (l.Type != "event" && l.Type != "phase" || l.Kind == "load-end" || l.Kind == "request-end" || r.out.Available() < 1024) {
 		err = r.out.Flush()
 	}
 	if r.ended = err != nil || l.Type == "full" || l.Type == "end"; err != nil {
@@ -215,6 +220,11 @@ func eventLine(e *bpf.Event, who *asker) *line {
 		l.Who = who.whoIs(e)
 	}
 	return l
+}
+
+// Phase adds what took a load long.
+func (r *Recorder) Phase(p *bpf.Phase) error {
+	return r.put(&line{Type: "phase", At: p.To.Nanoseconds(), Begin: p.From.Nanoseconds(), TID: p.TID, What: p.What})
 }
 
 // Finding adds that a load waits for itself.

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/guard/graph"
 	"safeload/internal/plain"
@@ -45,6 +47,8 @@ func orUnknown(s string) string {
 // words says what a step of the critical path is.
 func (s *Step) words() string {
 	switch s.What {
+	case "wait":
+		return plain.Sprintf("%s[%d], for %s: it %s", s.Load.Comm, s.Load.TID, s.Load.name(), phases[s.How])
 	case "init":
 		return plain.Sprintf("the init of %s runs, in %s[%d]", s.Load.name(), s.Load.Comm, s.Load.TID)
 	case "load":
@@ -85,6 +89,9 @@ func (t *Timeline) heading() (lines []string) {
 	if len(t.Start.Missing) > 0 {
 		lines = append(lines, "not seen on this kernel: "+plain.Text(strings.Join(t.Start.Missing, "; ")))
 	}
+	if kinds := t.untold(); len(kinds) > 0 {
+		lines = append(lines, "not told apart in this record: "+strings.Join(kinds, ", "))
+	}
 	if t.Lost > 0 {
 		lines = append(lines, fmt.Sprintf("%d events lost: loads, requests and waits may be missing, or seem not to end", t.Lost))
 	}
@@ -124,7 +131,7 @@ func WriteText(w io.Writer, t *Timeline) error {
 		fmt.Fprintln(b)
 		for i := range o.Waits {
 			wait := &o.Waits[i]
-			plain.Fprintf(b, "%12s    waits %s %s\n", "", millis(wait.To-wait.From), wait.words())
+			plain.Fprintf(b, "%12s    %s\n", "", plain.Safe(wait.text()))
 		}
 	}
 	fmt.Fprintf(b, "\nRequests, by their beginning\n")
@@ -146,15 +153,59 @@ func WriteText(w io.Writer, t *Timeline) error {
 	return b.Flush()
 }
 
-// words says what a wait is for.
-func (w *Wait) words() string {
-	switch {
+// phases say what a load's task does for a time.
+var phases = map[string]string{
+	bpf.PhaseDisk:       "reads a file",
+	bpf.PhaseDecompress: "is decompressed",
+	bpf.PhaseSymbol:     "waits for a symbol of a module that is loading",
+	bpf.PhaseLock:       "waits for a lock",
+	bpf.PhaseAsync:      "waits for async functions",
+	bpf.PhaseAsleep:     "sleeps",
+}
+
+// text says how long a wait takes, and what it is for.
+func (w *Wait) text() string {
+	took := millis(w.To - w.From)
+	switch phase := phases[w.How]; {
+	case phase != "":
+		return phase + " for " + took
 	case w.Request != nil:
-		return plain.Sprintf("for its request %s", w.Request.name())
+		return plain.Sprintf("waits %s for its request %s", took, w.Request.name())
 	case w.For != nil:
-		return plain.Sprintf("for the load of %s by %s[%d] (same %s)", w.For.name(), w.For.Comm, w.For.TID, strings.TrimSuffix(w.How, "-uninterruptible"))
+		return plain.Sprintf("waits %s for the load of %s by %s[%d] (same %s)", took, w.For.name(), w.For.Comm, w.For.TID, strings.TrimSuffix(w.How, "-uninterruptible"))
 	}
-	return plain.Sprintf("for another load of %s (same %s)", orUnknown(w.Name), strings.TrimSuffix(w.How, "-uninterruptible"))
+	return plain.Sprintf("waits %s for another load of %s (same %s)", took, orUnknown(w.Name), strings.TrimSuffix(w.How, "-uninterruptible"))
+}
+
+// untold are the kinds of phases that the record does not tell.
+func (t *Timeline) untold() (kinds []string) {
+	for _, kind := range bpf.PhaseKinds {
+		if !slices.Contains(t.Start.Phases, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// shares are the sums of a load's waits by kind, for people.
+func (o *Load) shares() string {
+	sums := make(map[string]time.Duration)
+	var kinds []string
+	for _, w := range o.Waits {
+		kind := strings.TrimSuffix(w.How, "-uninterruptible")
+		if _, there := sums[kind]; !there {
+			kinds = append(kinds, kind)
+		}
+		sums[kind] += w.To - w.From
+	}
+	for i, kind := range kinds {
+		name := kind
+		if kind == "name" || kind == "file" {
+			name = "same " + kind
+		}
+		kinds[i] = name + " " + millis(sums[kind])
+	}
+	return strings.Join(kinds, ", ")
 }
 
 // outcome says what came of a request.
@@ -228,6 +279,7 @@ type stepJSON struct {
 	Schema int    `json:"schema"`
 	Type   string `json:"type"`
 	What   string `json:"what"`
+	How    string `json:"how,omitempty"`
 	Load   ID     `json:"load,omitempty"`
 	Req    ID     `json:"request,omitempty"`
 	Module string `json:"module,omitempty"`
@@ -252,6 +304,7 @@ type summaryJSON struct {
 	Machine  string   `json:"machine"`
 	Source   string   `json:"source"`
 	Missing  []string `json:"missing"`
+	Phases   []string `json:"phases"`
 	Time     string   `json:"time"`
 	Boot     int64    `json:"boot_us"` // that begin_us counts from
 	Took     int64    `json:"took_us"`
@@ -274,7 +327,7 @@ func WriteJSON(w io.Writer, t *Timeline) error {
 		all = append(all, q.json(at))
 	}
 	for _, s := range t.Critical() {
-		j := stepJSON{Schema: Schema, Type: "critical", What: s.What, Begin: at(s.From), Took: (s.To - s.From).Microseconds()}
+		j := stepJSON{Schema: Schema, Type: "critical", What: s.What, How: s.How, Begin: at(s.From), Took: (s.To - s.From).Microseconds()}
 		if s.Load != nil {
 			j.Load, j.Module = s.Load.ID, s.Load.Module
 		}
@@ -286,11 +339,14 @@ func WriteJSON(w io.Writer, t *Timeline) error {
 	for _, o := range t.Dearest(dearest) {
 		all = append(all, dearJSON{Schema, "dearest", o.ID, o.Module, o.Own().Microseconds(), o.Took().Microseconds()})
 	}
-	missing := t.Start.Missing
+	missing, told := t.Start.Missing, t.Start.Phases
 	if missing == nil {
 		missing = []string{}
 	}
-	all = append(all, summaryJSON{Schema, "summary", t.Start.Release, t.Start.Machine, t.Start.Source, missing, t.Start.Time.UTC().Format(time.RFC3339Nano),
+	if told == nil {
+		told = []string{}
+	}
+	all = append(all, summaryJSON{Schema, "summary", t.Start.Release, t.Start.Machine, t.Start.Source, missing, told, t.Start.Time.UTC().Format(time.RFC3339Nano),
 		t.From.Microseconds(), (t.To - t.From).Microseconds(), len(t.Loads), len(t.Requests), t.Lost, t.Whole})
 	for _, o := range all {
 		if err := e.Encode(o); err != nil {

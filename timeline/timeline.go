@@ -30,9 +30,9 @@ type Load struct {
 	Found    graph.Certainty // that it waits for itself
 }
 
-// Wait is a time in which a load's task went on only when something else had ended.
+// Wait is a time in which a load's task went on only when something else had ended, or in which it did one thing.
 type Wait struct {
-	How      string // name, file, request
+	How      string // name, file, request; or what a [bpf.Phase] is
 	From, To time.Duration
 	For      *Load    // or nil
 	Request  *Request // or nil
@@ -70,6 +70,7 @@ type Timeline struct {
 	loads    map[ID]*Load
 	requests map[ID]*Request
 	waiting  map[*Load]*Wait // whose end is not known yet
+	phases   []bpf.Phase     // of loads that are found by their task in the end: they are told late
 	ended    func(Entry)     // told of each that ends; then none is kept
 	now      Now
 }
@@ -83,7 +84,7 @@ func (t *Timeline) take(l *line) {
 	switch l.Type {
 	case "start":
 		when, _ := time.Parse(time.RFC3339Nano, l.Time)
-		t.Start = Start{when, at, l.BootID, l.Release, l.Machine, l.Source, l.Missing}
+		t.Start = Start{when, at, l.BootID, l.Release, l.Machine, l.Source, l.Missing, l.Phases}
 		t.From, t.To = at, at
 	case "event":
 		t.To = max(t.To, at)
@@ -91,6 +92,10 @@ func (t *Timeline) take(l *line) {
 			t.From = min(t.From, at)
 		}
 		t.event(l, at)
+	case "phase":
+		if t.ended == nil && slices.Contains(bpf.PhaseKinds, l.What) && l.Begin < l.At {
+			t.phases = append(t.phases, bpf.Phase{TID: l.TID, What: l.What, From: time.Duration(l.Begin), To: at})
+		}
 	case "finding":
 		if o := t.loads[l.ID]; o != nil {
 			o.Found = max(o.Found, graph.Certainty(l.Cert))
@@ -219,17 +224,39 @@ func (t *Timeline) finish() {
 			o.End = t.stillOn(o.Begin)
 		}
 		t.until(o, o.End)
+	}
+	t.placePhases()
+	for _, o := range t.Loads {
 		slices.SortStableFunc(o.Waits, func(a, b Wait) int { return cmp.Compare(a.From, b.From) })
 		o.Waits = apart(o.Waits, o.End)
 	}
 	t.loads, t.requests, t.waiting = nil, nil, nil
 }
 
+// placePhases gives each phase to the load of its task.
+func (t *Timeline) placePhases() {
+	tasks := make(map[uint32][]*Load)
+	for _, o := range t.Loads {
+		tasks[o.TID] = append(tasks[o.TID], o)
+	}
+	for _, loads := range tasks {
+		slices.SortStableFunc(loads, func(a, b *Load) int { return cmp.Compare(a.Begin, b.Begin) })
+	}
+	for _, p := range t.phases {
+		loads := tasks[p.TID]
+		n, _ := slices.BinarySearchFunc(loads, p.From, func(a *Load, at time.Duration) int { return cmp.Compare(a.Begin, at+1) })
+		if n > 0 && p.From < loads[n-1].End {
+			loads[n-1].Waits = append(loads[n-1].Waits, Wait{How: p.What, From: p.From, To: p.To})
+		}
+	}
+	t.phases = nil
+}
+
 // wantedName is what a load that never got a name waited for.
 func wantedName(o *Load) string {
 	for _, w := range o.Waits {
 		switch {
-		case w.How == "request":
+		case w.How == "request", slices.Contains(bpf.PhaseKinds, w.How):
 		case w.Name != "":
 			return w.Name
 		case w.For != nil:
@@ -239,12 +266,15 @@ func wantedName(o *Load) string {
 	return ""
 }
 
-// apart cuts waits so that none overlaps another: a task is in one at a time, so that only lost events make them.
+// apart cuts waits so that none overlaps another. What begins in another is a part of it, as the sleep in a wait is.
 func apart(waits []Wait, end time.Duration) []Wait {
 	var all []Wait
 	for _, w := range waits {
-		if n := len(all); n > 0 {
-			w.From = max(w.From, all[n-1].To)
+		if n := len(all); n > 0 && w.From < all[n-1].To {
+			if phases[w.How] != "" { // the time until its task runs again is no other sleep
+				continue
+			}
+			w.From = all[n-1].To
 		}
 		if w.To = min(w.To, end); w.To > w.From {
 			all = append(all, w)
@@ -256,15 +286,22 @@ func apart(waits []Wait, end time.Duration) []Wait {
 // Took is the time from the call to its end.
 func (o *Load) Took() time.Duration { return o.End - o.Begin }
 
+// forOthers tells whether a wait is for what others have or do. The rest is a load's own.
+func (w *Wait) forOthers() bool {
+	return w.How != bpf.PhaseDisk && w.How != bpf.PhaseDecompress && w.How != bpf.PhaseAsleep
+}
+
 // Waited is how much of it its task waited for others.
 func (o *Load) Waited() (d time.Duration) {
-	for _, w := range o.Waits {
-		d += w.To - w.From
+	for i := range o.Waits {
+		if w := &o.Waits[i]; w.forOthers() {
+			d += w.To - w.From
+		}
 	}
 	return d
 }
 
-// Own is the rest: reading, decompressing, linking, and its init.
+// Own is the rest: reading, decompressing, linking, and its init, asleep or not.
 func (o *Load) Own() time.Duration { return o.Took() - o.Waited() }
 
 // Dearest are the loads that cost most by themselves, the first most.

@@ -50,6 +50,7 @@
 		if (i.kind === 'load') {
 			lines.push(`${i.name}: ${words[i.a[10]]}${i.a[11] ? ', waits for itself' : ''}, loaded by ${who(i)}`,
 				`at ${s(i.begin)} for ${ms(i.took)}, of it ${ms(i.a[9])} by itself${i.a[8] >= 0 ? '; its init began after ' + ms(i.a[8]) : ''}`);
+			if (words[i.a[13]]) lines.push(`of it: ${words[i.a[13]]}`);
 			if (words[i.a[12]]) lines.push(`why: ${words[i.a[12]]}`);
 		} else {
 			lines.push(`${i.name}: asked for by ${who(i)}`, `at ${s(i.begin)} for ${ms(i.took)}`);

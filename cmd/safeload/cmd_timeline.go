@@ -15,6 +15,7 @@ import (
 func runTimeline(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("timeline", flag.ContinueOnError)
 	asHTML := flags.Bool("html", false, "write one HTML file; the default, but not on a terminal")
+	asSVG := flags.Bool("svg", false, "write one picture, without search and tables")
 	asText := flags.Bool("text", false, "write text")
 	asJSON := flags.Bool("json", false, "one JSON object a line")
 	if code, done := parse(flags, args, stdout, stderr); done {
@@ -23,8 +24,8 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case flags.NArg() > 1:
 		return misused("timeline", stderr, "it takes one record, not %d", flags.NArg())
-	case several(*asHTML, *asText, *asJSON):
-		return misused("timeline", stderr, "one of --html, --text and --json")
+	case several(*asHTML, *asSVG, *asText, *asJSON):
+		return misused("timeline", stderr, "one of --html, --svg, --text and --json")
 	}
 	in := io.Reader(os.Stdin)
 	if name := flags.Arg(0); name != "" && name != "-" {
@@ -49,6 +50,8 @@ func runTimeline(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case *asJSON:
 		err = timeline.WriteJSON(stdout, t)
+	case *asSVG:
+		err = timeline.WriteSVG(stdout, t)
 	case *asText, !*asHTML && terminal.Is(stdout):
 		err = timeline.WriteText(stdout, t)
 	default:

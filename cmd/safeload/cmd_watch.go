@@ -18,7 +18,6 @@ import (
 
 	"safeload/bpf"
 	"safeload/internal/plain"
-	"safeload/timeline"
 	"safeload/watch"
 )
 
@@ -90,6 +89,8 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 		}
 	}
 	sig := syscall.Signal(o.signal)
+	told := openTold(o)
+	defer told.close()
 	src, err := watch.Open(watch.OpenOptions{Source: o.source, Break: sig, Pin: o.pin})
 	if err != nil {
 		var none *watch.Unavailable
@@ -107,26 +108,11 @@ func followLoads(o watchOptions, stdout, stderr io.Writer) (int, error) {
 	out := newWatchPrinter(o, stdout, stderr)
 	ctx, reporter, leave := out.show(ctx, o, src.Describe())
 	defer leave()
-	var tasks *timeline.Tasks // nil: nothing is known of who asks
-	if o.record != "" || o.journal {
-		if t, err := timeline.OpenTasks(); err == nil {
-			defer t.Close()
-			tasks = t
-		}
+	reporter, err = told.begin(o, src.Describe(), reporter)
+	if err != nil {
+		return exitError, err
 	}
-	if o.record != "" {
-		r, err := record(o.record, src.Describe(), tasks, reporter)
-		if err != nil {
-			return exitError, err
-		}
-		defer r.end()
-		reporter = r
-	}
-	if o.journal {
-		j := journalled(tasks, reporter)
-		defer j.end()
-		reporter = j
-	}
+	defer told.end()
 	if o.ready != "" {
 		if err := watch.MakeReady(o.ready); err != nil {
 			return exitError, err

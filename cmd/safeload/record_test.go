@@ -58,7 +58,7 @@ func names(t *testing.T, file string) (all []string, full bool) {
 func TestRecordAgain(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	for _, what := range []string{"first", "second", "third"} {
-		w, err := record(name, watch.Description{Name: "bpf"}, nil, &notes{})
+		w, err := record(name, watch.Description{Name: "bpf"}, nil, nil, &notes{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestRecordForeign(t *testing.T) {
 func TestRecordTwice(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	begin := func() (*watchRecorder, error) {
-		return record(name, watch.Description{Name: "bpf"}, nil, &notes{})
+		return record(name, watch.Description{Name: "bpf"}, nil, nil, &notes{})
 	}
 	first, err := begin()
 	if err != nil {
@@ -166,7 +166,7 @@ func TestRecordTwice(t *testing.T) {
 func TestRecordFull(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	told := &notes{}
-	w, err := record(name, watch.Description{Name: "bpf"}, nil, told)
+	w, err := record(name, watch.Description{Name: "bpf"}, nil, nil, told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestRecordFlood(t *testing.T) {
 	}
 	defer tasks.Close()
 	told := &notes{}
-	w, err := record(filepath.Join(t.TempDir(), "record"), watch.Description{Name: "bpf"}, tasks, told)
+	w, err := record(filepath.Join(t.TempDir(), "record"), watch.Description{Name: "bpf"}, tasks, nil, told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func (l *locked) Write(b []byte) (int, error) {
 func TestFollowAnew(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "record")
 	begin := func(what string) *watchRecorder {
-		w, err := record(name, watch.Description{Name: "bpf"}, nil, &notes{})
+		w, err := record(name, watch.Description{Name: "bpf"}, nil, nil, &notes{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ type watchRecorder struct {
 	watch.Reporter
 	name   string
 	about  watch.Description
+	phases *watch.Phases // nil: what takes loads long is not told
 	record *timeline.Recorder
 	file   *os.File
 	tasks  *timeline.Tasks // the caller's; nil: nothing is known of who asks
@@ -37,8 +38,8 @@ type watchRecorder struct {
 const unaskedEvery = time.Minute
 
 // record begins a record in the named file.
-func record(name string, d watch.Description, tasks *timeline.Tasks, r watch.Reporter) (*watchRecorder, error) {
-	w := &watchRecorder{Reporter: r, name: name, about: d, tasks: tasks}
+func record(name string, d watch.Description, tasks *timeline.Tasks, phases *watch.Phases, r watch.Reporter) (*watchRecorder, error) {
+	w := &watchRecorder{Reporter: r, name: name, about: d, tasks: tasks, phases: phases}
 	if err := w.begin(); err != nil {
 		w.close()
 		return nil, err
@@ -52,7 +53,7 @@ func (w *watchRecorder) begin() error {
 	if err != nil {
 		return fmt.Errorf("write the record: %w", err)
 	}
-	r, err := timeline.NewRecorder(f, startOf(w.about), askWho(w.tasks))
+	r, err := timeline.NewRecorder(f, w.start(), askWho(w.tasks))
 	if err != nil {
 		f.Close()
 		return err
@@ -64,11 +65,12 @@ func (w *watchRecorder) begin() error {
 	return nil
 }
 
-// startOf says where and when a watch begins to tell.
-func startOf(d watch.Description) timeline.Start {
+// start says where and when the watch begins to tell, and of what.
+func (w *watchRecorder) start() timeline.Start {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
-	return timeline.Start{Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID(), Release: unix.ByteSliceToString(u.Release[:]),
+	d := w.about
+	return timeline.Start{Phases: w.phases.Kinds(), Time: time.Now(), Boot: bpf.Now(), BootID: registry.BootID(), Release: unix.ByteSliceToString(u.Release[:]),
 		Machine: unix.ByteSliceToString(u.Machine[:]), Source: d.Name, Missing: d.Missing}
 }
 
@@ -173,9 +175,17 @@ func (w *watchRecorder) noteUnasked(last bool) {
 
 // Seen records an event, then reports it.
 func (w *watchRecorder) Seen(o *watch.Observation) {
+	w.takePhases()
 	w.wrote(w.record.Event(&o.Event))
 	w.noteUnasked(false)
 	w.Reporter.Seen(o)
+}
+
+// takePhases records what was over by now.
+func (w *watchRecorder) takePhases() {
+	for _, p := range w.phases.Take() {
+		w.wrote(w.record.Phase(&p))
+	}
 }
 
 // Finding records that a load waits for itself, then reports it.
@@ -193,6 +203,11 @@ func (w *watchRecorder) Lost(n uint64) {
 // end writes the last line, and closes the record.
 func (w *watchRecorder) end() {
 	w.noteUnasked(true)
+	lost := w.phases.Close()
+	w.takePhases()
+	if lost > 0 {
+		w.wrote(w.record.Lost(lost))
+	}
 	w.wrote(w.record.End(bpf.Now()))
 	w.close()
 }

@@ -24,6 +24,7 @@ var extras = map[string]func(*image) error{
 	"identity":        (*image).otherNames,
 	"incident":        (*image).incident,
 	"net":             (*image).network,
+	"udev":            (*image).udevd,
 	"xz":              (*image).compressed,
 }
 
@@ -177,4 +178,40 @@ func (i *image) otherNames() error {
 		}
 	}
 	return errors.Join(i.strip(file("x?")), tool(i.ctx, "xz", "--check=crc32", dictionary, file("x6")))
+}
+
+// udevd: the real systemd-udevd with the libraries that it needs, and none of its rules.
+func (i *image) udevd() error {
+	arch := i.p.build.DebArch
+	dir := i.cache.Path("userland", arch+"-udev-"+debian.HostSuite())
+	err := i.cache.Made(i.ctx, "userland-udev-"+arch, dir, func(string) error {
+		source := debian.Source{Arch: arch}
+		libraries, err := i.store.Archive.Libraries(i.ctx, source, "udev")
+		if err != nil {
+			return err
+		}
+		return i.store.Archive.Unpack(i.ctx, dir, source, append([]string{"udev"}, libraries...)...)
+	})
+	if err != nil {
+		return err
+	}
+	for _, at := range []string{"bin/udevadm", "usr/bin/udevadm"} {
+		if from := filepath.Join(dir, at); there(from) {
+			// By this name it is the daemon.
+			if err := kernels.CopyFile(from, i.root("bin/systemd-udevd")); err != nil {
+				return err
+			}
+		}
+	}
+	for _, pattern := range []string{"lib/*-linux-*/*.so.*", "usr/lib/*-linux-*/*.so.*"} {
+		libraries, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, l := range libraries {
+			if to := i.root("lib", filepath.Base(l)); !there(to) {
+				if err := copyTree(l, to, keepLink); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }

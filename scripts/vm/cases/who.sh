@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: safeload log says who asked: a process, a kernel thread and a work item of a load, a user's socket, a container; why each module came
+# what: safeload log says who asked: a process, a kernel thread and a work item of a load, a user's socket, a container, udev; why each module came
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: probe
 # limit: 120
 # modules: af_alg algif_skcipher algif_hash
-# copies: w0 w1 w2 w3 w4 w5 w6 w7 w8 w9
+# copies: w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 wa
+# extra: udev
 setup() {
 	# Each is slow, so that who asked for it is still there when he is looked at, on a slow machine too.
-	for _i in 0 2 4 5 6; do echo "options slreq_w$_i hold_ms=500"; done >/tmp/who.conf
+	for _i in 0 2 4 5 6 a; do echo "options slreq_w$_i hold_ms=500"; done >/tmp/who.conf
 	{
 		cat /tmp/who.conf
 		echo "options slreq_w1 req=who-thread via=kthread"
@@ -19,6 +20,7 @@ setup() {
 		echo "alias who-work slreq_w4"
 		echo "alias crypto-who-user slreq_w5"
 		echo "alias fs-who-box slreq_w6"
+		echo "alias platform:sldev slreq_wa"
 		echo "install fs-who-command /safe/modprobe slreq_w7; true"
 		echo "softdep slreq_w8 pre: slreq_w9"
 		echo "alias fs-who-needs slreq_w8"
@@ -31,6 +33,19 @@ entry() {
 	_type=$1 _key=$2; shift 2
 	grep "\"type\":\"$_type\"" "$logged" | grep -e "$_key" >/tmp/who.entry || { log "$case: no $_type with $_key"; return 1; }
 	for _t; do grep -q -e "$_t" /tmp/who.entry || { log "$case: $_key has no $_t: $(head -c 1500 /tmp/who.entry)"; return 1; }; done
+}
+
+# udev NAME: the real one, which loads what one device asks for.
+udev() {
+	mkdir -p /etc/udev/rules.d
+	echo 'ACTION=="add", ENV{MODALIAS}=="platform:sldev", RUN{builtin}+="kmod load platform:sldev"' >/etc/udev/rules.d/80-who.rules
+	start "$1" systemd-udevd
+	wait_for 30 test -e /run/udev/control
+	/t/vmtool load "/lib/modules/$kver/updates/sldev.ko" device=1
+	wait_for 30 is slreq_wa live
+	kill "$(pid_of "$1")"
+	finish "$1" 30
+	rm -r /etc/udev
 }
 
 box=docker-0123456789abcdef0123456789abcdef.scope
@@ -50,6 +65,7 @@ check() {
 	start who-command mount -t who-command none /tmp; finish who-command 30
 	start who-needs mount -t who-needs none /tmp; finish who-needs 30
 	start who-hand /safe/modprobe algif_hash; finish who-hand 30
+	udev who-udev
 	watch_end
 	run 60 /safe/safeload log --json /run/who
 	want "log: ends with 0" [ "$rc" = 0 ]
@@ -77,6 +93,9 @@ check() {
 		"\"unit\":\"$box\",\"container\":\"docker-0123456789ab\",\"cgroup\":\"/$box\",\"pids_inside\":\[2\],\"ancestors\":\[{\"pid\":$_shell,\"comm\":\"sh\"}.*\"comm\":\"init\"" \
 		'"loads":\["slreq_w6"\]'
 
+	want "udev: its worker loads, for no request" entry load '"module":"slreq_wa"' '"comm":"(udev-worker)","who":{"uid":0,' \
+		"\"ancestors\":\[{\"pid\":$(pid_of who-udev),\"comm\":\"systemd-udevd\"}.*{\"pid\":1,\"comm\":\"init\"}\]" '"ret":0,"ended":true,"why":{"how":"process"'
+
 	want "why: an alias" entry load '"module":"slreq_w2"' '"why":{"how":"alias","of":"who-thread","certainty":"likely"}'
 	want "why: an install command" entry load '"module":"slreq_w7"' '"why":{"how":"command","of":"fs_who_command","certainty":"seen"}'
 	want "why: an alias of two modules" entry load '"module":"sluse"' '"why":{"how":"alias","of":"fs-who-needs","certainty":"likely"}'
@@ -90,5 +109,5 @@ check() {
 	run 60 /safe/safeload log --module slreq_w2 /run/who
 	want "for people: the thread's load" has "$out" "slreq_w1\[[0-9]*\] (uid 0; kthreadd\[2\]) asked for who-thread for the load of slreq_w1 (kthread) by modprobe\[$(pid_of who-thread)\]"
 	rm /run/who
-	unload slreq_w0 slreq_w1 slreq_w2 slreq_w3 slreq_w4 slreq_w5 slreq_w6 slreq_w7 slreq_w8 slreq_w9 sluse slprov algif_hash
+	unload slreq_w0 slreq_w1 slreq_w2 slreq_w3 slreq_w4 slreq_w5 slreq_w6 slreq_w7 slreq_w8 slreq_w9 sluse slprov algif_hash slreq_wa sldev
 }
