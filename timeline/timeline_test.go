@@ -192,7 +192,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// boot is 4,000 loads and 10,000 requests.
+// boot is 4,000 loads, each with three phases, and 10,000 requests.
 func boot(t testing.TB) *scene {
 	s := newScene(t)
 	id := uint64(0)
@@ -203,6 +203,12 @@ func boot(t testing.TB) *scene {
 		loads = append(loads, load)
 		s.event(bpf.Event{Kind: bpf.LoadBegin, ID: load, TID: tid, Ret: 3, Comm: "(udev-worker)"})
 		s.event(bpf.Event{Kind: bpf.Init, ID: load, TID: tid, Name: fmt.Sprintf("a_module_name_%d", n)})
+		for i, what := range []string{bpf.PhaseDisk, bpf.PhaseDecompress, bpf.PhaseAsleep} { // of different lengths, as real ones are
+			from := s.at + time.Duration(i)*time.Microsecond/4
+			if err := s.rec.Phase(&bpf.Phase{TID: tid, What: what, From: from, To: from + time.Duration(100+n%97)*time.Nanosecond}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for q := range 2 + n%2 {
 			id++
 			s.event(bpf.Event{Kind: bpf.Request, ID: id << 22, Peer: load, TID: tid, How: uint32(bpf.ViaTask), Name: fmt.Sprintf("crypto-name(%d)-%d", n, q)})
