@@ -321,7 +321,7 @@ func TestCryptoNames(t *testing.T) {
 func TestSymbolOutside(t *testing.T) {
 	for _, c := range compilers {
 		t.Run(c.name, func(t *testing.T) {
-			file := filepath.Join(build(t, c.cc, c.flags...), "outside.ko")
+			file := filepath.Join(build(t, "outside", c.cc, c.flags...), "outside.ko")
 			raw, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)

@@ -53,16 +53,16 @@ var namedLocks = []struct {
 
 // passing are the exported functions of the kernel proper that take a lock that
 // a module can hold, each with where that is and since when it differs. A lock's
-// name is that of its function or of its exported variable.
+// name is that of its function or of its exported variable. Those that undo
+// something are left out: an init calls them where it fails.
 var passing = []struct{ functions, locks, where string }{
-	{"register_netdev unregister_netdev", "rtnl_lock", "net/core/dev.c: rtnl_lock around register_netdevice"},
-	{"register_netdevice_notifier unregister_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: the second for writing, since 4.17"},
+	{"register_netdev", "rtnl_lock", "net/core/dev.c: rtnl_lock around register_netdevice"},
+	{"register_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: the second for writing, since 4.17"},
 	{"rtnl_link_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12; a mutex of its own from 6.13 on"},
-	{"rtnl_link_unregister", "rtnl_lock pernet_ops_rwsem", "net/core/rtnetlink.c: rtnl_lock_unregistering_all"},
-	{"rtnl_register_module __rtnl_register_many rtnl_unregister rtnl_unregister_all", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal"},
-	{"rtnl_af_register rtnl_af_unregister", "rtnl_lock", "net/core/rtnetlink.c: until 6.12"},
-	{"register_pernet_subsys register_pernet_device unregister_pernet_subsys unregister_pernet_device", "pernet_ops_rwsem", "net/core/net_namespace.c: down_write"},
-	{"genl_register_family genl_unregister_family", "genl_lock", "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
+	{"rtnl_register_module __rtnl_register_many", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal"},
+	{"rtnl_af_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12"},
+	{"register_pernet_subsys register_pernet_device", "pernet_ops_rwsem", "net/core/net_namespace.c: down_write"},
+	{"genl_register_family", "genl_lock", "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
 	{"__cpuhp_setup_state", "cpus_read_lock", "kernel/cpu.c: around __cpuhp_setup_state_cpuslocked"},
 	{"register_framebuffer", "console_lock", "drivers/video/fbdev/core/fbmem.c, do_register_framebuffer"},
 }
