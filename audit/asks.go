@@ -40,38 +40,28 @@ type taking struct {
 // before, if it did).
 const asyncFunctions = "async functions"
 
-// waiters are the functions that wait for a queue to run dry or for a work item.
-var waiters = map[string]string{
-	"flush_workqueue": "queue ", "__flush_workqueue": "queue ", "drain_workqueue": "queue ", "destroy_workqueue": "queue ",
-	"flush_work": "work ", "cancel_work_sync": "work ", "flush_delayed_work": "work ", "cancel_delayed_work_sync": "work ",
-}
-
 // maxTakings and maxAsks are kept of one function or module.
 const maxTakings, maxAsks = 64, 400
 
 // take notes what a call of an imported function waits for.
 func (x *explorer) take(sym int32, args *[maxArgs]value, by how, route []string, when []condition) {
-	if by&viaThread != 0 || len(x.takes) >= maxTakings {
-		return // init does not wait for that task
+	op, ok := x.im.lockOps[sym]
+	if !ok || by&viaThread != 0 || len(x.takes) >= maxTakings {
+		return // init does not wait for another task
 	}
 	name := x.im.syms[sym].name
-	if op, ok := x.im.lockOps[sym]; ok && op.does != releases {
+	switch op.does {
+	case passes:
 		for _, n := range strings.Fields(op.named) {
-			if op.does == passes {
-				x.taken(hold{n, op.shared}, name, by, route, when)
-			}
+			x.taken(hold{n, op.shared}, name, by, route, when)
 		}
-		if op.does == passes {
-			return
-		}
+	case acquires:
 		if h, ok := x.im.holding(lockOf(op, args[0])); ok {
 			x.taken(h, name, by, route, when)
 		}
-		return
-	}
-	if prefix := waiters[name]; prefix != "" {
-		if what, ok := x.im.variable(args[0], prefix == "queue "); ok {
-			x.taken(hold{what: prefix + what}, name, by, route, when)
+	case drains:
+		if what, ok := x.im.variable(args[0], op.named == "queue "); ok {
+			x.taken(hold{what: op.named + what}, name, by, route, when)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"debug/elf"
+	"sort"
 
 	"safeload/audit/internal/isa"
 )
@@ -44,6 +45,7 @@ type flow struct {
 	locks   lockState             // that are held here
 	lockeds map[int64]lockState   // and at what is pending
 	left    bool                  // a return was seen
+	labels  []label               // jump labels of the function
 	tested  condition             // what the flags compare, if arg is below maxArgs
 	equal   equality              // and which register with what
 	loose   bool                  // a way back leads to where less holds
@@ -176,6 +178,7 @@ func (f *flow) run(start, end int64, thumb bool) {
 			f.pending[t] = f.nothing()
 		}
 	}
+	f.labels = f.im.labelsIn(f.sec, start, end)
 	for {
 		pos := end
 		f.im.spend(len(f.pending))
@@ -303,8 +306,8 @@ func (f *flow) along(pos, end int64, thumb bool) {
 			delete(f.pending, pos)
 		}
 		in, ok := f.im.arch.Decode(f.s.data, pos, &st)
-		if t, label := f.im.labels[place{sec: f.sec, off: pos}]; label && t.sec == f.sec && t.off > f.first && t.off < end {
-			f.branchTo(t.off, pos)
+		if to, ok := f.label(pos, end); ok {
+			f.branchTo(to, pos)
 			if in.Kind == isa.Jump { // the kernel may put a nop in its place
 				in.Kind, in.CC = isa.CondJump, isa.CCUnknown
 			}
@@ -322,6 +325,19 @@ func (f *flow) along(pos, end int64, thumb bool) {
 		}
 		pos += int64(in.Len)
 	}
+}
+
+// label tells where a jump label at pos leads.
+func (f *flow) label(pos, end int64) (to int64, ok bool) {
+	if len(f.labels) == 0 {
+		return 0, false
+	}
+	i := sort.Search(len(f.labels), func(i int) bool { return f.labels[i].from >= pos })
+	if i == len(f.labels) || f.labels[i].from != pos {
+		return 0, false
+	}
+	to = f.labels[i].to
+	return to, to > f.first && to < end
 }
 
 // again is told that code from to is reached once more from at, later in the

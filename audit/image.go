@@ -4,10 +4,12 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -35,7 +37,7 @@ type image struct {
 	params  []paramVar
 	objects [][]int           // symbols of data by section, by value; made when first needed
 	targets map[int32][]int64 // of exception tables, by section
-	labels  map[place]place   // jump labels (static keys), from the branch to its target
+	labels  map[int32][]label // jump labels (static keys) by section, by offset
 	lockOps map[int32]lockOp  // by imported symbol
 	wraps   map[int]bool      // functions that only acquire or only release; made when first needed
 	lasts   map[int]lockState // and what they have done when they return
@@ -315,7 +317,7 @@ func (im *image) object(p place) (start, end int64, ok bool) {
 func (im *image) entries(sec int32, start, end int64) (out []int64) {
 	if im.targets == nil {
 		im.targets = map[int32][]int64{}
-		im.labels = map[place]place{}
+		im.labels = map[int32][]label{}
 		for i := range im.secs {
 			switch im.secs[i].name {
 			case "__jump_table":
@@ -349,8 +351,26 @@ func (im *image) jumpLabels(s *section) {
 			continue
 		}
 		t := s.relocs[i+1]
-		im.labels[im.resolve(r.sym, r.addend)] = im.resolve(t.sym, t.addend)
+		from, to := im.resolve(r.sym, r.addend), im.resolve(t.sym, t.addend)
+		if from.sec != 0 && from.sec == to.sec {
+			im.labels[from.sec] = append(im.labels[from.sec], label{from.off, to.off})
+		}
 	}
+	for _, l := range im.labels {
+		slices.SortStableFunc(l, func(a, b label) int { return cmp.Compare(a.from, b.from) })
+	}
+}
+
+// label is a jump label: where the branch is, and where it leads.
+type label struct{ from, to int64 }
+
+// labelsIn gives the jump labels in [start, end) of a section.
+func (im *image) labelsIn(sec int32, start, end int64) []label {
+	at := func(off int64) int {
+		l := im.labels[sec]
+		return sort.Search(len(l), func(i int) bool { return l[i].from >= off })
+	}
+	return im.labels[sec][at(start):max(at(start), at(end))]
 }
 
 // initFunction finds module_init's function: the relocation at struct module's

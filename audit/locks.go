@@ -26,6 +26,8 @@ const (
 	releases
 	// passes: it acquires the lock and releases it before it returns.
 	passes
+	// drains: it waits for what named says to end.
+	drains
 )
 
 // lockOps are the functions that acquire and release. One that may fail to
@@ -86,6 +88,8 @@ func init() {
 			lockOps[w] = lockOp{does: passes, named: p.locks}
 		}
 	}
+	object("flush_workqueue __flush_workqueue drain_workqueue destroy_workqueue", lockOp{does: drains, named: "queue "})
+	object("flush_work cancel_work_sync flush_delayed_work cancel_delayed_work_sync", lockOp{does: drains, named: "work "})
 }
 
 // lock is one that code holds: a variable's, or one of a name.
@@ -214,7 +218,7 @@ func (im *image) wrappers() map[int]bool {
 		}
 		for _, r := range s.relocs {
 			op, ok := im.lockOps[r.sym]
-			if !ok || op.does == passes {
+			if !ok || op.does >= passes {
 				continue
 			}
 			if f, ok := im.function(place{sec: int32(i), off: int64(r.off)}); ok {

@@ -86,15 +86,15 @@ func (w *Wait) write(b *bufio.Writer) {
 // waits looks, once all modules are studied, for requests that are made while
 // something is held that the load of what is requested takes.
 type waits struct {
-	r     *resolver
-	inits map[string]map[string]taking   // by module, by what it takes
-	calls map[string][]taking            // by exported function
-	takes map[string]map[string]struct{} // by what is taken, the modules
+	r      *resolver
+	inits  map[string]map[string]taking // by module, by what it takes
+	calls  map[string][]taking          // by exported function
+	asking map[string]bool              // exported functions that request
 }
 
 // findWaits works out the findings of that kind.
 func findWaits(all []*facts, r *resolver) (out []Finding) {
-	w := &waits{r: r, inits: map[string]map[string]taking{}, calls: map[string][]taking{}}
+	w := &waits{r: r, inits: map[string]map[string]taking{}, calls: map[string][]taking{}, asking: askers(all)}
 	for _, f := range all {
 		if r.modules[f.name] != f {
 			continue
@@ -122,6 +122,9 @@ func (w *waits) of(f *facts, mr *moduleRequests, all []*facts) (out []Finding) {
 		}
 	}
 	for _, e := range f.init {
+		if e.how == 0 && len(e.route) < 3 || requesters[e.symbol].kind == 0 && !w.asking[e.symbol] {
+			continue // it requests nothing, or nobody has called back
+		}
 		if e.how&viaAsync != 0 {
 			h := hold{what: asyncFunctions}
 			groups[h] = append(groups[h], e)
