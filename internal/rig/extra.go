@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -186,11 +187,20 @@ func (i *image) udevd() error {
 	dir := i.cache.Path("userland", arch+"-udev-"+debian.HostSuite())
 	err := i.cache.Made(i.ctx, "userland-udev-"+arch, dir, func(string) error {
 		source := debian.Source{Arch: arch}
-		libraries, err := i.store.Archive.Libraries(i.ctx, source, "udev")
-		if err != nil {
-			return err
+		// Newer ones open libkmod by its name, and do not depend on it.
+		all := []string{"udev", "libkmod2"}
+		for _, p := range all[:2] {
+			libraries, err := i.store.Archive.Libraries(i.ctx, source, p)
+			if err != nil {
+				return err
+			}
+			for _, l := range libraries {
+				if !slices.Contains(all, l) {
+					all = append(all, l)
+				}
+			}
 		}
-		return i.store.Archive.Unpack(i.ctx, dir, source, append([]string{"udev"}, libraries...)...)
+		return i.store.Archive.Unpack(i.ctx, dir, source, all...)
 	})
 	if err != nil {
 		return err

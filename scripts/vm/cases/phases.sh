@@ -29,11 +29,13 @@ waits() {
 	_us=$(grep '"type":"load"' /tmp/phases.json | grep "\"module\":\"$1\"" | grep -o "\"how\":\"$2\",[^}]*" | grep -o '"took_us":[0-9]*' | cut -d: -f2 | sort -n | tail -1)
 	[ "${_us:-0}" -ge "$3" ] || { log "$case: $1: $2 for ${_us:-no time}: $(grep "\"module\":\"$1\"" /tmp/phases.json | head -c 800)"; return 1; }
 }
-# behind NAME STATE COMMAND...: a load that has to wait for phases-hold is let go once it sleeps, in that state.
+# behind NAME STATE MODULE INITSTATE COMMAND...: a load that has to wait for phases-hold is let go once it sleeps, in that
+# state, and its module is so far.
 behind() {
-	_job=$1 _state=$2 _last=; shift 2
+	_job=$1 _state=$2 _module=$3 _so=$4 _last=; shift 4
 	wait_for 30 test -e /tmp/phases.held
 	start "$_job" "$@"
+	wait_for 30 is "$_module" "$_so"
 	wait_for 30 sleeps "$(pid_of "$_job")" "$_state"
 	echo >/tmp/phases.go
 	finish "$_job" 30
@@ -57,13 +59,13 @@ check() {
 	start ph-unpack /safe/modprobe slreq-x6-current; finish ph-unpack 30
 
 	start ph-owner /t/vmtool load "$updates/slprov.ko" req=phases-hold
-	behind ph-symbol S /stock/insmod "$updates/sluse.ko"
+	behind ph-symbol S slprov coming /stock/insmod "$updates/sluse.ko"
 	want "who waits for a symbol gets it" [ "$rc" = 0 ]
 	finish ph-owner 30
 	start ph-slow sh -c 'echo phases-hold >/sys/module/slhub/parameters/under_lock'
-	behind ph-lock D /stock/modprobe slreq_t1; finish ph-slow 30
+	behind ph-lock D slreq_t1 coming /stock/modprobe slreq_t1; finish ph-slow 30
 	echo phases-hold >/sys/module/slhub/parameters/by_async
-	behind ph-async D /stock/modprobe slreq_t2
+	behind ph-async D slreq_t2 live /stock/modprobe slreq_t2
 	watch_end
 	want "every line of the record is as the schema says" /t/vmtool jsonl record /run/phases
 	run 60 /safe/safeload timeline --json /run/phases
