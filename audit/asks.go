@@ -115,8 +115,9 @@ func (im *image) variable(v value, content bool) (string, bool) {
 // asks are the calls of a module's functions, whoever calls these, that request
 // under a lock or in the place of a queue or an async function.
 //
-// asking are the functions of other modules that request, as far as they are known.
-func (x *explorer) asks(asking map[string]bool) (out []ask) {
+// runs are functions that are called under a lock, asking the functions of other modules that
+// request, as far as they are known.
+func (x *explorer) asks(runs []run, asking map[string]bool) (out []ask) {
 	im := x.im
 	x.keep = func(s string) bool { return requesters[s].kind != 0 || asking[s] }
 	g := im.requesting(x.keep)
@@ -144,11 +145,40 @@ func (x *explorer) asks(asking map[string]bool) (out []ask) {
 	}
 	if len(im.lockOps) > 0 {
 		x.visited, x.seen = map[visit]bool{}, map[eventKey]bool{}
+		for _, r := range runs {
+			if g.reach[r.sym] {
+				x.under(g, r.sym, passed(), []string{"registered by " + r.by}, lockState{held: []lock{{name: r.lock}}}, nil, &out)
+			}
+		}
 		for _, sym := range g.lockers {
 			x.under(g, sym, passed(), nil, lockState{}, nil, &out)
 		}
 	}
 	return out
+}
+
+// run is a function that the kernel calls under a lock.
+type run struct {
+	sym      int
+	by, lock string
+}
+
+// underRtnl notes the functions of what is registered whose calls the kernel makes
+// under rtnl: those of struct rtnl_link_ops (net/core/rtnetlink.c), and a notifier's
+// of network devices (net/core/dev.c, call_netdevice_notifiers_info).
+func (x *explorer) underRtnl(by string, p place) {
+	start, end, ok := x.im.object(p)
+	if !ok {
+		return
+	}
+	for off := max(start, p.off); off < end && len(x.runs) < maxTakings; off += x.im.word() {
+		x.im.spend(1)
+		if q, ok := x.im.pointer(p.sec, off); ok && q.sec != 0 && x.im.secs[q.sec].code() {
+			if f, ok := x.im.function(q); ok {
+				x.runs = append(x.runs, run{f, by, "rtnl_lock"})
+			}
+		}
+	}
 }
 
 // askers are the exported functions that request, before they return.

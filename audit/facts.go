@@ -23,6 +23,7 @@ type facts struct {
 	called     map[string][]event // by exported function
 	takes      []taking           // what init takes
 	drivers    []driver           // that init registers
+	runs       []run              // functions that are called under a lock
 	asks       []ask              // requests of all its functions while something is held
 	calls      []string           // imported functions that may be other modules', if it takes locks
 	// calledTakes is what exported functions take.
@@ -75,7 +76,7 @@ func studyWithin(work int64, name, file string, raw []byte) *facts {
 		// What it can be asked for still counts, what it asks is not known.
 		f.err = err
 		f.init, f.called, f.algs, f.imports = nil, nil, nil, nil
-		f.takes, f.drivers, f.asks, f.calls, f.calledTakes = nil, nil, nil, nil, nil
+		f.takes, f.drivers, f.runs, f.asks, f.calls, f.calledTakes = nil, nil, nil, nil, nil, nil
 	}
 	return f
 }
@@ -118,7 +119,7 @@ func (f *facts) study(raw []byte, b budget) {
 	x := newExplorer(im)
 	if sym, ok := im.initFunction(); ok {
 		f.init = x.from(sym, [maxArgs]value{}, 0, interesting)
-		f.takes, f.drivers = x.takes, x.drivers
+		f.takes, f.drivers, f.runs = x.takes, x.drivers, x.runs
 	}
 	f.registered(x, interesting)
 	if len(f.imports) > 0 || len(f.depends) > 0 {
@@ -147,7 +148,7 @@ func (f *facts) study(raw []byte, b budget) {
 			}
 		}
 	}
-	f.asks = x.asks(nil)
+	f.asks = x.asks(f.runs, nil)
 	if len(f.depends) > 0 && len(im.lockOps) > 0 {
 		for i := range im.syms {
 			if s := &im.syms[i]; s.sec == 0 && s.name != "" && !common[s.name] && lockOps[s.name].does == 0 {
@@ -164,7 +165,7 @@ func (f *facts) askAgain(raw []byte, asking map[string]bool) {
 	var asks []ask
 	if err := b.bounded(func() {
 		if im, err := newImage(raw, b); err == nil && im.arch != nil {
-			asks = newExplorer(im).asks(asking)
+			asks = newExplorer(im).asks(f.runs, asking)
 		}
 	}); err != nil || asks == nil {
 		return

@@ -107,6 +107,7 @@ func TestFixtures(t *testing.T) {
 					"certain: waithub fix-need-registry, needregistry: lock of waithub:registry",
 					"certain: waithub fix-need-rtnl, needrtnl: lock of rtnl_lock",
 					"certain: waithub fix-need-writes, needwrites: lock of waithub:hub_writes",
+					"certain: waitlink fix-need-rtnl, needrtnl: lock of rtnl_lock",
 					"likely: waitasync fix-need-nothing, neednothing: async of async functions",
 					"likely: waitprobe fix-need-device, needdevice: device of usb:v1234p0001d*dc*dsc*dp*ic*isc*ip*in*",
 					"parameter: param fix-*",

@@ -86,6 +86,7 @@ type explorer struct {
 	keep    func(symbol string) bool
 	takes   []taking
 	drivers []driver
+	runs    []run
 }
 
 // variant is a function with the numbers it is given.
@@ -131,7 +132,7 @@ func (x *explorer) function(sym int, args *[maxArgs]value) *function {
 func (x *explorer) from(sym int, args [maxArgs]value, by how, keep func(string) bool, route ...string) []event {
 	x.im.spend(1)
 	x.visited, x.seen, x.events, x.keep = map[visit]bool{}, map[eventKey]bool{}, nil, keep
-	x.takes, x.drivers = nil, nil
+	x.takes, x.drivers, x.runs = nil, nil, nil
 	x.walk(sym, args, by, route, nil)
 	return x.events
 }
@@ -312,6 +313,10 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 			if f, ok := x.im.pointer(p.sec, p.off+2*w); ok {
 				follow(f, by)
 			}
+		}
+	case name == "rtnl_link_register", name == "__rtnl_link_register", name == "register_netdevice_notifier":
+		if p, ok := at(0); ok {
+			x.underRtnl(name, p)
 		}
 	case name == "kthread_create_on_node", name == "kthread_create_on_cpu":
 		if p, ok := at(0); ok {

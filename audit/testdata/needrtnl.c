@@ -2,6 +2,7 @@
 /* Registers a kind of link, for which the kernel takes rtnl. */
 #include "fixture.h"
 INFO("alias=fix-need-rtnl")
+INFO("alias=fix-need-rtnl2")
 INFO("vermagic=6.1.0-fixture SMP")
 INFO("depends=")
 extern int rtnl_link_register(void *ops);
