@@ -25,8 +25,8 @@ func begun(t testing.TB) string {
 
 // writeAll writes a timeline in all forms, and returns them.
 func writeAll(t testing.TB, tl *Timeline) (text, lines, html string) {
-	var all [3]bytes.Buffer
-	for i, write := range []func(io.Writer, *Timeline) error{WriteText, WriteJSON, WriteHTML} {
+	var all [4]bytes.Buffer
+	for i, write := range []func(io.Writer, *Timeline) error{WriteText, WriteJSON, WriteHTML, WriteSVG} {
 		if err := write(&all[i], tl); err != nil {
 			t.Fatal(err)
 		}

@@ -124,9 +124,10 @@ check() {
 
 	# As the unit runs it, it may not load modules itself, which its look at the kernel's structures does otherwise.
 	rm -f /run/watch.ready
-	start watch /t/vmtool without rights /safe/safeload watch --json --break --ready-file /run/watch.ready
+	start watch /t/vmtool without rights /safe/safeload watch --json --break --record /run/record --ready-file /run/watch.ready
 	want "with the unit's rights: the watch starts" wait_for 240 test -s /run/watch.ready
 	want "with the unit's rights: nothing is missing" has "$watched" '"missing":\[\]'
+	want "with the unit's rights: a record tells what takes loads long" has /run/record '"phases":\["disk",.*"asleep"\]'
 	log "$(head -1 "$watched")"
 	_admin=0
 	for _t in /proc/"$(pid_of watch)"/task/*; do
@@ -139,6 +140,7 @@ check() {
 	watch_end
 	want "with the unit's rights: found" [ "$(seen finding '"certainty":"proven"')" = 1 ]
 	unload slreq_y0
+	rm -f /run/record /run/record.1
 	# What it is for: Debian's kernels attach nothing without it, unless they are told to.
 	_paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
 	echo 2 >/proc/sys/kernel/perf_event_paranoid
