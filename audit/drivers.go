@@ -159,7 +159,7 @@ func sameBus(a, b string) bool {
 func sharedDevice(a, b []string, spend func(int)) (string, bool) {
 	for _, x := range a {
 		for _, y := range b {
-			spend(1 + len(x)/16)
+			spend(8 + len(x)*len(y)/16)
 			if overlap(x, y) {
 				return x, true
 			}

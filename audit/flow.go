@@ -402,18 +402,6 @@ func (f *flow) branchTo(target, pos int64) {
 	f.setLocks(target, f.locks)
 }
 
-// setLocks notes what is held where a way goes on that waits to be gone.
-func (f *flow) setLocks(target int64, s lockState) {
-	if s.empty() {
-		delete(f.lockeds, target)
-		return
-	}
-	if f.lockeds == nil {
-		f.lockeds = map[int64]lockState{}
-	}
-	f.lockeds[target] = s
-}
-
 // maxPending is how many ways may wait to be gone, each with its registers.
 const maxPending = 1 << 17
 

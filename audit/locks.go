@@ -280,6 +280,18 @@ func (f *flow) lockCall(c *call, maybe bool) {
 	}
 }
 
+// setLocks notes what is held where a way goes on that waits to be gone.
+func (f *flow) setLocks(target int64, s lockState) {
+	if s.empty() {
+		delete(f.lockeds, target)
+		return
+	}
+	if f.lockeds == nil {
+		f.lockeds = map[int64]lockState{}
+	}
+	f.lockeds[target] = s
+}
+
 // leave notes what is held where the function returns.
 func (f *flow) leave() {
 	if f.left {

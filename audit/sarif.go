@@ -54,11 +54,11 @@ type (
 )
 
 // sarifRanks are the rules: one for each rank of a finding.
-var sarifRanks = [...]struct{ level, about string }{
-	Certain:         {"error", "A module's init requests itself and waits"},
-	Likely:          {"warning", "A module's init requests itself; one step is not sure"},
-	Possible:        {"note", "A module's init may request itself; several steps are not sure"},
-	ParameterDriven: {"note", "A module's init requests what a parameter says"},
+var sarifRanks = [...]struct{ level, about, waits string }{
+	Certain:         {"error", "A module's init requests itself and waits", "A module holds what the load of a module that it requests waits for"},
+	Likely:          {"warning", "A module's init requests itself; one step is not sure", "A module holds what the load of a module that it requests waits for; one step is not sure"},
+	Possible:        {"note", "A module's init may request itself; several steps are not sure", "A module may hold what the load of a module that it requests waits for; several steps are not sure"},
+	ParameterDriven: {"note", "A module's init requests what a parameter says", ""},
 }
 
 // WriteSARIF writes the results of all trees as one SARIF 2.1.0 log.
@@ -70,7 +70,7 @@ func WriteSARIF(w io.Writer, version string, results []*Result, known func(id st
 		driver.Rules = append(driver.Rules, r)
 	}
 	for i, rank := range sarifRanks[:ParameterDriven] {
-		r := sarifRule{ID: "module-wait/" + Rank(i).String(), Short: sarifText{strings.Replace(rank.about, "requests itself", "or driver requests what waits for it", 1)}}
+		r := sarifRule{ID: "module-wait/" + Rank(i).String(), Short: sarifText{rank.waits}}
 		r.Default.Level = rank.level
 		driver.Rules = append(driver.Rules, r)
 	}

@@ -3,29 +3,12 @@
 package audit
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"slices"
 	"sort"
 	"strings"
-
-	"safeload/internal/plain"
 )
-
-// Wait is what the load of a requested module waits for, and what the one who
-// requests it does not give before that load is over.
-type Wait struct {
-	// Kind is "lock", "queue", "async" or "device".
-	Kind string `json:"kind"`
-	// On is the lock, the queue or work item, or a device of both drivers.
-	On string `json:"on"`
-	// Module whose load waits, and the Route on which it comes to that.
-	Module string   `json:"module"`
-	Route  []string `json:"route,omitempty"`
-	// Others are further modules that the request may load and that wait alike.
-	Others []string `json:"others,omitempty"`
-}
 
 const (
 	weakShared   = "both only share the lock: it takes one that wants it alone in between"
@@ -33,7 +16,6 @@ const (
 	weakAny      = "whoever gives the name must name a module that is there and not loaded yet"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
 	weakBranch   = "a branch to it depends on an argument that was not found out"
-	maxOthers    = 20
 	deviceLock   = "device"
 	pernetLock   = "pernet_ops_rwsem"
 	maxForeignIn = 4
@@ -41,60 +23,19 @@ const (
 
 func init() { weights[weakShared], weights[weakAnyone] = 2, 2 }
 
-// Remedy says what ends such a wait once it is there.
-const Remedy = "nothing but a reboot: no signal reaches the load, and the one who requests waits for it"
-
-func (w *Wait) title(h *Hop) string {
-	what, who := h.Request, w.Module
-	if what == "*" {
-		what = "a module of a name that it is given"
-	}
-	asks := fmt.Sprintf("%s requests %s", h.Module, what)
-	if who == "*" {
-		who = "each module"
-	}
-	if len(w.Others) > 0 {
-		who = fmt.Sprintf("%s (and %d more)", w.Module, len(w.Others))
-	}
-	switch w.Kind {
-	case "async":
-		return fmt.Sprintf("%s in an async function, for whose end the load of %s waits", asks, who)
-	case "device":
-		return fmt.Sprintf("%s in a probe function, under the lock of a device (%s) that the driver of %s takes", asks, w.On, who)
-	case "queue":
-		return fmt.Sprintf("%s in a work item, for whose end (%s) the init of %s waits", asks, w.On, who)
-	}
-	return fmt.Sprintf("%s while it holds %s, which the init of %s takes", asks, w.On, who)
-}
-
-// says are the lines about it for people.
-func (w *Wait) says() []string {
-	lines := []string{fmt.Sprintf("the load of %s waits: %s", clean(w.Module), clean(strings.Join(w.Route, " -> ")))}
-	if len(w.Others) > 0 {
-		lines = append(lines, "so does that of "+clean(strings.Join(w.Others[:min(len(w.Others), maxOthers)], ", ")))
-	}
-	return append(lines, "what frees it: "+Remedy)
-}
-
-func (w *Wait) write(b *bufio.Writer) {
-	for i, l := range w.says() {
-		head := [...]string{"waits   ", "        "}[min(i, 1)]
-		plain.Fprintf(b, "    %s %s\n", head, l)
-	}
-}
-
 // waits looks, once all modules are studied, for requests that are made while
 // something is held that the load of what is requested takes.
 type waits struct {
-	r      *resolver
-	inits  map[string]map[string]taking // by module, by what it takes
-	calls  map[string][]taking          // by exported function
-	asking map[string]bool              // exported functions that request
+	r       *resolver
+	inits   map[string]map[string]taking // by module, by what it takes
+	calls   map[string][]taking          // by exported function
+	asking  map[string]bool              // exported functions that request
+	devices map[[2]string][]string       // by module and bus
 }
 
 // findWaits works out the findings of that kind.
 func findWaits(all []*facts, r *resolver) (out []Finding) {
-	w := &waits{r: r, inits: map[string]map[string]taking{}, calls: map[string][]taking{}, asking: askers(all)}
+	w := &waits{r: r, inits: map[string]map[string]taking{}, calls: map[string][]taking{}, asking: askers(all), devices: map[[2]string][]string{}}
 	for _, f := range all {
 		if r.modules[f.name] != f {
 			continue
@@ -300,7 +241,7 @@ func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p
 		wait.Kind, wait.Route = "async", []string{"do_init_module", "async_synchronize_full"}
 	case device:
 		o := w.r.modules[p.module]
-		a, ok := sharedDevice(f.devices(bus), o.devices(bus), mr.spend)
+		a, ok := sharedDevice(w.devicesOf(f, bus, mr), w.devicesOf(o, bus, mr), mr.spend)
 		if !ok {
 			return nil, false
 		}
@@ -331,6 +272,18 @@ func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p
 	slices.Sort(hop.Weak)
 	hop.Weak = slices.Compact(hop.Weak)
 	return &Finding{Module: f.name, File: f.file, Rank: rankOf([]Hop{hop}), Hops: []Hop{hop}, Wait: wait}, true
+}
+
+// devicesOf are the devices of a module's drivers of one bus.
+func (w *waits) devicesOf(f *facts, bus string, mr *moduleRequests) []string {
+	k := [2]string{f.name, buses[bus][0]}
+	d, ok := w.devices[k]
+	if !ok {
+		mr.spend(16 + 4*len(f.aliases))
+		d = f.devices(bus)
+		w.devices[k] = d
+	}
+	return d
 }
 
 // init tells what the init of a module takes, itself or by what others export.
