@@ -181,3 +181,32 @@ func TestForeignWork(t *testing.T) {
 		t.Error(all[0].err)
 	}
 }
+
+// TestComparedDevices: the devices of two drivers cost the product of their aliases; who asks for it is told of.
+func TestComparedDevices(t *testing.T) {
+	var aliases []string
+	for i := range 3000 {
+		aliases = append(aliases, fmt.Sprintf("usb:v%04X%sd*", i, strings.Repeat("p0001", 40)))
+	}
+	probe := func(name string, ask bool) *facts {
+		f := &facts{name: name, compared: budget{left: maxWork}, drivers: []driver{{by: "usb_register_driver"}}}
+		if ask {
+			f.init = []event{{symbol: "__request_module", how: viaProbe, route: []string{"init", "usb_register_driver", "probe"},
+				args: [maxArgs]arg{{kind: argNumber, n: 1}, {kind: argText, text: "b"}}}}
+		}
+		for _, a := range aliases {
+			f.aliases = append(f.aliases, a+name)
+		}
+		return f
+	}
+	all := []*facts{probe("a", true), probe("b", false)}
+	found := findWaits(all, newResolver(all, &kmod.Config{}))
+	if len(found) != 0 || !errors.Is(all[0].err, ErrTooLarge) || all[1].err != nil {
+		t.Error(found, all[0].err, all[1].err)
+	}
+	all[0], all[1] = probe("a", true), probe("b", false)
+	all[0].aliases, all[1].aliases = []string{"usb:v1234p*"}, []string{"usb:v1234p0001d*"}
+	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Wait.Kind != "device" {
+		t.Error(found, all[0].err)
+	}
+}

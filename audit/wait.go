@@ -27,8 +27,15 @@ type Wait struct {
 // maxOthers of them are told to people.
 const maxOthers = 20
 
-// Remedy says what ends such a wait once it is there.
-const Remedy = "nothing but a reboot: no signal reaches the load, and the one who requests waits for it"
+// Remedy says what ends such a wait once it is there. A request's wait is killable
+// (kernel/module/kmod.c, UMH_KILLABLE), the load's for a lock is not; a kernel thread
+// takes no signal.
+func (w *Wait) Remedy() string {
+	if w.Kind == "queue" || w.Kind == "async" {
+		return "nothing but a reboot: who requests is a kernel thread, and the load takes no signal"
+	}
+	return "SIGKILL to who requests (watch --break=KILL), if that is a process; else nothing but a reboot: the load takes no signal"
+}
 
 func (w *Wait) title(h *Hop) string {
 	what, who := h.Request, w.Module
@@ -55,11 +62,15 @@ func (w *Wait) title(h *Hop) string {
 
 // says are the lines about it for people.
 func (w *Wait) says() []string {
-	lines := []string{fmt.Sprintf("the load of %s waits: %s", clean(w.Module), clean(strings.Join(w.Route, " -> ")))}
+	who := "the load of " + w.Module
+	if w.Module == "*" {
+		who = "each load"
+	}
+	lines := []string{fmt.Sprintf("%s waits: %s", clean(who), clean(strings.Join(w.Route, " -> ")))}
 	if len(w.Others) > 0 {
 		lines = append(lines, "so does that of "+clean(strings.Join(w.Others[:min(len(w.Others), maxOthers)], ", ")))
 	}
-	return append(lines, "what frees it: "+Remedy)
+	return append(lines, "what frees it: "+w.Remedy())
 }
 
 func (w *Wait) write(b *bufio.Writer) {
