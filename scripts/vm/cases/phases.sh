@@ -21,7 +21,7 @@ setup() {
 	HOLD
 	# Its file is read for long, wherever it lies.
 	cp "/lib/modules/$kver/updates/slreq_t3.ko" /tmp/phases-large.ko
-	dd if=/dev/zero bs=1M count=8 >>/tmp/phases-large.ko 2>/dev/null
+	dd if=/dev/zero bs=1M count=24 >>/tmp/phases-large.ko 2>/dev/null
 }
 
 # waits MODULE KIND LEAST: a load of it has a wait of that kind, of so many microseconds; or that much in all of its waits of it.
