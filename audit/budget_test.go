@@ -186,7 +186,7 @@ func TestForeignWork(t *testing.T) {
 func TestComparedDevices(t *testing.T) {
 	var aliases []string
 	for i := range 3000 {
-		aliases = append(aliases, fmt.Sprintf("usb:v%04X%sd*", i, strings.Repeat("p0001", 40)))
+		aliases = append(aliases, fmt.Sprintf("%03X%sd*", i, strings.Repeat("p0001", 40)))
 	}
 	probe := func(name string, ask bool) *facts {
 		f := &facts{name: name, compared: budget{left: maxWork}, drivers: []driver{{by: "usb_register_driver"}}}
@@ -195,7 +195,7 @@ func TestComparedDevices(t *testing.T) {
 				args: [maxArgs]arg{{kind: argNumber, n: 1}, {kind: argText, text: "b"}}}}
 		}
 		for _, a := range aliases {
-			f.aliases = append(f.aliases, a+name)
+			f.aliases = append(f.aliases, "usb:v"+name+a)
 		}
 		return f
 	}

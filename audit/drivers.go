@@ -160,12 +160,58 @@ func sharedDevice(a, b []string, spend func(int)) (string, bool) {
 	for _, x := range a {
 		for _, y := range b {
 			spend(8 + len(x)*len(y)/16)
-			if overlap(x, y) {
+			if sameDevice(x, y) || partOf(x, y) {
 				return x, true
 			}
 		}
 	}
 	return "", false
+}
+
+// sameDevice reports whether two aliases can name one device. Where a bus has fields
+// (usb:v1234p*d*…), each is compared with its like: names in lower case, values not.
+func sameDevice(a, b string) bool {
+	names, x := fields(a)
+	others, y := fields(b)
+	if len(x) < 2 || names != others {
+		return overlap(a, b)
+	}
+	for i := range x {
+		if !overlap(x[i], y[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// fields splits an alias into the names of its fields and their values.
+func fields(alias string) (names string, values []string) {
+	bus, rest, _ := strings.Cut(alias, ":")
+	switch bus {
+	case "usb", "pci", "hid", "sdio", "virtio", "ssb", "bcma", "hdaudio":
+	default:
+		return "", nil
+	}
+	lower := func(r rune) bool { return r >= 'a' && r <= 'z' }
+	for rest != "" {
+		n := strings.IndexFunc(rest, func(r rune) bool { return !lower(r) })
+		if n < 0 {
+			n = len(rest)
+		}
+		names, rest = names+" "+rest[:n], rest[n:]
+		if n = strings.IndexFunc(rest, lower); n < 0 {
+			n = len(rest)
+		}
+		values, rest = append(values, rest[:n]), rest[n:]
+	}
+	return names, values
+}
+
+// partOf reports whether both are for interfaces of one USB device: a driver's
+// registration takes the lock of the whole device, too.
+func partOf(a, b string) bool {
+	const n = len("usb:v0000p0000")
+	return len(a) > n && len(b) > n && strings.HasPrefix(a, "usb:v") && a[:n] == b[:n] && a[9] == 'p' && special(a[:n]) < 0
 }
 
 // overlap reports whether some name fits both patterns. A class in brackets is

@@ -33,6 +33,40 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+func TestSameDevice(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"usb:v1234p0001d*dc*dsc*dp*ic*isc*ip*in*", "usb:v*p*d*dc*dsc*dp*ic03isc*ip*in*", true},
+		{"usb:v1234p0001d*dc*dsc*dp*ic01isc*ip*in*", "usb:v*p*d*dc*dsc*dp*ic03isc*ip*in*", false},
+		{"usb:v1234p0001d01[0-5]*dc*dsc*dp*ic*isc*ip*in*", "usb:v1234p0001d0107dc*dsc*dp*ic*isc*ip*in*", true},
+		{"pci:v00008086d*sv*sd*bc*sc*i*", "pci:v00008086d00001234sv*sd*bc02sc00i*", true},
+		{"pci:v00008086d*sv*sd*bc01sc*i*", "pci:v*d*sv*sd*bc02sc00i*", false},
+		{"virtio:d00000001v*", "virtio:d00000002v*", false},
+		{"i2c:abc", "i2c:abd", false}, {"i2c:abc", "i2c:abc", true}, {"usb:*", "usb:v1234p*", true},
+	} {
+		if got := sameDevice(c.a, c.b); got != c.want || sameDevice(c.b, c.a) != c.want {
+			t.Errorf("%q and %q: %v", c.a, c.b, got)
+		}
+	}
+}
+
+func TestPartOf(t *testing.T) {
+	const a = "usb:v1234p0001d*dc*dsc*dp*ic01isc*ip*in*"
+	for b, want := range map[string]bool{
+		"usb:v1234p0001d*dc*dsc*dp*ic02isc*ip*in*": true,
+		"usb:v1234p0002d*dc*dsc*dp*ic02isc*ip*in*": false,
+		"usb:v1234p*d*dc*dsc*dp*ic02isc*ip*in*":    false,
+		"usb:v*p*d*dc*dsc*dp*ic02isc*ip*in*":       false,
+		"usb:":                                     false,
+	} {
+		if got := partOf(a, b); got != want || sameDevice(a, b) {
+			t.Errorf("%s: %v", b, got)
+		}
+	}
+}
+
 // What has several names, such as a device tree's node, is no device of two drivers for that.
 func TestNamed(t *testing.T) {
 	for a, b := range map[string]string{"acpi*:CEC00001:*": "acpi*:ACPI0003:*", "of:N*T*Cst,stm32_cec": "of:N*T*Cst,stm32_cec2", "of:N*T*Ca,bC*": "of:N*T*Cc,dC*"} {
