@@ -123,30 +123,7 @@ func (f *facts) study(raw []byte, b budget) {
 	}
 	f.registered(x, interesting)
 	if len(f.imports) > 0 || len(f.depends) > 0 {
-		exported := map[string]bool{}
-		for _, e := range f.exports {
-			exported[e] = true
-		}
-		for i := range im.syms {
-			s := &im.syms[i]
-			if s.sec == 0 || !s.global || !exported[s.name] || !im.secs[s.sec].code() {
-				continue
-			}
-			if sym, ok := im.function(place{sec: int32(s.sec), off: int64(s.value)}); ok {
-				if ev := x.from(sym, passed(), 0, interesting); len(ev) > 0 {
-					if f.called == nil {
-						f.called = map[string][]event{}
-					}
-					f.called[strings.Clone(s.name)] = ev
-				}
-				if len(x.takes) > 0 {
-					if f.calledTakes == nil {
-						f.calledTakes = map[string][]taking{}
-					}
-					f.calledTakes[strings.Clone(s.name)] = x.takes
-				}
-			}
-		}
+		f.callable(x, interesting)
 	}
 	f.asks = x.asks(f.runs, nil)
 	if len(f.depends) > 0 && len(im.lockOps) > 0 {
@@ -157,6 +134,36 @@ func (f *facts) study(raw []byte, b budget) {
 		}
 	}
 	f.own()
+}
+
+// callable works out what each function that f exports asks for and takes.
+func (f *facts) callable(x *explorer, interesting func(string) bool) {
+	exported := map[string]bool{}
+	for _, e := range f.exports {
+		exported[e] = true
+	}
+	for i := range x.im.syms {
+		s := &x.im.syms[i]
+		if s.sec == 0 || !s.global || !exported[s.name] || !x.im.secs[s.sec].code() {
+			continue
+		}
+		sym, ok := x.im.function(place{sec: int32(s.sec), off: int64(s.value)})
+		if !ok {
+			continue
+		}
+		if ev := x.from(sym, passed(), 0, interesting); len(ev) > 0 {
+			if f.called == nil {
+				f.called = map[string][]event{}
+			}
+			f.called[strings.Clone(s.name)] = ev
+		}
+		if len(x.takes) > 0 {
+			if f.calledTakes == nil {
+				f.calledTakes = map[string][]taking{}
+			}
+			f.calledTakes[strings.Clone(s.name)] = x.takes
+		}
+	}
 }
 
 // askAgain works the asks out with the functions of other modules that request.

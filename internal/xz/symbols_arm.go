@@ -37,8 +37,6 @@ func (r rc) literal(in []byte, lit *[literal]uint16) (rc, byte) {
 
 // other decodes a byte that is not match: as long as its bits are those of match, they
 // have probabilities of their own.
-//
-// In one piece: as length, bit by bit in line.
 func (r rc) other(in []byte, lit *[literal]uint16, match uint32) (rc, byte) {
 	match |= 0x100
 	symbol := match
