@@ -14,13 +14,15 @@ for arg; do
 	--arch=arm | --arch=arm64 | --arch=amd64) guests=vm-$arg ;;
 	--no-install) install=no; continue ;;
 	demo) groups+=(demo) ;;
-	--machine) [ "$guests" != vm ] || guests=vm-arm ;; # unless --arch says otherwise
+	--machine=virt64) guests=vm-arm64 ;;
+	--machine=q35) guests=vm-amd64 ;;
+	--machine) [ "$guests" != vm ] || guests=vm-arm ;; # all other machines
 	--seed-kernel) guests=vm-arm groups+=(vm-arm seed) ;;
 	--target | --bundle) target=yes ;;
 	-h | --help | --list | --read) list=yes ;;
 	esac
 	before='' args+=("$arg")
-	[ "$arg" != --arch ] || before=--arch=
+	case $arg in --arch | --machine) before=$arg= ;; esac
 done
 # The demo's machine is 32-bit ARM's; of the others it needs what their guests do.
 case ${groups[*]-}$guests in demovm | demovm-arm) ;; *) groups+=("$guests") ;; esac

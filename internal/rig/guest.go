@@ -198,10 +198,10 @@ func (g *Guest) cmdline(init string) string {
 }
 
 // bootArgs are QEMU's for the kernel and an initramfs.
-func (g *Guest) bootArgs(initrd, init string) ([]string, error) {
+func (r *run) bootArgs(g *Guest, initrd, init string) ([]string, error) {
 	args := []string{"-kernel", g.kernel.Image, "-initrd", initrd, "-append", g.cmdline(init)}
 	if g.Machine.DTB != "" {
-		dtb, err := g.kernel.dtb(g.Machine.DTB)
+		dtb, err := r.kitchen.deviceTree(g.kernel, g.Machine)
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +217,7 @@ func (r *run) boot(ctx context.Context, g *Guest, slot *os.File) (string, error)
 		return "", err
 	}
 	defer os.Remove(initrd)
-	boot, err := g.bootArgs(initrd, r.words(g))
+	boot, err := r.bootArgs(g, initrd, r.words(g))
 	if err != nil {
 		return "", err
 	}
@@ -324,7 +324,9 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 	g.resumed = r.saves && !g.again && !g.fresh()
 	if g.resumed {
 		end, err = r.resume(ctx, g, slot)
-	} else {
+		g.resumed = !errors.Is(err, errNoPort)
+	}
+	if !g.resumed {
 		end, err = r.boot(ctx, g, slot)
 	}
 	_ = slot.Close()

@@ -65,6 +65,16 @@ func machineFor(name, arch string) (Machine, error) {
 	return Machine{}, fmt.Errorf("no machine %s for %s; see --list", name, arch)
 }
 
+// ArchOf is the architecture of a machine, or empty if there is none of that name.
+func ArchOf(machine string) string {
+	for _, m := range machines {
+		if m.Name == machine {
+			return m.Arch
+		}
+	}
+	return ""
+}
+
 // A size is what one guest gets of its machine.
 type size struct {
 	memory, cpus int

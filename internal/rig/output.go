@@ -103,7 +103,7 @@ func (r *run) bootShell(ctx context.Context, g *Guest, slot *os.File) error {
 	if err := packTo(initrd, filepath.Join(g.dir, "root")); err != nil {
 		return err
 	}
-	boot, err := g.bootArgs(initrd, "shell")
+	boot, err := r.bootArgs(g, initrd, "shell")
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	Machine                    string
 	Cases                      []string
 	Image, Modules, Headers    string // a kernel of one's own
+	DTB                        string // the device tree of a board, if not the kernel's own
 	SeedKernel                 bool
 	Shell, Demo                bool
 	Dist, JSON, JUnit, Keep    string
@@ -156,13 +157,23 @@ func (r *run) selectKernels() error {
 	if r.elsewhere() {
 		return nil
 	}
+	if r.Arch == "" {
+		r.Arch = ArchOf(r.Machine)
+	}
+	m, err := machineFor(r.Machine, r.Arch)
+	if r.DTB != "" && !m.Board {
+		return usagef("--dtb is for a board: needs --machine")
+	}
 	if r.SeedKernel {
+		if m.Board || r.Image != "" {
+			return usagef("--seed-kernel is a kernel of its own, for the machine virt alone")
+		}
 		r.kernels = []Kernel{{Key: "arm-own", Arch: "arm"}}
 		return nil
 	}
 	if r.Image != "" {
-		if _, err := machineFor("", r.Arch); err != nil {
-			return usagef("--kernel-image needs --arch arm, arm64 or amd64")
+		if err != nil {
+			return usagef("--kernel-image needs --arch arm, arm64 or amd64, or a --machine of --list")
 		}
 		if r.Modules == "" {
 			return usagef("--kernel-image needs --modules")
@@ -529,8 +540,9 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	}
 	defer slot.Close()
 	if r.saves && !g.fresh() {
-		_, err = r.resume(ctx, &g, slot)
-		return err
+		if _, err = r.resume(ctx, &g, slot); !errors.Is(err, errNoPort) {
+			return err
+		}
 	}
 	return r.bootShell(ctx, &g, slot)
 }

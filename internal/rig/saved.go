@@ -30,7 +30,11 @@ import (
 type saved struct {
 	dir  string
 	base Packed // what its root has
+	none bool   // the kernel has no port: its guests are booted
 }
+
+// errNoPort: a kernel of somebody's own may have no virtio console, or not as a module that --modules has.
+var errNoPort = errors.New("no virtio console in this kernel: its guests are booted, not resumed")
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
 
@@ -55,6 +59,9 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
 	b := r.savedBy.take(key)
 	defer b.Unlock()
+	if b.value.none {
+		return saved{}, errNoPort
+	}
 	if b.value.dir != "" && b.value.used() == nil {
 		return b.value, nil
 	}
@@ -76,7 +83,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		return saved{}, err
 	}
 	defer os.Remove(initrd)
-	boot, err := base.bootArgs(initrd, "saved")
+	boot, err := r.bootArgs(base, initrd, "saved")
 	if err != nil {
 		return saved{}, err
 	}
@@ -84,7 +91,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	if err != nil {
 		return saved{}, err
 	}
-	s := saved{filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), packed}
+	s := saved{dir: filepath.Join(r.cache, "saved", g.Kernel.Key+"-"+id), base: packed}
 	err = r.kitchen.cache.Locked(ctx, "saved-"+g.Kernel.Key+"-"+id, func() error {
 		if _, err := os.Stat(s.state()); err == nil {
 			return s.used()
@@ -92,8 +99,12 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 		r.say.line("%s: booting the guest that the cases start from", g.Kernel.Key)
 		return errors.Join(r.saveNow(ctx, base, boot, s, slot), boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		b.value = s
+	case errors.Is(err, errNoPort):
+		r.say.line("%s: %v", g.Kernel.Key, err)
+		b.value.none = true
 	}
 	return s, err
 }
@@ -131,6 +142,9 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 	for until := time.Now().Add(10 * time.Minute); !tailHas(console, "#READY#"); time.Sleep(100 * time.Millisecond) {
 		if q.over() || ctx.Err() != nil || time.Now().After(until) {
 			said, _ := os.ReadFile(console)
+			if bytes.Contains(said, []byte("#NOPORT#")) {
+				return errors.Join(errNoPort, os.RemoveAll(s.dir))
+			}
 			return fmt.Errorf("the guest to be saved did not come to its end: %s %s", q.stderr.String(), tail(said, 400))
 		}
 	}

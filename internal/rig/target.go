@@ -170,6 +170,9 @@ func (r *run) onTarget(ctx context.Context) ([]*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.notHere(ctx, ownBootID); err != nil {
+		return nil, err
+	}
 	r.say.line("%s: %s, kernel %s", t, b.Arch, b.Release)
 	modes := r.targetModes()
 	tree, cases, err := r.carry(ctx, b)

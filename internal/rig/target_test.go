@@ -429,6 +429,22 @@ func TestVisit(t *testing.T) {
 	}
 }
 
+// The machine that the rig runs on is no target, by whatever name it is reached.
+func TestNotHere(t *testing.T) {
+	v, _, root := fakeSSH(t, fakeRun)
+	var wrong *UsageError
+	if err := v.notHere(t.Context(), ownBootID); !errors.As(err, &wrong) {
+		t.Errorf("this machine as its own target: %v", err)
+	}
+	other := filepath.Join(root, "other")
+	if err := os.WriteFile(other, []byte("another\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.notHere(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+}
+
 // A connection that is cut loses nothing of what is said; one that does not come back is a failure of what is owed.
 func TestCut(t *testing.T) {
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -182,6 +183,26 @@ func (v *visit) follow(ctx context.Context, l *listener) (end string) {
 			return "the run was ended"
 		}
 	}
+}
+
+// ownBootID is the file that has the boot id of the machine that the rig itself runs on.
+const ownBootID = "/proc/sys/kernel/random/boot_id"
+
+// notHere refuses a target that is the rig's own machine: what hangs there would take the rig with it, and a reboot, too. file is
+// ownBootID.
+func (v *visit) notHere(ctx context.Context, file string) error {
+	own, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	there, err := v.bootID(ctx)
+	if err != nil {
+		return err
+	}
+	if there != "" && there == strings.TrimSpace(string(own)) {
+		return usagef("%s is the machine that this runs on (or a container on it): the cases load modules that hang and race on purpose; use another machine, or a guest (no --target)", v)
+	}
+	return nil
 }
 
 func (v *visit) bootID(ctx context.Context) (string, error) {

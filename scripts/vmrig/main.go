@@ -26,11 +26,12 @@ const usage = `usage: vm-test.sh [OPTION...]          run every case on every ke
 
   --arch ARCH            only kernels of this architecture (arm, arm64, amd64)
   --kernel SERIES        only kernels of this series (6.12, 6.1, newest)
-  --machine MACHINE      on this machine of --list, such as a board; arm 6.12 unless --arch and --kernel say otherwise
+  --machine MACHINE      on this machine of --list, such as a board; with 6.12 unless --kernel says otherwise
   --case NAME[,NAME...]  only these cases
   --kernel-image FILE    a kernel of your own (needs --arch) ...
   --modules DIR          ... and its modules: the directory that holds lib/modules/VERSION
   --headers DIR          its build tree, for cases that need our test modules
+  --dtb FILE             the device tree of the board that is --machine, if --modules and --headers do not have it
   --seed-kernel          instead of all this: a 32-bit ARM kernel with the wait of 6.5 to 6.10, which
                          no signal ends, built from Debian's linux-source and kept in the cache
   --shell                a prompt in the guest instead of the cases, or what is piped in
@@ -125,7 +126,7 @@ func parse(args []string) (o rig.Options, list bool, code int) {
 	values := map[string]*string{"--arch": &o.Arch, "--kernel": &o.Series, "--machine": &o.Machine, "--case": &cases, "--json": &o.JSON,
 		"--junit": &o.JUnit, "--keep": &o.Keep, "--target": &o.Target, "--target-dir": &o.TargetDir, "--release": &o.Release,
 		"--bundle": &o.Bundle, "--read": &o.Read, "--hold": &o.Hold}
-	paths := map[string]*string{"--kernel-image": &o.Image, "--modules": &o.Modules, "--headers": &o.Headers, "--dist": &o.Dist}
+	paths := map[string]*string{"--kernel-image": &o.Image, "--modules": &o.Modules, "--headers": &o.Headers, "--dtb": &o.DTB, "--dist": &o.Dist}
 	flags := map[string]*bool{"--shell": &o.Shell, "--quick": &o.Quick, "--full": &o.Full, "--list": &list, "--seed-kernel": &o.SeedKernel,
 		"--boot": &o.Boot, "demo": &o.Demo, "--stock": &o.Stock, "--safe": &o.Safe, "--reboot-between": &o.RebootBetween}
 	for i := 0; i < len(args); i++ {
@@ -190,6 +191,9 @@ func missingTools(o rig.Options) []string {
 	compilers := map[string][2]string{"arm": {"arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"},
 		"arm64": {"aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"}, "amd64": {"x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"}}
 	arch := o.Arch
+	if arch == "" {
+		arch = rig.ArchOf(o.Machine)
+	}
 	if arch == "" && (o.Demo || o.Machine != "" || o.SeedKernel) {
 		arch = "arm"
 	}
