@@ -68,7 +68,9 @@ type Report struct {
 	Dead []string `json:"dead,omitempty"`
 	// Hangs are loads that wait for themselves, or for what the one who asked for
 	// them has: certain ones, as status and diagnose find them.
-	Hangs  []string `json:"hangs,omitempty"`
+	Hangs []string `json:"hangs,omitempty"`
+	// Likely are those that look so, and may only be slow.
+	Likely []string `json:"likely,omitempty"`
 	Checks []Check  `json:"checks"`
 }
 

@@ -86,7 +86,7 @@ func (e *examination) dead() {
 	}
 }
 
-// hangs names the loads that can never move. What is only likely may be slow.
+// hangs names the loads that can never move, and those of which that is only likely: what status and diagnose find.
 func (e *examination) hangs() {
 	if e.sys.root != "/" || e.o.Look == nil {
 		return
@@ -97,21 +97,21 @@ func (e *examination) hangs() {
 		e.add(Unknown, name, "unknown", whyNot(err), "")
 		return
 	}
-	likely := 0
 	for _, f := range sv.Findings {
-		if f.Ours {
-			continue // it ends by itself: the guard is about to refuse it
-		}
 		value := "the load of " + f.Module + " " + f.Kind.Wait()
-		if f.Certainty != graph.Certain {
-			likely++
+		switch {
+		case f.Certainty != graph.Certain:
+			e.r.Likely = append(e.r.Likely, value)
 			e.add(Warn, name, value, "likely, not certain: it may only be slow", fix)
-			continue
+		case f.Ours:
+			e.r.Hangs = append(e.r.Hangs, value)
+			e.add(Note, name, value, "it ends by itself: a safeload that waits in it is about to refuse it", "")
+		default:
+			e.r.Hangs = append(e.r.Hangs, value)
+			e.add(Bad, name, value, "it can never move by itself", fix)
 		}
-		e.r.Hangs = append(e.r.Hangs, value)
-		e.add(Bad, name, value, "it can never move by itself", fix)
 	}
-	if likely+len(e.r.Hangs) == 0 {
+	if len(sv.Findings) == 0 {
 		e.add(OK, name, "none waits for itself, or for what the one who asked for it has", "", "")
 	}
 }

@@ -24,7 +24,13 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 	if fs.NArg() > 0 {
 		return misused("doctor", stderr, "it takes no argument, not %q", fs.Arg(0))
 	}
-	o := doctor.Options{Look: func() (*survey.Survey, error) { return survey.Examine(surveyOptions()) }}
+	o := doctor.Options{Look: func() (*survey.Survey, error) {
+		sv, err := survey.Examine(surveyOptions())
+		if err == nil {
+			sv.LeaveUndecided()
+		}
+		return sv, err
+	}}
 	if *probe {
 		o.TryProbe, o.TryLocks = tryProbe, tryLocks
 	}
@@ -39,7 +45,7 @@ func runDoctor(args []string, stdout, stderr io.Writer) int {
 		plain.Fprintf(stderr, "safeload: print the report: %v\n", err)
 		return exitError
 	}
-	if len(r.Dead)+len(r.Hangs) > 0 {
+	if len(r.Dead)+len(r.Hangs)+len(r.Likely) > 0 {
 		return exitFound
 	}
 	if r.Failed() {

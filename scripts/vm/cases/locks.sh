@@ -164,6 +164,7 @@ check() {
 	want "status: as the schema says" /t/vmtool jsonl survey "$out"
 	want "status: the kinds" has "$out" '"kind":"async"'
 	run 60 /safe/safeload doctor --json
+	want "doctor: exit 3, as status" [ "$rc" = 3 ]
 	# With two who ask at once it is only likely which helper is whose.
 	want "doctor: the same load" has "$out" '"name":"loads now","level":"[a-z]*","value":"the load of slreq_l5 waits for the async function'
 	want "doctor: as the schema says" /t/vmtool jsonl doctor "$out"
