@@ -2,10 +2,7 @@
 
 package audit
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // ask is a call that requests while its task keeps others waiting: it holds a
 // lock, or it is what somebody waits for that flushes a queue or all async
@@ -33,8 +30,8 @@ type taking struct {
 
 // asyncFunctions is what a load waits for at its end: do_init_module calls
 // async_synchronize_full unless the module was told to probe in the background
-// (kernel/module/main.c, since 5.18 whether or not its init used async;
-// before, if it did).
+// (kernel/module/main.c; since 67d6212afda2, 5.17, whether or not its init used
+// async, and before if it did).
 const asyncFunctions = "async functions"
 
 // maxTakings and maxAsks are kept of one function or module.
@@ -49,8 +46,8 @@ func (x *explorer) take(sym int32, args *[maxArgs]value, by how, route []string,
 	name := x.im.syms[sym].name
 	switch op.does {
 	case passes:
-		for _, n := range strings.Fields(op.named) {
-			x.taken(hold{n, op.shared}, name, by, route, when)
+		for _, h := range passedBy(name, x.im.kernel) {
+			x.taken(h, name, by, route, when)
 		}
 	case acquires:
 		if h, ok := x.im.holding(lockOf(op, args[0])); ok {
@@ -168,6 +165,9 @@ func (x *explorer) underRtnl(by string, p place) {
 	if !ok {
 		return
 	}
+	if by == "register_netdevice_notifier" {
+		end = min(end, p.off+x.im.word()) // struct notifier_block begins with its function, and may be part of more
+	}
 	for off := max(start, p.off); off < end && len(x.runs) < maxTakings; off += x.im.word() {
 		x.im.spend(1)
 		if q, ok := x.im.pointer(p.sec, off); ok && q.sec != 0 && x.im.secs[q.sec].code() {
@@ -181,16 +181,29 @@ func (x *explorer) underRtnl(by string, p place) {
 // askers are the exported functions that request, before they return.
 func askers(all []*facts) map[string]bool {
 	asking := map[string]bool{}
-	for n := -1; n != len(asking); {
-		n = len(asking)
-		for _, f := range all {
-			for s, events := range f.called {
-				asking[s] = asking[s] || slices.ContainsFunc(events, func(e event) bool {
-					return e.how&viaThread == 0 && (requesters[e.symbol].kind != 0 || asking[e.symbol])
-				})
-				if !asking[s] {
-					delete(asking, s)
+	callers := map[string][]string{} // by what they call
+	var todo []string
+	for _, f := range all {
+		for s, events := range f.called {
+			for _, e := range events {
+				switch {
+				case e.how&viaThread != 0:
+				case requesters[e.symbol].kind == 0:
+					callers[e.symbol] = append(callers[e.symbol], s)
+				case !asking[s]:
+					asking[s] = true
+					todo = append(todo, s)
 				}
+			}
+		}
+	}
+	for len(todo) > 0 {
+		s := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, c := range callers[s] {
+			if !asking[c] {
+				asking[c] = true
+				todo = append(todo, c)
 			}
 		}
 	}
@@ -244,7 +257,7 @@ func (x *explorer) under(g *graph, sym int, args [maxArgs]value, route []string,
 	x.visited[v] = true
 	route = append(route[:len(route):len(route)], im.syms[sym].name)
 	for _, c := range x.function(sym, &args).calls {
-		im.spend(1 + len(c.when))
+		im.spend(1 + len(c.when) + c.locks.cost())
 		now := locks.then(c.locks, &args)
 		if len(now.held) == 0 {
 			continue

@@ -27,9 +27,20 @@ const maxWork = 1 << 27
 // spend takes n steps; it panics with ErrTooLarge when there are none left, for
 // [budget.bounded] to catch.
 func (b *budget) spend(n int) {
-	if b.left -= int64(n); b.left < 0 {
+	if b.left -= int64(n); n < 0 || b.left < 0 {
+		b.left = -1
 		panic(ErrTooLarge)
 	}
+}
+
+// spendEach takes some steps for each of n, which may be what a file says: more
+// than an int holds on 32 bits.
+func (b *budget) spendEach(n, steps int64) {
+	if n < 0 || n > b.left/steps {
+		b.left = -1
+		panic(ErrTooLarge)
+	}
+	b.left -= n * steps
 }
 
 // bounded runs f until it has spent what there is.

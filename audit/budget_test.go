@@ -6,13 +6,17 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"safeload/audit/internal/isa"
 	"safeload/docs/schema"
+	"safeload/internal/clock"
 	"safeload/kmod"
 )
 
@@ -182,6 +186,135 @@ func TestForeignWork(t *testing.T) {
 	}
 }
 
+// TestAskers: which exported functions request costs what the calls of these do, not their number times the length of a chain.
+func TestAskers(t *testing.T) {
+	chain := func(n int) time.Duration {
+		var all []*facts
+		for i := range n {
+			f := &facts{called: map[string][]event{fmt.Sprint("f", i): {{symbol: fmt.Sprint("f", i+1)}}}}
+			all = append(all, f)
+		}
+		all[0].called["late"] = []event{{symbol: "f1", how: viaThread}}
+		all[n-1].called[fmt.Sprint("f", n-1)][0].symbol = "__request_module"
+		before := clock.CPU()
+		asking := askers(all)
+		took := clock.CPU() - before
+		if len(asking) != n || asking["late"] {
+			t.Errorf("%d of %d request", len(asking), n)
+		}
+		return took
+	}
+	const n = 40_000
+	tenth := (chain(n/10) + chain(n/10) + chain(n/10)) / 3
+	if took := chain(n); took > 60*tenth {
+		t.Errorf("a chain of %d takes %v, a tenth of it %v", n, took, tenth)
+	}
+}
+
+// pointers is an object of n pointers to as many names, each by a relocation.
+func pointers(n int) *image {
+	im := &image{machine: elf.EM_AARCH64, arch: isa.ARM64, wide: true, order: binary.LittleEndian, budget: budget{left: maxWork}}
+	im.secs = make([]section, 3)
+	im.syms = []symbol{{}, {name: "driver", sec: 1, size: uint64(8 * n), typ: elf.STT_OBJECT}, {name: "names", sec: 2}}
+	im.secs[1].data, im.secs[1].size = make([]byte, 8*n), uint64(8*n)
+	for i := range n {
+		im.secs[1].relocs = append(im.secs[1].relocs, reloc{uint64(8 * i), 2, uint32(elf.R_AARCH64_ABS64), int64(len(im.secs[2].data))})
+		im.secs[2].data = append(im.secs[2].data, fmt.Sprintf("%08d\x00", i)...)
+	}
+	im.secs[2].size = uint64(len(im.secs[2].data))
+	return im
+}
+
+// TestDriverNames: of a driver no more names are kept than any has, and one that is larger than memory, which costs no file, is not gone through.
+func TestDriverNames(t *testing.T) {
+	im := pointers(100)
+	x := newExplorer(im)
+	x.drive("__platform_driver_register", place{sec: 1}, 0, nil)
+	if len(x.drivers) != 1 || len(x.drivers[0].names) != 100 {
+		t.Errorf("%+v", x.drivers)
+	}
+	im = pointers(4 * maxNames)
+	x = newExplorer(im)
+	x.drive("__platform_driver_register", place{sec: 1}, 0, nil)
+	if len(x.drivers) != 1 || len(x.drivers[0].names) != maxNames {
+		t.Errorf("%d names", len(x.drivers[0].names))
+	}
+	im = pointers(1)
+	im.secs[1].data, im.secs[1].size, im.syms[1].size = nil, maxSection, maxSection
+	x = newExplorer(im)
+	if err := im.bounded(func() { x.drive("usb_register_driver", place{sec: 1}, 0, nil) }); err != ErrTooLarge {
+		t.Error(err)
+	}
+}
+
+// TestSpend: what a file says does not overflow, on 32 bits either.
+func TestSpend(t *testing.T) {
+	for _, c := range []struct{ n, steps int64 }{{1 << 40, 1}, {1 << 26, 64}, {1 << 30, 1 << 34}, {-1, 1}} {
+		b := budget{left: maxWork}
+		if err := b.bounded(func() { b.spendEach(c.n, c.steps) }); err != ErrTooLarge || b.left >= 0 {
+			t.Errorf("%+v: %v, %d left", c, err, b.left)
+		}
+	}
+	b := budget{left: 100}
+	if err := b.bounded(func() { b.spendEach(25, 4); b.spend(0) }); err != nil || b.left != 0 {
+		t.Error(err, b.left)
+	}
+}
+
+// TestLockWork: what is remembered of the locks that are held counts as memory.
+func TestLockWork(t *testing.T) {
+	locked := func(n int) []byte {
+		m := newMaker()
+		lock, unlock := m.symbol("mutex_lock", 0, 0, 0, elf.STT_NOTYPE), m.symbol("mutex_unlock", 0, 0, 0, elf.STT_NOTYPE)
+		data := m.symbol("locks", makerRodata, 0, 8, elf.STT_OBJECT)
+		m.rodata = make([]byte, 4096)
+		for i := range n { // seven are held, and one is acquired and released again and again
+			for _, op := range []uint32{0x90000000, 0x91000000} {
+				m.reloc(data, map[uint32]elf.R_AARCH64{0x90000000: elf.R_AARCH64_ADR_PREL_PG_HI21, 0x91000000: elf.R_AARCH64_ADD_ABS_LO12_NC}[op])
+				m.relocs[len(m.relocs)-1].Addend = int64(8 * min(i, 7))
+				m.op(op)
+			}
+			sym := lock
+			if i > 7 && i%2 == 0 {
+				sym = unlock
+			}
+			m.reloc(sym, elf.R_AARCH64_CALL26)
+			m.op(0x94000000)
+		}
+		m.op(0xd65f03c0)
+		m.symbol("init_module", makerText, 0, uint64(len(m.text)), elf.STT_FUNC)
+		return m.file()
+	}
+	cost := func(n int) int64 {
+		b := budget{left: maxWork}
+		if err := b.bounded(func() {
+			im, err := newImage(locked(n), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sym, _ := im.initFunction()
+			before := im.left
+			im.analyse(sym, [maxArgs]value{})
+			b.left = before - im.left
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return b.left
+	}
+	// A call has some 240 bytes, and as much again for each five locks that it goes with.
+	if took := cost(1000); took < 1000*(48+7*8) {
+		t.Errorf("1000 calls with seven locks cost %d", took)
+	}
+}
+
+// TestAskedTooLarge: a module that is looked at once more, and costs too much then, is told of.
+func TestAskedTooLarge(t *testing.T) {
+	f := study("x", "x.ko", selfRequester(1))
+	if f.askWithin(10, selfRequester(1), map[string]bool{"f": true}); !errors.Is(f.err, ErrTooLarge) {
+		t.Error(f.err)
+	}
+}
+
 // TestComparedDevices: the devices of two drivers cost the product of their aliases; who asks for it is told of.
 func TestComparedDevices(t *testing.T) {
 	var aliases []string
@@ -208,5 +341,19 @@ func TestComparedDevices(t *testing.T) {
 	all[0].aliases, all[1].aliases = []string{"usb:v1234p*"}, []string{"usb:v1234p0001d*"}
 	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Wait.Kind != "device" {
 		t.Error(found, all[0].err)
+	}
+}
+
+// TestBuses: the drivers of each bus that the table has are noted.
+func TestBuses(t *testing.T) {
+	for by := range buses {
+		x := newExplorer(pointers(1))
+		x.callbacks(by, [maxArgs]value{{kind: address, sec: 1}}, 0, nil)
+		if by == "__platform_register_drivers" { // a table of drivers, which has none here
+			continue
+		}
+		if len(x.drivers) != 1 || x.drivers[0].by != by {
+			t.Errorf("%s: %+v", by, x.drivers)
+		}
 	}
 }

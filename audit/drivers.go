@@ -37,8 +37,8 @@ var buses = map[string][]string{
 	"pnp_register_driver":         {"pnp:", "acpi"},
 	"acpi_bus_register_driver":    {"acpi"},
 	"__acpi_bus_register_driver":  {"acpi"},
-	"phy_drivers_register":        {"mdio:"},
 	"phy_driver_register":         {"mdio:"},
+	"phy_drivers_register":        {"mdio:"},
 	"ssb_driver_register":         {"ssb:"},
 	"__ssb_driver_register":       {"ssb:"},
 	"__bcma_driver_register":      {"bcma:"},
@@ -53,9 +53,11 @@ var buses = map[string][]string{
 	"hv_driver_register":          {"vmbus:"},
 	"serio_register_driver":       {"serio:"},
 	"__serio_register_driver":     {"serio:"},
-	"w1_register_family":          {"w1:"},
 	"pcmcia_register_driver":      {"pcmcia:"},
 }
+
+// maxNames is how many names of a driver are kept: a table of the kernel's has some fifty.
+const maxNames = 512
 
 // drive notes a driver that is registered, and reports viaAsync if it asks to be
 // probed in an async function.
@@ -67,7 +69,7 @@ func (x *explorer) drive(name string, p place, by how, route []string) how {
 	}
 	start = max(start, p.off)
 	var async how
-	x.im.spend(16 + int(end-start)/4)
+	x.im.spendEach((end-start)/x.im.word()+4, 4)
 	for off := start; off < end; off += x.im.word() {
 		q, ok := x.im.pointer(p.sec, off)
 		if !ok || q.sec == 0 {
@@ -77,7 +79,8 @@ func (x *explorer) drive(name string, p place, by how, route []string) how {
 		if !ok || s == "" || len(s) > 31 || x.im.secs[q.sec].code() {
 			continue
 		}
-		if strings.HasPrefix(name, "__platform") && !slices.Contains(d.names, s) {
+		if strings.HasPrefix(name, "__platform") && len(d.names) < maxNames && !slices.Contains(d.names, s) {
+			x.im.spend(8 + len(d.names)/4)
 			d.names = append(d.names, s)
 		}
 		if x.prefersAsync(p.sec, off, end) {
@@ -159,7 +162,7 @@ func sameBus(a, b string) bool {
 func sharedDevice(a, b []string, spend func(int)) (string, bool) {
 	for _, x := range a {
 		for _, y := range b {
-			spend(8 + len(x)*len(y)/16)
+			spend(8 + len(x) + len(y) + len(x)*len(y)/16)
 			if sameDevice(x, y) || partOf(x, y) {
 				return x, true
 			}
@@ -193,18 +196,21 @@ func fields(alias string) (names string, values []string) {
 		return "", nil
 	}
 	lower := func(r rune) bool { return r >= 'a' && r <= 'z' }
+	var b strings.Builder
 	for rest != "" {
 		n := strings.IndexFunc(rest, func(r rune) bool { return !lower(r) })
 		if n < 0 {
 			n = len(rest)
 		}
-		names, rest = names+" "+rest[:n], rest[n:]
+		b.WriteByte(' ')
+		b.WriteString(rest[:n])
+		rest = rest[n:]
 		if n = strings.IndexFunc(rest, lower); n < 0 {
 			n = len(rest)
 		}
 		values, rest = append(values, rest[:n]), rest[n:]
 	}
-	return names, values
+	return b.String(), values
 }
 
 // partOf reports whether both are for interfaces of one USB device: a driver's

@@ -88,8 +88,9 @@ func (f *facts) study(raw []byte, b budget) {
 		return
 	}
 	// An alias is compared with each name that the tree's modules ask for.
-	im.spend(64 * len(im.modinfo))
+	im.spendEach(int64(len(im.modinfo)), 64)
 	information(f, im.modinfo)
+	im.kernel = newModel(f.release)
 	for i := range im.syms {
 		if s := &im.syms[i]; s.sec != 0 {
 			if e, ok := strings.CutPrefix(s.name, "__ksymtab_"); ok && e != "" {
@@ -167,14 +168,20 @@ func (f *facts) callable(x *explorer, interesting func(string) bool) {
 }
 
 // askAgain works the asks out with the functions of other modules that request.
-func (f *facts) askAgain(raw []byte, asking map[string]bool) {
-	b := budget{left: maxWork}
+func (f *facts) askAgain(raw []byte, asking map[string]bool) { f.askWithin(maxWork, raw, asking) }
+
+func (f *facts) askWithin(work int64, raw []byte, asking map[string]bool) {
+	b := budget{left: work}
 	var asks []ask
-	if err := b.bounded(func() {
+	err := b.bounded(func() {
 		if im, err := newImage(raw, b); err == nil && im.arch != nil {
 			asks = newExplorer(im).asks(f.runs, asking)
 		}
-	}); err != nil || asks == nil {
+	})
+	if err != nil && f.err == nil {
+		f.err = err // what it asks by the functions of others is not known
+	}
+	if err != nil || asks == nil {
 		return
 	}
 	f.asks = asks

@@ -165,13 +165,7 @@ func answers(f *facts, r *resolver, mr *moduleRequests, best map[string]edge) (s
 			}
 			continue
 		}
-		matches := []match(nil)
-		if q.holes {
-			matches = r.candidates(q.name)
-		} else {
-			matches = r.lookup(q.name)
-		}
-		for _, m := range matches {
+		for _, m := range mr.matches(q) {
 			plan := r.plan(m.module)
 			mr.spend(4 + len(plan))
 			for _, p := range plan {

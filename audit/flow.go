@@ -301,7 +301,7 @@ func (f *flow) along(pos, end int64, thumb bool) {
 		if p := f.pending[pos]; p != nil {
 			f.meet(p)
 			f.when = f.both(f.when, f.whens[pos])
-			f.locks = f.locks.meet(f.lockeds[pos])
+			f.locks = f.meetLocks(f.locks, f.lockeds[pos])
 			f.noFlags()
 			delete(f.pending, pos)
 		}
@@ -385,7 +385,7 @@ func (f *flow) branchTo(target, pos int64) {
 	}
 	if p := f.pending[target]; p != nil {
 		f.whens[target] = f.both(f.whens[target], f.when)
-		f.setLocks(target, f.lockeds[target].meet(f.locks))
+		f.setLocks(target, f.meetLocks(f.lockeds[target], f.locks))
 		for i := range p {
 			if p[i] != f.regs[i] {
 				p[i] = value{}

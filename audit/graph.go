@@ -24,20 +24,20 @@ func (im *image) requesting(asks func(symbol string) bool) *graph {
 	if im.arch == nil {
 		return g
 	}
-	b := im.callers(im.roles(asks))
-	todo := sorted(b.plays[requests])
+	plays := im.players(im.roles(asks))
+	todo := sorted(plays[requests])
 	if len(todo) == 0 {
 		return g
 	}
-	im.localCallers(b)
+	callers := im.callers()
 	for _, f := range todo {
 		g.reach[f] = true
 	}
 	for len(todo) > 0 {
 		f := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		im.spend(1 + len(b.callers[f]))
-		for _, c := range b.callers[f] {
+		im.spend(1 + len(callers[f]))
+		for _, c := range callers[f] {
 			if !g.reach[c] {
 				g.reach[c] = true
 				todo = append(todo, c)
@@ -46,14 +46,15 @@ func (im *image) requesting(asks func(symbol string) bool) *graph {
 	}
 	// A function that a caller gives the name is gone through from there too.
 	lockers := map[int]bool{}
-	for f := range b.plays[locks] {
-		for _, c := range append(b.callers[f], f) {
+	for f := range plays[locks] {
+		im.spend(1 + len(callers[f]))
+		for _, c := range append(callers[f][:len(callers[f]):len(callers[f])], f) {
 			if g.reach[c] {
 				lockers[c] = true
 			}
 		}
 	}
-	g.lockers, g.schedulers = sorted(lockers), sorted(b.plays[schedules])
+	g.lockers, g.schedulers = sorted(lockers), sorted(plays[schedules])
 	return g
 }
 
@@ -85,17 +86,10 @@ func (im *image) roles(asks func(symbol string) bool) map[int32]role {
 	return out
 }
 
-// calling says which functions call which.
-type calling struct {
-	callers map[int][]int
-	plays   [roles]map[int]bool // functions by what they call
-}
-
-// callers takes the calls out of the relocations of code.
-func (im *image) callers(roles map[int32]role) *calling {
-	b := &calling{callers: map[int][]int{}}
-	for i := range b.plays {
-		b.plays[i] = map[int]bool{}
+// players are functions by what they call: the roles of imported symbols.
+func (im *image) players(by map[int32]role) (plays [roles]map[int]bool) {
+	for i := range plays {
+		plays[i] = map[int]bool{}
 	}
 	for i := range im.secs {
 		s := &im.secs[i]
@@ -104,36 +98,44 @@ func (im *image) callers(roles map[int32]role) *calling {
 		}
 		for _, r := range s.relocs {
 			im.spend(1)
-			what := roles[r.sym]
-			local := im.syms[r.sym].sec != 0 && im.isBranch(r.typ)
-			if what == 0 && !local {
+			if what := by[r.sym]; what != 0 {
+				if f, ok := im.function(place{sec: int32(i), off: int64(r.off)}); ok {
+					plays[what][f] = true
+				}
+			}
+		}
+	}
+	return plays
+}
+
+// callers says of each function which others of the module call it, taken from the
+// branches of the code.
+func (im *image) callers() map[int][]int {
+	if im.calledBy != nil {
+		return im.calledBy
+	}
+	im.calledBy = map[int][]int{}
+	for i := range im.secs {
+		s := &im.secs[i]
+		if !s.code() || s.data == nil {
+			continue
+		}
+		for _, r := range s.relocs {
+			im.spend(1)
+			if im.syms[r.sym].sec == 0 || !im.isBranch(r.typ) {
 				continue
 			}
 			f, ok := im.function(place{sec: int32(i), off: int64(r.off)})
 			if !ok {
 				continue
 			}
-			if what != 0 {
-				b.plays[what][f] = true
-				continue
-			}
 			if p, ok := im.branchPlace(s.data, r); ok {
 				if t, ok := im.function(p); ok && t != f {
-					b.callers[t] = append(b.callers[t], f)
+					im.calledBy[t] = append(im.calledBy[t], f)
 				}
 			}
 		}
-	}
-	return b
-}
-
-// localCallers adds the calls within a section, which need no relocation.
-func (im *image) localCallers(b *calling) {
-	for i := range im.secs {
-		s := &im.secs[i]
-		if !s.code() || s.data == nil {
-			continue
-		}
+		// Within a section they need no relocation.
 		im.branches(int32(i), func(from, to int64) {
 			im.spend(2)
 			t, ok := im.function(place{sec: int32(i), off: to})
@@ -141,10 +143,11 @@ func (im *image) localCallers(b *calling) {
 				return
 			}
 			if f, ok := im.function(place{sec: int32(i), off: from}); ok && f != t {
-				b.callers[t] = append(b.callers[t], f)
+				im.calledBy[t] = append(im.calledBy[t], f)
 			}
 		})
 	}
+	return im.calledBy
 }
 
 func sorted(m map[int]bool) (out []int) {

@@ -27,6 +27,7 @@ type image struct {
 	budget
 	arch    *isa.Arch
 	machine elf.Machine
+	kernel  model // that it is for
 	head    elfhead.Header
 	order   binary.ByteOrder
 	wide    bool // 64-bit
@@ -41,6 +42,8 @@ type image struct {
 	lockOps map[int32]lockOp  // by imported symbol
 	wraps   map[int]bool      // functions that only acquire or only release; made when first needed
 	lasts   map[int]lockState // and what they have done when they return
+	// calledBy is, by function, which call it; made when first needed.
+	calledBy map[int][]int
 }
 
 type section struct {

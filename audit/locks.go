@@ -24,7 +24,7 @@ type lockVerb uint8
 const (
 	acquires lockVerb = iota + 1
 	releases
-	// passes: it acquires the lock and releases it before it returns.
+	// passes: it acquires what passedBy names, and releases it before it returns.
 	passes
 	// drains: it waits for what named says to end.
 	drains
@@ -54,19 +54,40 @@ var namedLocks = []struct {
 }
 
 // passing are the exported functions of the kernel proper that take a lock that
-// a module can hold, each with where that is and since when it differs. A lock's
+// a module can hold, each with the kernels that do and where that is. A lock's
 // name is that of its function or of its exported variable. Those that undo
 // something are left out: an init calls them where it fails.
-var passing = []struct{ functions, locks, where string }{
-	{"register_netdev", "rtnl_lock", "net/core/dev.c: rtnl_lock around register_netdevice"},
-	{"register_netdevice_notifier", "rtnl_lock pernet_ops_rwsem", "net/core/dev.c: the second for writing, since 4.17"},
-	{"rtnl_link_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12; a mutex of its own from 6.13 on"},
-	{"rtnl_register_module __rtnl_register_many", "rtnl_lock", "net/core/rtnetlink.c, rtnl_register_internal"},
-	{"rtnl_af_register", "rtnl_lock", "net/core/rtnetlink.c: until 6.12"},
-	{"register_pernet_subsys register_pernet_device", "pernet_ops_rwsem", "net/core/net_namespace.c: down_write"},
-	{"genl_register_family", "genl_lock", "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
-	{"__cpuhp_setup_state", "cpus_read_lock", "kernel/cpu.c: around __cpuhp_setup_state_cpuslocked"},
-	{"register_framebuffer", "console_lock", "drivers/video/fbdev/core/fbmem.c, do_register_framebuffer"},
+var passing = []struct {
+	functions, lock string
+	since, before   model // zero: from the first, to the newest
+	where           string
+}{
+	{functions: "register_netdev", lock: "rtnl_lock", where: "net/core/dev.c: rtnl_lock around register_netdevice"},
+	{functions: "register_netdevice_notifier", lock: "rtnl_lock", where: "net/core/dev.c"},
+	{functions: "register_netdevice_notifier", lock: "pernet_ops_rwsem", since: model{4, 17}, where: "net/core/dev.c: for writing"},
+	{functions: "rtnl_link_register", lock: "rtnl_lock", before: model{6, 13}, where: "net/core/rtnetlink.c: then link_ops_mutex"},
+	{functions: "rtnl_register_module __rtnl_register_many", lock: "rtnl_lock", where: "net/core/rtnetlink.c, rtnl_register_internal"},
+	{functions: "rtnl_af_register", lock: "rtnl_lock", before: model{6, 13}, where: "net/core/rtnetlink.c"},
+	{functions: "register_pernet_subsys register_pernet_device", lock: "pernet_ops_rwsem", since: model{4, 17}, where: "net/core/net_namespace.c: down_write"},
+	{functions: "genl_register_family", lock: "genl_lock", where: "net/netlink/genetlink.c, genl_lock_all: cb_lock, then genl_mutex"},
+	{functions: "__cpuhp_setup_state", lock: "cpus_read_lock", where: "kernel/cpu.c: around __cpuhp_setup_state_cpuslocked"},
+	{functions: "register_framebuffer", lock: "console_lock", where: "drivers/video/fbdev/core/fbmem.c, do_register_framebuffer"},
+}
+
+// passedBy gives the locks that a function of the kernel proper takes and releases
+// before it returns, on a kernel.
+func passedBy(function string, kernel model) (locks []hold) {
+	for _, p := range passing {
+		if !slices.Contains(strings.Fields(p.functions), function) || !kernel.from(p.since) || p.before != (model{}) && kernel.from(p.before) {
+			continue
+		}
+		h := hold{what: p.lock}
+		for _, n := range namedLocks {
+			h.shared = h.shared || n.name == p.lock && n.shared
+		}
+		locks = append(locks, h)
+	}
+	return locks
 }
 
 func init() {
@@ -78,15 +99,14 @@ func init() {
 	object("mutex_lock mutex_lock_interruptible mutex_lock_killable mutex_lock_io mutex_lock_nested mutex_lock_interruptible_nested mutex_lock_killable_nested down_write down_write_killable down_write_nested",
 		lockOp{does: acquires})
 	object("down_read down_read_killable down_read_interruptible down_read_nested", lockOp{does: acquires, shared: true})
-	object("mutex_unlock up_write up_read", lockOp{does: releases})
+	// Who has downgraded holds it shared: others may come in beside him.
+	object("mutex_unlock up_write up_read downgrade_write", lockOp{does: releases})
 	for _, n := range namedLocks {
 		object(n.acquire, lockOp{does: acquires, named: n.name, number: n.number, shared: n.shared})
 		object(n.release, lockOp{does: releases, named: n.name, number: n.number})
 	}
 	for _, p := range passing {
-		for _, w := range strings.Fields(p.functions) {
-			lockOps[w] = lockOp{does: passes, named: p.locks}
-		}
+		object(p.functions, lockOp{does: passes})
 	}
 	object("flush_workqueue __flush_workqueue drain_workqueue destroy_workqueue", lockOp{does: drains, named: "queue "})
 	object("flush_work cancel_work_sync flush_delayed_work cancel_delayed_work_sync", lockOp{does: drains, named: "work "})
@@ -107,6 +127,9 @@ func (l lock) same(o lock) bool { return l.at == o.at && l.name == o.name }
 type lockState struct{ held, freed []lock }
 
 func (s lockState) empty() bool { return len(s.held)+len(s.freed) == 0 }
+
+// cost of making it anew, in steps.
+func (s lockState) cost() int { return 8 * (len(s.held) + len(s.freed)) }
 
 // acquire and release leave the slices that others share alone.
 func (s *lockState) acquire(l lock) {
@@ -204,13 +227,14 @@ func (im *image) lockImports() {
 	}
 }
 
-// wrappers are the module's functions that only acquire or only release: what
-// they do lasts longer than they.
+// wrappers are the module's functions that only acquire or only release, by calls
+// of each other as well: what they do lasts longer than they.
 func (im *image) wrappers() map[int]bool {
 	if im.wraps != nil {
 		return im.wraps
 	}
 	verbs := map[int]lockVerb{}
+	var todo []int
 	for i := range im.secs {
 		s := &im.secs[i]
 		if !s.code() {
@@ -222,11 +246,29 @@ func (im *image) wrappers() map[int]bool {
 				continue
 			}
 			if f, ok := im.function(place{sec: int32(i), off: int64(r.off)}); ok {
+				if verbs[f] == 0 {
+					todo = append(todo, f)
+				}
 				verbs[f] |= op.does
 			}
 		}
 	}
 	im.wraps = map[int]bool{}
+	for len(todo) > 0 { // each function comes twice at most: it is given one verb, then the other
+		f := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if verbs[f] == acquires|releases {
+			continue
+		}
+		callers := im.callers()[f]
+		im.spend(1 + len(callers))
+		for _, c := range callers {
+			if both := verbs[c] | verbs[f]; both != verbs[c] {
+				verbs[c] = both
+				todo = append(todo, c)
+			}
+		}
+	}
 	for f, v := range verbs {
 		if v != acquires|releases {
 			im.wraps[f] = true
@@ -265,6 +307,7 @@ func (f *flow) lockCall(c *call, maybe bool) {
 				done.held = nil
 			}
 			f.locks = f.locks.then(done, &c.args)
+			f.im.spend(f.locks.cost())
 		}
 		return
 	}
@@ -278,6 +321,13 @@ func (f *flow) lockCall(c *call, maybe bool) {
 	case op.does == acquires && !maybe && (l.name != "" || traced(l.at)):
 		f.locks.acquire(l)
 	}
+	f.im.spend(f.locks.cost())
+}
+
+// meetLocks is [lockState.meet], within the budget.
+func (f *flow) meetLocks(a, b lockState) lockState {
+	f.im.spend(a.cost() + b.cost())
+	return a.meet(b)
 }
 
 // setLocks notes what is held where a way goes on that waits to be gone.
@@ -295,7 +345,7 @@ func (f *flow) setLocks(target int64, s lockState) {
 // leave notes what is held where the function returns.
 func (f *flow) leave() {
 	if f.left {
-		f.fn.lasts = f.fn.lasts.meet(f.locks)
+		f.fn.lasts = f.meetLocks(f.fn.lasts, f.locks)
 	} else {
 		f.fn.lasts, f.left = f.locks, true
 	}

@@ -349,6 +349,15 @@ func (mr *moduleRequests) unnamed(route, weak []string) {
 	}
 }
 
+// matches gives the modules that a request may load.
+func (mr *moduleRequests) matches(q *request) []match {
+	if !q.holes {
+		return mr.r.lookup(q.name)
+	}
+	mr.spend((len(mr.r.exact) + len(mr.r.modules) + len(mr.r.config.Aliases)) / 4)
+	return mr.r.candidates(q.name)
+}
+
 // foreign follows a call into the module that exports the function.
 func (mr *moduleRequests) foreign(e event, ctx scene, route, weak []string, depth int) {
 	owner := mr.r.modules[mr.r.symbols[e.symbol]]

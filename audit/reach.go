@@ -301,7 +301,7 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 				}
 			}
 		}
-	case strings.Contains(name, "register_driver"), strings.HasSuffix(name, "_driver_register"):
+	case registersDriver(name):
 		if p, ok := at(0); ok {
 			async := x.drive(name, p, by, route)
 			x.probes(p, func(p place) { follow(p, by|viaProbe|async) })
@@ -334,6 +334,12 @@ func (x *explorer) callbacks(name string, args [maxArgs]value, by how, route []s
 			}
 		}
 	}
+}
+
+// registersDriver tells by the name of a function whether its first argument is a
+// driver that it registers.
+func registersDriver(name string) bool {
+	return buses[name] != nil || strings.Contains(name, "register_driver") || strings.HasSuffix(name, "_driver_register")
 }
 
 // probes calls f with the probe functions of a driver structure: by name, or the

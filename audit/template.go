@@ -13,6 +13,12 @@ func (m model) atLeast(major, minor int) bool {
 	return m.major > major || m.major == major && m.minor >= minor
 }
 
+// from reports whether it is one of the kernels from another on; a kernel that is
+// not known is taken for the newest.
+func (m model) from(first model) bool {
+	return m == model{} || m.atLeast(first.major, first.minor)
+}
+
 // newModel reads a release such as 6.12.107+deb13-armmp.
 func newModel(release string) (m model) {
 	num := func(s string) (n int, rest string) {

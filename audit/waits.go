@@ -16,12 +16,13 @@ const (
 	weakAny      = "whoever gives the name must name a module that is there and not loaded yet"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
 	weakBranch   = "a branch to it depends on an argument that was not found out"
+	weakUsed     = "before Linux 5.17 a load waits for async functions only if its init has used some, which was not looked at"
 	deviceLock   = "device"
 	pernetLock   = "pernet_ops_rwsem"
 	maxForeignIn = 4
 )
 
-func init() { weights[weakShared], weights[weakAnyone] = 2, 2 }
+func init() { weights[weakShared], weights[weakAnyone], weights[weakUsed] = 2, 2, 2 }
 
 // waits looks, once all modules are studied, for requests that are made while
 // something is held that the load of what is requested takes.
@@ -138,38 +139,20 @@ func (w *waits) group(f *facts, mr *moduleRequests, h hold, all []*facts) (out [
 			mr.nameless = append(mr.nameless, q)
 			continue
 		}
-		matches := []match(nil)
-		if q.holes {
-			matches = w.r.candidates(q.name)
-		} else {
-			matches = w.r.lookup(q.name)
-		}
-		var found *Finding
-		for _, m := range matches {
+		var alike waiters
+		for _, m := range mr.matches(q) {
 			plan := w.r.plan(m.module)
 			mr.spend(4 + len(plan))
 			for _, p := range plan {
 				if live[p.module] || p.module == f.name {
 					continue
 				}
-				one, ok := w.met(f, mr, q, h, m, p)
-				if !ok {
-					continue
-				}
-				switch {
-				case found == nil:
-					found = one
-				case one.Rank < found.Rank:
-					one.Wait.Others = append(found.Wait.Others, found.Wait.Module)
-					found = one
-				default:
-					found.Wait.Others = append(found.Wait.Others, one.Wait.Module)
+				if one, ok := w.met(f, mr, q, h, m, p); ok {
+					alike.add(one)
 				}
 			}
 		}
-		if found != nil {
-			out = append(out, *found)
-		}
+		out = append(out, alike.one()...)
 	}
 	return append(out, w.anyone(f, mr, h, live, all)...)
 }
@@ -203,27 +186,50 @@ func (w *waits) anyone(f *facts, mr *moduleRequests, h hold, live map[string]boo
 	if slices.Contains(q.weak, weakNowait) {
 		return nil
 	}
-	var found *Finding
+	var alike waiters
 	for _, o := range all {
 		if w.r.modules[o.name] != o || live[o.name] || o == f {
 			continue
 		}
-		mr.spend(4)
+		mr.spend(16)
 		n := *q
 		n.name, n.holes = "*", true
 		n.weak = append(slices.DeleteFunc(slices.Clone(q.weak), func(s string) bool { return s == weakHole }), weakAnyone)
 		if one, ok := w.met(f, mr, &n, h, match{module: o.name, why: "its name"}, planned{module: o.name}); ok {
-			if found == nil {
-				found = one
-			} else {
-				found.Wait.Others = append(found.Wait.Others, o.name)
-			}
+			alike.add(one)
 		}
 	}
-	if found == nil {
+	return alike.one()
+}
+
+// waiters are findings for one request that differ in whose load waits.
+type waiters []*Finding
+
+// add takes one, if it is the first for its module or surer.
+func (c *waiters) add(f *Finding) {
+	for i, o := range *c {
+		if o.Wait.Module == f.Wait.Module {
+			if f.Rank < o.Rank {
+				(*c)[i] = f
+			}
+			return
+		}
+	}
+	*c = append(*c, f)
+}
+
+// one is the surest, which names the modules of the others.
+func (c waiters) one() []Finding {
+	if len(c) == 0 {
 		return nil
 	}
-	return []Finding{*found}
+	best := slices.MinFunc(c, func(a, b *Finding) int { return cmp.Compare(a.Rank, b.Rank) })
+	for _, o := range c {
+		if o != best {
+			best.Wait.Others = append(best.Wait.Others, o.Wait.Module)
+		}
+	}
+	return []Finding{*best}
 }
 
 // met gives the finding for one request and one module that it loads, if that
@@ -238,6 +244,9 @@ func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p
 	bus, device := strings.CutPrefix(h.what, deviceLock+" ")
 	switch {
 	case h.what == asyncFunctions:
+		if !mr.m.from(model{5, 17}) {
+			hop.Weak = append(hop.Weak, weakUsed)
+		}
 		wait.Kind, wait.Route = "async", []string{"do_init_module", "async_synchronize_full"}
 	case device:
 		o := w.r.modules[p.module]

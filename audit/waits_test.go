@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"safeload/docs/schema"
+	"safeload/kmod"
 )
 
 func TestOverlap(t *testing.T) {
@@ -114,7 +115,7 @@ func TestLockState(t *testing.T) {
 // Every table entry does what its name says, and nothing that is left out of the facts as common is in it to be found.
 func TestLockTables(t *testing.T) {
 	for name, op := range lockOps {
-		if op.does == 0 || op.does == passes && op.named == "" {
+		if op.does == 0 || op.does == passes && len(passedBy(name, model{6, 12})) == 0 {
 			t.Errorf("%s: %+v", name, op)
 		}
 		if requesters[name].kind != 0 {
@@ -124,6 +125,74 @@ func TestLockTables(t *testing.T) {
 	for _, p := range passing {
 		if p.where == "" {
 			t.Errorf("%s: nobody says where", p.functions)
+		}
+	}
+}
+
+// Kernels differ in what takes a lock, and a lock that readers share is shared by who passes, too.
+func TestPassing(t *testing.T) {
+	old, mid, young, unknown := model{4, 9}, model{6, 12}, model{6, 13}, model{}
+	for _, c := range []struct {
+		function string
+		kernel   model
+		want     string
+	}{
+		{"rtnl_link_register", mid, "[{rtnl_lock false}]"}, {"rtnl_link_register", young, "[]"}, {"rtnl_link_register", unknown, "[]"},
+		{"register_netdevice_notifier", old, "[{rtnl_lock false}]"},
+		{"register_netdevice_notifier", unknown, "[{rtnl_lock false} {pernet_ops_rwsem false}]"},
+		{"__cpuhp_setup_state", mid, "[{cpus_read_lock true}]"}, {"rtnl_lock", mid, "[]"},
+	} {
+		if got := fmt.Sprint(passedBy(c.function, c.kernel)); got != c.want {
+			t.Errorf("%s on %v: %s, want %s", c.function, c.kernel, got, c.want)
+		}
+	}
+}
+
+// asker is a module that requests a name while it holds something.
+func asker(release, name string, h hold) *facts {
+	e := event{symbol: "__request_module", route: []string{"ask"}, args: [maxArgs]arg{{kind: argNumber, n: 1}, {kind: argText, text: name}}}
+	return &facts{name: "hub", release: release, compared: budget{left: maxWork}, asks: []ask{{[]hold{h}, e}}}
+}
+
+func needs(name string, depends []string, takes ...taking) *facts {
+	return &facts{name: name, depends: depends, takes: takes, aliases: []string{"need"}, compared: budget{left: maxWork}}
+}
+
+func waitsOf(all ...*facts) []Finding { return findWaits(all, newResolver(all, &kmod.Config{})) }
+
+// Readers share a lock: a load that wants to read as well waits for no reader alone.
+func TestSharedWait(t *testing.T) {
+	read := hold{"cpus_read_lock", true}
+	found := waitsOf(asker("6.12.1", "need", read), needs("need", nil, taking{hold: read}))
+	if len(found) != 1 || found[0].Rank != Possible {
+		t.Error(found)
+	}
+	found = waitsOf(asker("6.12.1", "need", read), needs("need", nil, taking{hold: hold{"cpus_read_lock", false}}))
+	if len(found) != 1 || found[0].Rank != Certain {
+		t.Error(found)
+	}
+}
+
+// Before 5.17 a load waits for async functions if it has used some: nobody looks at that.
+func TestAsyncWait(t *testing.T) {
+	for release, want := range map[string]Rank{"5.16.20": Possible, "5.17.0": Certain, "6.12.95+deb12-armmp": Certain, "": Certain} {
+		found := waitsOf(asker(release, "need", hold{what: asyncFunctions}), needs("need", nil))
+		if len(found) != 1 || found[0].Rank != want {
+			t.Errorf("%q: %+v, want %v", release, found, want)
+		}
+	}
+}
+
+// Each module whose load waits is named once, the surest first, by whichever names it comes.
+func TestOthersOnce(t *testing.T) {
+	mine := hold{what: "rtnl_lock"}
+	base := needs("base", nil, taking{hold: mine, how: viaProbe})
+	base.aliases = nil
+	found := waitsOf(asker("6.12.1", "need", mine), base, needs("one", []string{"base"}), needs("two", []string{"base"}, taking{hold: mine}), needs("three", []string{"base"}))
+	if len(found) != 1 || found[0].Wait.Module != "two" || fmt.Sprint(found[0].Wait.Others) != "[base]" {
+		t.Errorf("%+v", found)
+		for _, f := range found {
+			t.Errorf("%+v", f.Wait)
 		}
 	}
 }

@@ -19,6 +19,7 @@ extern void down_read(struct rw_semaphore *lock);
 extern void up_read(struct rw_semaphore *lock);
 extern void down_write(struct rw_semaphore *lock);
 extern void up_write(struct rw_semaphore *lock);
+extern void downgrade_write(struct rw_semaphore *lock);
 extern void rtnl_lock(void);
 extern void rtnl_unlock(void);
 extern _Bool queue_work_on(int cpu, void *queue, struct work_struct *work);
@@ -29,4 +30,6 @@ struct platform_driver { int (*probe)(void *device); void *remove, *shutdown, *s
 struct usb_driver { const char *name; int (*probe)(void *interface, const void *id); void *disconnect; const void *id_table; };
 extern int __platform_driver_register(struct platform_driver *driver, void *owner);
 extern int usb_register_driver(struct usb_driver *driver, void *owner, const char *name);
+struct notifier_block { int (*call)(void *nb, unsigned long event, void *device); struct notifier_block *next; int priority; };
+extern int register_netdevice_notifier(struct notifier_block *nb);
 extern void *__symbol_get(const char *name);

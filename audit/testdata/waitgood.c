@@ -69,6 +69,32 @@ int good_rtnl(void)
 	rtnl_unlock();
 	return r + 1;
 }
+/* One who releases by another. */
+static noinline void leave(struct mutex *lock) { good_state++; mutex_unlock(lock); good_state++; }
+static noinline void leave_hub(void) { good_state++; leave(&hub_lock); good_state++; }
+int good_left(void)
+{
+	int r;
+	mutex_lock(&hub_lock);
+	good_state++;
+	leave_hub();
+	r = ask("lock");
+	return r + 1;
+}
+/* Downgraded: who reads gets in. */
+int good_downgraded(void)
+{
+	int r;
+	down_write(&hub_reads);
+	downgrade_write(&hub_reads);
+	r = ask("reads");
+	up_read(&hub_reads);
+	return r + 1;
+}
+/* A notifier that is part of more: the rest the kernel does not call under rtnl. */
+static int notified(void *nb, unsigned long event, void *device) { return good_state++; }
+static int elsewhere(void) { return ask("rtnl") + 1; }
+static struct { struct notifier_block nb; int (*other)(void); } several = { { notified }, elsewhere };
 /* Nobody waits for the load. */
 int good_nowait(void)
 {
@@ -93,4 +119,4 @@ int good_queue(void) { return queue_work_on(0, own_queue, &item); }
 /* The async function asks for nothing. */
 static void async(void *data, unsigned long cookie) { good_state++; }
 int good_async(void) { return (int)async_schedule_node(async, 0, -1) + ask("nothing"); }
-int init_module(void) { return good_state; }
+int init_module(void) { return register_netdevice_notifier(&several.nb); }
