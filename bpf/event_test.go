@@ -52,7 +52,7 @@ func TestLayout(t *testing.T) {
 		size int
 	}{
 		{"scratch", layout.EventSize}, {"loads", layout.LoadSize}, {"config", layout.ConfigSize}, {"owner", layout.OwnerSize},
-		{"flags", layout.FlagsSize}, {"tasks", 24}, {"requests", layout.RequestSize},
+		{"flags", layout.FlagsSize}, {"tasks", 24}, {"requests", layout.RequestSize}, {"ring", layout.EntrySize},
 		{"selfcheck", (32+32+8)*8 + 16},
 	} {
 		if got := int(spec.Maps[c.m].ValueSize); got != c.size {

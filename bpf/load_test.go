@@ -65,6 +65,10 @@ func TestOpenHookSharesMaps(t *testing.T) {
 			delete(spec.Programs, name)
 		}
 	}
+	if err := sizeMaps(spec.Maps, true); err != nil {
+		t.Fatal(err)
+	}
+	makeRoom(spec.Maps, 16) // more than the specification has
 	p := &Probe{}
 	coll, err := ebpf.NewCollection(spec)
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, os.ErrPermission) {

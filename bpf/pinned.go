@@ -275,7 +275,7 @@ func (p *Probe) pinAll(dir string) error {
 	}{
 		{"tasks", p.maps.Tasks}, {"loads", p.maps.Loads}, {"requests", p.maps.Requests},
 		{"names", p.maps.Names}, {"flags", p.maps.Flags}, {"creating", p.maps.Creating}, {"config", p.maps.Config},
-		{"lost", p.maps.Lost}, {"events", p.maps.Events}, {"about", about}, {"owner", p.maps.Owner},
+		{"lost", p.maps.Lost}, {"events", p.maps.Events}, {"ring", p.maps.Ring}, {"about", about}, {"owner", p.maps.Owner},
 	} {
 		if err := m.m.Pin(filepath.Join(dir, m.name)); err != nil {
 			return fmt.Errorf("pin map %s: %w", m.name, err)
@@ -361,7 +361,7 @@ func openMaps(dir string) (*probeMaps, error) {
 		m    **ebpf.Map
 	}{
 		{"owner", &m.Owner}, {"tasks", &m.Tasks}, {"loads", &m.Loads}, {"requests", &m.Requests}, {"names", &m.Names},
-		{"flags", &m.Flags}, {"config", &m.Config}, {"lost", &m.Lost}, {"events", &m.Events},
+		{"flags", &m.Flags}, {"config", &m.Config}, {"lost", &m.Lost}, {"events", &m.Events}, {"ring", &m.Ring},
 	} {
 		var err error
 		if *f.m, err = ebpf.LoadPinnedMap(filepath.Join(dir, f.name), nil); err != nil {

@@ -117,14 +117,9 @@ func Open(o Options) (*Probe, error) {
 			return nil, err
 		}
 	}
-	if o.stays {
-		spec.Maps[probeMapEvents].MaxEntries = stayingRing
+	if err := sizeMaps(spec.Maps, o.stays); err != nil {
+		return nil, err
 	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, fmt.Errorf("size the probe's maps: %w", err)
-	}
-	makeRoom(spec.Maps, cpus)
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, refused(err)
@@ -136,7 +131,13 @@ func Open(o Options) (*Probe, error) {
 		p.Close()
 		return nil, err
 	}
-	if err := p.attach(use, symbols); err != nil {
+	if o.stays {
+		err = p.maps.fillTurns()
+	}
+	if err == nil {
+		err = p.attach(use, symbols)
+	}
+	if err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -157,6 +158,22 @@ func Open(o Options) (*Probe, error) {
 		}
 	}
 	return p, nil
+}
+
+// sizeMaps makes the maps as large as this machine and the use of the probe need them.
+func sizeMaps(maps map[string]*ebpf.MapSpec, stays bool) error {
+	if stays {
+		maps[probeMapEvents].MaxEntries = stayingRing
+	} else {
+		// A watch is told of all by events.
+		maps[probeMapRing].MaxEntries, maps[probeMapTurns].MaxEntries, maps[probeMapTurnsApart].MaxEntries = 1, 1, 1
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("size the probe's maps: %w", err)
+	}
+	makeRoom(maps, cpus)
+	return nil
 }
 
 // take makes the programs and maps of a collection the probe's.

@@ -34,11 +34,14 @@ const (
 	probeMapNames           = "names"
 	probeMapOwner           = "owner"
 	probeMapRequests        = "requests"
+	probeMapRing            = "ring"
 	probeMapScratch         = "scratch"
 	probeMapSelfcheck       = "selfcheck"
 	probeMapStrays          = "strays"
 	probeMapSubs            = "subs"
 	probeMapTasks           = "tasks"
+	probeMapTurns           = "turns"
+	probeMapTurnsApart      = "turns_apart"
 	probeMapWalks           = "walks"
 	probeMapWorking         = "working"
 	probeMapWorks           = "works"
@@ -165,32 +168,35 @@ type probeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
-	Asked     *ebpf.MapSpec `ebpf:"asked"`
-	Askers    *ebpf.MapSpec `ebpf:"askers"`
-	Calls     *ebpf.MapSpec `ebpf:"calls"`
-	Claims    *ebpf.MapSpec `ebpf:"claims"`
-	Config    *ebpf.MapSpec `ebpf:"config"`
-	Creating  *ebpf.MapSpec `ebpf:"creating"`
-	Delays    *ebpf.MapSpec `ebpf:"delays"`
-	Doomed    *ebpf.MapSpec `ebpf:"doomed"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Flags     *ebpf.MapSpec `ebpf:"flags"`
-	Inflight  *ebpf.MapSpec `ebpf:"inflight"`
-	Inodes    *ebpf.MapSpec `ebpf:"inodes"`
-	Kthreads  *ebpf.MapSpec `ebpf:"kthreads"`
-	Loads     *ebpf.MapSpec `ebpf:"loads"`
-	Lost      *ebpf.MapSpec `ebpf:"lost"`
-	Names     *ebpf.MapSpec `ebpf:"names"`
-	Owner     *ebpf.MapSpec `ebpf:"owner"`
-	Requests  *ebpf.MapSpec `ebpf:"requests"`
-	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
-	Selfcheck *ebpf.MapSpec `ebpf:"selfcheck"`
-	Strays    *ebpf.MapSpec `ebpf:"strays"`
-	Subs      *ebpf.MapSpec `ebpf:"subs"`
-	Tasks     *ebpf.MapSpec `ebpf:"tasks"`
-	Walks     *ebpf.MapSpec `ebpf:"walks"`
-	Working   *ebpf.MapSpec `ebpf:"working"`
-	Works     *ebpf.MapSpec `ebpf:"works"`
+	Asked      *ebpf.MapSpec `ebpf:"asked"`
+	Askers     *ebpf.MapSpec `ebpf:"askers"`
+	Calls      *ebpf.MapSpec `ebpf:"calls"`
+	Claims     *ebpf.MapSpec `ebpf:"claims"`
+	Config     *ebpf.MapSpec `ebpf:"config"`
+	Creating   *ebpf.MapSpec `ebpf:"creating"`
+	Delays     *ebpf.MapSpec `ebpf:"delays"`
+	Doomed     *ebpf.MapSpec `ebpf:"doomed"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Flags      *ebpf.MapSpec `ebpf:"flags"`
+	Inflight   *ebpf.MapSpec `ebpf:"inflight"`
+	Inodes     *ebpf.MapSpec `ebpf:"inodes"`
+	Kthreads   *ebpf.MapSpec `ebpf:"kthreads"`
+	Loads      *ebpf.MapSpec `ebpf:"loads"`
+	Lost       *ebpf.MapSpec `ebpf:"lost"`
+	Names      *ebpf.MapSpec `ebpf:"names"`
+	Owner      *ebpf.MapSpec `ebpf:"owner"`
+	Requests   *ebpf.MapSpec `ebpf:"requests"`
+	Ring       *ebpf.MapSpec `ebpf:"ring"`
+	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
+	Selfcheck  *ebpf.MapSpec `ebpf:"selfcheck"`
+	Strays     *ebpf.MapSpec `ebpf:"strays"`
+	Subs       *ebpf.MapSpec `ebpf:"subs"`
+	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
+	Turns      *ebpf.MapSpec `ebpf:"turns"`
+	TurnsApart *ebpf.MapSpec `ebpf:"turns_apart"`
+	Walks      *ebpf.MapSpec `ebpf:"walks"`
+	Working    *ebpf.MapSpec `ebpf:"working"`
+	Works      *ebpf.MapSpec `ebpf:"works"`
 }
 
 // probeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -236,32 +242,35 @@ func (o *probeObjects) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
-	Asked     *ebpf.Map `ebpf:"asked"`
-	Askers    *ebpf.Map `ebpf:"askers"`
-	Calls     *ebpf.Map `ebpf:"calls"`
-	Claims    *ebpf.Map `ebpf:"claims"`
-	Config    *ebpf.Map `ebpf:"config"`
-	Creating  *ebpf.Map `ebpf:"creating"`
-	Delays    *ebpf.Map `ebpf:"delays"`
-	Doomed    *ebpf.Map `ebpf:"doomed"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Flags     *ebpf.Map `ebpf:"flags"`
-	Inflight  *ebpf.Map `ebpf:"inflight"`
-	Inodes    *ebpf.Map `ebpf:"inodes"`
-	Kthreads  *ebpf.Map `ebpf:"kthreads"`
-	Loads     *ebpf.Map `ebpf:"loads"`
-	Lost      *ebpf.Map `ebpf:"lost"`
-	Names     *ebpf.Map `ebpf:"names"`
-	Owner     *ebpf.Map `ebpf:"owner"`
-	Requests  *ebpf.Map `ebpf:"requests"`
-	Scratch   *ebpf.Map `ebpf:"scratch"`
-	Selfcheck *ebpf.Map `ebpf:"selfcheck"`
-	Strays    *ebpf.Map `ebpf:"strays"`
-	Subs      *ebpf.Map `ebpf:"subs"`
-	Tasks     *ebpf.Map `ebpf:"tasks"`
-	Walks     *ebpf.Map `ebpf:"walks"`
-	Working   *ebpf.Map `ebpf:"working"`
-	Works     *ebpf.Map `ebpf:"works"`
+	Asked      *ebpf.Map `ebpf:"asked"`
+	Askers     *ebpf.Map `ebpf:"askers"`
+	Calls      *ebpf.Map `ebpf:"calls"`
+	Claims     *ebpf.Map `ebpf:"claims"`
+	Config     *ebpf.Map `ebpf:"config"`
+	Creating   *ebpf.Map `ebpf:"creating"`
+	Delays     *ebpf.Map `ebpf:"delays"`
+	Doomed     *ebpf.Map `ebpf:"doomed"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Flags      *ebpf.Map `ebpf:"flags"`
+	Inflight   *ebpf.Map `ebpf:"inflight"`
+	Inodes     *ebpf.Map `ebpf:"inodes"`
+	Kthreads   *ebpf.Map `ebpf:"kthreads"`
+	Loads      *ebpf.Map `ebpf:"loads"`
+	Lost       *ebpf.Map `ebpf:"lost"`
+	Names      *ebpf.Map `ebpf:"names"`
+	Owner      *ebpf.Map `ebpf:"owner"`
+	Requests   *ebpf.Map `ebpf:"requests"`
+	Ring       *ebpf.Map `ebpf:"ring"`
+	Scratch    *ebpf.Map `ebpf:"scratch"`
+	Selfcheck  *ebpf.Map `ebpf:"selfcheck"`
+	Strays     *ebpf.Map `ebpf:"strays"`
+	Subs       *ebpf.Map `ebpf:"subs"`
+	Tasks      *ebpf.Map `ebpf:"tasks"`
+	Turns      *ebpf.Map `ebpf:"turns"`
+	TurnsApart *ebpf.Map `ebpf:"turns_apart"`
+	Walks      *ebpf.Map `ebpf:"walks"`
+	Working    *ebpf.Map `ebpf:"working"`
+	Works      *ebpf.Map `ebpf:"works"`
 }
 
 func (m *probeMaps) Close() error {
@@ -284,11 +293,14 @@ func (m *probeMaps) Close() error {
 		m.Names,
 		m.Owner,
 		m.Requests,
+		m.Ring,
 		m.Scratch,
 		m.Selfcheck,
 		m.Strays,
 		m.Subs,
 		m.Tasks,
+		m.Turns,
+		m.TurnsApart,
 		m.Walks,
 		m.Working,
 		m.Works,

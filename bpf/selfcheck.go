@@ -153,11 +153,13 @@ func (p *Probe) attachOpen(symbols map[string]string, use []hook) ([]link.Link, 
 	return links, errors.Join(errs...)
 }
 
-// replacements are the maps that the probe has, for a program that joins it.
+// replacements are the maps that the probe has, for a program that joins it. The
+// library wants the specification to agree with them.
 func (p *Probe) replacements(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	shared := make(map[string]*ebpf.Map)
 	for name, m := range p.shared {
 		if spec.Maps[name] != nil && name[0] != '.' {
+			spec.Maps[name].MaxEntries = m.MaxEntries()
 			shared[name] = m
 		}
 	}

@@ -4,9 +4,12 @@ package layout
 
 // What src/state.h defines.
 const (
-	AncestryABI = 5
-	NameLen     = 64
-	CommLen     = 16
+	AncestryABI  = 6
+	NameLen      = 64
+	CommLen      = 16
+	EntryNameLen = 60
+	RingLoads    = 512
+	RingNothings = 256
 )
 
 // Enum hop.
@@ -31,6 +34,12 @@ const (
 	LoadInit    = 4
 	LoadBlocked = 8
 	LoadWaits   = 16
+)
+
+// Enum entry_flags.
+const (
+	EntryApart = 1
+	EntryTold  = 2
 )
 
 // Enum event_kind.
@@ -90,11 +99,12 @@ const (
 	LoadLock    = 160
 	LoadHolder  = 168
 	LoadLockHow = 176
+	LoadUID     = 180
 )
 
 // Struct request: its size, and where its fields are.
 const (
-	RequestSize   = 144
+	RequestSize   = 160
 	RequestID     = 0
 	RequestBegan  = 8
 	RequestLoad   = 16
@@ -105,8 +115,12 @@ const (
 	RequestChild  = 48
 	RequestHop    = 52
 	RequestMany   = 56
+	RequestCame   = 60
 	RequestName   = 64
 	RequestComm   = 128
+	RequestCgroup = 144
+	RequestUID    = 152
+	RequestModule = 156
 )
 
 // Struct event: its size, and where its fields are.
@@ -168,4 +182,31 @@ const (
 	OwnerComplete = 24
 	OwnerSpawns   = 28
 	OwnerLinks    = 32
+)
+
+// Struct entry: its size, and where its fields are.
+const (
+	EntrySize        = 256
+	EntrySeq         = 0
+	EntryFlags       = 4
+	EntryLoad        = 8
+	EntryCtx         = 16
+	EntryBegan       = 24
+	EntryEnded       = 32
+	EntryCgroup      = 40
+	EntryTID         = 48
+	EntryTGID        = 52
+	EntryUID         = 56
+	EntryRet         = 60
+	EntryComm        = 64
+	EntryForLoad     = 80
+	EntryAskerCgroup = 88
+	EntryAskerTID    = 96
+	EntryAskerTGID   = 100
+	EntryAskerUID    = 104
+	EntryHop         = 108
+	EntryHelper      = 112
+	EntryAskerComm   = 116
+	EntryName        = 132
+	EntryAsked       = 192
 )

@@ -21,13 +21,14 @@ typedef long long s64;
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 
-enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9, MAP_STACK = 23, MAP_RINGBUF = 27 };
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9, MAP_QUEUE = 22, MAP_STACK = 23, MAP_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static long (*map_delete)(void *map, const void *key) = (void *)3;
 static u64 (*get_current_pid_tgid)(void) = (void *)14;
+static u64 (*get_current_uid_gid)(void) = (void *)15;
 static long (*get_current_comm)(void *buf, u32 size) = (void *)16;
 static u64 (*get_current_task)(void) = (void *)35;
 static u64 (*get_current_cgroup_id)(void) = (void *)80;

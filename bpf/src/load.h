@@ -5,6 +5,7 @@
 
 #include "offsets.h"
 #include "chain.h"
+#include "ring.h"
 
 INLINE struct load *load_of(u32 tid)
 {
@@ -27,6 +28,7 @@ INLINE void request_next(u64 ctx, u64 from, u64 to)
 	if (r->next && r->next != from)
 		r->many = 1;
 	r->next = to;
+	r->came = 1;
 }
 
 INLINE void load_forget(u32 tid, struct task *t, s32 ret)
@@ -49,6 +51,7 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 		struct request *r = map_lookup(&requests, &ctx);
 		if (r && (r->next == id || r->next == l->wait))
 			r->next = 0;
+		ring_load(tid, ctx, l, ret);
 	}
 	struct event *e = event_new(EV_LOAD_END, id, 0);
 	if (e) {
@@ -73,7 +76,8 @@ INLINE int load_begin(s32 fd)
 	struct load l = {};
 
 	if (k && k->self_tgid == tgid_now()) {
-		map_update(&calls, &tid, &now, BPF_ANY); /* learn_wait asks for it */
+		struct call self = { .id = now };
+		map_update(&calls, &tid, &self, BPF_ANY); /* learn_wait asks for it */
 		return 0;
 	}
 	struct task *t = map_lookup(&tasks, &tid);
@@ -84,6 +88,7 @@ INLINE int load_begin(s32 fd)
 	l.fd = fd;
 	l.flags = fd >= 0 ? LOAD_FINIT : 0;
 	l.cgroup = get_current_cgroup_id();
+	l.uid = uid_now();
 	if (t) {
 		l.ctx = t->ctx;
 		if (t->load) /* its end was missed: it would be in flight for good */

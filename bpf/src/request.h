@@ -47,8 +47,8 @@ INLINE u64 acts_for(u32 tid, struct request *r)
 #define UMH_WAIT_PROC 2
 #define UMH_KILLABLE 4 /* only module requests are (call_modprobe) */
 
-/* Nobody waits for it any more. */
-INLINE void request_end(u64 id, struct request *r)
+/* Nobody waits for it any more. left: its helper may still run. */
+INLINE void request_end(u64 id, struct request *r, int left)
 {
 	u64 lid = r->load;
 	struct load *l = map_lookup(&loads, &lid);
@@ -59,6 +59,8 @@ INLINE void request_end(u64 id, struct request *r)
 	struct event *e = event_new(EV_REQUEST_END, id, lid);
 	if (e)
 		event_send(e);
+	if (r->module && (!r->came || left))
+		ring_request(id, r);
 	map_delete(&requests, &id);
 }
 
@@ -91,19 +93,22 @@ int request_begin(struct pt_regs *regs)
 	map_delete(&subs, &sub); /* of a request whose child never ran */
 	if (!(ARG2(regs) & UMH_WAIT_PROC))
 		return 0;
-	u64 *call = map_lookup(&calls, &tid);
+	struct call *call = map_lookup(&calls, &tid);
 	if (call) {
 		/* Its last one is over; the return was missed. */
-		u64 last = *call;
+		u64 last = call->id;
 		map_delete(&calls, &tid);
 		struct request *old = map_lookup(&requests, &last);
 		if (old)
-			request_end(last, old);
+			request_end(last, old, 1);
 	}
 	r.id = new_id(now, tid);
 	r.began = now;
 	r.tid = tid;
 	r.tgid = tgid_now();
+	r.uid = uid_now();
+	r.cgroup = get_current_cgroup_id();
+	r.module = module;
 	get_current_comm(r.comm, sizeof(r.comm));
 	u64 id = acts_for(tid, &r);
 	struct load *l = map_lookup(&loads, &id);
@@ -124,7 +129,8 @@ int request_begin(struct pt_regs *regs)
 	}
 	if (keep(&requests, &r.id, &r)) {
 		keep(&subs, &sub, &r.id);
-		map_update(&calls, &tid, &r.id, BPF_ANY);
+		struct call now_in = { .id = r.id };
+		map_update(&calls, &tid, &now_in, BPF_ANY);
 		if (use_current_task) {
 			u64 self = this_task();
 			map_update(&askers, &self, &r.id, BPF_ANY);
@@ -172,14 +178,15 @@ SEC("kretprobe/call_usermodehelper_exec")
 int request_over(struct pt_regs *regs)
 {
 	u32 tid = tid_now();
-	u64 *call = map_lookup(&calls, &tid);
+	struct call *call = map_lookup(&calls, &tid);
 	if (!call)
 		return 0;
-	u64 id = *call;
-	map_delete(&calls, &tid);
+	u64 id = call->id;
 	struct request *r = map_lookup(&requests, &id);
 	if (r)
-		request_end(id, r);
+		request_end(id, r, !!r->child);
+	ring_result(call, (s32)RET(regs));
+	map_delete(&calls, &tid);
 	return 0;
 }
 
@@ -262,7 +269,7 @@ int task_exit(void *ctx)
 		return 0;
 	struct request *r = map_lookup(&requests, &req);
 	if (r && r->child == tid)
-		request_end(req, r);
+		request_end(req, r, 0);
 	struct event *e = event_new(EV_EXIT, 0, 0);
 	if (!e)
 		return 0;

@@ -14,7 +14,7 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 5
+#define ANCESTRY_ABI 6
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
 
@@ -66,7 +66,7 @@ struct load {
 	u64 lock;   /* kernel address of the lock that its task waits for, 0 none */
 	u64 holder; /* request in which whoever holds that lock waits, 0 none */
 	u32 lock_how;
-	u32 pad;
+	u32 uid; /* real, of its task */
 };
 
 /* PINNED. One call_usermodehelper_exec that waits for its child. */
@@ -80,9 +80,46 @@ struct request {
 	u32 child; /* 0 until the child runs */
 	u32 hop;
 	u32 many; /* several tasks below it loaded at once: next is not all */
-	u32 pad;
+	u32 came; /* a load below it has begun */
 	char name[NAME_LEN]; /* empty when it is not for a module */
 	char comm[COMM_LEN];
+	u64 cgroup;
+	u32 uid; /* real, of the requester */
+	u32 module; /* it is for one */
+};
+
+enum entry_flags {
+	ENTRY_APART = 1, /* in the ring's second part */
+	ENTRY_TOLD = 2,  /* its result is known */
+};
+
+/* The kernel cuts names of modules, and those asked for, to MODULE_NAME_LEN. */
+#define ENTRY_NAME_LEN 60
+#define RING_LOADS 512    /* a power of two, as is the other */
+#define RING_NOTHINGS 256 /* of what came to nothing */
+
+/* PINNED. What has ended: a load with the request that it comes from, or a
+ * request that no load came of. */
+struct entry {
+	u32 seq;   /* how many were written before it, and 1; 0 while it is written */
+	u32 flags;
+	u64 load;  /* id, 0: it is a request */
+	u64 ctx;   /* id of the request, 0: none */
+	u64 began, ended; /* of the load, or else the request; boot time, ns */
+	u64 cgroup;
+	u32 tid, tgid, uid; /* of who loads */
+	s32 ret; /* of the load; of a request: errno, or its helper's wait status */
+	char comm[COMM_LEN];
+	/* Of the request, if it was still known. */
+	u64 for_load; /* load that it is made for, 0 if none */
+	u64 asker_cgroup;
+	u32 asker_tid, asker_tgid, asker_uid;
+	u32 hop;
+	u32 helper;
+	char asker_comm[COMM_LEN];
+	char name[ENTRY_NAME_LEN];  /* module; empty if the load ended before the kernel had it */
+	char asked[ENTRY_NAME_LEN];
+	u32 pad;
 };
 
 enum event_kind {
@@ -166,6 +203,13 @@ struct making {
 	u32 rests; /* of struct flags: at another count it is of a load that has ended */
 };
 
+/* A task in call_usermodehelper_exec. */
+struct call {
+	u64 id;     /* of its request */
+	u32 slot;   /* of that request's entry in the ring */
+	u32 number; /* seq of that entry, 0: it has none yet */
+};
+
 /* PINNED. Who keeps these maps, written by user space. */
 struct owner {
 	u64 start;    /* of the process: field 22 of /proc/PID/stat */
@@ -213,7 +257,7 @@ MAP(kthreads, MAP_LRU_HASH, u64, u64, 1024); /* task_struct -> load */
 MAP(works, MAP_LRU_HASH, u64, u64, 2048);  /* work_struct -> load */
 MAP(strays, MAP_LRU_HASH, u64, u64, 512);  /* work_struct that an interrupt queued -> UNSURE */
 MAP(delays, MAP_LRU_HASH, u64, u64, 1024);  /* the same, queued by a timer that the init set */
-MAP(calls, MAP_LRU_HASH, u32, u64, 512);   /* tid in call_usermodehelper_exec -> request */
+MAP(calls, MAP_LRU_HASH, u32, struct call, 512);
 MAP(working, MAP_LRU_HASH, u32, u64, 512); /* kworker's tid -> load */
 MAP(asked, MAP_LRU_HASH, u32, struct name_key, 512); /* tid -> name */
 MAP(askers, MAP_LRU_HASH, u64, u64, 512);   /* task_struct -> request that it made last */
@@ -254,6 +298,8 @@ INLINE struct flags *flag(void)
 	u32 zero = 0;
 	return map_lookup(&flags, &zero);
 }
+
+INLINE u32 uid_now(void) { return (u32)get_current_uid_gid(); }
 
 INLINE int keep(void *map, const void *key, const void *value)
 {

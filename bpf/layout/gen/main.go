@@ -19,7 +19,7 @@ import (
 )
 
 // structs are those of src/state.h that user space reads or writes.
-var structs = []string{"task", "load", "request", "event", "config", "flags", "making", "owner"}
+var structs = []string{"task", "load", "request", "event", "config", "flags", "making", "owner", "entry"}
 
 func main() {
 	if err := generate(".."); err != nil {
@@ -103,7 +103,7 @@ func goName(c string) string {
 	var out string
 	for part := range strings.SplitSeq(strings.ToLower(c), "_") {
 		switch part {
-		case "id", "tid", "tgid", "fd", "pid", "abi":
+		case "id", "tid", "tgid", "fd", "pid", "uid", "abi":
 			out += strings.ToUpper(part)
 		case "":
 		default:
@@ -114,7 +114,7 @@ func goName(c string) string {
 }
 
 var (
-	defines = regexp.MustCompile(`(?m)^#define (ANCESTRY_ABI|NAME_LEN|COMM_LEN) (\d+)`)
+	defines = regexp.MustCompile(`(?m)^#define (ANCESTRY_ABI|NAME_LEN|COMM_LEN|ENTRY_NAME_LEN|RING_LOADS|RING_NOTHINGS) (\d+)`)
 	enums   = regexp.MustCompile(`(?s)\nenum (\w+) \{(.*?)\};`)
 	members = regexp.MustCompile(`(\w+) = (\d+)`)
 )
@@ -122,8 +122,8 @@ var (
 func constantsOf(header string) (string, error) {
 	var out strings.Builder
 	found := defines.FindAllStringSubmatch(header, -1)
-	if len(found) != 3 {
-		return "", fmt.Errorf("src/state.h: %d of 3 definitions", len(found))
+	if len(found) != 6 {
+		return "", fmt.Errorf("src/state.h: %d of 6 definitions", len(found))
 	}
 	out.WriteString("// What src/state.h defines.\nconst (\n")
 	for _, m := range found {
