@@ -3,12 +3,15 @@
 package kernels
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"safeload/internal/rig/cache"
 	"safeload/internal/rig/debian"
@@ -206,5 +209,31 @@ func TestCopyFile(t *testing.T) {
 	}
 	if err := CopyFile(filepath.Join(dir, "none"), to); err == nil {
 		t.Error("no error for a file that is not there")
+	}
+}
+
+// TestRunEnds: what a program has started ends with it.
+func TestRunEnds(t *testing.T) {
+	dir := t.TempDir()
+	pid, over := filepath.Join(dir, "pid"), filepath.Join(dir, "over")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- run(ctx, dir, os.Stderr, "sh", "-c", `(sleep 20; echo over >over) & echo $! >new && mv new pid; wait`)
+	}()
+	var text []byte
+	for text == nil {
+		text, _ = os.ReadFile(pid)
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a program that was ended has no error")
+	}
+	for stat, err := []byte(nil), error(nil); err == nil && !bytes.Contains(stat, []byte(") Z ")); time.Sleep(time.Millisecond) {
+		stat, err = os.ReadFile("/proc/" + strings.TrimSpace(string(text)) + "/stat")
+	}
+	if _, err := os.Stat(over); err == nil {
+		t.Error("its child went on")
 	}
 }

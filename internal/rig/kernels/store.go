@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"safeload/internal/rig/cache"
 	"safeload/internal/rig/debian"
@@ -164,10 +165,13 @@ func Uncompress(ctx context.Context, tree string) error {
 	return err
 }
 
-// run runs a program in a directory. What it writes goes to out, and is part of the error if out is io.Discard.
+// run runs a program in a directory. What it writes goes to out, and is part of the error if out is io.Discard. When ctx ends, so
+// does all that the program has started: a make that went on would write into a tree that the next run makes anew.
 func run(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out == io.Discard {
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(said)))
