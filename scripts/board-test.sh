@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # vm-test.sh --target, tried on a guest that plays the board: a 32-bit ARM machine that boots by itself, with Debian's kernel,
-# busybox and dropbear, and is reached by ssh alone. board-test.sh ARGUMENT... gives the arguments to vm-test.sh. Afterwards the
-# board is asked whether it is as it was. The last line reads "board-test: N passed, N failed".
+# busybox and dropbear, and is reached by ssh alone. board-test.sh ARGUMENT... gives the arguments to vm-test.sh. With --bundle as
+# the first one, the cases (--case, or those below) go there as an archive and their verdicts come back as a terminal's log, as on a
+# board without a network. Afterwards the board is asked whether it is as it was. The last line reads "board-test: N passed, N failed".
 # shellcheck disable=SC1091,SC2154 source-path=SCRIPTDIR
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/vm/lib.sh
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/safeload-board.XXXXXX") || exit 1
-qemu=
+qemu='' how=target
+[ "${1-}" != --bundle ] || { how=bundle; shift; }
 # shellcheck disable=SC2317 # the trap's
 over() {
 	[ -z "$qemu" ] || kill "$qemu" 2>/dev/null
@@ -124,8 +126,22 @@ ps | grep -E 'slreq|modprobe|vmtool|run.sh|/t/' | grep -v grep
 PICTURE
 picture() { ssh board sh <"$work/picture.sh" >"$1" 2>&1; }
 picture "$work/before"
+# by_bundle ARGUMENT...: what docs/boards.md says for a board without a network. A terminal's log has more in it, and its line ends.
+by_bundle() {
+	scripts/vm-test.sh --bundle "$work/board.tar" --arch arm --release "$kver" "$@" || return 1
+	{
+		echo "~ # sh safeload-board/run.sh safe"
+		ssh board 'cd /var/tmp && tar xf - && sh safeload-board/run.sh safe' <"$work/board.tar"
+		echo "[   99.000000] random: a line of the kernel's"
+		ssh board 'sh /var/tmp/safeload-board/run.sh clean' || echo "not removed"
+	} | sed 's/$/\r/' >"$work/board.log"
+	! grep -q '^not removed' "$work/board.log" && scripts/vm-test.sh --read "$work/board.log" "$@"
+}
 [ $# -gt 0 ] || set -- --case self,tcrypt,outer,innocent,busybox
-check "the cases pass on it" scripts/vm-test.sh --target ssh://board "$@"
+case $how in
+bundle) check "the cases pass on it" by_bundle "$@" ;;
+*) check "the cases pass on it" scripts/vm-test.sh --target ssh://board "$@" ;;
+esac
 picture "$work/after"
 diff "$work/before" "$work/after" >"$work/diff" || sed -n 1,40p "$work/diff"
 check "the board is as it was" [ ! -s "$work/diff" ]
