@@ -4,6 +4,7 @@ package rig
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 )
 
@@ -87,6 +88,9 @@ func (m Machine) command(s size) []string {
 	thread := "single"
 	if m.Arch == "arm" && s.cpus > 1 && s.icount == "" {
 		thread = "multi"
+	}
+	if t, ok := os.LookupEnv("VM_THREAD"); ok && s.icount == "" {
+		thread = t
 	}
 	args := append([]string{m.QEMU}, m.Args...)
 	args = append(args, "-accel", "tcg,thread="+thread, "-m", strconv.Itoa(s.memory), "-smp", strconv.Itoa(s.cpus),
