@@ -3,9 +3,6 @@
 package depmod
 
 import (
-	"os"
-	"strconv"
-
 	"golang.org/x/sys/unix"
 
 	"safeload/kmod"
@@ -19,41 +16,50 @@ func (p *program) upToDate() bool {
 		p.log.err("could not open directory ", p.dir, ": ", text(err), "\n")
 		return false
 	}
-	defer d.Close()
+	defer d.close()
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(d.Fd()), "modules.dep", &st, 0); err != nil {
+	if err := unix.Fstatat(int(d), "modules.dep", &st, 0); err != nil {
 		p.log.err("could not fstatat(", p.dir, ", modules.dep): ", text(err), "\n")
 		return false
 	}
 	return p.noneNewer(d, p.dir, st.Mtim, firstFD)
 }
 
-func (p *program) noneNewer(d *os.File, path string, than unix.Timespec, fd int) bool {
+func (p *program) noneNewer(d dir, path string, than unix.Timespec, fd int) bool {
 	for e := range p.buffers.entries(d, fd-firstFD) {
 		if e.name == "build" || e.name == "source" {
 			continue
 		}
+		if len(path)+len(e.name)+len("/")+2 >= pathMax {
+			p.log.err("path is too long ", path, "/", e.name, "\n")
+			continue
+		}
 		kind := e.kind
+		module := kmod.ModuleExt(e.name)
 		var st unix.Stat_t
-		if kind != unix.DT_DIR && (kind != unix.DT_REG || kmod.ModuleExt(e.name)) {
+		if kind != unix.DT_DIR && (kind != unix.DT_REG || module) {
 			var ok bool
-			if kind, st, ok = p.statIn(d, path, e.name, fd); !ok {
+			if kind, ok = p.statIn(d, path, e, fd, &st); !ok {
 				continue
 			}
 		}
 		if kind == unix.DT_REG {
-			if kmod.ModuleExt(e.name) && (st.Mtim.Sec > than.Sec || st.Mtim.Sec == than.Sec && st.Mtim.Nsec > than.Nsec) {
+			if module && (st.Mtim.Sec > than.Sec || st.Mtim.Sec == than.Sec && st.Mtim.Nsec > than.Nsec) {
 				return false
 			}
 			continue
 		}
-		sub, err := openDir(path + "/" + e.name)
-		if err != nil {
-			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
+		full := path + "/" + e.name
+		if len(full)+len("/")+1+nameMax >= pathMax {
+			p.log.err("directory path is too long ", full, "\n")
 			continue
 		}
-		fresh := p.noneNewer(sub, path+"/"+e.name, than, fd+1)
-		sub.Close()
+		sub, ok := p.enter(d, full, e, fd)
+		if !ok {
+			continue
+		}
+		fresh := p.noneNewer(sub, full, than, fd+1)
+		sub.close()
 		if !fresh {
 			return false
 		}

@@ -4,7 +4,6 @@ package depmod
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -32,7 +31,7 @@ func (p *program) output() error {
 	if err != nil {
 		p.log.crit("could not open directory ", p.outDir, ": ", text(err), "\n")
 	}
-	defer d.Close()
+	defer d.close()
 	list, fatal := p.makeIndexes()
 	var wg sync.WaitGroup
 	for i := range list {
@@ -70,10 +69,10 @@ func (p *program) makeIndexes() (list []outcome, fatal any) {
 }
 
 // write writes the index to a file of its own, down to the disk.
-func (o *outcome) write(dir *os.File) {
+func (o *outcome) write(d dir) {
 	for n := 0; ; n++ {
 		o.tmp = "." + o.name + "." + strconv.Itoa(os.Getpid()) + "." + strconv.Itoa(n)
-		fd, err := unix.Openat(int(dir.Fd()), o.tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err := unix.Openat(int(d), o.tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		if err == unix.EEXIST && n < 1000 {
 			continue
 		}
@@ -81,7 +80,7 @@ func (o *outcome) write(dir *os.File) {
 			o.openErr = err
 			return
 		}
-		f := os.NewFile(uintptr(fd), filepath.Join(dir.Name(), o.tmp))
+		f := os.NewFile(uintptr(fd), o.tmp)
 		if o.openErr = f.Chmod(0o644); o.openErr == nil {
 			if _, o.writeErr = f.Write(o.data); o.writeErr == nil {
 				o.writeErr = f.Sync()
@@ -91,23 +90,23 @@ func (o *outcome) write(dir *os.File) {
 			o.writeErr = err
 		}
 		if o.openErr != nil || o.writeErr != nil {
-			_ = unix.Unlinkat(int(dir.Fd()), o.tmp, 0)
+			_ = unix.Unlinkat(int(d), o.tmp, 0)
 		}
 		return
 	}
 }
 
 // publish renames what was written, in order, up to the first that failed.
-func (p *program) publish(dir *os.File, list []outcome) (err error) {
+func (p *program) publish(d dir, list []outcome) (err error) {
 	done := 0
 	defer func() {
 		for _, o := range list[done:] {
 			if o.err == nil && o.openErr == nil && o.writeErr == nil {
-				_ = unix.Unlinkat(int(dir.Fd()), o.tmp, 0)
+				_ = unix.Unlinkat(int(d), o.tmp, 0)
 			}
 		}
 		// Some file systems cannot do it for a directory: no reason to fail.
-		_ = dir.Sync()
+		_ = unix.Fsync(int(d))
 	}()
 	for ; done < len(list); done++ {
 		o := &list[done]
@@ -122,7 +121,7 @@ func (p *program) publish(dir *os.File, list []outcome) (err error) {
 			p.log.err("Could not create index '", o.name, "'. Output is truncated: ", text(syscall.ENOSPC), "\n")
 			return syscall.ENOSPC
 		}
-		if err := unix.Renameat(int(dir.Fd()), o.tmp, int(dir.Fd()), o.name); err != nil {
+		if err := unix.Renameat(int(d), o.tmp, int(d), o.name); err != nil {
 			p.log.crit("publish temporary from ", o.tmp, " to ", o.name, "\n")
 		}
 	}

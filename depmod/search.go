@@ -4,7 +4,6 @@ package depmod
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,19 +50,9 @@ func (p *program) searchPath(path string) error {
 		p.log.err("could not open directory ", path, ": ", text(err), "\n")
 		return err
 	}
-	defer d.Close()
+	defer d.close()
 	p.searchDir(d, path, firstFD)
 	return nil
-}
-
-// openDir opens a directory by its whole path, also one below another that is
-// open: so a link to a directory above it ends at some depth.
-func openDir(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), path), nil
 }
 
 // excluded reports which entries are skipped at every level.
@@ -77,47 +66,60 @@ const firstFD = 3
 
 // statIn looks at an entry of a directory that is open as d, and in kmod as fd. It
 // says why if that is neither a plain file nor a directory.
-func (p *program) statIn(d *os.File, path, name string, fd int) (kind byte, st unix.Stat_t, ok bool) {
-	if err := unix.Fstatat(int(d.Fd()), name, &st, 0); err != nil {
-		p.log.err("fstatat(", strconv.Itoa(fd), ", ", name, "): ", text(err), "\n")
-		return 0, st, false
+func (p *program) statIn(d dir, path string, e entry, fd int, st *unix.Stat_t) (kind byte, ok bool) {
+	if err := d.stat(e, st); err != nil {
+		p.log.err("fstatat(", strconv.Itoa(fd), ", ", e.name, "): ", text(err), "\n")
+		return 0, false
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return unix.DT_REG, st, true
+		return unix.DT_REG, true
 	case unix.S_IFDIR:
-		return unix.DT_DIR, st, true
+		return unix.DT_DIR, true
 	}
-	p.log.err("unsupported file type ", path, "/", name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
-	return 0, st, false
+	p.log.err("unsupported file type ", path, "/", e.name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+	return 0, false
+}
+
+// enter opens a directory in one that is open as d, and in kmod as fd. What may be a link is opened by its whole path: one
+// that leads to a directory above it ends at some depth.
+func (p *program) enter(d dir, path string, e entry, fd int) (sub dir, ok bool) {
+	var err error
+	if e.kind == unix.DT_DIR {
+		sub, err = d.open(e)
+	} else {
+		sub, err = openDir(path)
+	}
+	if err != nil {
+		p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
+	}
+	return sub, err == nil
 }
 
 // searchDir takes entries in the order of the directory: of two modules with
 // one name and one priority the first stays.
-func (p *program) searchDir(d *os.File, path string, fd int) {
+func (p *program) searchDir(d dir, path string, fd int) {
 	for e := range p.buffers.entries(d, fd-firstFD) {
 		if p.excluded(e.name) {
 			continue
 		}
-		full := path + "/" + e.name
 		kind := e.kind
 		if kind != unix.DT_REG && kind != unix.DT_DIR {
+			var st unix.Stat_t
 			var ok bool
-			if kind, _, ok = p.statIn(d, path, e.name, fd); !ok {
+			if kind, ok = p.statIn(d, path, e, fd, &st); !ok {
 				continue
 			}
 		}
+		full := path + "/" + e.name
 		if kind == unix.DT_REG {
 			p.searchFile(full, len(path)+1)
 			continue
 		}
-		sub, err := openDir(full)
-		if err != nil {
-			p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
-			continue
+		if sub, ok := p.enter(d, full, e, fd); ok {
+			p.searchDir(sub, full, fd+1)
+			sub.close()
 		}
-		p.searchDir(sub, full, fd+1)
-		sub.Close()
 	}
 }
 
@@ -254,7 +256,10 @@ func (p *program) treeFile(name string) (b []byte, ok bool) {
 	return b, true
 }
 
-const pathMax = 4096
+const (
+	pathMax = 4096
+	nameMax = 255
+)
 
 // order sorts the modules as modules.order has them. The others follow in the order
 // of kmod's table.
