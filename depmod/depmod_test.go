@@ -127,6 +127,29 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// A list that is a directory is an empty one to kmod, but for modules.builtin.modinfo, whose index fails.
+func TestListsThatAreDirectories(t *testing.T) {
+	files := some()
+	for _, name := range []string{"modules.order", "modules.builtin", "modules.builtin.modinfo"} {
+		delete(files, name)
+		files[name+"/x"] = nil
+	}
+	root := tree(t, files)
+	for _, args := range [][]string{{"-E", "/"}, {"-F", "/"}, nil} {
+		if _, code := depmod(t, append(args, "-b", root, "-C", "/dev/null", "-n", "6.1")...); code != 0 {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+	}
+	if _, code := depmod(t, "-b", root, "-C", "/dev/null", "6.1"); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	for name, want := range map[string]string{"modules.dep": "", "modules.builtin.bin": "\xb0\x07\xf4\x57\x00\x02\x00\x01\x00\x00\x00\x0c"} {
+		if b, err := os.ReadFile(filepath.Join(root, "lib/modules/6.1", name)); err != nil || want != "" && string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
+
 // What cannot be in an index ends the program, as in kmod, behind the indexes
 // that were made before.
 func TestBadCharacter(t *testing.T) {

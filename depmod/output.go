@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"safeload/internal/stdio"
 	"safeload/kmod"
@@ -162,7 +163,7 @@ func (p *program) symbolBin() ([]byte, error) {
 }
 
 func (p *program) builtinBin() ([]byte, error) {
-	b, ok := p.treeFile("modules.builtin")
+	b, ok, _ := p.treeFile("modules.builtin")
 	if !ok {
 		return nil, nil // an empty file, as kmod's
 	}
@@ -188,9 +189,12 @@ func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 // builtinAliasBin reads modules.builtin.modinfo, NAME.KEY=VALUE with a NUL
 // behind each, as kmod does character by character.
 func (p *program) builtinAliasBin() ([]byte, error) {
-	b, ok := p.treeFile("modules.builtin.modinfo")
+	b, ok, unread := p.treeFile("modules.builtin.modinfo")
 	if !ok {
 		return nil, nil
+	}
+	if unread != nil {
+		return nil, syscall.EINVAL
 	}
 	t := p.newTrie()
 	// until returns what comes before end, or nothing if a NUL or the end of the

@@ -241,19 +241,24 @@ func (p *program) addFile(path string) {
 // maxList is far larger than any of a tree's own lists.
 const maxList = 64 << 20
 
-// treeFile reads one of the tree's own lists. ok is false if it has warned.
-func (p *program) treeFile(name string) (b []byte, ok bool) {
+// treeFile reads one of the tree's own lists. ok is false if it has warned. What cannot be read of a file that is open,
+// such as a directory, kmod takes for its end; unread says why.
+func (p *program) treeFile(name string) (b []byte, ok bool, unread error) {
 	var st unix.Stat_t
 	if err := unix.Stat(p.dir, &st); err != nil {
 		p.log.warn("could not open directory ", p.dir, ": ", text(err), "\n")
-		return nil, false
+		return nil, false, nil
 	}
-	b, err := treefile.Read(p.dir+"/"+name, maxList)
+	path := p.dir + "/" + name
+	if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && unix.Access(path, unix.R_OK) == nil {
+		return nil, true, syscall.EISDIR
+	}
+	b, err := treefile.Read(path, maxList)
 	if err != nil {
 		p.log.warn("could not open ", name, " at ", p.dir, ": ", text(err), "\n")
-		return nil, false
+		return nil, false, nil
 	}
-	return b, true
+	return b, true, nil
 }
 
 const (
@@ -274,7 +279,7 @@ func (p *program) order() {
 		p.log.crit("could not build module array: ", text(syscall.ERANGE), "\n")
 	}
 	const name = "modules.order"
-	b, ok := p.treeFile(name)
+	b, ok, _ := p.treeFile(name)
 	if !ok {
 		return
 	}

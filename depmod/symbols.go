@@ -3,6 +3,7 @@
 package depmod
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -46,9 +47,21 @@ func (p *program) addFakeSymbols() {
 // lineSize is the buffer with which kmod reads the kernel's lists.
 const lineSize = 10240
 
+// readList reads one of these lists as far as it can be read: kmod takes an error for its end, and so a directory for an
+// empty list.
+func readList(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(f)
+	return b, nil
+}
+
 // readSymvers reads a Module.symvers: version, symbol, where it is, and more.
 func (p *program) readSymvers(path string) error {
-	b, err := os.ReadFile(path)
+	b, err := readList(path)
 	if err != nil {
 		return err
 	}
@@ -95,7 +108,7 @@ func strtoull16(s string) (*uint64, syscall.Errno) {
 
 // readSystemMap reads a System.map: address, kind, symbol.
 func (p *program) readSystemMap(path string) error {
-	b, err := os.ReadFile(path)
+	b, err := readList(path)
 	if err != nil {
 		return err
 	}

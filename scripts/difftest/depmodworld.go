@@ -196,6 +196,9 @@ func (w *depmodWorld) lists(c *chance, peer string) {
 		path := depmodTree + "/" + name
 		if w.files[path] = cut(w.files[path]); c.one(10) {
 			delete(w.files, path)
+			if c.one(3) {
+				w.files[path+"/file"] = "" // a directory
+			}
 		}
 	}
 	if c.one(2) {
@@ -279,7 +282,7 @@ func (w *depmodWorld) asks(c *chance, peer string) {
 				"-C/etc/other.d", "-C/etc/other.d/file", "-C/nonesuch", "-b/", "-P_", "--errsyms", "-vv"))
 		}
 		if c.one(3) {
-			args = append(args, pick(c, "-n", "-A", "-e", "-ee", "-nv", "-vvv", "-vvv", "-Av", "-a", "-E/nonesuch", "-F/nonesuch", "-b/etc/Module.symvers", "-Pab", "--sh", "--dry-run", "--quick", "-Z", "--nonesuch", "-C"))
+			args = append(args, pick(c, "-n", "-A", "-e", "-ee", "-nv", "-vvv", "-vvv", "-Av", "-a", "-E/nonesuch", "-F/nonesuch", "-E/etc", "-F/etc", "-b/etc/Module.symvers", "-Pab", "--sh", "--dry-run", "--quick", "-Z", "--nonesuch", "-C"))
 		}
 		if release(peer) > 30 && c.one(3) {
 			args = append(args, pick(c, "-o/out", "-o/out/a/b/", "-o", "-m/lib/modules", "-mlib/modules", "-m/usr/lib/modules", "-m/foobar", "-mfoobar", "--outdir=/etc/Module.symvers", "-oout"))
