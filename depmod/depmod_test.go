@@ -127,6 +127,17 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// What has no value has an empty one, and is not its own.
+func TestNoValue(t *testing.T) {
+	root := tree(t, map[string][]byte{"k.ko": object([]string{"alias", "softdep", "weakdep", "alias=x"}, nil, nil)})
+	out, code := depmod(t, "-b", root, "-C", "/dev/null", "-n", "6.1")
+	for _, want := range []string{"\nalias  k\nalias x k\n", "\nsoftdep k \n", "\nweakdep k \n"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, %q; want %q", code, out, want)
+		}
+	}
+}
+
 // A list that is a directory is an empty one to kmod, but for modules.builtin.modinfo, whose index fails.
 func TestListsThatAreDirectories(t *testing.T) {
 	files := some()

@@ -107,10 +107,7 @@ func (r *reader) read(path string) (c contents) {
 		} else {
 			info = nil
 		}
-		key, value, assigned := bytes.Cut(line, []byte("="))
-		if !assigned {
-			value = line
-		}
+		key, value, _ := bytes.Cut(line, []byte("="))
 		switch string(key) {
 		case "alias":
 			c.aliases = append(c.aliases, string(value))

@@ -120,6 +120,9 @@ func (w *depmodWorld) module(c *chance, i int) *elfModule {
 	for range c.IntN(5) / 2 {
 		m.info = append(m.info, pick(c, "softdep=", "weakdep=", "depends=", "license=")+pick(c, "pre: ", "post: ", "")+pick(c, c.words.modules...))
 	}
+	if c.one(20) {
+		m.info = append(m.info, pick(c, "alias", "softdep", "weakdep", "=", "alias="))
+	}
 	if c.one(3) {
 		m.exports = append(m.exports, elfSymbol{name: fmt.Sprint("more_", c.IntN(3)), crc: 9})
 	}
