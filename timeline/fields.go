@@ -17,7 +17,7 @@ func (e Entry) Fields() map[string]string {
 		set("MODULE", underscored(o.Module))
 		set("RESULT", o.result())
 		if o.Ret < 0 {
-			set("ERRNO", strconv.Itoa(int(-o.Ret)))
+			set("ERRNO", strconv.FormatInt(-int64(o.Ret), 10))
 		}
 		set("DURATION_USEC", strconv.FormatInt(o.Took().Microseconds(), 10))
 		setTask(set, "", o.PID, o.Comm, o.Who)
@@ -41,19 +41,19 @@ func (e Entry) Fields() map[string]string {
 
 // setTask sets the fields about a task, which begin alike.
 func setTask(set func(name, value string), begin string, pid uint32, comm string, w *Who) {
-	set(begin+"PID", strconv.FormatUint(uint64(pid), 10))
+	set(begin+"PID", decimal(pid))
 	set(begin+"COMM", comm)
 	if w == nil {
 		return
 	}
-	set(begin+"UID", strconv.FormatUint(uint64(w.UID), 10))
+	set(begin+"UID", decimal(w.UID))
 	if w.Login != nil {
-		set(begin+"LOGINUID", strconv.FormatUint(uint64(*w.Login), 10))
+		set(begin+"LOGINUID", decimal(*w.Login))
 	}
 	set(begin+"UNIT", w.Unit)
 	set(begin+"CONTAINER", w.Container)
 	set(begin+"CGROUP", w.Cgroup)
 	if n := len(w.Inside); n > 0 {
-		set(begin+"PID_INSIDE", strconv.FormatUint(uint64(w.Inside[n-1]), 10))
+		set(begin+"PID_INSIDE", decimal(w.Inside[n-1]))
 	}
 }

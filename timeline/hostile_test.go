@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"safeload/bpf"
 	"safeload/docs/schema"
@@ -148,5 +150,50 @@ func TestManyLanes(t *testing.T) {
 	t.Log(took, "of a processor; a tenth", tenth)
 	if took > 40*tenth {
 		t.Errorf("%d lanes take %v, a tenth of them %v", n, took, tenth)
+	}
+}
+
+// TestLongLine: a line that no watch writes is refused before it is decoded, and of who somebody is no more is kept than a watch tells.
+func TestLongLine(t *testing.T) {
+	load := func(who string) string {
+		return `{"schema":1,"type":"event","kind":"load","id":"1","boot_ns":1,"who":{` + who + "}}\n"
+	}
+	long := load(`"uid":1,"ancestors":[{}` + strings.Repeat(",{}", mostLine/3) + "]")
+	if _, err := Read(strings.NewReader(begun(t) + long)); err == nil || !strings.Contains(err.Error(), "object 2: its line is longer") {
+		t.Error(err)
+	}
+	many := load(`"uid":1,"ancestors":[{}` + strings.Repeat(",{}", 1000) + `],"pids_inside":[1` + strings.Repeat(",1", 1000) + "]")
+	tl, err := Read(strings.NewReader(begun(t) + "\n" + many))
+	if err != nil || len(tl.Loads) != 1 {
+		t.Fatal(err)
+	}
+	if w := tl.Loads[0].Who; len(w.Ancestors) != mostAncestors || len(w.Inside) != mostInside || cap(w.Ancestors)+cap(w.Inside) > 200 {
+		t.Errorf("%d ancestors and %d numbers are kept", cap(w.Ancestors), cap(w.Inside))
+	}
+}
+
+// TestLargeNumbers: what has 32 bits is not taken for a negative number where an int has no more.
+func TestLargeNumbers(t *testing.T) {
+	n := uint32(4294967294)
+	w := &Who{UID: n, Login: &n, Inside: []uint32{n}, Ancestors: []Ancestor{{n, "x"}}}
+	f := Entry{Load: &Load{Ret: math.MinInt32, Who: w}}.Fields()
+	if s := w.String() + w.descent() + fmt.Sprint(f); strings.Count(s, "4294967294") != 7 || strings.Contains(s, "-") {
+		t.Error(s)
+	}
+}
+
+// TestFitAll: nothing of a heading is lost in the picture, and no character is cut in two.
+func TestFitAll(t *testing.T) {
+	word := strings.Repeat("ä", 400)
+	for _, line := range []string{"", "a b", word, "some words, then " + word + " and more", strings.Repeat("five ", 100)} {
+		lines := fit(line)
+		for _, l := range lines {
+			if !utf8.ValidString(l) || utf8.RuneCountInString(l) > int(wide/em) {
+				t.Errorf("%q", l)
+			}
+		}
+		if got, want := strings.ReplaceAll(strings.Join(lines, ""), " ", ""), strings.ReplaceAll(line, " ", ""); got != want {
+			t.Errorf("%q became %q", want, got)
+		}
 	}
 }

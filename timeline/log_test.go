@@ -171,13 +171,13 @@ func TestFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := 0
-	for ; !r.Full() && told < 100; told++ {
-		if err := r.Event(&bpf.Event{Kind: bpf.Request, At: 1, ID: uint64(told + 1), TID: 9, Name: strings.Repeat("x", 1<<19)}); err != nil {
+	for ; !r.Full() && told < 400; told++ {
+		if err := r.Event(&bpf.Event{Kind: bpf.Request, At: 1, ID: uint64(told + 1), TID: 9, Name: strings.Repeat("x", 1<<17)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tl, err := Read(&b)
-	if err != nil || !tl.Full || len(tl.Requests) != told || told > 65 {
+	if err != nil || !tl.Full || len(tl.Requests) != told || told > 260 {
 		t.Errorf("%d told, %d read, %v", told, len(tl.Requests), err)
 	}
 }

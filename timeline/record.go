@@ -7,6 +7,7 @@ package timeline
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -267,18 +268,26 @@ func Read(in io.Reader) (*Timeline, error) {
 	return t, nil
 }
 
-// read takes all lines of a record in.
+// mostLine is how long a line is at the most. Those that a Recorder writes are far shorter: who somebody is, with the names of
+// 32 ancestors and the path of a cgroup, is the longest part.
+const mostLine = 256 << 10
+
+// read takes all lines of a record in. It needs no more memory for one than a line that a Recorder may have written.
 func (t *Timeline) read(in io.Reader) error {
-	d := json.NewDecoder(io.LimitReader(in, mostRead))
-	for n := 1; ; n++ {
+	lines := bufio.NewScanner(io.LimitReader(in, mostRead))
+	lines.Buffer(nil, mostLine)
+	n := 0
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		n++
 		var l line
-		err := d.Decode(&l)
-		var torn *json.SyntaxError // as a tail of zeros is, where a file's length had been written, but not all of what is in it
+		err := json.Unmarshal(lines.Bytes(), &l)
+		var torn *json.SyntaxError // as half a line is, or a tail of zeros, where a file's length had been written, but not all of what is in it
 		switch {
-		case errors.Is(err, io.EOF) && n > 1, errors.Is(err, io.ErrUnexpectedEOF) && n > 1, errors.As(err, &torn) && n > 1:
+		case errors.As(err, &torn) && n > 1:
 			return nil
-		case errors.Is(err, io.EOF):
-			return errors.New("read the record: it is empty; safeload watch --record FILE writes one")
 		case err != nil:
 			return fmt.Errorf("read the record: object %d: %w", n, err)
 		case l.Schema != Schema:
@@ -286,6 +295,16 @@ func (t *Timeline) read(in io.Reader) error {
 		case n == 1 && (l.Type != "start" || l.Release == ""):
 			return errors.New("read the record: it does not begin as one: safeload watch --record FILE writes it, --json something else")
 		}
+		l.Who.bound()
 		t.take(&l)
 	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("read the record: object %d: its line is longer than any that safeload watch writes", n+1)
+	case err != nil:
+		return fmt.Errorf("read the record: object %d: %w", n+1, err)
+	case n == 0:
+		return errors.New("read the record: it is empty; safeload watch --record FILE writes one")
+	}
+	return nil
 }

@@ -57,25 +57,25 @@ func WriteSVG(w io.Writer, t *Timeline) error {
 	return b.Flush()
 }
 
-// fit breaks a line between words to the picture's width.
+// fit breaks a line between words, and words that are too long, to the picture's width.
 func fit(line string) (lines []string) {
 	const most = int(wide / em)
-	now := ""
+	now := []rune(nil)
 	for word := range strings.FieldsSeq(line) {
-		switch {
-		case now == "":
-			now = word
-		case len(now)+1+len(word) <= most:
-			now += " " + word
-		default:
-			lines = append(lines, now)
-			now = word
+		w := []rune(word)
+		if len(now) > 0 && len(now)+1+len(w) <= most {
+			now = append(append(now, ' '), w...)
+			continue
 		}
-		if len(now) > most {
-			now = now[:most]
+		if len(now) > 0 {
+			lines = append(lines, string(now))
 		}
+		for ; len(w) > most; w = w[most:] {
+			lines = append(lines, string(w[:most]))
+		}
+		now = w
 	}
-	return append(lines, now)
+	return append(lines, string(now))
 }
 
 // describe is the picture in sentences: the critical path, and what cost most.

@@ -4,6 +4,7 @@ package timeline
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,22 @@ func (t *Tasks) read(e *bpf.Event) *Who {
 		pid = a.PPID
 	}
 	return w
+}
+
+// mostInside is how deep pid namespaces may lie in each other (MAX_PID_NS_LEVEL).
+const mostInside = 32
+
+// bound leaves of what a record says no more than [Tasks.Who] gives: records may be anybody's.
+func (w *Who) bound() {
+	if w == nil {
+		return
+	}
+	if len(w.Ancestors) > mostAncestors {
+		w.Ancestors = slices.Clone(w.Ancestors[:mostAncestors])
+	}
+	if len(w.Inside) > mostInside {
+		w.Inside = slices.Clone(w.Inside[:mostInside])
+	}
 }
 
 // sameTask compares the name that a task had with the one that it has. Of a kernel thread the event has the first 15 bytes, and
@@ -173,14 +190,17 @@ func containerOf(above, name string) string {
 	return ""
 }
 
+// decimal is a number of 32 bits, which an int may have no room for.
+func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
 // String says it in one line, for people.
 func (w *Who) String() string {
 	if w == nil {
 		return ""
 	}
-	s := "uid " + strconv.Itoa(int(w.UID))
+	s := "uid " + decimal(w.UID)
 	if w.Login != nil {
-		s += ", login " + strconv.Itoa(int(*w.Login))
+		s += ", login " + decimal(*w.Login)
 	}
 	if w.Unit != "" {
 		s += ", " + w.Unit
@@ -192,7 +212,7 @@ func (w *Who) String() string {
 		s += ", cgroup " + w.Cgroup
 	}
 	if n := len(w.Inside); n > 0 {
-		s += ", there pid " + strconv.Itoa(int(w.Inside[n-1]))
+		s += ", there pid " + decimal(w.Inside[n-1])
 	}
 	return s
 }
@@ -207,7 +227,7 @@ func (w *Who) descent() string {
 		if i > 0 {
 			b.WriteString(" < ")
 		}
-		b.WriteString(a.Comm + "[" + strconv.Itoa(int(a.PID)) + "]")
+		b.WriteString(a.Comm + "[" + decimal(a.PID) + "]")
 	}
 	return b.String()
 }

@@ -170,9 +170,9 @@ func TestRecordFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 70
+	const n = 280
 	for i := range uint64(n) {
-		w.Seen(requestOf(i+1, fmt.Sprint(i, strings.Repeat("x", 1<<19))))
+		w.Seen(requestOf(i+1, fmt.Sprint(i, strings.Repeat("x", 1<<17))))
 	}
 	w.end()
 	before, full := names(t, name+".1")
