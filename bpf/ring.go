@@ -126,7 +126,7 @@ type entry [layout.EntrySize]byte
 func (e *entry) seq() uint32 { return binary.LittleEndian.Uint32(e[layout.EntrySeq:]) }
 
 // readWhole reads the ring until each entry was read twice the same, with a pause between: one that is being written has
-// no number for less time. Entries that change all the time are left out, and counted.
+// no number for less time. Entries that change all the time are left out; torn is how many were written in their places.
 func readWhole(read func() ([]entry, error), pause func()) (whole []entry, torn [2]uint64, err error) {
 	before, err := read()
 	if err != nil {
@@ -158,17 +158,24 @@ func readWhole(read func() ([]entry, error), pause func()) (whole []entry, torn 
 	}
 	for i, ok := range done {
 		if !ok {
-			torn[partOf(i)]++
+			part := partOf(i >= layout.RingLoads)
+			torn[part] += rounds(part, max(before[i].seq(), 1)-1)
 		}
 	}
 	return whole, torn, nil
 }
 
-func partOf(slot int) int {
-	if slot < layout.RingLoads {
-		return 0
+// partOf is 1 for what is apart.
+func partOf(apart bool) int {
+	if apart {
+		return 1
 	}
-	return 1
+	return 0
+}
+
+// rounds is how many entries were written where the one with this number is: one in each round.
+func rounds(part int, number uint32) uint64 {
+	return uint64(number)/[]uint64{layout.RingLoads, layout.RingNothings}[part] + 1
 }
 
 func (r *Ring) snapshot() ([]entry, error) {
@@ -184,17 +191,12 @@ func (r *Ring) snapshot() ([]entry, error) {
 
 // sort finds what is new among entries, and how many were overwritten unread.
 func (r *Ring) sort(t *Taken, entries []entry, torn [2]uint64) {
-	sizes := [2]uint64{layout.RingLoads, layout.RingNothings}
 	total, fresh := torn, [2]uint64{}
 	seen := make(map[place]bool, len(entries))
 	for i := range entries {
 		e := decodeEnded(&entries[i])
-		part := 0
-		if e.apart {
-			part = 1
-		}
-		// The entry was written once in each round before.
-		total[part] += uint64(e.number)/sizes[part] + 1
+		part := partOf(e.apart)
+		total[part] += rounds(part, e.number)
 		p := place{e.apart, e.number}
 		// Its requester has not returned yet: next time it has its result.
 		if e.Load == 0 && !e.Told && Now()-e.End < returns {

@@ -19,7 +19,7 @@ complete -c safeload -n __fish_use_subcommand -a doctor -d 'what this system off
 complete -c safeload -n __fish_use_subcommand -a insmod -d 'insmod(8) of kmod, with the guard'
 complete -c safeload -n __fish_use_subcommand -a install -d 'make safeload-modprobe the kernel\'s modprobe'
 complete -c safeload -n __fish_use_subcommand -a load -d 'load the module in FILE, unless it would wait for itself'
-complete -c safeload -n __fish_use_subcommand -a log -d 'who asked for which module, and what came of it, from a record of watch'
+complete -c safeload -n __fish_use_subcommand -a log -d 'who asked for which module, and what came of it, from the probe in the kernel or a record of watch'
 complete -c safeload -n __fish_use_subcommand -a lsmod -d 'lsmod(8) of kmod'
 complete -c safeload -n __fish_use_subcommand -a kmod -d 'kmod(8), list and static-nodes'
 complete -c safeload -n __fish_use_subcommand -a modinfo -d 'modinfo(8) of kmod'

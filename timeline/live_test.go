@@ -18,7 +18,7 @@ func TestLive(t *testing.T) {
 	s.read()
 	var want []string
 	if err := Log(bytes.NewReader(s.out.Bytes()), Now{}, func(_ *Timeline, e Entry) {
-		if e.end() > 0 && (e.Load == nil || e.Load.Ended) && (e.Request == nil || e.Request.Ended) {
+		if e.Ended() > 0 && (e.Load == nil || e.Load.Ended) && (e.Request == nil || e.Request.Ended) {
 			want = append(want, e.Message())
 		}
 	}); err != nil {

@@ -42,7 +42,14 @@ func Log(in io.Reader, now Now, each func(t *Timeline, e Entry)) error {
 	if err := t.read(in); err != nil {
 		return err
 	}
-	var left []Entry
+	for _, e := range t.goOn() {
+		each(t, e)
+	}
+	return nil
+}
+
+// goOn are the loads and requests that have not ended, the oldest first.
+func (t *Timeline) goOn() (left []Entry) {
 	for _, o := range t.loads {
 		t.until(o, t.stillOn(o.Begin))
 		left = append(left, Entry{Load: o})
@@ -52,22 +59,21 @@ func Log(in io.Reader, now Now, each func(t *Timeline, e Entry)) error {
 		left = append(left, Entry{Request: q})
 	}
 	slices.SortFunc(left, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.begin(), b.begin()), cmp.Compare(a.id(), b.id()))
+		return cmp.Or(cmp.Compare(a.Began(), b.Began()), cmp.Compare(a.id(), b.id()))
 	})
-	for _, e := range left {
-		each(t, e)
-	}
-	return nil
+	return left
 }
 
-func (e Entry) begin() time.Duration {
+// Began is when it began, since boot.
+func (e Entry) Began() time.Duration {
 	if e.Load != nil {
 		return e.Load.Begin
 	}
 	return e.Request.Begin
 }
 
-func (e Entry) end() time.Duration {
+// Ended is when it ended, since boot; of what goes on the time until which that is known.
+func (e Entry) Ended() time.Duration {
 	if e.Load != nil {
 		return e.Load.End
 	}
@@ -139,7 +145,7 @@ func sameUnit(want, unit string) bool { return unit == want || strings.HasPrefix
 
 // Text says an entry in one line, with the time.
 func (e Entry) Text(t *Timeline) string {
-	return t.When(e.end()).UTC().Format("2006-01-02T15:04:05.000Z") + " " + e.Message()
+	return t.When(e.Ended()).UTC().Format("2006-01-02T15:04:05.000Z") + " " + e.Message()
 }
 
 // Message says an entry in one line.
@@ -261,6 +267,9 @@ func (e Entry) JSON(t *Timeline) ([]byte, error) {
 	j := entryJSON{Schema: Schema, Type: "request", ID: q.ID, Name: &q.Name, PID: q.PID, TID: q.TID, Comm: q.Comm, Who: q.Who, Took: (q.End - q.Begin).Microseconds(), Via: q.Via.String(), Ended: q.Ended}
 	j.Time, j.Boot = stamp(q.End)
 	j.For, j.By = q.behalfJSON()
+	if q.Told {
+		j.Ret = &q.Ret
+	}
 	for _, o := range q.Loads {
 		j.Loads = append(j.Loads, o.Module)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"safeload/bpf"
 	"safeload/bpf/live"
 	"safeload/guard/graph"
@@ -214,7 +216,7 @@ func (q *Request) outcome() string {
 		return "not over"
 	}
 	if len(q.Loads) == 0 {
-		return "nothing was loaded"
+		return "nothing was loaded" + q.because()
 	}
 	var all []string
 	for _, o := range q.Loads {
@@ -224,6 +226,20 @@ func (q *Request) outcome() string {
 		all = append(all[:8], fmt.Sprintf("%d more", n-8))
 	}
 	return strings.Join(all, ", ")
+}
+
+// because says how a request ended that brought nothing, as call_usermodehelper_exec tells the requester.
+func (q *Request) because() string {
+	status := unix.WaitStatus(q.Ret)
+	switch {
+	case !q.Told || q.Ret == 0:
+		return ""
+	case q.Ret < 0:
+		return ": " + live.Result(q.Ret)
+	case status.Signaled():
+		return fmt.Sprintf(", signal %d ended the helper", status.Signal())
+	}
+	return fmt.Sprintf(", the helper exits with %d", status.ExitStatus())
 }
 
 type waitJSON struct {

@@ -55,6 +55,8 @@ type Request struct {
 	End      time.Duration
 	Ended    bool
 	Loads    []*Load // what its helper loaded
+	Ret      int32   // negative errno, or the wait status of its helper
+	Told     bool    // whether Ret is known: from a ring of a request that brought nothing
 }
 
 // Timeline is what a record holds.

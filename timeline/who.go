@@ -51,7 +51,13 @@ func (t *Tasks) read(e *bpf.Event) *Who {
 		return nil
 	}
 	w := &Who{UID: uint32(o.User)}
-	dir := "./" + strconv.Itoa(int(e.TGID)) + "/"
+	t.fill(w, int(e.TGID), o.PPID)
+	return w
+}
+
+// fill adds what /proc tells of a process besides its user.
+func (t *Tasks) fill(w *Who, pid, parent int) {
+	dir := "./" + strconv.Itoa(pid) + "/"
 	if b, err := t.proc.Read(dir + "status"); err == nil {
 		w.Inside = pidsInside(b)
 	}
@@ -65,7 +71,7 @@ func (t *Tasks) read(e *bpf.Event) *Who {
 		w.Unit, w.Container = placeOf(string(b))
 		w.Cgroup = cgroupOf(string(b))
 	}
-	for pid := o.PPID; pid > 0 && len(w.Ancestors) < mostAncestors; {
+	for pid := parent; pid > 0 && len(w.Ancestors) < mostAncestors; {
 		a, err := t.proc.Outline(pid, pid)
 		if err != nil {
 			break
@@ -73,7 +79,6 @@ func (t *Tasks) read(e *bpf.Event) *Who {
 		w.Ancestors = append(w.Ancestors, Ancestor{uint32(pid), a.Comm})
 		pid = a.PPID
 	}
-	return w
 }
 
 // mostInside is how deep pid namespaces may lie in each other (MAX_PID_NS_LEVEL).

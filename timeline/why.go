@@ -141,7 +141,7 @@ func (t *Tree) Explain(tl *Timeline) {
 	for _, loads := range tasks {
 		slices.SortStableFunc(loads, func(a, b *Load) int { return cmp.Compare(a.Begin, b.Begin) })
 		for i, o := range loads {
-			if o.Why == nil || o.Why.How == ByProcess {
+			if o.Module != "" && (o.Why == nil || o.Why.How == ByProcess) {
 				o.Why = cmp.Or(t.beside(loads, i), o.Why)
 			}
 		}

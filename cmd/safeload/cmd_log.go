@@ -49,36 +49,7 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 1 {
 		return misused("log", stderr, "it takes one record, not %d", flags.NArg())
 	}
-	out := bufio.NewWriter(stdout)
-	why := &reasons{}
-	defer why.close()
-	print := func(t *timeline.Timeline, e timeline.Entry) {
-		if !f.Wants(t, e) {
-			return
-		}
-		why.explain(t, e)
-		if *asJSON {
-			if b, err := e.JSON(t); err == nil { // no entry fails
-				out.Write(append(b, '\n'))
-			}
-		} else {
-			fmt.Fprintln(out, e.Text(t))
-		}
-		if *follow {
-			out.Flush()
-		}
-	}
-	var err error
-	if *follow {
-		ctx, stop := untilSignalled()
-		defer stop()
-		err = followRecord(ctx, flags.Arg(0), now, print, stderr)
-	} else {
-		err = readRecord(flags.Arg(0), now, why, print)
-	}
-	if err == nil {
-		err = out.Flush()
-	}
+	err := writeLog(&f, flags.Arg(0), now, stdout, stderr, *asJSON, *follow)
 	if err != nil {
 		plain.Fprintf(stderr, "safeload: log: %v\n", err)
 		return exitError
@@ -86,16 +57,47 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func readRecord(name string, now timeline.Now, why *reasons, print func(*timeline.Timeline, timeline.Entry)) error {
-	in, err := openRecord(name)
+func writeLog(f *timeline.Filter, name string, now timeline.Now, stdout, stderr io.Writer, asJSON, follow bool) error {
+	h, err := openHistory(name)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	if err := why.read(in); err != nil {
-		return err
+	defer h.close()
+	out := bufio.NewWriter(stdout)
+	say := noticesTo("log", out, stderr, asJSON)
+	to := &teller{notice: func(n *notice) {
+		say(n)
+		if follow {
+			out.Flush()
+		}
+	}}
+	to.entry = func(t *timeline.Timeline, e timeline.Entry) {
+		if !f.Wants(t, e) {
+			return
+		}
+		h.why.explain(t, e)
+		if asJSON {
+			if b, err := e.JSON(t); err == nil { // no entry fails
+				out.Write(append(b, '\n'))
+			}
+		} else {
+			fmt.Fprintln(out, e.Text(t))
+		}
+		if follow {
+			out.Flush()
+		}
 	}
-	return timeline.Log(in, now, print)
+	if follow {
+		ctx, stop := untilSignalled()
+		defer stop()
+		err = h.follow(ctx, name, now, to, stderr)
+	} else {
+		err = h.tell(now, to)
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	return err
 }
 
 // reasons say of each load why it came. The zero value knows what the load and its request tell; after read, also what the
@@ -105,14 +107,14 @@ type reasons struct {
 	known map[timeline.ID]*timeline.Reason
 }
 
-// read reads a file, and goes back to where it was. A pipe is not read.
-func (r *reasons) read(in *os.File) error {
+// read reads a file, and goes back to where it was. A pipe is not read: it has no timeline.
+func (r *reasons) read(in *os.File) (*timeline.Timeline, error) {
 	if st, err := in.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil
+		return nil, nil
 	}
 	t, err := timeline.Read(in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.open(t)
 	r.tree.Explain(t)
@@ -121,7 +123,22 @@ func (r *reasons) read(in *os.File) error {
 		r.known[o.ID] = o.Why
 	}
 	_, err = in.Seek(0, io.SeekStart)
-	return err
+	return t, err
+}
+
+// learn explains what a ring has.
+func (r *reasons) learn(t *timeline.Timeline) {
+	r.open(t)
+	r.tree.Explain(t)
+}
+
+// has tells whether a load was read from the file.
+func (r *reasons) has(e timeline.Entry) bool {
+	if e.Load == nil {
+		return false
+	}
+	_, ok := r.known[e.Load.ID]
+	return ok
 }
 
 func (r *reasons) open(t *timeline.Timeline) {
@@ -131,7 +148,7 @@ func (r *reasons) open(t *timeline.Timeline) {
 }
 
 func (r *reasons) explain(t *timeline.Timeline, e timeline.Entry) {
-	if e.Load == nil {
+	if e.Load == nil || e.Load.Why != nil {
 		return
 	}
 	if why, ok := r.known[e.Load.ID]; ok {

@@ -27,14 +27,14 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 	}
 	name := kmod.NormalizeName(flags.Arg(0))
 	code := exitOK
-	if in, err := openRecord(*from); err != nil {
+	if h, err := openHistory(*from); err != nil {
 		plain.Fprintf(stdout, "who asked is not known: %v\n", err)
 		if *from != "" {
 			code = exitError
 		}
 	} else {
-		err = whoAsked(stdout, in, name)
-		in.Close()
+		err = whoAsked(stdout, h, name)
+		h.close()
 		if err != nil {
 			plain.Fprintf(stderr, "safeload: why: %v\n", err)
 			code = exitError
@@ -49,30 +49,39 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// whoAsked prints the first hundred requests for and loads of a module in a record.
-func whoAsked(w io.Writer, in *os.File, name string) error {
+// whoAsked prints the first hundred requests for and loads of a module that a record or the probe's ring has.
+func whoAsked(w io.Writer, h *history, name string) error {
 	f := timeline.Filter{Module: name}
-	why := &reasons{}
-	defer why.close()
-	if err := why.read(in); err != nil {
-		return err
-	}
-	n := 0
-	err := timeline.Log(in, thisMoment(), func(t *timeline.Timeline, e timeline.Entry) {
-		if !f.Wants(t, e) {
-			return
-		}
-		if n++; n == 1 {
-			plain.Fprintf(w, "requests and loads, each with the time of its end; the record begins at %s:\n", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
-		}
-		why.explain(t, e)
-		if n <= 100 {
-			fmt.Fprintf(w, "  %s\n", e.Text(t))
-		}
+	n, from := 0, ""
+	err := h.tell(thisMoment(), &teller{
+		entry: func(t *timeline.Timeline, e timeline.Entry) {
+			if from == "" && t.Start.Source != "probe" {
+				from = plain.Sprintf("the record begins at %s", t.When(t.Start.Boot).UTC().Format("2006-01-02T15:04:05Z"))
+			}
+			if !f.Wants(t, e) {
+				return
+			}
+			if n++; n == 1 {
+				plain.Fprintf(w, "requests and loads, each with the time of its end; %s:\n", from)
+			}
+			h.why.explain(t, e)
+			if n <= 100 {
+				fmt.Fprintf(w, "  %s\n", e.Text(t))
+			}
+		},
+		notice: func(note *notice) {
+			if note.Type == "lost" {
+				plain.Fprintf(w, "%s\n", note.words())
+				return
+			}
+			from = note.words()
+		},
 	})
 	switch {
 	case n > 100:
 		plain.Fprintf(w, "  and %d more: safeload log --module %s\n", n-100, name)
+	case n == 0 && err == nil && h.record == nil:
+		plain.Fprintf(w, "nobody asked for it, as far as is known %s\n", from)
 	case n == 0 && err == nil:
 		fmt.Fprintln(w, "nobody asked for it while the record was written")
 	}

@@ -40,7 +40,7 @@ func commands() []command {
 		{"kmod", "[OPTION...] COMMAND [ARGUMENT...]", "kmod(8): list, static-nodes", runKmod, applet},
 		{"load", "FILE [param=value...]", "load the module in FILE, unless it would wait for itself", runLoad, false},
 		{"log", "[--json] [--follow] [--since TIME] [--module NAME] [--uid N] [--unit UNIT] [FILE]",
-			"who asked for which module, and what came of it, from a record of watch", runLog, false},
+			"who asked for which module, and what came of it, from the probe in the kernel or a record of watch", runLog, false},
 		{"lsmod", "[OPTION...]", "lsmod(8) of kmod", runApplet("lsmod"), applet},
 		{"modinfo", "[OPTION...] NAME|FILE...", "modinfo(8) of kmod", runApplet("modinfo"), applet},
 		{"modprobe", "[OPTION...] NAME [param=value...]", "modprobe(8) of kmod, with the guard", runApplet("modprobe"), applet},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,5 +42,31 @@ func load(args []string) int {
 		return fatal("load: finit_module %s: %v", args[0], err)
 	}
 	fmt.Println("loaded", args[0])
+	return 0
+}
+
+func init() { tools["misload"] = misload }
+
+// misload calls finit_module with no file, as any user can, again and again.
+//
+//	vmtool misload UID COUNT    UID 0: as root
+func misload(args []string) int {
+	if len(args) != 2 {
+		return fatal("misload: a uid and a count are needed")
+	}
+	if args[0] != "0" {
+		if _, code := becomeUser("misload", args); code != 0 {
+			return code
+		}
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return fatal("misload: %v", err)
+	}
+	for range n {
+		if unix.FinitModule(-1, "", 0) == nil {
+			return fatal("misload: it has loaded something")
+		}
+	}
 	return 0
 }
