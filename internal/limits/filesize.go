@@ -39,13 +39,26 @@ func FileSize(bytes int64) error {
 	return unix.EFBIG
 }
 
-// Given runs start, which starts another program, under the limit that this one was given.
-func Given(start func()) {
+// Limit is one of the process's limits, as it was given.
+type Limit struct {
+	Which int // RLIMIT_…
+	Given unix.Rlimit
+}
+
+// Given runs start, which starts another program, under the limits that this one was given: others, and the one that FileSize
+// has lifted. One that cannot be set stays as it is.
+func Given(start func(), others ...Limit) {
 	lifted.Lock()
 	defer lifted.Unlock()
-	var now unix.Rlimit
-	if lifted.is && unix.Prlimit(0, unix.RLIMIT_FSIZE, &lifted.given, &now) == nil {
-		defer unix.Prlimit(0, unix.RLIMIT_FSIZE, &now, nil)
+	if lifted.is {
+		others = append(others, Limit{unix.RLIMIT_FSIZE, lifted.given})
+	}
+	for i := range others {
+		l := &others[i]
+		var now unix.Rlimit
+		if unix.Prlimit(0, l.Which, &l.Given, &now) == nil {
+			defer unix.Prlimit(0, l.Which, &now, nil)
+		}
 	}
 	start()
 }

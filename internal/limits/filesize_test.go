@@ -46,3 +46,25 @@ func TestFileSize(t *testing.T) {
 		t.Errorf("then the limit is %d, %v", now.Cur, err)
 	}
 }
+
+// TestOthers: what is started gets each limit back, those that somebody else has lifted too, and this process keeps what it has.
+func TestOthers(t *testing.T) {
+	var before, now unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_CORE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	given := unix.Rlimit{Cur: 0, Max: before.Max}
+	lifted := unix.Rlimit{Cur: min(before.Max, 1<<20), Max: before.Max}
+	if err := unix.Prlimit(0, unix.RLIMIT_CORE, &lifted, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Prlimit(0, unix.RLIMIT_CORE, &before, nil) })
+	Given(func() {
+		if err := unix.Prlimit(0, unix.RLIMIT_CORE, nil, &now); err != nil || now != given {
+			t.Errorf("what is started has %+v, %v", now, err)
+		}
+	}, Limit{unix.RLIMIT_CORE, given}, Limit{-1, given})
+	if err := unix.Prlimit(0, unix.RLIMIT_CORE, nil, &now); err != nil || now != lifted {
+		t.Errorf("then the limit is %+v, %v", now, err)
+	}
+}

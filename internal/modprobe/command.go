@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/internal/entry"
-	"safeload/internal/limits"
 )
 
 // system runs command by the shell as system(3) does: the wait status, and an
@@ -19,11 +18,9 @@ func system(command string, env []string, look func() int) (status int, err erro
 	defer restore()
 	var pid int
 	entry.Limited(func() {
-		limits.Given(func() {
-			pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", command}, &syscall.ProcAttr{
-				Env:   env,
-				Files: []uintptr{0, 1, 2},
-			})
+		pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", command}, &syscall.ProcAttr{
+			Env:   env,
+			Files: []uintptr{0, 1, 2},
 		})
 	})
 	if err != nil {
