@@ -75,62 +75,63 @@ func (c *contest) apart() (is bool) {
 // helped: we, or a process above us, were started by the kernel, or are a command
 // of ours.
 func (c *contest) helped() bool {
-	if c.g.self.Parent != "" {
-		return true
-	}
-	pid := c.g.self.PID
-	for range 256 {
-		s, err := c.proc.Outline(pid, pid)
-		if err != nil || s.PPID == 0 {
-			return false
-		}
-		if s.Kthread() {
-			return true
-		}
-		pid = s.PPID
-	}
-	return false
+	return c.g.self.Parent != "" || c.climb(func(int) bool { return true }) == toKernel
 }
 
 // independent: nothing above us was started by the kernel's helper mechanism,
 // loads a module, or is a command of ours. Then nobody who loads can be
 // waiting for us, and the kernel's own wait is right.
 func (c *contest) independent() bool {
-	if c.g.self.Parent != "" {
-		return false
-	}
+	return c.g.self.Parent == "" && c.climb(c.loadsNothing) == toInit
+}
+
+// climbed is how the way up from this process ends.
+type climbed uint8
+
+const (
+	toNobody climbed = iota // at one who cannot be read, in another pid namespace, or as looked for
+	toKernel
+	toInit
+)
+
+// climb goes through the outlines of this process and of those above it, which
+// nobody can hold up. good is asked of each of those above; one that is not ends it.
+func (c *contest) climb(good func(pid int) bool) climbed {
 	pid := c.g.self.PID
 	for range 256 {
 		s, err := c.proc.Outline(pid, pid)
-		if err != nil {
-			return false
-		}
-		if s.Kthread() {
-			return false // a helper
-		}
-		if pid != c.g.self.PID {
-			loads := false
-			given := c.proc.GivenUp()
-			_ = c.proc.Threads(pid, func(tid int) bool {
-				if !c.proc.MayLoad(pid, tid) {
-					return true // and is not asked: see observe
-				}
-				if call, ok := c.proc.Syscall(pid, tid); ok {
-					k := call.Kind()
-					loads = k == proc.FinitModule || k == proc.InitModule
-				}
-				return !loads
-			})
-			if loads || c.proc.GivenUp() != given {
-				return false
-			}
-		}
-		if s.PPID == 0 {
-			return s.TID == 1 // or the rest is in another pid namespace
+		switch {
+		case err != nil:
+			return toNobody
+		case s.Kthread():
+			return toKernel // a helper
+		case pid != c.g.self.PID && !good(pid):
+			return toNobody
+		case s.PPID == 0 && s.TID == 1:
+			return toInit
+		case s.PPID == 0:
+			return toNobody
 		}
 		pid = s.PPID
 	}
-	return false
+	return toNobody
+}
+
+// loadsNothing tells whether, for certain, no thread of a process loads a module.
+func (c *contest) loadsNothing(pid int) bool {
+	loads := false
+	given := c.proc.GivenUp()
+	_ = c.proc.Threads(pid, func(tid int) bool {
+		if !c.proc.MayLoad(pid, tid) {
+			return true // and is not asked: see observe
+		}
+		if call, ok := c.proc.Syscall(pid, tid); ok {
+			k := call.Kind()
+			loads = k == proc.FinitModule || k == proc.InitModule
+		}
+		return !loads
+	})
+	return !loads && c.proc.GivenUp() == given
 }
 
 // wait watches until the module is no longer coming or the load is refused.
