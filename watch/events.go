@@ -182,6 +182,7 @@ func (s *events) atMoment(now time.Time) []live.Finding {
 
 func (s *events) Close() error {
 	if s.held != nil {
+		s.held.await() // the look reads by what is closed
 		s.held.close()
 	}
 	return s.stream.Close()

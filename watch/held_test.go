@@ -125,3 +125,35 @@ func TestHeldLikely(t *testing.T) {
 		}
 	}
 }
+
+// closable is a stream of which nothing but its end is asked.
+type closable struct{ stream }
+
+func (closable) Close() error { return nil }
+
+// What a look reads by stays open until the look has ended: its descriptors may be others' by then.
+func TestCloseInLook(t *testing.T) {
+	h := newHeld(func() {})
+	closed := make(chan struct{})
+	h.close = func() { close(closed) }
+	early := false
+	h.examine = func() (*survey.Survey, error) {
+		select {
+		case <-closed:
+			early = true
+		case <-time.After(200 * time.Millisecond): // a Close that does not wait comes before
+		}
+		return &survey.Survey{}, nil
+	}
+	h.boot = func() int64 { return int64(time.Minute) }
+	h.look(time.Unix(1000, 0), 0, true)
+	if !h.looking {
+		t.Fatal("nobody looks")
+	}
+	if err := (&events{stream: closable{}, held: h}).Close(); err != nil {
+		t.Error(err)
+	}
+	if <-closed; early {
+		t.Error("closed while it is read by")
+	}
+}
