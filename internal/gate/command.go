@@ -43,11 +43,14 @@ func (j *job) command(stdout io.Writer, env []string, name string, args ...strin
 		return err
 	}
 	err := c.Wait()
+	// Of a step whose time is up this is a part: what it started may not have been waited for.
+	if c.ProcessState != nil {
+		j.cpu += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	}
 	if j.ctx.Err() != nil {
 		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 		return context.Cause(j.ctx)
 	}
-	j.cpu += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -178,6 +178,9 @@ func TestTimeout(t *testing.T) {
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
+	if j.cpu == 0 {
+		t.Error("what it cost is not known")
+	}
 	f, err := os.OpenFile(held, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

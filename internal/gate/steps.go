@@ -22,9 +22,9 @@ import (
 func Steps(quick bool) []Step {
 	if quick {
 		return []Step{
-			{Name: "vm", Limit: 20 * time.Minute, holds: true, run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
-			{Name: "unit", Limit: 10 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-short", "./...") }},
-			{Name: "diff", Limit: 10 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5", "--depmod", "5")},
+			{Name: "vm", Limit: 40 * time.Minute, holds: true, run: vmTest("--arch", "arm", "--kernel", "6.12", "--case", "self")},
+			{Name: "unit", Limit: 20 * time.Minute, run: func(j *job) (Result, error) { return goTest(j, "-short", "./...") }},
+			{Name: "diff", Limit: 20 * time.Minute, run: script("scripts/diff-test.sh", "--random", "5", "--depmod", "5")},
 		}
 	}
 	return []Step{
