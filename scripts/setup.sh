@@ -18,7 +18,11 @@ setup() {
 	command -v go >/dev/null || missing+=(golang-go)
 	if [ ${#missing[@]} -gt 0 ]; then
 		echo "$name: these packages are missing: ${missing[*]}" >&2
-		[ "$install" = yes ] || return 1
+		if [ "$install" != yes ]; then
+			! command -v go >/dev/null || go_enough "$want" || go_use "$want" ||
+				echo "$name: Go $want is missing; this is $(own_go env GOVERSION)" >&2
+			return 1
+		fi
 		packages_install "$name" "${missing[@]}" || return 1
 	elif [ $# -gt 0 ] && ! lists_there; then
 		# What the guests consist of comes through the same sources.
