@@ -40,10 +40,10 @@ func (c *cursor) header() Result {
 	switch {
 	case !magic(b) && c.at == 0:
 		return Format
+	case len(b) < headerSize: // liblzma looks at a header when it has all of it
+		return End
 	case !magic(b):
 		return Data
-	case len(b) < headerSize:
-		return End
 	case crc32(b[6:8]) != le32(b[8:12]):
 		return Data
 	case b[6] != 0 || b[7] > lastCheck:
