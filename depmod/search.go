@@ -98,7 +98,12 @@ func (p *program) enter(d dir, path string, e entry, fd int) (sub dir, ok bool) 
 
 // searchDir takes entries in the order of the directory: of two modules with
 // one name and one priority the first stays.
+//
+// kmod looks at each module by its path once more, which fails where a directory can be read and not searched: for all of
+// its modules, so one look will do.
 func (p *program) searchDir(d dir, path string, fd int) {
+	var closed error
+	looked := false
 	for e := range p.buffers.entries(d, fd-firstFD) {
 		if p.excluded(e.name) {
 			continue
@@ -113,7 +118,10 @@ func (p *program) searchDir(d dir, path string, fd int) {
 		}
 		full := path + "/" + e.name
 		if kind == unix.DT_REG {
-			p.searchFile(full, len(path)+1)
+			if !looked && kmod.ModuleExt(e.name) {
+				closed, looked = d.stat(e, new(unix.Stat_t)), true
+			}
+			p.searchFile(full, len(path)+1, closed)
 			continue
 		}
 		if sub, ok := p.enter(d, full, e, fd); ok {
@@ -123,7 +131,8 @@ func (p *program) searchDir(d dir, path string, fd int) {
 	}
 }
 
-func (p *program) searchFile(path string, base int) {
+// searchFile takes a module unless another of its name has priority. With closed it cannot be looked at by its path.
+func (p *program) searchFile(path string, base int, closed error) {
 	if !kmod.ModuleExt(path[base:]) {
 		return
 	}
@@ -134,7 +143,16 @@ func (p *program) searchFile(path string, base int) {
 		}
 		p.remove(old)
 	}
-	p.add(name, path)
+	full := p.absolute(path) // an external directory need not be
+	if len(full) >= pathMax {
+		closed = syscall.ENAMETOOLONG
+	}
+	if closed != nil {
+		p.log.err("could not create module ", path, ": ", text(closed), "\n")
+		p.log.err("failed ", path, ": ", text(closed), "\n")
+		return
+	}
+	p.add(name, full)
 }
 
 // add adds a module whose name is not taken.

@@ -258,7 +258,7 @@ func (w *depmodWorld) configText(c *chance) string {
 		case 3:
 			b.WriteString("override " + module() + " " + version() + " " + dir())
 		case 4:
-			b.WriteString("external " + version() + " " + pick(c, "/ext/one", "/ext/two", "/ext", "/nonesuch", "/ext/one/", "/etc/Module.symvers"))
+			b.WriteString("external " + version() + " " + pick(c, "/ext/one", "/ext/two", "/ext", "/nonesuch", "/ext/one/", "ext/one", "/etc/Module.symvers"))
 		case 5:
 			b.WriteString("exclude " + pick(c, "updates", "ma.ko", "m-b.ko", "kernel", "c", module()+".ko.xz", module()+".ko", ""))
 		case 6:
