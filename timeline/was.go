@@ -23,11 +23,9 @@ func (t *Tasks) Was(task bpf.Task, at time.Duration) *Who {
 	if p, err := t.proc.BoundedStat(int(task.TGID)); err == nil && !p.Held && time.Duration(p.Start)*tick <= at {
 		t.fill(w, int(task.TGID), p.PPID)
 	}
-	if path, ok := cgroupPath(task.Cgroup); ok { // he may have been moved since
-		w.Cgroup = strings.TrimPrefix(path, "/")
-		if w.Cgroup != "" {
-			w.Cgroup = path
-		}
+	// He may have been moved since. Where systemd has a hierarchy of its own, this one has all in its root.
+	if path, ok := cgroupPath(task.Cgroup); ok && path != "/" {
+		w.Cgroup = path
 		w.Unit, w.Container = placeOf("0::" + path)
 	}
 	return w
