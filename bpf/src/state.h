@@ -232,7 +232,8 @@ struct owner {
 
 struct name_key { char s[NAME_LEN]; };
 
-#define TASKS 4096
+/* As many as there are loads, and as many again that descend from requests. */
+#define TASKS 2048
 
 MAP(tasks, MAP_HASH, u32, struct task, TASKS);
 MAP(loads, MAP_HASH, u64, struct load, 1024);
@@ -254,7 +255,7 @@ MAP(creating, MAP_HASH, u32, struct making, 64);
  * batches that are kept for each CPU (bpf/room.go). */
 MAP(subs, MAP_LRU_HASH, u64, u64, 512);    /* subprocess_info -> request */
 MAP(kthreads, MAP_LRU_HASH, u64, u64, 1024); /* task_struct -> load */
-MAP(works, MAP_LRU_HASH, u64, u64, 2048);  /* work_struct -> load */
+MAP(works, MAP_LRU_HASH, u64, u64, 1536);  /* work_struct -> load */
 MAP(strays, MAP_LRU_HASH, u64, u64, 512);  /* work_struct that an interrupt queued -> UNSURE */
 MAP(delays, MAP_LRU_HASH, u64, u64, 1024);  /* the same, queued by a timer that the init set */
 MAP(calls, MAP_LRU_HASH, u32, struct call, 512);
