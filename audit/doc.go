@@ -9,7 +9,7 @@
 //
 //   - the module's ELF file: symbols, relocations and the code itself say which
 //     functions init reaches and with which constant arguments they are called
-//     (image.go, flow.go, reach.go, package isa);
+//     (image.go, flow.go, ways.go, reach.go, package isa);
 //   - what the kernel's exported functions request of a name that they are given
 //     (requests.go) and, for the crypto API, which names follow from one
 //     (cryptoapi.go, template.go);
@@ -18,7 +18,7 @@
 //
 // A load also waits for itself if what is requested needs what the one who
 // requests holds: a lock, a queue, a device, the end of all async functions
-// (locks.go, asks.go, drivers.go, waits.go).
+// (locks.go, takes.go, asks.go, drivers.go, waits.go).
 //
 // A finding is ranked by the weakest step of its route (find.go), and the route
 // is part of it.

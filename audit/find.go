@@ -4,6 +4,7 @@ package audit
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -150,12 +151,7 @@ func find(all []*facts, r *resolver, each func(*facts) *moduleRequests) (out []F
 // findings of their own.
 func answers(f *facts, r *resolver, mr *moduleRequests, best map[string]edge) (self []Hop, params []Finding) {
 	live := r.depends(f.name)
-	keys := make([]string, 0, len(mr.out))
-	for k := range mr.out {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(mr.out)) {
 		q := mr.out[k]
 		if q.param != "" {
 			if !mr.hasParam[q.param+q.name] {

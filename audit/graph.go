@@ -4,6 +4,7 @@ package audit
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"safeload/audit/internal/isa"
@@ -150,13 +151,7 @@ func (im *image) callers() map[int][]int {
 	return im.calledBy
 }
 
-func sorted(m map[int]bool) (out []int) {
-	for f := range m {
-		out = append(out, f)
-	}
-	slices.Sort(out)
-	return out
-}
+func sorted(m map[int]bool) []int { return slices.Sorted(maps.Keys(m)) }
 
 // branchPlace is where a branch with a relocation leads.
 func (im *image) branchPlace(code []byte, r reloc) (place, bool) {

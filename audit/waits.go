@@ -5,8 +5,8 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -125,12 +125,7 @@ func (w *waits) owned(f *facts, what string) string {
 // held: one for each name and what it leads to.
 func (w *waits) group(f *facts, mr *moduleRequests, h hold, all []*facts) (out []Finding) {
 	live := w.r.depends(f.name)
-	keys := make([]string, 0, len(mr.out))
-	for k := range mr.out {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(mr.out)) {
 		q := mr.out[k]
 		if slices.Contains(q.weak, weakNowait) {
 			continue
