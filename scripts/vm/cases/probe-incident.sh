@@ -15,7 +15,7 @@ setup() { incident_setup; }
 check() {
 	run 240 /safe/safeload probe load --json
 	want "the probe is in the kernel, whole" has "$out" '"ready":true,.*"whole":true'
-	want "no process stays" not pgrep -x safeload
+	want "no process stays" not pidof safeload
 	# The kernel's own measure, by its ring buffer: from the request to the return of who asked.
 	_tracing=/sys/kernel/tracing
 	echo 'r:probe_incident call_usermodehelper_exec' >$_tracing/kprobe_events

@@ -48,7 +48,7 @@ check() {
 	log "$(cat "$out")"
 	want "it is loaded, ready and whole" has "$out" '"did":"loaded","ready":true,.*"whole":true'
 	want "it is as the schema says" /t/vmtool jsonl probe "$out"
-	want "no process stays" not pgrep -x safeload
+	want "no process stays" not pidof safeload
 	want "its directory is root's alone" [ "$(stat -c '%u %a' /sys/fs/bpf/safeload $pinned | sort -u)" = "0 700" ]
 	_bytes=$(grep -o '"bytes":[0-9]*' "$out" | cut -d: -f2)
 	want "its maps are less than 2 MiB" [ "$_bytes" -lt 2097152 ]
@@ -83,7 +83,7 @@ check() {
 	want "it is still there, and not read" still
 	# One that comes when it has hung for a while sees what began before it.
 	start ps-before /stock/modprobe slreq_r0
-	wait_for 30 inner slreq_r0
+	want "one hangs" wait_for 30 helper_for slreq_r0
 	sleep 1
 	want "the watch starts in the middle" watch_begin --break
 	finish ps-before 60
@@ -128,8 +128,6 @@ check() {
 	gotest bpf "$(by_scale 280 1400)" -test.run 'TestKeys|TestMissedEnd|TestKilled'
 	grep 'took' "$out" | sed "s/^/#L# $case: /"
 }
-# inner MODULE: the kernel's own modprobe for it is there.
-inner() { pgrep -f "modprobe -q -- $1" >/dev/null; }
 still() {
 	probe 60 status
 	has "$out" '"ready":true' && has "$out" '"watched":false'

@@ -116,6 +116,9 @@ by_scale() { if [ "$scale" = full ]; then echo "$2"; else echo "$1"; fi; }
 # proven: no refusal since the mark was made on suspicion, after patience.
 proven() { lacks "$(kmsg)" "suspected"; }
 
+# helper_for NAME: whether the kernel's own modprobe for that is there.
+helper_for() { cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -q "[-]q -- $1"; }
+
 # conf NAME: the modprobe.d file of a case, from standard input.
 conf() { cat >"/etc/modprobe.d/$1.conf"; }
 # note KEY VALUE: something that the host compares between the stock and the safeload boot.
