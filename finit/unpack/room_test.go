@@ -67,3 +67,30 @@ func TestRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomLarge: what is larger than nearly all modules comes as from a loader too, also where a file does not say its size, and keeps
+// others from such only until it is done with.
+func TestRoomLarge(t *testing.T) {
+	data := bytes.Repeat([]byte("some words, "), oversize/12+1000)
+	file := filepath.Join(t.TempDir(), "file")
+	for _, format := range []finit.Format{finit.Gzip, finit.Zstd} {
+		packed := compress(t, format, data)
+		if err := os.WriteFile(file, packed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var room Room
+		got, err := room.Contents(file)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%v: %d bytes, %v", format, len(got), err)
+		}
+		if theLarge.TryLock() {
+			theLarge.Unlock()
+			t.Errorf("%v: another may have such at the same time", format)
+		}
+		room.Free()
+		if !theLarge.TryLock() {
+			t.Fatalf("%v: nobody may have such any more", format)
+		}
+		theLarge.Unlock()
+	}
+}
