@@ -339,7 +339,12 @@ func TestComparedDevices(t *testing.T) {
 	}
 	all[0], all[1] = probe("a", true), probe("b", false)
 	all[0].aliases, all[1].aliases = []string{"usb:v1234p*"}, []string{"usb:v1234p0001d*"}
-	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Wait.Kind != "device" {
+	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Wait.Kind != "device" || found[0].Rank != Likely {
+		t.Error(found, all[0].err)
+	}
+	// Of two drivers the device may be the other's.
+	all[0].drivers = append(all[0].drivers, driver{by: "usb_register_driver", at: place{sec: 1, off: 64}})
+	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Rank != Possible {
 		t.Error(found, all[0].err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // driver is one that init registers.
 type driver struct {
 	by    string // the function that registers it
+	at    place
 	how   how
 	route []string
 	names []string // of platform devices that it takes, besides the module's aliases
@@ -62,7 +63,7 @@ const maxNames = 512
 // drive notes a driver that is registered, and reports viaAsync if it asks to be
 // probed in an async function.
 func (x *explorer) drive(name string, p place, by how, route []string) how {
-	d := driver{by: name, how: by, route: append(route[:len(route):len(route)], name)}
+	d := driver{by: name, at: p, how: by, route: append(route[:len(route):len(route)], name)}
 	start, end, ok := x.im.object(p)
 	if !ok {
 		return 0
@@ -133,6 +134,18 @@ func (f *facts) devices(by string) (out []string) {
 		}
 	}
 	return out
+}
+
+// several tells whether a module has more than one driver of a bus: then not each of
+// its aliases is for the one whose probe function requests.
+func (f *facts) several(bus string) bool {
+	seen := map[place]bool{}
+	for _, d := range f.drivers {
+		if sameBus(d.by, bus) {
+			seen[d.at] = true
+		}
+	}
+	return len(seen) > 1
 }
 
 // named leaves of an alias of a device tree or of ACPI the one name that it is

@@ -16,6 +16,7 @@ const (
 	weakAny      = "whoever gives the name must name a module that is there and not loaded yet"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"
 	weakBranch   = "a branch to it depends on an argument that was not found out"
+	weakDrivers  = "the module has several drivers of that bus, and the device may be of another than the one that requests"
 	weakUsed     = "before Linux 5.17 a load waits for async functions only if its init has used some, which was not looked at"
 	deviceLock   = "device"
 	pernetLock   = "pernet_ops_rwsem"
@@ -250,6 +251,9 @@ func (w *waits) met(f *facts, mr *moduleRequests, q *request, h hold, m match, p
 			return nil, false
 		}
 		wait.Kind, wait.On = "device", a
+		if f.several(bus) {
+			hop.Weak = append(hop.Weak, weakDrivers)
+		}
 		for _, d := range o.drivers {
 			if sameBus(d.by, bus) {
 				wait.Route = d.route
