@@ -2,9 +2,8 @@
 
 package audit
 
-// ask is a call that requests while its task keeps others waiting: it holds a
-// lock, or it is what somebody waits for that flushes a queue or all async
-// functions.
+// ask is a request that is made while its task keeps others waiting: the task holds
+// a lock, or runs a work item or an async function for whose end others wait.
 type ask struct {
 	held  []hold
 	event event
@@ -19,11 +18,11 @@ const asyncFunctions = "async functions"
 // maxTakings and maxAsks are kept of one function or module.
 const maxTakings, maxAsks = 64, 400
 
-// asks are the calls of a module's functions, whoever calls these, that request
-// under a lock or in the place of a queue or an async function.
+// asks finds the requests that a module's functions make under a lock, in a work
+// item or in an async function. It looks at all functions, whoever calls them.
 //
-// runs are functions that are called under a lock, asking the functions of other modules that
-// request, as far as they are known.
+// runs are those that the kernel calls under a lock. asking are the functions of
+// other modules that request; nil if these are not known yet.
 func (x *explorer) asks(runs []run, asking map[string]bool) (out []ask) {
 	im := x.im
 	x.keep = func(s string) bool { return requesters[s].kind != 0 || asking[s] }
@@ -123,7 +122,8 @@ func askers(all []*facts) map[string]bool {
 	return asking
 }
 
-// deferred tells what a call has another task do, and who waits for that.
+// deferred gives the function that a call hands to another task, and by what others
+// can wait for its end.
 func (x *explorer) deferred(c call) (held []hold, f int) {
 	im := x.im
 	function := func(v value) int {

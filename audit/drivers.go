@@ -148,8 +148,8 @@ func (f *facts) several(bus string) bool {
 	return len(seen) > 1
 }
 
-// named leaves of an alias of a device tree or of ACPI the one name that it is
-// for: a device may have several, but not those of any two drivers.
+// named reduces an alias of a device tree's node or an ACPI device to the one name
+// in it. A device may have several names, but no two names are one device for that.
 func named(alias string) string {
 	if id, ok := strings.CutPrefix(alias, "acpi*:"); ok {
 		return "acpi:" + strings.TrimSuffix(id, ":*")

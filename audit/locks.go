@@ -30,13 +30,13 @@ const (
 	drains
 )
 
-// lockOps are the functions that acquire and release. One that may fail to
-// acquire (trylock) is none of them: who fails waits for nothing, and who
-// succeeds has mostly another way.
+// lockOps are the functions that acquire and release. Those that may fail to
+// acquire (trylock) are left out: a task that fails waits for nothing, and code that
+// calls them mostly has another way.
 var lockOps = map[string]lockOp{}
 
-// named are the locks of the kernel proper that modules can hold by a function:
-// acquired by the first words, released by the last.
+// namedLocks are the locks of the kernel proper that modules acquire and release by
+// functions of their own.
 var namedLocks = []struct {
 	name      string
 	acquire   string
@@ -122,8 +122,9 @@ type lock struct {
 // same reports whether two are one lock, however it is held.
 func (l lock) same(o lock) bool { return l.at == o.at && l.name == o.name }
 
-// lockState is what code holds of what it has acquired itself, on every way that
-// leads there, and what of its caller's it has released on any.
+// lockState is what is known of locks at one place of a function. held are those
+// that it has acquired on every way there. freed are those that it has released on
+// any of them, which may be its caller's.
 type lockState struct{ held, freed []lock }
 
 func (s lockState) empty() bool { return len(s.held)+len(s.freed) == 0 }
@@ -176,8 +177,8 @@ func (s lockState) meet(o lockState) lockState {
 	return m
 }
 
-// then is what is held after code that began with s: its state tells what it
-// did, with the arguments that it was given.
+// then is the state after a call that is made in state s. o is what the called
+// function does, in terms of its arguments, and args are those that it is given.
 func (s lockState) then(o lockState, args *[maxArgs]value) lockState {
 	if o.empty() {
 		return s

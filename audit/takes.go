@@ -4,9 +4,9 @@ package audit
 
 import "slices"
 
-// hold is what is kept from others, told so that other modules' facts can name
-// it: a lock's function, "@" and an imported variable, "." and one of the module.
-// A queue or work item has "queue " or "work " before it.
+// hold names what a task keeps from others, so that the facts of another module can
+// name it too: the function of a lock, "@" and an imported variable, or "." and a
+// variable of the module. A queue or work item has "queue " or "work " before that.
 type hold struct {
 	what   string
 	shared bool
@@ -62,7 +62,8 @@ func (im *image) holding(l lock) (hold, bool) {
 	return hold{what, l.shared}, ok
 }
 
-// variable names the variable at an address, or the one whose content a value is.
+// variable names the variable at an address or, with content, the one that a value
+// was read from.
 func (im *image) variable(v value, content bool) (string, bool) {
 	if v.kind == gotten && !content {
 		name, ok := im.text(place{sec: v.sec, off: v.off})

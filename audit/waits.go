@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	weakShared   = "both only share the lock: it takes one that wants it alone in between"
+	weakShared   = "both only read under the lock: they wait for each other only if somebody who writes comes in between"
 	weakAnyone   = "nothing is known of the name: whoever gives it must name that module"
 	weakAny      = "whoever gives the name must name a module that is there and not loaded yet"
 	weakTakes    = "the device must be there: a bus calls the probe function, which takes it"

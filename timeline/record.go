@@ -168,7 +168,7 @@ func (r *Recorder) put(l *line) error {
 		l = &line{Schema: Schema, Type: "full"}
 		err = r.encoder.Encode(l)
 	}
-	// What has ended is written at once: a power cut is what one wants to read of.
+	// Write what has ended at once: it must not be lost in a power cut.
 	if err == nil && (l.Type != "event" && l.Type != "phase" || l.Kind == "load-end" || l.Kind == "request-end" || r.out.Available() < 1024) {
 		err = r.out.Flush()
 	}

@@ -14,11 +14,11 @@ import (
 	"safeload/internal/locks"
 )
 
-// That a load waits for a queue or an async function of the one who asked for it no
-// event tells, nor, in every case and on every kernel, that it waits for a lock of his
-// (moment.go): nothing is loaded twice. So a load that takes long while somebody waits
-// for his helper is looked at from outside, as diagnose does: after heldAfter, and
-// again each time that it has become heldTimes as old.
+// No event tells that a load waits for a queue or an async function of the one who asked
+// for it: nothing is loaded twice. That it waits for a lock of his an event tells on some
+// kernels only, and not in every case (moment.go). So the watch looks from outside, as
+// diagnose does, at a load that takes long while somebody waits for a helper: after
+// heldAfter, and again each time that it has become heldTimes as old.
 const (
 	heldAfter = time.Second
 	heldTimes = 3 / 2.0

@@ -16,11 +16,11 @@ import (
 )
 
 // The probe tells at the moment when a load begins to wait for a lock, and whether the
-// holder is in a request then. What it read may be otherwise a moment later, so that
-// here each part is read once more, beside the other, before a circle is told: that the
-// load still waits for a lock of that holder, by the probe's maps and by the kernel's
-// memory; and that the holder is still in that request, and sleeps there. Who has just
-// begun to wait is on its way to sleep: it is looked at some more times.
+// holder is in a request then. That may have changed by now, so both are read once more
+// before a circle is told: that the load still waits for a lock of that holder, by the
+// probe's maps and by the kernel's memory; and that the holder is still in that request,
+// and sleeps there. A holder that has just begun to wait does not sleep yet: look at it
+// some more times.
 //
 // A holder who is in no request may wait for one who is, or come to: if the load still
 // waits after hintAfter, all tasks are looked at, as for a load that takes long.

@@ -10,9 +10,9 @@ import (
 )
 
 // A load that waits for a lock whose holder is in a request goes on when that request
-// has ended, and not before. Its helper's end is for certain waited for where the
-// helper itself is the task of a load, or waits for a helper of its own; who stands
-// between a helper and a load may be about to end.
+// has ended, and not before. The request ends with its helper. That the helper waits for
+// a load is certain only where its own task is in that load, or in a request of its own:
+// a process between a helper and a load may be about to end.
 
 // Held returns the circle that a load closes by waiting for a lock, if it is in one.
 func (t *Tracker) Held(load uint64, at time.Duration) (Finding, bool) {
