@@ -178,8 +178,10 @@ func (t *Tree) beside(loads []*Load, i int) *Reason {
 		plan := t.plan(underscored(loads[n].Module))
 		r, ok := plan[module]
 		for _, between := range loads[i+1 : n] {
-			_, too := plan[underscored(between.Module)]
-			ok = ok && too
+			if !ok {
+				break
+			}
+			_, ok = plan[underscored(between.Module)]
 		}
 		if ok && (r.How == AsDep || r.How == AsSoftdep) {
 			return &r
