@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"safeload/audit/internal/isa"
 	"safeload/docs/schema"
 	"safeload/internal/clock"
 	"safeload/kmod"
@@ -211,42 +209,6 @@ func TestAskers(t *testing.T) {
 	}
 }
 
-// pointers is an object of n pointers to as many names, each by a relocation.
-func pointers(n int) *image {
-	im := &image{machine: elf.EM_AARCH64, arch: isa.ARM64, wide: true, order: binary.LittleEndian, budget: budget{left: maxWork}}
-	im.secs = make([]section, 3)
-	im.syms = []symbol{{}, {name: "driver", sec: 1, size: uint64(8 * n), typ: elf.STT_OBJECT}, {name: "names", sec: 2}}
-	im.secs[1].data, im.secs[1].size = make([]byte, 8*n), uint64(8*n)
-	for i := range n {
-		im.secs[1].relocs = append(im.secs[1].relocs, reloc{uint64(8 * i), 2, uint32(elf.R_AARCH64_ABS64), int64(len(im.secs[2].data))})
-		im.secs[2].data = append(im.secs[2].data, fmt.Sprintf("%08d\x00", i)...)
-	}
-	im.secs[2].size = uint64(len(im.secs[2].data))
-	return im
-}
-
-// TestDriverNames: of a driver no more names are kept than any has, and one that is larger than memory, which costs no file, is not gone through.
-func TestDriverNames(t *testing.T) {
-	im := pointers(100)
-	x := newExplorer(im)
-	x.drive("__platform_driver_register", place{sec: 1}, 0, nil)
-	if len(x.drivers) != 1 || len(x.drivers[0].names) != 100 {
-		t.Errorf("%+v", x.drivers)
-	}
-	im = pointers(4 * maxNames)
-	x = newExplorer(im)
-	x.drive("__platform_driver_register", place{sec: 1}, 0, nil)
-	if len(x.drivers) != 1 || len(x.drivers[0].names) != maxNames {
-		t.Errorf("%d names", len(x.drivers[0].names))
-	}
-	im = pointers(1)
-	im.secs[1].data, im.secs[1].size, im.syms[1].size = nil, maxSection, maxSection
-	x = newExplorer(im)
-	if err := im.bounded(func() { x.drive("usb_register_driver", place{sec: 1}, 0, nil) }); err != ErrTooLarge {
-		t.Error(err)
-	}
-}
-
 // TestSpend: what a file says does not overflow, on 32 bits either.
 func TestSpend(t *testing.T) {
 	for _, c := range []struct{ n, steps int64 }{{1 << 40, 1}, {1 << 26, 64}, {1 << 30, 1 << 34}, {-1, 1}} {
@@ -346,19 +308,5 @@ func TestComparedDevices(t *testing.T) {
 	all[0].drivers = append(all[0].drivers, driver{by: "usb_register_driver", at: place{sec: 1, off: 64}})
 	if found := findWaits(all, newResolver(all, &kmod.Config{})); len(found) != 1 || found[0].Rank != Possible {
 		t.Error(found, all[0].err)
-	}
-}
-
-// TestBuses: the drivers of each bus that the table has are noted.
-func TestBuses(t *testing.T) {
-	for by := range buses {
-		x := newExplorer(pointers(1))
-		x.callbacks(by, [maxArgs]value{{kind: address, sec: 1}}, 0, nil)
-		if by == "__platform_register_drivers" { // a table of drivers, which has none here
-			continue
-		}
-		if len(x.drivers) != 1 || x.drivers[0].by != by {
-			t.Errorf("%s: %+v", by, x.drivers)
-		}
 	}
 }

@@ -103,8 +103,9 @@ func (x *explorer) prefersAsync(sec int32, off, end int64) bool {
 	if off+4*w+8 > end || int64(len(b)) < 4*w+8 {
 		return false
 	}
-	for i := w; i < 4*w; i++ { // what is set when it is registered
-		if b[i] != 0 {
+	for i := w; i < 4*w; i += w { // what is set when it is registered: no pointer, which may be in a relocation alone
+		_, pointer := x.im.pointer(sec, off+i)
+		if pointer || !zero(b[i:i+w]) {
 			return false
 		}
 	}
@@ -135,6 +136,8 @@ func (f *facts) devices(by string) (out []string) {
 	}
 	return out
 }
+
+func zero(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
 
 // several tells whether a module has more than one driver of a bus: then not each of
 // its aliases is for the one whose probe function requests.
