@@ -422,6 +422,12 @@ func (p *Probe) Waiting(load uint64) bool {
 	return p.maps.Loads.Lookup(load, &buf) == nil
 }
 
+// Waits reports whether a load waits for another. It does no more once its own init is about to run.
+func (p *Probe) Waits(load uint64) bool {
+	var buf [layout.LoadSize]byte
+	return p.maps.Loads.Lookup(load, &buf) == nil && buf[layout.LoadFlags]&layout.LoadWaits != 0
+}
+
 // Requested reports whether a request is still waited for.
 func (p *Probe) Requested(request uint64) bool {
 	var buf [layout.RequestSize]byte

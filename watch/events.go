@@ -42,8 +42,9 @@ type events struct {
 	lost    uint64
 	held    *held // nil: loads that wait for a lock are not looked for
 
-	// asleep and requested read the kernel's state as it is now. They are nil
+	// waits, asleep and requested read the kernel's state as it is now. They are nil
 	// where a stream knows no more than its events have told.
+	waits     func(load uint64) bool // for another load
 	asleep    func(load uint64) bool // in a wait for a completion
 	requested func(request uint64) bool
 	moments   *moments // nil: no event tells of locks
@@ -75,7 +76,7 @@ func openProbe(o OpenOptions) (Source, error) {
 func probeEvents(p *bpf.Probe) *events {
 	l := p.Learned()
 	return &events{held: openHeld(p.Wake), stream: p, name: "bpf", learned: &l, clock: clock.System{},
-		still: standing{wakes: taskSleeps}, asleep: p.Asleep, requested: p.Requested,
+		still: standing{wakes: taskSleeps}, waits: p.Waits, asleep: p.Asleep, requested: p.Requested,
 		moments: &moments{contends: p.Contends, requested: p.Requested, asks: asks}}
 }
 
@@ -199,8 +200,13 @@ func (s *events) Waits(f *live.Finding) bool {
 		}
 		return s.held.waits(f)
 	}
-	// Who has only opened the file is stopped before the wait.
-	return f.How == bpf.WaitOpen || s.Waiting(f.Load)
+	switch {
+	case f.How == bpf.WaitOpen:
+		return true // who has only opened the file is stopped before the wait
+	case s.waits != nil:
+		return s.waits(f.Load)
+	}
+	return s.Waiting(f.Load)
 }
 
 func (s *events) Stuck(f *live.Finding) bool { return s.tracker.Closed(f.Load) }

@@ -366,6 +366,11 @@ func TestEventsWaits(t *testing.T) {
 	if s.Waits(&live.Finding{Load: 8}) {
 		t.Error("one who has left waits")
 	}
+	// Whose own init runs by now is in flight, too.
+	s.waits = func(uint64) bool { return false }
+	if s.Waits(&live.Finding{Load: 7}) {
+		t.Error("one whose own init runs waits for another's")
+	}
 	if d := s.Describe(); !slices.Equal(d.Missing, []string{"smells"}) {
 		t.Errorf("misses %q", d.Missing)
 	}
