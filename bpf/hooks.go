@@ -76,6 +76,7 @@ var hooks = []hook{
 
 	// The second is what the first, where the compiler inlined it, begins with.
 	{prog: probeProgOwnFile, at: kprobe, symbols: []string{fromFile, readFile}, without: "waits for the same file"},
+	{prog: probeProgLoadRead, at: kprobe, symbols: []string{"load_module"}, without: "a load by init_module before it has its name"},
 	{prog: probeProgWaitName, at: kprobe, symbols: []string{"finished_loading"}, need: required},
 	{prog: probeProgWaitSoft, at: kprobe, symbols: []string{"wait_for_completion_interruptible"}, need: required},
 	{prog: probeProgWaitHard, at: kprobe, symbols: []string{"wait_for_completion"}, without: "waits that no signal ends"},

@@ -26,6 +26,9 @@ func (m *probeMaps) inFlight() ([]Event, error) {
 	now := Now()
 	err := each(m.Loads, layout.LoadSize, func(_, b []byte) {
 		id, tid, flags := le.Uint64(b[layout.LoadID:]), le.Uint32(b[layout.LoadTID:]), le.Uint32(b[layout.LoadFlags:])
+		if flags&layout.LoadTold == 0 {
+			return // its event is to come, or it is none
+		}
 		e := Event{At: time.Duration(le.Uint64(b[layout.LoadBegan:])), Read: now, ID: id, Ctx: le.Uint64(b[layout.LoadCtx:]), Cgroup: le.Uint64(b[layout.LoadCgroup:]),
 			TID: tid, TGID: le.Uint32(b[layout.LoadTGID:]), Comm: comm(tid)}
 		begin := e

@@ -57,8 +57,9 @@ func TestInFlight(t *testing.T) {
 		copy(v[88:], name)
 		put("loads", id, v)
 	}
-	load(1, 100, 0, 0, 4000001, layout.LoadInit, "a")
-	load(2, 300, 9, 1, 4000002, layout.LoadWaits, "a")
+	load(1, 100, 0, 0, 4000001, layout.LoadTold|layout.LoadInit, "a")
+	load(2, 300, 9, 1, 4000002, layout.LoadTold|layout.LoadWaits, "a")
+	load(3, 400, 0, 0, 4000004, 0, "") // a call that may come to nothing
 	r := make([]byte, layout.RequestSize)
 	for i, w := range []uint64{9, 200, 1} {
 		le.PutUint64(r[8*i:], w)

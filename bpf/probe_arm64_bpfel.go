@@ -51,6 +51,7 @@ const (
 	probeProgExitInit       = "exit_init"
 	probeProgKthreadAsked   = "kthread_asked"
 	probeProgKthreadCreated = "kthread_created"
+	probeProgLoadRead       = "load_read"
 	probeProgLockOver       = "lock_over"
 	probeProgLockWait       = "lock_wait"
 	probeProgModuleLoad     = "module_load"
@@ -140,6 +141,7 @@ type probeProgramSpecs struct {
 	ExitInit       *ebpf.ProgramSpec `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.ProgramSpec `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.ProgramSpec `ebpf:"kthread_created"`
+	LoadRead       *ebpf.ProgramSpec `ebpf:"load_read"`
 	LockOver       *ebpf.ProgramSpec `ebpf:"lock_over"`
 	LockWait       *ebpf.ProgramSpec `ebpf:"lock_wait"`
 	ModuleLoad     *ebpf.ProgramSpec `ebpf:"module_load"`
@@ -340,6 +342,7 @@ type probePrograms struct {
 	ExitInit       *ebpf.Program `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.Program `ebpf:"kthread_asked"`
 	KthreadCreated *ebpf.Program `ebpf:"kthread_created"`
+	LoadRead       *ebpf.Program `ebpf:"load_read"`
 	LockOver       *ebpf.Program `ebpf:"lock_over"`
 	LockWait       *ebpf.Program `ebpf:"lock_wait"`
 	ModuleLoad     *ebpf.Program `ebpf:"module_load"`
@@ -372,6 +375,7 @@ func (p *probePrograms) Close() error {
 		p.ExitInit,
 		p.KthreadAsked,
 		p.KthreadCreated,
+		p.LoadRead,
 		p.LockOver,
 		p.LockWait,
 		p.ModuleLoad,

@@ -34,6 +34,7 @@ const (
 	LoadInit    = 4
 	LoadBlocked = 8
 	LoadWaits   = 16
+	LoadTold    = 32
 )
 
 // Enum entry_flags.

@@ -16,6 +16,31 @@ INLINE struct load *load_of(u32 tid)
 	return map_lookup(&loads, &id);
 }
 
+/* Anybody can make these calls, as often as he has time: without CAP_SYS_MODULE
+ * they end at once with EPERM (may_init_module). So that he cannot fill the ring,
+ * a load is told when it has come further, with the time at which it began. */
+INLINE void load_tell(struct load *l)
+{
+	if (l->flags & LOAD_TOLD)
+		return;
+	l->flags |= LOAD_TOLD;
+	struct event *e = event_new(EV_LOAD, l->id, 0);
+	if (!e)
+		return;
+	e->at = l->began;
+	e->tid = l->tid;
+	e->tgid = l->tgid;
+	e->cgroup = l->cgroup;
+	e->ctx = l->ctx;
+	e->ret = l->fd;
+	event_send(e);
+}
+
+#define EBADF 9
+
+/* Ends a load with that: it came to no file, and to no module. */
+INLINE int refused_at_once(s32 ret) { return ret == -EPERM || ret == -EBADF; }
+
 /* Of a load whose end was not seen: as if its task had died in the call (EINTR). */
 #define RET_MISSED (-4)
 
@@ -38,7 +63,10 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 
 	t->load = 0;
 	map_delete(&creating, &tid);
+	int told = !refused_at_once(ret) || (l && l->flags & LOAD_TOLD);
 	if (l) {
+		if (told)
+			load_tell(l);
 		struct name_key n;
 		u64 ino = l->inode;
 		probe_read_kernel(&n, sizeof(n), l->name);
@@ -53,7 +81,7 @@ INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 			r->next = 0;
 		ring_load(tid, ctx, l, ret);
 	}
-	struct event *e = event_new(EV_LOAD_END, id, 0);
+	struct event *e = told ? event_new(EV_LOAD_END, id, 0) : 0;
 	if (e) {
 		e->ctx = ctx;
 		e->ret = ret;
@@ -107,13 +135,6 @@ INLINE int load_begin(s32 fd)
 	}
 	load_began();
 	request_next(l.ctx, 0, l.id);
-
-	struct event *e = event_new(EV_LOAD, l.id, 0);
-	if (!e)
-		return 0;
-	e->ctx = l.ctx;
-	e->ret = fd;
-	event_send(e);
 	return 0;
 }
 
@@ -157,6 +178,7 @@ int module_load(void *ctx)
 		map_delete(&names, &n);
 		return 0;
 	}
+	load_tell(l);
 	probe_read_kernel(l->name, sizeof(l->name), n.s);
 	u64 id = l->id, waited = l->wait;
 	if (l->flags & LOAD_WAITS) {
@@ -215,6 +237,7 @@ int own_file(struct pt_regs *regs)
 	if (!l || !(l->flags & LOAD_FINIT) || (l->flags & LOAD_READING))
 		return 0;
 	l->flags |= LOAD_READING;
+	load_tell(l);
 	if (!k->inode_off)
 		return 0;
 	u64 inode = word_at(file + k->inode_off), id = l->id;
@@ -222,6 +245,19 @@ int own_file(struct pt_regs *regs)
 		return 0;
 	l->inode = inode;
 	keep(&inodes, &inode, &id);
+	return 0;
+}
+
+/* The file is in memory: one of init_module is told from here on. */
+SEC("kprobe/load_module")
+int load_read(struct pt_regs *regs)
+{
+	struct flags *f = flag();
+	if (!f || !f->active)
+		return 0;
+	struct load *l = load_of(tid_now());
+	if (l)
+		load_tell(l);
 	return 0;
 }
 

@@ -71,6 +71,7 @@ int lock_wait(void *ctx)
 	 * if anybody waits for this load. */
 	if (!holder && (!above || !map_lookup(&requests, &above)))
 		return 0;
+	load_tell(l);
 	struct event *e = event_new(EV_LOCK, l->id, holder);
 	if (!e)
 		return 0;

@@ -38,6 +38,7 @@ enum load_flags {
 	LOAD_INIT = 4,    /* announced by module_load: init is about to run */
 	LOAD_BLOCKED = 8, /* its task is in a wait for a completion */
 	LOAD_WAITS = 16,  /* waits for another: for wait, or else by want or name */
+	LOAD_TOLD = 32,   /* its beginning is an event: it came further than anybody's call does */
 };
 
 /* PINNED. A task that loads, or that descends from a request's child. */

@@ -66,6 +66,7 @@ INLINE void waits_for(struct load *l, u64 target, u32 how, char *name)
 {
 	u64 ctx = l->ctx, id = l->id;
 
+	load_tell(l);
 	l->wait = target;
 	l->flags |= LOAD_WAITS;
 	if (target)
