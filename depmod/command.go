@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"safeload/internal/dirents"
 	"safeload/internal/getopt"
 	"safeload/internal/proc"
 	"safeload/internal/stdio"
@@ -59,7 +60,7 @@ type program struct {
 	modules        []*module
 	symbols        map[string]*symbol
 	ordered        []*symbol // those of modules
-	buffers        buffers
+	buffers        dirents.Buffers
 	stamps         []int // see allDeps
 	stamp          int
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/dirents"
 )
 
 // outcome is an index that has been made.
@@ -27,11 +29,11 @@ func (p *program) output() error {
 	if err := os.MkdirAll(p.outDir, 0o755); err != nil {
 		p.log.crit("could not create directory ", p.outDir, ": ", text(err), "\n")
 	}
-	d, err := openDir(p.outDir)
+	d, err := dirents.Open(p.outDir)
 	if err != nil {
 		p.log.crit("could not open directory ", p.outDir, ": ", text(err), "\n")
 	}
-	defer d.close()
+	defer d.Close()
 	list, fatal := p.makeIndexes()
 	var wg sync.WaitGroup
 	for i := range list {
@@ -69,7 +71,7 @@ func (p *program) makeIndexes() (list []outcome, fatal any) {
 }
 
 // write writes the index to a file of its own, down to the disk.
-func (o *outcome) write(d dir) {
+func (o *outcome) write(d dirents.Dir) {
 	for n := 0; ; n++ {
 		o.tmp = "." + o.name + "." + strconv.Itoa(os.Getpid()) + "." + strconv.Itoa(n)
 		fd, err := unix.Openat(int(d), o.tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -97,7 +99,7 @@ func (o *outcome) write(d dir) {
 }
 
 // publish renames what was written, in order, up to the first that failed.
-func (p *program) publish(d dir, list []outcome) (err error) {
+func (p *program) publish(d dirents.Dir, list []outcome) (err error) {
 	done := 0
 	defer func() {
 		for _, o := range list[done:] {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"safeload/internal/dirents"
 	"safeload/internal/stdio"
 	"safeload/internal/treefile"
 	"safeload/kmod"
@@ -45,12 +46,12 @@ func (p *program) search() error {
 }
 
 func (p *program) searchPath(path string) error {
-	d, err := openDir(path)
+	d, err := dirents.Open(path)
 	if err != nil {
 		p.log.err("could not open directory ", path, ": ", text(err), "\n")
 		return err
 	}
-	defer d.close()
+	defer d.Close()
 	p.searchDir(d, path, firstFD)
 	return nil
 }
@@ -66,32 +67,32 @@ const firstFD = 3
 
 // statIn looks at an entry of a directory that is open as d, and in kmod as fd. It
 // says why if that is neither a plain file nor a directory.
-func (p *program) statIn(d dir, path string, e entry, fd int, st *unix.Stat_t) (kind byte, ok bool) {
-	if err := d.stat(e, st); err != nil {
-		p.log.err("fstatat(", strconv.Itoa(fd), ", ", e.name, "): ", text(err), "\n")
+func (p *program) statIn(d dirents.Dir, path string, e dirents.Entry, fd int, st *syscall.Stat_t) (kind byte, ok bool) {
+	if err := d.Stat(e, st); err != nil {
+		p.log.err("fstatat(", strconv.Itoa(fd), ", ", e.Name, "): ", text(err), "\n")
 		return 0, false
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return unix.DT_REG, true
+		return dirents.Regular, true
 	case unix.S_IFDIR:
-		return unix.DT_DIR, true
+		return dirents.Directory, true
 	}
-	p.log.err("unsupported file type ", path, "/", e.name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
+	p.log.err("unsupported file type ", path, "/", e.Name, ": ", fmt.Sprintf("%o", st.Mode&unix.S_IFMT), "\n")
 	return 0, false
 }
 
 // enter opens a directory in one that is open as d, and in kmod as fd. What may be a link is opened by its whole path: one
 // that leads to a directory above it ends at some depth.
-func (p *program) enter(d dir, path string, e entry, fd int) (sub dir, ok bool) {
+func (p *program) enter(d dirents.Dir, path string, e dirents.Entry, fd int) (sub dirents.Dir, ok bool) {
 	var err error
-	if e.kind == unix.DT_DIR {
-		sub, err = d.open(e)
+	if e.Kind == dirents.Directory {
+		sub, err = d.Open(e)
 	} else {
-		sub, err = openDir(path)
+		sub, err = dirents.Open(path)
 	}
 	if err != nil {
-		p.log.err("openat(", strconv.Itoa(fd), ", ", e.name, ", O_RDONLY): ", text(err), "\n")
+		p.log.err("openat(", strconv.Itoa(fd), ", ", e.Name, ", O_RDONLY): ", text(err), "\n")
 	}
 	return sub, err == nil
 }
@@ -101,32 +102,32 @@ func (p *program) enter(d dir, path string, e entry, fd int) (sub dir, ok bool) 
 //
 // kmod looks at each module by its path once more, which fails where a directory can be read and not searched: for all of
 // its modules, so one look will do.
-func (p *program) searchDir(d dir, path string, fd int) {
+func (p *program) searchDir(d dirents.Dir, path string, fd int) {
 	var closed error
 	looked := false
-	for e := range p.buffers.entries(d, fd-firstFD) {
-		if p.excluded(e.name) {
+	for e := range p.buffers.Entries(d, fd-firstFD) {
+		if p.excluded(e.Name) {
 			continue
 		}
-		kind := e.kind
-		if kind != unix.DT_REG && kind != unix.DT_DIR {
-			var st unix.Stat_t
+		kind := e.Kind
+		if kind != dirents.Regular && kind != dirents.Directory {
+			var st syscall.Stat_t
 			var ok bool
 			if kind, ok = p.statIn(d, path, e, fd, &st); !ok {
 				continue
 			}
 		}
-		full := path + "/" + e.name
-		if kind == unix.DT_REG {
-			if !looked && kmod.ModuleExt(e.name) {
-				closed, looked = d.stat(e, new(unix.Stat_t)), true
+		full := path + "/" + e.Name
+		if kind == dirents.Regular {
+			if !looked && kmod.ModuleExt(e.Name) {
+				closed, looked = d.Stat(e, new(syscall.Stat_t)), true
 			}
 			p.searchFile(full, len(path)+1, closed)
 			continue
 		}
 		if sub, ok := p.enter(d, full, e, fd); ok {
 			p.searchDir(sub, full, fd+1)
-			sub.close()
+			sub.Close()
 		}
 	}
 }

@@ -81,14 +81,7 @@ func base(path string) string {
 }
 
 // ModuleExt reports whether path ends as a module file does.
-func ModuleExt(path string) bool {
-	for _, ext := range [...]string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
-		if len(path) > len(ext) && path[len(path)-len(ext):] == ext {
-			return true
-		}
-	}
-	return false
-}
+func ModuleExt(path string) bool { return syntax.ModuleExt(path) }
 
 // Cwd is get_current_dir_name(3), by which libkmod's path_make_absolute_cwd
 // goes: the working directory by the name in $PWD, which may lead over links,

@@ -19,6 +19,7 @@ import (
 
 	_ "safeload/internal/entry" // linked as the entry point by scripts/build.sh
 	"safeload/internal/plain"
+	_ "safeload/internal/unchanged"
 )
 
 // Exit codes of all subcommands but kmod's programs, which have kmod's.
