@@ -84,7 +84,8 @@ type size struct {
 
 // command is QEMU's, but for what is booted.
 func (m Machine) command(s size) []string {
-	// Several TCG threads were seen to stall arm64 and amd64 guests; counted instructions have one by nature.
+	// Several TCG threads were seen to stall arm64 and amd64 guests, not always (scripts/vm/README.md); counted instructions have
+	// one by nature.
 	thread := "single"
 	if m.Arch == "arm" && s.cpus > 1 && s.icount == "" {
 		thread = "multi"
