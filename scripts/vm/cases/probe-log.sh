@@ -36,7 +36,11 @@ check() {
 	run 60 /safe/safeload log
 	want "no record and no probe: an error that says what to do" has "$out" "safeload probe load"
 	want "and its exit status" [ "$rc" = 1 ]
-	want "the probe is in the kernel" /safe/safeload probe load
+	run 240 /safe/safeload probe load --json
+	want "the probe is in the kernel" has "$out" '"did":"loaded","ready":true'
+	_bytes=$(grep -o '"bytes":[0-9]*' "$out" | cut -d: -f2)
+	log "$case: its maps take $_bytes bytes"
+	want "with the ring they are less than 2 MiB" [ "$_bytes" -lt 2097152 ]
 	want "its ring is empty" read_log
 	want "and says from what it is" entry '"source":"probe"' '"type":"source"' '"boot_us":[1-9]'
 	want "and nothing else" [ "$(wc -l <$logged)" = 1 ]
