@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # what: a load that waits for a lock, a queue or an async function of the one who asked for it: what diagnose says, what frees it
 # kernels: all
-# matrix: arm-6.12 amd64-6.12
+# matrix: arm-6.12 arm-6.1 amd64-6.12
 # boot: locks
 # limit: 400
 # tests: internal/locks
@@ -185,7 +185,7 @@ contention() {
 		run 40 /safe/safeload diagnose
 		ended slow || _looks=$((_looks + 1))
 		[ "$rc" = 0 ] || { sed 's/^/#L# locks: /' "$out"; want "contention: nobody is found" false; }
-		pause 1
+		pause 8
 	done
 	log "contention: $_looks looks"
 	finish innocent 10
