@@ -120,9 +120,6 @@ func (w *depmodWorld) module(c *chance, i int) *elfModule {
 	for range c.IntN(5) / 2 {
 		m.info = append(m.info, pick(c, "softdep=", "weakdep=", "depends=", "license=")+pick(c, "pre: ", "post: ", "")+pick(c, c.words.modules...))
 	}
-	if c.one(20) {
-		m.info = append(m.info, pick(c, "alias", "softdep", "weakdep", "=", "alias="))
-	}
 	if c.one(3) {
 		m.exports = append(m.exports, elfSymbol{name: fmt.Sprint("more_", c.IntN(3)), crc: 9})
 	}
@@ -199,9 +196,6 @@ func (w *depmodWorld) lists(c *chance, peer string) {
 		path := depmodTree + "/" + name
 		if w.files[path] = cut(w.files[path]); c.one(10) {
 			delete(w.files, path)
-			if c.one(3) {
-				w.files[path+"/file"] = "" // a directory
-			}
 		}
 	}
 	if c.one(2) {
@@ -258,7 +252,7 @@ func (w *depmodWorld) configText(c *chance) string {
 		case 3:
 			b.WriteString("override " + module() + " " + version() + " " + dir())
 		case 4:
-			b.WriteString("external " + version() + " " + pick(c, "/ext/one", "/ext/two", "/ext", "/nonesuch", "/ext/one/", "ext/one", "/etc/Module.symvers"))
+			b.WriteString("external " + version() + " " + pick(c, "/ext/one", "/ext/two", "/ext", "/nonesuch", "/ext/one/", "/etc/Module.symvers"))
 		case 5:
 			b.WriteString("exclude " + pick(c, "updates", "ma.ko", "m-b.ko", "kernel", "c", module()+".ko.xz", module()+".ko", ""))
 		case 6:
@@ -285,7 +279,7 @@ func (w *depmodWorld) asks(c *chance, peer string) {
 				"-C/etc/other.d", "-C/etc/other.d/file", "-C/nonesuch", "-b/", "-P_", "--errsyms", "-vv"))
 		}
 		if c.one(3) {
-			args = append(args, pick(c, "-n", "-A", "-e", "-ee", "-nv", "-vvv", "-vvv", "-Av", "-a", "-E/nonesuch", "-F/nonesuch", "-E/etc", "-F/etc", "-b/etc/Module.symvers", "-Pab", "--sh", "--dry-run", "--quick", "-Z", "--nonesuch", "-C"))
+			args = append(args, pick(c, "-n", "-A", "-e", "-ee", "-nv", "-vvv", "-vvv", "-Av", "-a", "-E/nonesuch", "-F/nonesuch", "-b/etc/Module.symvers", "-Pab", "--sh", "--dry-run", "--quick", "-Z", "--nonesuch", "-C"))
 		}
 		if release(peer) > 30 && c.one(3) {
 			args = append(args, pick(c, "-o/out", "-o/out/a/b/", "-o", "-m/lib/modules", "-mlib/modules", "-m/usr/lib/modules", "-m/foobar", "-mfoobar", "--outdir=/etc/Module.symvers", "-oout"))
