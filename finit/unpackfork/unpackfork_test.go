@@ -208,6 +208,9 @@ func TestBeside(t *testing.T) {
 
 // TestCallGraph: see the contract of internal/nowhere.
 func TestCallGraph(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds programs for three architectures: not with -short")
+	}
 	for _, arch := range []string{"amd64", "arm", "arm64"} {
 		program := filepath.Join(t.TempDir(), arch)
 		cmd := exec.Command("go", "test", "-c", "-o", program, ".")

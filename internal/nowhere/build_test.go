@@ -41,6 +41,9 @@ func outside(t *testing.T, program string) (bad []string, seen map[string]bool) 
 
 // TestCallGraph: see the package's contract.
 func TestCallGraph(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds programs for three architectures: not with -short")
+	}
 	for _, arch := range architectures {
 		t.Run(arch, func(t *testing.T) {
 			bad, seen := outside(t, build(t, arch, "safeload_embed_none"))
