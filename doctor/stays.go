@@ -31,7 +31,7 @@ func (e *examination) stays() bool {
 		return len(entries) > 1
 	case p.Full:
 		e.add(Warn, name, "one of safeload "+p.Version+", not whole",
-			"a map is full: what is not in its maps proves nothing until what is being loaded has ended", "")
+			"a map is full, or the kernel did not report a return: what is not in its maps proves nothing until what is being loaded has ended", "")
 	case !p.Whole:
 		e.add(Warn, name, "one of safeload "+p.Version+", not whole",
 			"something in flight began before it: what is not in its maps proves nothing", stayFix)

@@ -164,7 +164,7 @@ func (r *probeReport) print(w io.Writer) error {
 		r.Version, (time.Duration(r.SinceMs) * time.Millisecond).Round(time.Second), r.Links, (r.Bytes+1023)/1024)
 	switch {
 	case r.Full:
-		fmt.Fprintln(w, "not whole: a map is full; what is not in its maps proves nothing until what is being loaded has ended")
+		fmt.Fprintln(w, "not whole: a map is full, or the kernel did not report a return; what is not in its maps proves nothing until what is being loaded has ended")
 	case !r.Whole:
 		fmt.Fprintln(w, "not whole: something in flight began before it; what is not in its maps proves nothing yet")
 	}

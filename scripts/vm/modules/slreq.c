@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -12,6 +13,7 @@
 #include <linux/kmod.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
@@ -25,6 +27,10 @@ MODULE_PARM_DESC(req, "names to request during init, separated by commas; ':' in
 static char *via = "self";
 module_param(via, charp, 0444);
 MODULE_PARM_DESC(via, "who requests: self (the loading task), kthread (init waits for it), work (init flushes it)");
+
+static unsigned int crowd;
+module_param(crowd, uint, 0444);
+MODULE_PARM_DESC(crowd, "with via=kthread: so many kernel threads create one each at once, and the last one's requests");
 
 static unsigned int delay_ms;
 module_param(delay_ms, uint, 0444);
@@ -83,6 +89,36 @@ static int request_thread(void *completion)
 	return 0;
 }
 
+static atomic_t left;
+
+static int nothing(void *unused)
+{
+	return 0;
+}
+
+static int crowd_thread(void *finished)
+{
+	bool last;
+
+	/* All of them ask kthreadd before it comes to answer the first. */
+	sched_set_fifo(current);
+	msleep(20);
+	last = atomic_dec_and_test(&left);
+	kthread_run(last ? request_thread : nothing, finished, "%s", KBUILD_MODNAME);
+	return 0;
+}
+
+static int gather(struct completion *finished)
+{
+	unsigned int i;
+
+	atomic_set(&left, crowd);
+	for (i = 0; i < crowd; i++)
+		if (IS_ERR(kthread_run(crowd_thread, finished, "%s/%u", KBUILD_MODNAME, i)))
+			return -ENOMEM;
+	return 0;
+}
+
 static void request_work(struct work_struct *unused)
 {
 	request_all();
@@ -101,11 +137,11 @@ static int __init slreq_init(void)
 
 	if (!strcmp(via, "kthread")) {
 		DECLARE_COMPLETION_ONSTACK(finished);
-		struct task_struct *t;
+		int r = crowd ? gather(&finished) :
+			PTR_ERR_OR_ZERO(kthread_run(request_thread, &finished, "%s", KBUILD_MODNAME));
 
-		t = kthread_run(request_thread, &finished, "%s", KBUILD_MODNAME);
-		if (IS_ERR(t))
-			return PTR_ERR(t);
+		if (r)
+			return r;
 		wait_for_completion(&finished);
 	} else if (!strcmp(via, "work")) {
 		struct work_struct work;
