@@ -318,6 +318,7 @@ in_root safeload install >/dev/null
 t "dracut with one" dracut_make
 t "  its initramfs has the helper" dracut_has_helper
 t "  and the probe, before udev" dracut_has_probe
+[ -z "$boot" ] || . scripts/pkg-dracut.sh
 in_root safeload uninstall >/dev/null
 
 if [ -n "$boot" ]; then
