@@ -95,7 +95,7 @@ func TestAnnounced(t *testing.T) {
 	if e, ok := registry.ReadAnnounced(p, other, self); ok {
 		t.Errorf("what another user says is believed: %+v", e)
 	}
-	if uid, ok := p.EffectiveUser(other); !ok || uid == unix.Geteuid() {
-		t.Errorf("another user is asked what he has open: %d, %v", uid, ok)
+	if o, err := p.Outline(other, other); err != nil || o.User <= 0 || o.User == int64(unix.Geteuid()) {
+		t.Errorf("another user is asked what he has open: %d, %v", o.User, err)
 	}
 }

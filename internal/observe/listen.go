@@ -22,7 +22,7 @@ func (s *Snapshot) readAnnounced(all bool) {
 		}
 		// Only what our own user has made is believed, and what others have
 		// open, or run, may be a file that never answers.
-		if uid, ok := s.Proc.EffectiveUser(pid); !ok || uid != unix.Geteuid() {
+		if o, err := s.Proc.Outline(pid, pid); err != nil || o.User != int64(unix.Geteuid()) {
 			return
 		}
 		if e, ok := registry.ReadAnnounced(s.Proc, pid, self); ok && s.ReadStart(t) && e.Start == t.ProcessStart {

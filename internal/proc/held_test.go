@@ -173,7 +173,7 @@ func TestOutlineLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.TID != s.TID || o.PPID != s.PPID || o.Comm != s.Comm || o.Kthread() || o.Executes || o.User != unix.Geteuid() {
+	if o.TID != s.TID || o.PPID != s.PPID || o.Comm != s.Comm || o.Kthread() || o.Executes || o.User != int64(unix.Geteuid()) {
 		t.Errorf("outline %+v, stat %+v", o, s)
 	}
 }

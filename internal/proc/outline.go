@@ -9,8 +9,8 @@ import "bytes"
 // Kthread and Worker ask for.
 type Outline struct {
 	Stat
-	User    int  // effective, as seen from our user namespace; -1: not known
-	Capable bool // has CAP_SYS_MODULE, in whatever user namespace
+	User    int64 // effective, as seen from our user namespace; -1: not known
+	Capable bool  // has CAP_SYS_MODULE, in whatever user namespace
 
 	// Executes tells that the task is in execve(2), past the point where it gets a
 	// new memory and takes the exec_update_lock (begin_new_exec in fs/exec.c): no
@@ -78,8 +78,8 @@ func parseOutline(status []byte) (o Outline, ok bool) {
 		case "Uid":
 			_, v, _ = bytes.Cut(v, []byte{'\t'})
 			v, _, _ = bytes.Cut(v, []byte{'\t'})
-			if n, good := Uint(v); good && n < 1<<31 {
-				o.User = int(n)
+			if n, good := Uint(v); good && n < 1<<32 {
+				o.User = int64(n)
 			}
 		case "Kthread":
 			o.kernel, told = string(v) == "1", true

@@ -75,29 +75,3 @@ func parseMayLoad(status []byte) bool {
 	})
 	return may
 }
-
-// EffectiveUser is whose rights the process has, as seen from our own user
-// namespace.
-func (f *FS) EffectiveUser(pid int) (uid int, ok bool) {
-	b, err := f.readShort(Itoa(pid)+"/status", false)
-	if err != nil {
-		return 0, false
-	}
-	return parseEffectiveUser(b)
-}
-
-// parseEffectiveUser reads "Uid:" with the real, effective, saved and file
-// system's user, separated by tabs.
-func parseEffectiveUser(status []byte) (uid int, ok bool) {
-	Lines(status, func(line []byte) bool {
-		rest, is := bytes.CutPrefix(line, []byte("Uid:\t"))
-		if is {
-			_, rest, _ = bytes.Cut(rest, []byte{'\t'})
-			word, _, _ := bytes.Cut(rest, []byte{'\t'})
-			n, good := Uint(word)
-			uid, ok = int(n), good && n < 1<<32
-		}
-		return !is
-	})
-	return uid, ok
-}

@@ -255,7 +255,7 @@ func lives(p *proc.FS, pid int, start uint64) life {
 	}
 	// A process of another user has only come to have this pid. Do not read its
 	// stat, which it may hold.
-	if o, err := p.Outline(pid, pid); err == nil && o.User >= 0 && o.User != unix.Geteuid() {
+	if o, err := p.Outline(pid, pid); err == nil && o.User >= 0 && o.User != int64(unix.Geteuid()) {
 		return ended
 	}
 	s, err := p.ProcessStat(pid)
