@@ -61,7 +61,7 @@ func task(t *testing.T, what string, files ...*os.File) *exec.Cmd {
 	return c
 }
 
-const rounds = 60
+const measurements = 60
 
 // How long an event takes to its reader, beside what a byte in a pipe takes to
 // a program that sleeps in read(2): the one is the other and what we add.
@@ -100,7 +100,7 @@ func pipeLatency(t *testing.T) []time.Duration {
 	fd := int(r.Fd()) // blocking from here on
 	var took []time.Duration
 	var b [8]byte
-	for range rounds {
+	for range measurements {
 		if n, err := unix.Read(fd, b[:]); err == unix.EINTR {
 			continue
 		} else if n != len(b) {
@@ -115,11 +115,11 @@ func eventLatency(t *testing.T, p *Probe) []time.Duration {
 	c := task(t, "load")
 	defer func() { c.Process.Kill(); c.Wait() }()
 	var took []time.Duration
-	for end := time.Now().Add(60 * time.Second); len(took) < rounds; {
+	for end := time.Now().Add(60 * time.Second); len(took) < measurements; {
 		p.SetDeadline(end)
 		e, err := p.Read()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("%d events of %d in a minute", len(took), rounds)
+			t.Fatalf("%d events of %d in a minute", len(took), measurements)
 		}
 		if err != nil {
 			t.Fatal(err)

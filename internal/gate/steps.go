@@ -180,9 +180,9 @@ func modules(j *job) (Result, error) {
 var architectures = [][]string{{"GOARCH=arm", "GOARM=6"}, {"GOARCH=arm64"}}
 
 func vet(j *job) (Result, error) {
-	err := j.run("go", "vet", "./...")
+	err := j.run("go", "vet", "-tags", "vmtest", "./...")
 	for _, env := range architectures {
-		err = errors.Join(err, j.command(j.out, env, "go", "vet", "./..."))
+		err = errors.Join(err, j.command(j.out, env, "go", "vet", "-tags", "vmtest", "./..."))
 	}
 	return Result{}, err
 }
