@@ -38,8 +38,6 @@ var errNoPort = errors.New("no virtio console in this kernel: its guests are boo
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
 
-var errNotReady = errors.New("the guest to be saved did not come to its end")
-
 // value is a path among QEMU's options, where a comma ends it.
 func value(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 
@@ -99,13 +97,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 			return s.used()
 		}
 		r.say.line("%s: booting the guest that the cases start from", g.Kernel.Key)
-		err := r.saveNow(ctx, base, boot, s, slot)
-		if errors.Is(err, errNotReady) && ctx.Err() == nil {
-			// A machine that has no time for it makes a kernel stall, and panic, as it may in any boot.
-			r.say.line("%s: once more: %v", g.Kernel.Key, err)
-			err = r.saveNow(ctx, base, boot, s, slot)
-		}
-		return errors.Join(err, boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
+		return errors.Join(r.saveNow(ctx, base, boot, s, slot), boundSaved(filepath.Dir(s.dir), savedMost, time.Now()))
 	})
 	switch {
 	case err == nil:
@@ -153,7 +145,7 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 			if bytes.Contains(said, []byte("#NOPORT#")) {
 				return errors.Join(errNoPort, os.RemoveAll(s.dir))
 			}
-			return fmt.Errorf("%w: %s %s", errNotReady, q.stderr.String(), tail(said, 400))
+			return fmt.Errorf("the guest to be saved did not come to its end: %s %s", q.stderr.String(), tail(said, 400))
 		}
 	}
 	m, err := dialQMP(control)
