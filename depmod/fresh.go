@@ -9,8 +9,6 @@ import (
 	"safeload/kmod"
 )
 
-const modulesDep = "modules.dep\x00"
-
 // upToDate reports whether no module is newer than modules.dep, to the nanosecond.
 // It returns false if that cannot be known.
 func (p *program) upToDate() bool {
@@ -21,7 +19,7 @@ func (p *program) upToDate() bool {
 	}
 	defer d.Close()
 	var st syscall.Stat_t
-	if err := d.Stat(dirents.Entry{Name: modulesDep[:len(modulesDep)-1]}, &st); err != nil {
+	if err := d.Stat(dirents.Named("modules.dep"), &st); err != nil {
 		p.log.err("could not fstatat(", p.dir, ", modules.dep): ", text(err), "\n")
 		return false
 	}
@@ -47,7 +45,7 @@ func (p *program) noneNewer(d dirents.Dir, path string, than syscall.Timespec, f
 			}
 		}
 		if kind == dirents.Regular {
-			if module && (st.Mtim.Sec > than.Sec || st.Mtim.Sec == than.Sec && st.Mtim.Nsec > than.Nsec) {
+			if module && dirents.Newer(st.Mtim, than) {
 				return false
 			}
 			continue

@@ -11,16 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"safeload/bpf"
+	"safeload/internal/clock"
 )
-
-// tick is the unit of a process's start in /proc/PID/stat (USER_HZ).
-const tick = 10 * time.Millisecond
 
 // Was says who a task was that the probe saw at a time since boot: the user and cgroup that the probe has kept, and what
 // /proc tells of its process, if that is still there. A number that another process has by now is known by its start.
 func (t *Tasks) Was(task bpf.Task, at time.Duration) *Who {
 	w := &Who{UID: task.UID}
-	if p, err := t.proc.BoundedStat(int(task.TGID)); err == nil && !p.Held && time.Duration(p.Start)*tick <= at {
+	if p, err := t.proc.BoundedStat(int(task.TGID)); err == nil && !p.Held && time.Duration(p.Start)*clock.Tick <= at {
 		t.fill(w, int(task.TGID), p.PPID)
 	}
 	// He may have been moved since. Where systemd has a hierarchy of its own, this one has all in its root.

@@ -6,8 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
+
+	"safeload/internal/kmodtest"
 )
 
 // TestEarly: the package early is initialised before those whose initialisers
@@ -17,20 +18,7 @@ func TestEarly(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(program, "-V")
-	cmd.Env = []string{"GODEBUG=inittrace=1"}
-	var trace strings.Builder
-	cmd.Stderr = &trace
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, trace.String())
-	}
-	var order []string
-	for line := range strings.Lines(trace.String()) {
-		// init PACKAGE @0.1 ms, …
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "init" {
-			order = append(order, f[1])
-		}
-	}
+	order := kmodtest.InitOrder(t, program, "-V")
 	early := slices.Index(order, "safeload/internal/entry/early")
 	godebug := slices.Index(order, "internal/godebug")
 	syscall := slices.Index(order, "syscall")

@@ -42,8 +42,7 @@ func (d Dir) Open(e Entry) (Dir, error) {
 	}
 }
 
-// Stat looks at an entry, and at what it leads to if that is a link. Its name may be one that this package has not given if
-// a zero follows it.
+// Stat looks at an entry, and at what it leads to if that is a link.
 func (d Dir) Stat(e Entry, st *syscall.Stat_t) error {
 	_, _, errno := syscall.RawSyscall6(sysFstatat, uintptr(d), uintptr(unsafe.Pointer(unsafe.StringData(e.Name))), uintptr(unsafe.Pointer(st)), 0, 0, 0)
 	if errno != 0 {
@@ -63,6 +62,12 @@ type Entry struct {
 	Name string
 	Kind byte
 }
+
+// Named is an entry that is known by its name, of whatever kind.
+func Named(name string) Entry { return Entry{Name: (name + "\x00")[:len(name)]} }
+
+// Newer tells whether one time of a file is after another, to the nanosecond.
+func Newer(a, b syscall.Timespec) bool { return a.Sec > b.Sec || a.Sec == b.Sec && a.Nsec > b.Nsec }
 
 // Buffers are for reading directories, one for each level of them.
 type Buffers [][]byte

@@ -54,9 +54,8 @@ func answered(argv []string) bool {
 		return false
 	}
 	defer d.Close()
-	const index = "modules.dep\x00"
 	var st syscall.Stat_t
-	if d.Stat(dirents.Entry{Name: index[:len(index)-1]}, &st) != nil {
+	if d.Stat(dirents.Named("modules.dep"), &st) != nil {
 		return false
 	}
 	l := look{than: st.Mtim}
@@ -157,7 +156,7 @@ func (l *look) older(d dirents.Dir, length, level int) bool {
 		switch e.Kind {
 		case dirents.Regular:
 			var st syscall.Stat_t
-			if syntax.ModuleExt(e.Name) && (d.Stat(e, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG || newer(st.Mtim, l.than)) {
+			if syntax.ModuleExt(e.Name) && (d.Stat(e, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG || dirents.Newer(st.Mtim, l.than)) {
 				return false
 			}
 		case dirents.Directory:
@@ -180,5 +179,3 @@ func (l *look) older(d dirents.Dir, length, level int) bool {
 	}
 	return true
 }
-
-func newer(a, b syscall.Timespec) bool { return a.Sec > b.Sec || a.Sec == b.Sec && a.Nsec > b.Nsec }
