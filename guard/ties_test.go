@@ -305,6 +305,36 @@ func TestBusyForAMoment(t *testing.T) {
 	look(false, "the one that asks has moved")
 }
 
+// TestLateHelper: a machine that has no time starts a helper long after it was asked for. It is the requester's all the same if
+// there is no other, but not if it was there before, or if there is another.
+func TestLateHelper(t *testing.T) {
+	for name, tt := range map[string]struct {
+		started time.Duration // how long ago
+		other   time.Duration // another helper, of somebody who cannot be seen, if any
+		want    bool
+	}{
+		"a moment later":                    {20*sec - ms, 0, true},
+		"much later":                        {18 * sec, 0, true},
+		"much later, beside a stranger's":   {18 * sec, 19 * sec, false},
+		"before it was asked for":           {20*sec + 400*ms, 0, false},
+		"a moment later, and a stranger's":  {20*sec - ms, 15 * sec, true},
+		"a moment before, on another clock": {20*sec + ms, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			s.init("__flush_work", 20*sec+2*ms)
+			s.works(120, "events", observetest.Request, 20*sec, 0)
+			s.helper(200, tt.started)
+			if tt.other > 0 {
+				s.helper(210, tt.other)
+			}
+			if proven, suspected := s.judge(200, nil); proven || suspected != tt.want {
+				t.Errorf("proven %v, suspected %v, want %v", proven, suspected, tt.want)
+			}
+		})
+	}
+}
+
 // TestOwed: the one who fails is the helper of the thread in question, never
 // another who waits for the same load, though he came later.
 func TestOwed(t *testing.T) {

@@ -131,7 +131,8 @@ func (s *Waits) duplicateWaits(g *graph.System, t *Task, helpers []*Task) {
 }
 
 // near is how far the end of a requester's last run and the start of its
-// helper may be apart, in nanoseconds of the scheduler's clock.
+// helper may be apart, in nanoseconds of the scheduler's clock. A machine that
+// has no time may take longer: see askersOf.
 const near = 250_000_000
 
 // nearestHelpers narrows candidates to those whose worker went to sleep, having
@@ -222,7 +223,9 @@ func (s *Waits) helperAbove(pid int) *Task {
 
 // askersOf are the requesters whose helper h may be, by the moments at which
 // they and its worker went to sleep; where the kernel does not tell these, all
-// whose candidate it is.
+// whose candidate it is. Who has no other candidate waits for this one, however
+// long after his request the machine came to start it: of him the order alone
+// is asked.
 func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	var all []*Task
 	var apart []int64
@@ -232,10 +235,10 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 		if !r.Requester() || s.probeKnows(r.TID) || !slices.Contains(s.candidates(r, helpers), h) {
 			continue
 		}
-		d, ok := s.requestDistance(r, h)
+		d, ok := s.startedAfter(r, h)
 		timed = timed && ok
 		all, apart = append(all, r), append(apart, d)
-		least = min(least, d)
+		least = min(least, max(d, -d))
 	}
 	if !timed {
 		return all
@@ -243,12 +246,13 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	i := -1
 	return slices.DeleteFunc(all, func(r *Task) bool {
 		i++
-		if apart[i] > near || apart[i] > least+sameMoment {
+		d, mine := max(apart[i], -apart[i]), s.candidates(r, helpers)
+		if d > least+sameMoment || d > near && (len(mine) > 1 || apart[i] < 0) {
 			return true
 		}
 		// Another helper may fit it better.
-		for _, o := range s.candidates(r, helpers) {
-			if d, ok := s.requestDistance(r, o); ok && d+sameMoment < apart[i] {
+		for _, o := range mine {
+			if other, ok := s.startedAfter(r, o); ok && max(other, -other)+sameMoment < d {
 				return true
 			}
 		}
@@ -256,12 +260,12 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	})
 }
 
-// requestDistance is the time between a request and the start of a helper.
-func (s *Waits) requestDistance(r, h *Task) (int64, bool) {
+// startedAfter is how long after a request a helper was started; less than zero
+// where that was before.
+func (s *Waits) startedAfter(r, h *Task) (int64, bool) {
 	asked, ok1 := s.lastRan(r.PID, r.TID)
 	started, ok2 := s.lastRan(h.PPID, h.PPID)
-	d := int64(started - asked)
-	return max(d, -d), ok1 && ok2
+	return int64(started - asked), ok1 && ok2
 }
 
 // pairHelpers gives each requester one helper, and each helper one requester: in the
