@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -135,8 +136,8 @@ func copyLibraries(root, system string) error {
 	return nil
 }
 
-// copyProgram copies a program and, if asked to, the libraries that ldd(1)
-// names to the same place in root.
+// copyProgram copies a program and, if asked to, the libraries that it needs to the same place in root: those that ldd(1)
+// names, and those that it opens by name when it wants them, as kmod 34 does its decompressors.
 func copyProgram(root, from, to string, libraries bool) error {
 	real, err := filepath.EvalSymlinks(from)
 	if err != nil {
@@ -148,20 +149,62 @@ func copyProgram(root, from, to string, libraries bool) error {
 	if !libraries {
 		return nil
 	}
-	out, _ := exec.Command("ldd", real).Output() // fails for a static program
+	return copyNeeded(root, real)
+}
+
+// opened is the name of a library in a program: what it is linked with, and what it gives to dlopen(3).
+var opened = regexp.MustCompile(`lib[0-9a-z_-]+\.so\.[0-9]+`)
+
+// copyNeeded copies the libraries of a program or a library, and what these need. One that is opened by name may be missing:
+// the program does without, as on a system that has it not.
+func copyNeeded(root, program string) error {
+	out, _ := exec.Command("ldd", program).Output() // fails for a static program
+	var needed []string
 	for _, m := range ldd.FindAllStringSubmatch(string(out), -1) {
-		dst := filepath.Join(root, m[1])
-		if _, err := os.Stat(dst); err == nil {
+		needed = append(needed, m[1])
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	for _, dir := range directories(needed) {
+		for _, name := range opened.FindAll(content, -1) {
+			if library := filepath.Join(dir, string(name)); isFile(library) {
+				needed = append(needed, library)
+			}
+		}
+	}
+	for _, library := range needed {
+		to := filepath.Join(root, library)
+		if isFile(to) {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := copyFile(m[1], dst, 0o755); err != nil {
+		if err := copyFile(library, to, 0o755); err != nil {
+			return err
+		}
+		if err := copyNeeded(root, library); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// directories are those of files, each once.
+func directories(files []string) []string {
+	var dirs []string
+	for _, f := range files {
+		dirs = append(dirs, filepath.Dir(f))
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
 }
 
 func copyFile(from, to string, mode os.FileMode) error {
