@@ -17,7 +17,7 @@ import (
 )
 
 // Modules that the kernels ask for by themselves, besides those that cases name.
-var baseModules = strings.Fields("virtio_pci virtio_console tcrypt crypto_user af_alg algif_skcipher algif_hash ecb cbc ctr hmac sha256_generic aes_generic dummy")
+var baseModules = strings.Fields("virtio_pci virtio_console virtio_blk tcrypt crypto_user af_alg algif_skcipher algif_hash ecb cbc ctr hmac sha256_generic aes_generic dummy")
 
 // applets of kmod, by whose names it is called.
 var applets = strings.Fields("modprobe insmod rmmod lsmod modinfo depmod")

@@ -24,7 +24,8 @@ import (
 )
 
 // A saved guest is one that has booted and waits for what it is to do: QEMU's migration stream in the cache. What it
-// needs then comes through a port of a virtio console: one line, and an archive with all that differs from its root.
+// needs then comes as a line through a port of a virtio console, and on a virtio disk: an archive with all that differs
+// from its root.
 
 // saved is a saved guest in the cache.
 type saved struct {
@@ -33,8 +34,11 @@ type saved struct {
 	none bool   // the kernel has no port: its guests are booted
 }
 
-// errNoPort: a kernel of somebody's own may have no virtio console, or not as a module that --modules has.
-var errNoPort = errors.New("no virtio console in this kernel: its guests are booted, not resumed")
+// errNoPort: a kernel of somebody's own may have no virtio console or disk, or not as modules that --modules has.
+var errNoPort = errors.New("no virtio console, or no virtio disk, in this kernel: its guests are booted, not resumed")
+
+// diskSize is that of the disk in bytes: a saved guest knows it, so it is the same for all. Most of the file is a hole.
+const diskSize = 1 << 30
 
 func (s saved) state() string { return filepath.Join(s.dir, "state") }
 
@@ -47,10 +51,31 @@ func migrateTo(file string) string {
 	return string(command)
 }
 
-// channel are QEMU's arguments for the port; its other end is the socket.
-func channel(socket string) []string {
+// channel are QEMU's arguments for the port, whose other end is the socket, and the disk, which is in the file.
+func channel(socket, disk string) []string {
 	return []string{"-device", "virtio-serial-pci", "-chardev", "socket,id=rig,path=" + value(socket) + ",server=on,wait=off",
-		"-device", "virtserialport,chardev=rig,name=rig"}
+		"-device", "virtserialport,chardev=rig,name=rig",
+		"-drive", "if=none,id=work,format=raw,readonly=on,file=" + value(disk), "-device", "virtio-blk-pci,drive=work"}
+}
+
+// disk makes the file of a disk: what fill writes, and nothing after it.
+func disk(path string, fill func(io.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := fill(f); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > diskSize {
+		return fmt.Errorf("%s: %d bytes, and a disk of the guest has %d", path, info.Size(), diskSize)
+	}
+	return errors.Join(f.Truncate(diskSize), f.Close())
 }
 
 // save gives the saved guest for g's kernel, machine and size, made if the cache has none.
@@ -120,7 +145,7 @@ func (r *run) savedID(g *Guest, packed Packed) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\x00%q\x00%s\x00%s\x00", version, g.Machine.command(g.size), g.cmdline("saved"), packed.Sum())
+	fmt.Fprintf(h, "%s\x00%q\x00%q\x00%d\x00%s\x00%s\x00", version, g.Machine.command(g.size), channel("", ""), diskSize, g.cmdline("saved"), packed.Sum())
 	_, _ = h.Write(image)
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
@@ -133,7 +158,11 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 	console, control := filepath.Join(g.dir, "console"), filepath.Join(g.dir, "qmp")
 	_ = os.Remove(console) // of a boot that failed
 	args := append(g.Machine.command(g.size), "-serial", "file:"+console, "-qmp", "unix:"+value(control)+",server=on,wait=off")
-	args = append(append(args, channel(filepath.Join(g.dir, "port"))...), boot...)
+	empty := filepath.Join(g.dir, "disk")
+	if err := disk(empty, func(io.Writer) error { return nil }); err != nil {
+		return err
+	}
+	args = append(append(args, channel(filepath.Join(g.dir, "port"), empty)...), boot...)
 	q, err := startQEMU(args, slot, false)
 	if err != nil {
 		return err
@@ -194,9 +223,9 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 	if err != nil {
 		return "", err
 	}
-	var archive bytes.Buffer
-	root := filepath.Join(g.dir, "root")
-	if _, err := Pack(&archive, root, s.base); err != nil {
+	archive, root := filepath.Join(g.dir, "disk"), filepath.Join(g.dir, "root")
+	defer os.Remove(archive)
+	if err := disk(archive, func(w io.Writer) error { _, err := Pack(w, root, s.base); return err }); err != nil {
 		return "", err
 	}
 	if err := os.RemoveAll(root); err != nil {
@@ -207,14 +236,14 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 	if g.Mode == Shell {
 		serial = "mon:stdio"
 	}
-	args := append(append(g.Machine.command(g.size), "-serial", serial), channel(port)...)
+	args := append(append(g.Machine.command(g.size), "-serial", serial), channel(port, archive)...)
 	// QEMU wants the kernel's arguments again only for what it puts into memory, which the state has.
 	args = append(args, "-incoming", "exec:cat "+kernels.Quote(s.state()))
 	q, err := startQEMU(args, slot, g.Mode == Shell)
 	if err != nil {
 		return "", err
 	}
-	if err := deliver(q, port, r.words(g), archive.Bytes()); err != nil {
+	if err := deliver(q, port, r.words(g)); err != nil {
 		q.stop()
 		return "", fmt.Errorf("%w: %s", err, q.stderr.String())
 	}
@@ -222,9 +251,9 @@ func (r *run) resume(ctx context.Context, g *Guest, slot *os.File) (string, erro
 	return g.why(q), nil
 }
 
-// deliver gives the guest its work: how much follows, the time, something random, as each is saved with the same pool,
-// and init's arguments; then the archive.
-func deliver(q *qemu, port, init string, archive []byte) error {
+// deliver tells the guest that its work is there: the time, something random, as each is saved with the same pool, and
+// init's arguments.
+func deliver(q *qemu, port, init string) error {
 	var conn net.Conn
 	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		var err error
@@ -239,8 +268,7 @@ func deliver(q *qemu, port, init string, archive []byte) error {
 	_, _ = rand.Read(seed[:])
 	go func() {
 		// It stays open until QEMU ends.
-		_, _ = fmt.Fprintf(conn, "%d %d %x %s\n", len(archive), time.Now().Unix(), seed, init)
-		_, _ = conn.Write(archive)
+		_, _ = fmt.Fprintf(conn, "%d %x %s\n", time.Now().Unix(), seed, init)
 		<-q.ended
 		_ = conn.Close()
 	}()
