@@ -70,17 +70,7 @@ func (c *contest) direct(hops []ancestry.Link) bool {
 // It may have missed that a kernel thread asks for somebody's init, unless it
 // knows that none has started what that thread does.
 func (c *contest) trusts() bool {
-	if c.last == nil || c.proof.picture != "" || c.suspect.picture != "" {
-		return false
-	}
-	for _, h := range c.last.Helpers() {
-		if !c.last.Descends(c.g.self.PID, h.PID) {
-			continue
-		}
-		t := c.last.Tasks[c.last.RequesterOf[h.PID]]
-		return t != nil && (!t.Kthread() || c.last.NotForInit(t))
-	}
-	return true
+	return c.last != nil && c.proof.picture == "" && c.suspect.picture == "" && c.last.AskersCleared(c.g.self.PID)
 }
 
 // others are the waits that the registry knows of and the kernel may not: in

@@ -58,7 +58,11 @@ func TestTrusts(t *testing.T) {
 			s.AddTask(300, 50, 'D', observetest.Plain, 400, observetest.Request, "1 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffd00000000 0x0\n")
 		}, map[int]int{200: 300}, true},
 		"a kernel thread asked": {func(s *system) { s.AddKthread(120, 0, observetest.Request, 400) }, map[int]int{200: 120}, false},
-		"nobody knows who":      {func(*system) {}, nil, false},
+		"a kernel thread asked for who asked": {func(s *system) {
+			s.AddKthread(120, 0, observetest.Request, 400)
+			s.AddLoad(300, s.AddHelperWorker(300), 500, "b", observetest.Request)
+		}, map[int]int{200: 300, 300: 120}, false},
+		"nobody knows who": {func(*system) {}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t)

@@ -49,6 +49,24 @@ func (s *Snapshot) askProbe(probe Ancestry) {
 	}
 }
 
+// AskersCleared tells whether everybody is known who asked for the helper that a
+// process is below, or for one above that, and the first of them, if it is a kernel
+// thread, does nothing for an init.
+func (s *Waits) AskersCleared(pid int) bool {
+	for range 64 {
+		h := s.helperAbove(pid)
+		if h == nil {
+			return true
+		}
+		t := s.Tasks[s.RequesterOf[h.PID]]
+		if t == nil || t.Kthread() {
+			return t != nil && s.NotForInit(t)
+		}
+		pid = t.PID
+	}
+	return false
+}
+
 // NotForInit tells whether the probe saw that no init which runs has started what
 // a kernel thread does.
 func (s *Waits) NotForInit(t *Task) bool {
