@@ -21,6 +21,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // Memory is the kernel's.
@@ -76,6 +77,8 @@ type Reader struct {
 	stack int    // offset of the stack in a task_struct
 	size  uint64 // of a stack, at most
 	owner int    // how many words before the list of waiters a lock has its owner
+	// Each frame begins with the address of its caller's, and then that to return to.
+	frames bool
 }
 
 // Code tells functions from their addresses.
@@ -105,7 +108,7 @@ func newReader(mem Memory, code Code, word int) *Reader {
 	if word == 4 {
 		size = 16 << 10
 	}
-	return &Reader{mem: mem, code: code, word: word, size: size}
+	return &Reader{mem: mem, code: code, word: word, size: size, frames: runtime.GOARCH == "arm64"}
 }
 
 func (r *Reader) words(addr uint64, n int) ([]uint64, error) {
@@ -197,6 +200,9 @@ func (r *Reader) find(task uint64) (place, bool) {
 		if !ok {
 			continue
 		}
+		if kind == Unknown && r.frames {
+			kind = r.framed(base, stack, i)
+		}
 		self := base + uint64(i)*w
 		if stack[i] == self || r.at(stack[i]+w) != self || r.at(stack[i+1]) != self {
 			continue
@@ -285,6 +291,33 @@ func (r *Reader) waiting(below []uint64) (kind Kind, ok bool) {
 		}
 	}
 	return kind, kind != Unknown
+}
+
+// framed is waiting where it is Unknown and frames are linked. The entry of the queue
+// is in the frame that the call of schedule() returns to: that one begins below the
+// entry, and its caller's above. What a call before has left is in no such frame.
+func (r *Reader) framed(base uint64, stack []uint64, entry int) Kind {
+	index := func(addr uint64) int {
+		if addr < base || addr >= base+uint64(len(stack)*r.word) || addr%uint64(r.word) != 0 {
+			return -1
+		}
+		return int(addr-base) / r.word
+	}
+	kind, first := Unknown, 0
+	for i := entry - 2; i >= 0 && (kind == Unknown || first-i < frameRest); i-- {
+		frame := index(stack[i])
+		if frame <= i || frame >= entry || index(stack[frame]) <= entry || r.code == nil {
+			continue
+		}
+		switch k := r.code.Waiting(r.unsigned(stack[i+1])); {
+		case k == Unknown || k == kind:
+		case kind != Unknown:
+			return Unknown
+		default:
+			kind, first = k, i
+		}
+	}
+	return kind
 }
 
 // unsigned is a return address without what arm64 signs it with where the kernel has

@@ -50,6 +50,7 @@ type machine struct {
 	base    uint64
 	a, b, c uint64
 	lock    uint64 // owner; the queue is three words on
+	frames  bool   // are linked
 }
 
 func newMachine(word int) *machine {
@@ -73,7 +74,7 @@ func (m *machine) IsTask(addr uint64) bool { return addr == m.a || addr == m.b |
 
 func (m *machine) reader(code Code) *Reader {
 	r := newReader(m, code, m.word)
-	r.stack, r.owner = stackAt, 3
+	r.stack, r.owner, r.frames = stackAt, 3, m.frames
 	return r
 }
 
@@ -127,6 +128,22 @@ func TestLock(t *testing.T) {
 				frame, w := m.at(m.a+stackAt)+0x1e00, uint64(m.word)
 				m.set(frame, rwsem+8)
 				m.set(frame+5*w, mutex+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Unknown}, true }},
+			{"a mutex whose frame is known, and a rw_semaphore of before in it", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				m.frames = true
+				frame, w := m.at(m.a+stackAt)+0x1e80, uint64(m.word)
+				m.set(frame, frame+4*w, mutex+8) // of schedule()
+				m.set(frame+4*w, frame+40*w, 0)  // of the lock
+				m.set(frame+7*w, frame-9*w, rwsem+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
+			{"two frames that both look so", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				m.frames = true
+				frame, w := m.at(m.a+stackAt)+0x1e80, uint64(m.word)
+				m.set(frame, frame+4*w, mutex+8)
+				m.set(frame+2*w, frame+4*w, rwsem+8)
+				m.set(frame+4*w, frame+40*w, 0)
 			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Unknown}, true }},
 			{"a mutex, and a rw_semaphore of before further down", func(m *machine) {
 				m.queue(m.b|1, m.a)
