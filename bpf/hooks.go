@@ -90,6 +90,9 @@ var hooks = []hook{
 		without: "requests by kernel threads of an init"},
 	{prog: probeProgKthreadCreated, at: kretprobe, symbols: kthreadCreate, all: true,
 		without: "requests by kernel threads of an init"},
+	// Says the same without the return, which may not be reported.
+	{prog: probeProgKthreadBegan, at: kprobe, symbols: []string{"kthread"},
+		without: "for whose init a kernel thread is, where the kernel does not report a return"},
 	{prog: probeProgWorkQueued, group: "workqueue", symbols: []string{"workqueue_queue_work"},
 		offsets: map[string]string{probeVarOffQueueWork: "work"}, without: "requests by work items of an init"},
 	{prog: probeProgWorkStarted, group: "workqueue", symbols: []string{"workqueue_execute_start"},

@@ -18,6 +18,7 @@ import (
 const (
 	probeMapAsked           = "asked"
 	probeMapAskers          = "askers"
+	probeMapBirths          = "births"
 	probeMapCalls           = "calls"
 	probeMapClaims          = "claims"
 	probeMapConfig          = "config"
@@ -50,6 +51,7 @@ const (
 	probeProgExitFinit      = "exit_finit"
 	probeProgExitInit       = "exit_init"
 	probeProgKthreadAsked   = "kthread_asked"
+	probeProgKthreadBegan   = "kthread_began"
 	probeProgKthreadCreated = "kthread_created"
 	probeProgLoadRead       = "load_read"
 	probeProgLockOver       = "lock_over"
@@ -140,6 +142,7 @@ type probeProgramSpecs struct {
 	ExitFinit      *ebpf.ProgramSpec `ebpf:"exit_finit"`
 	ExitInit       *ebpf.ProgramSpec `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.ProgramSpec `ebpf:"kthread_asked"`
+	KthreadBegan   *ebpf.ProgramSpec `ebpf:"kthread_began"`
 	KthreadCreated *ebpf.ProgramSpec `ebpf:"kthread_created"`
 	LoadRead       *ebpf.ProgramSpec `ebpf:"load_read"`
 	LockOver       *ebpf.ProgramSpec `ebpf:"lock_over"`
@@ -172,6 +175,7 @@ type probeProgramSpecs struct {
 type probeMapSpecs struct {
 	Asked      *ebpf.MapSpec `ebpf:"asked"`
 	Askers     *ebpf.MapSpec `ebpf:"askers"`
+	Births     *ebpf.MapSpec `ebpf:"births"`
 	Calls      *ebpf.MapSpec `ebpf:"calls"`
 	Claims     *ebpf.MapSpec `ebpf:"claims"`
 	Config     *ebpf.MapSpec `ebpf:"config"`
@@ -246,6 +250,7 @@ func (o *probeObjects) Close() error {
 type probeMaps struct {
 	Asked      *ebpf.Map `ebpf:"asked"`
 	Askers     *ebpf.Map `ebpf:"askers"`
+	Births     *ebpf.Map `ebpf:"births"`
 	Calls      *ebpf.Map `ebpf:"calls"`
 	Claims     *ebpf.Map `ebpf:"claims"`
 	Config     *ebpf.Map `ebpf:"config"`
@@ -279,6 +284,7 @@ func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Asked,
 		m.Askers,
+		m.Births,
 		m.Calls,
 		m.Claims,
 		m.Config,
@@ -341,6 +347,7 @@ type probePrograms struct {
 	ExitFinit      *ebpf.Program `ebpf:"exit_finit"`
 	ExitInit       *ebpf.Program `ebpf:"exit_init"`
 	KthreadAsked   *ebpf.Program `ebpf:"kthread_asked"`
+	KthreadBegan   *ebpf.Program `ebpf:"kthread_began"`
 	KthreadCreated *ebpf.Program `ebpf:"kthread_created"`
 	LoadRead       *ebpf.Program `ebpf:"load_read"`
 	LockOver       *ebpf.Program `ebpf:"lock_over"`
@@ -374,6 +381,7 @@ func (p *probePrograms) Close() error {
 		p.ExitFinit,
 		p.ExitInit,
 		p.KthreadAsked,
+		p.KthreadBegan,
 		p.KthreadCreated,
 		p.LoadRead,
 		p.LockOver,

@@ -4,7 +4,7 @@ package layout
 
 // What src/state.h defines.
 const (
-	AncestryABI  = 6
+	AncestryABI  = 7
 	NameLen      = 64
 	CommLen      = 16
 	EntryNameLen = 60
@@ -168,9 +168,11 @@ const (
 
 // Struct making: its size, and where its fields are.
 const (
-	MakingSize  = 8
+	MakingSize  = 24
 	MakingDepth = 0
 	MakingRests = 4
+	MakingLoad  = 8
+	MakingUntil = 16
 )
 
 // Struct owner: its size, and where its fields are.

@@ -56,13 +56,24 @@ INLINE void request_next(u64 ctx, u64 from, u64 to)
 	r->came = 1;
 }
 
+/* A task is in kthread_create no more, or has its thread. */
+INLINE void making_over(u32 tid, struct making *m)
+{
+	if (!m)
+		return;
+	u64 until = m->until;
+	if (until)
+		map_delete(&births, &until);
+	map_delete(&creating, &tid);
+}
+
 INLINE void load_forget(u32 tid, struct task *t, s32 ret)
 {
 	u64 id = t->load, ctx = t->ctx;
 	struct load *l = map_lookup(&loads, &id);
 
 	t->load = 0;
-	map_delete(&creating, &tid);
+	making_over(tid, map_lookup(&creating, &tid));
 	int told = !refused_at_once(ret) || (l && l->flags & LOAD_TOLD);
 	if (l) {
 		if (told)

@@ -9,7 +9,7 @@
  *   module_request, call_usermodehelper_exec        someone asks and will wait
  *   call_usermodehelper_exec_async(same pointer)    the child of that request
  *   sched_process_{fork,exec,exit}         who descends from it
- *   __kthread_create_on_node, workqueue_*  what an init has others do for it
+ *   __kthread_create_on_node, kthread, workqueue_*  what an init has others do for it
  *   wait_for_completion_interruptible      the wait by inode, and inits asleep
  *   finished_loading                       the wait by name
  *   contention_{begin,end}                 a load waits for a lock

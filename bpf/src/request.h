@@ -251,7 +251,7 @@ int task_exit(void *ctx)
 		if (m) {
 			if (m->rests == f->rests)
 				f->lossy = 1; /* the return was missed, and with it who created that thread */
-			map_delete(&creating, &tid);
+			making_over(tid, m);
 		}
 		if (use_current_task) {
 			u64 self = this_task();

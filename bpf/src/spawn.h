@@ -32,12 +32,8 @@ INLINE u64 on_behalf_of(void)
 	return 0;
 }
 
-INLINE void spawned(void *map, u64 key)
+INLINE void spawned_for(struct flags *f, void *map, u64 key, u64 id)
 {
-	struct flags *f = flag();
-	if (!f || !f->active)
-		return;
-	u64 id = on_behalf_of();
 	if (id == UNSURE) {
 		f->works = 1;
 		map_update(map, &key, &id, BPF_ANY);
@@ -52,6 +48,13 @@ INLINE void spawned(void *map, u64 key)
 	f->works = 1;
 	f->spawns++;
 	map_update(map, &key, &id, BPF_ANY);
+}
+
+INLINE void spawned(void *map, u64 key)
+{
+	struct flags *f = flag();
+	if (f && f->active)
+		spawned_for(f, map, key, on_behalf_of());
 }
 
 /* ERR_PTR: the last page of addresses. */
@@ -70,10 +73,10 @@ int kthread_asked(struct pt_regs *regs)
 		m->depth++;
 		return 0;
 	}
-	if (!on_behalf_of())
-		return 0;
-	struct making first = { .depth = 1, .rests = f->rests };
-	keep(&creating, &tid, &first);
+	making_over(tid, m);
+	struct making first = { .depth = 1, .rests = f->rests, .load = on_behalf_of() };
+	if (first.load)
+		keep(&creating, &tid, &first);
 	return 0;
 }
 
@@ -84,10 +87,58 @@ int kthread_created(struct pt_regs *regs)
 	u32 tid = tid_now();
 	struct making *m = map_lookup(&creating, &tid);
 	if (m && !--m->depth)
-		map_delete(&creating, &tid);
+		making_over(tid, m);
 	if (!task || task >= IS_ERR_FROM)
 		return 0;
+	u64 *known = map_lookup(&kthreads, &task);
+	if (known && *known == on_behalf_of())
+		return 0; /* since the thread began, or by the function that this one calls */
 	spawned(&kthreads, task);
+	return 0;
+}
+
+/* A task that has asked for a thread sleeps until that has begun, in a completion
+ * on its own stack, of which the new thread is told. So whose a thread is is known
+ * without the return, which the kernel may not report. */
+INLINE void thread_awaited(u64 completion)
+{
+	struct flags *f = flag();
+	u32 tid = tid_now();
+	if (!f || !f->active)
+		return;
+	struct making *m = map_lookup(&creating, &tid);
+	if (!m || m->rests != f->rests || m->until)
+		return;
+	if (!map_update(&births, &completion, &tid, BPF_ANY))
+		m->until = completion;
+}
+
+/* Words of struct kthread_create_info, which has seven or eight: one is the address
+ * of that completion. */
+#define CREATE_WORDS 8
+
+SEC("kprobe/kthread")
+int kthread_began(struct pt_regs *regs)
+{
+	struct flags *f = flag();
+	u64 create = ARG1(regs);
+	if (!f || !f->active || !use_current_task)
+		return 0;
+#pragma unroll(1)
+	for (int i = 0; i < CREATE_WORDS; i++) {
+		u64 completion = word_at(create + i * WORD);
+		u32 *asker = map_lookup(&births, &completion);
+		if (!asker)
+			continue;
+		u32 tid = *asker;
+		struct making *m = map_lookup(&creating, &tid);
+		if (!m || m->rests != f->rests || m->until != completion)
+			continue;
+		/* Recorded before its asker is said to be in no kthread_create. */
+		spawned_for(f, &kthreads, this_task(), m->load);
+		making_over(tid, m);
+		return 0;
+	}
 	return 0;
 }
 

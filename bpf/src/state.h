@@ -14,7 +14,7 @@
 
 #include "abi.h"
 
-#define ANCESTRY_ABI 6
+#define ANCESTRY_ABI 7
 #define NAME_LEN 64 /* MODULE_NAME_LEN is 56 or 60; a request may be as long */
 #define COMM_LEN 16
 
@@ -202,6 +202,8 @@ struct flags {
 struct making {
 	u32 depth; /* one function that is hooked calls another */
 	u32 rests; /* of struct flags: at another count it is of a load that has ended */
+	u64 load;  /* for which the thread is to be */
+	u64 until; /* address of the completion that it sleeps in until the thread begins, 0: not yet */
 };
 
 /* A task in call_usermodehelper_exec. */
@@ -248,9 +250,10 @@ struct {
 	__uint(max_entries, TASKS);
 	__type(value, u32);
 } inflight SEC(".maps");
-/* A return that the kernel does not report (a return probe has room for some ten
- * callers at once) leaves its task here: then a thread may be missing in kthreads. */
+/* Neither the thread's beginning was seen, nor the return (a return probe has room for
+ * some ten callers at once): that leaves a task here, and a thread may be missing in kthreads. */
 MAP(creating, MAP_HASH, u32, struct making, 64);
+MAP(births, MAP_HASH, u64, u32, 64); /* struct making's until -> tid */
 /* What an LRU map forgets is taken for what never was. All of these have room for
  * what the programs rely on, and on more than a few CPUs get more of it for the
  * batches that are kept for each CPU (bpf/room.go). */

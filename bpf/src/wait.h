@@ -3,7 +3,7 @@
 #ifndef SAFELOAD_WAIT_H
 #define SAFELOAD_WAIT_H
 
-#include "load.h"
+#include "spawn.h"
 
 /* Where the wait cannot be left (6.5 to 6.10) the last moment is the open of
  * the file before it. security_file_open runs with f_inode set. */
@@ -170,7 +170,11 @@ SEC("kprobe/wait_for_completion")
 int wait_hard(struct pt_regs *regs) { return wait_completion(ARG1(regs), 1, 1); }
 
 SEC("kprobe/wait_for_completion_killable")
-int wait_other(struct pt_regs *regs) { return wait_completion(ARG1(regs), 0, 0); }
+int wait_other(struct pt_regs *regs)
+{
+	thread_awaited(ARG1(regs));
+	return wait_completion(ARG1(regs), 0, 0);
+}
 
 SEC("kretprobe/wait_for_completion")
 int wait_over(struct pt_regs *regs)

@@ -445,7 +445,10 @@ func BenchmarkDecide(b *testing.B) {
 
 // creates puts a task into kthread_create.
 func (k *kernelMaps) creates(tid, rests uint32) {
-	k.put(k.creating, tid, binary.LittleEndian.AppendUint32([]byte{1, 0, 0, 0}, rests))
+	v := make([]byte, layout.MakingSize)
+	v[layout.MakingDepth] = 1
+	binary.LittleEndian.PutUint32(v[layout.MakingRests:], rests)
+	k.put(k.creating, tid, v)
 }
 
 func (k *kernelMaps) flag(f flags) {

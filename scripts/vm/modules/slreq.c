@@ -89,7 +89,8 @@ static int request_thread(void *completion)
 	return 0;
 }
 
-static atomic_t left;
+static atomic_t left, missing;
+static DECLARE_COMPLETION(gate);
 
 static int nothing(void *unused)
 {
@@ -100,9 +101,14 @@ static int crowd_thread(void *finished)
 {
 	bool last;
 
-	/* All of them ask kthreadd before it comes to answer the first. */
+	/* All of them ask kthreadd before it comes to answer the first, and long after the init fell asleep. */
 	sched_set_fifo(current);
-	msleep(20);
+	if (atomic_dec_and_test(&missing)) {
+		msleep(100);
+		complete_all(&gate);
+	} else {
+		wait_for_completion(&gate);
+	}
 	last = atomic_dec_and_test(&left);
 	kthread_run(last ? request_thread : nothing, finished, "%s", KBUILD_MODNAME);
 	return 0;
@@ -113,6 +119,7 @@ static int gather(struct completion *finished)
 	unsigned int i;
 
 	atomic_set(&left, crowd);
+	atomic_set(&missing, crowd);
 	for (i = 0; i < crowd; i++)
 		if (IS_ERR(kthread_run(crowd_thread, finished, "%s/%u", KBUILD_MODNAME, i)))
 			return -ENOMEM;
