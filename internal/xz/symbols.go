@@ -31,12 +31,13 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 		litMask    = uint32(1)<<z.lp - 1
 		lc         = z.lc
 	)
-	dst = dst[:end]
-	for pos < end {
+	dst = dst[start:end]
+	pos -= start
+	for pos < len(dst) {
 		if r.at > limit {
 			return false
 		}
-		posState := uint32(pos-start) & posMask & (maxPos - 1)
+		posState := uint32(pos) & posMask & (maxPos - 1)
 		{
 			if r.rng < top {
 				r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
@@ -48,13 +49,13 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 				*p = uint16(v + (1<<bitModel-v)>>moveBits)
 
 				before := uint32(0)
-				if pos > start {
+				if pos > 0 {
 					before = uint32(dst[pos-1])
 				}
-				lit := &z.literal[(uint32(pos-start)&litMask<<lc+before>>(8-lc))&(maxLiteral-1)]
+				lit := &z.literal[(uint32(pos)&litMask<<(lc&31)+before>>((8-lc)&31))&(maxLiteral-1)]
 				if state >= litStates {
 					// The literal is not the byte that the last match would go on with.
-					if rep0 >= uint32(pos-start) {
+					if rep0 >= uint32(pos) {
 						return false
 					}
 					r, dst[pos] = r.other(in, lit, uint32(dst[pos-1-int(rep0)]))
@@ -62,14 +63,7 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 					r, dst[pos] = r.literal(in, lit)
 				}
 				pos++
-				switch {
-				case state <= 3:
-					state = 0
-				case state <= 9:
-					state -= 3
-				default:
-					state -= 6
-				}
+				state = afterLiteral(state)
 				continue
 			} else {
 				r.rng -= bound
@@ -121,7 +115,7 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 								r.rng = bound
 								*p = uint16(v + (1<<bitModel-v)>>moveBits)
 
-								if rep0 >= uint32(pos-start) {
+								if rep0 >= uint32(pos) {
 									return false
 								}
 								dst[pos] = dst[pos-1-int(rep0)]
@@ -191,10 +185,10 @@ func (z *lzma) chunk(dst []byte, start, pos, end int, in []byte, at, limit int, 
 			}
 		}
 
-		if rep0 >= uint32(pos-start) || rep0 >= window || n > end-pos {
+		if rep0 >= uint32(pos) || rep0 >= window || n > len(dst)-pos {
 			return false
 		}
-		if wide && n <= 16 && end-pos >= 16 && rep0 >= 7 {
+		if wide && n <= 16 && len(dst)-pos >= 16 && rep0 >= 7 {
 			// None of the first eight is what this writes itself.
 			from, to := dst[pos-1-int(rep0):][:16], dst[pos:][:16]
 			put64(to, le64(from))

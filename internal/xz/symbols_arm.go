@@ -9,6 +9,17 @@ package xz
 // wide says that eight bytes take no more to copy than one.
 const wide = false
 
+// afterLiteral is the state that a literal makes of a state.
+func afterLiteral(state uint32) uint32 {
+	switch {
+	case state <= 3:
+		return 0
+	case state <= 9:
+		return state - 3
+	}
+	return state - 6
+}
+
 // literal decodes a byte.
 func (r rc) literal(in []byte, lit *[literal]uint16) (rc, byte) {
 	symbol := uint32(1)

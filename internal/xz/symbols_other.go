@@ -5,15 +5,25 @@
 package xz
 
 // The trees of bits without a branch for each bit: most bits are as likely 0 as 1, and a
-// processor with a long pipeline guesses wrong at half of these. What a bit was is a
-// mask, zero, of ones if it was 0. Both probabilities that may come next are read
-// before it is known which.
+// processor with a long pipeline guesses wrong at half of these. Both probabilities that
+// may come next are read before it is known which.
+//
+// The compiler makes conditional moves of the ifs that follow a comparison, but not for what
+// an address is computed from, by way of other numbers or not (its pass branchelim). A bool
+// ends that way: so the range and the code are moved by what was compared, and the
+// symbol, which is an index, is counted by bit, which the same bool sets.
 
 // zeroBit makes a probability's step down the one up that a 0 is.
 const zeroBit = ^uint32(0)&^(1<<bitModel-1) | 1<<moveBits - 1
 
 // wide says that eight bytes take no more to copy than one.
 const wide = true
+
+// afterLiteral is the state that a literal makes of a state: what the format says, four bits
+// for each.
+func afterLiteral(state uint32) uint32 {
+	return uint32(uint64(0x546543210000)>>(state*4&63)) & 0xf
+}
 
 // literal decodes a byte.
 func (r rc) literal(in []byte, lit *[literal]uint16) (rc, byte) {
@@ -30,18 +40,21 @@ func (r rc) other(in []byte, lit *[literal]uint16, match uint32) (rc, byte) {
 			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 		}
 
-		bit := match >> i & 1
-		p := &lit[0x100+bit<<8+match>>(i+1)]
+		same := match >> i & 1
+		p := &lit[0x100+same<<8+match>>(i+1)]
 		v := uint32(*p)
 		bound := r.rng >> bitModel * v
-		d := uint64(r.code) - uint64(bound)
-		zero := uint32(d >> 32)
-		r.code = uint32(d) + bound&zero
-		r.rng -= bound
-		r.rng ^= (r.rng ^ bound) & zero
-
-		*p = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-		if bit+zero == 0 { // it is another
+		zero, bit := r.code < bound, uint(1)
+		if zero {
+			bit = 0
+		}
+		rng, code := r.rng-bound, r.code-bound
+		if zero {
+			rng, code = bound, r.code
+		}
+		r.rng, r.code = rng, code
+		*p = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+		if uint32(bit) != same { // it is another
 			symbol := match>>i ^ 1
 			if i > 0 {
 				r, symbol = r.eight(in, (*tree8)(lit[:]), symbol)
@@ -52,9 +65,10 @@ func (r rc) other(in []byte, lit *[literal]uint16, match uint32) (rc, byte) {
 	return r, byte(match)
 }
 
-// eight decodes the rest of eight bits, of which symbol has the first behind a 1.
-func (r rc) eight(in []byte, t *tree8, symbol uint32) (rc, uint32) {
-	const leaves = uint32(len(t))
+// eight decodes the rest of eight bits, of which from has the first behind a 1.
+func (r rc) eight(in []byte, t *tree8, from uint32) (rc, uint32) {
+	const leaves = uint(len(t))
+	symbol := uint(from)
 	v := uint32(t[symbol&(leaves-1)])
 	for symbol < leaves/2 {
 		if r.rng < top {
@@ -62,60 +76,80 @@ func (r rc) eight(in []byte, t *tree8, symbol uint32) (rc, uint32) {
 		}
 		n0, n1 := uint32(t[symbol*2]), uint32(t[symbol*2+1])
 		bound := r.rng >> bitModel * v
-		d := uint64(r.code) - uint64(bound)
-		zero := uint32(d >> 32)
-		r.code = uint32(d) + bound&zero
-		r.rng -= bound
-		r.rng ^= (r.rng ^ bound) & zero
-		t[symbol] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-		symbol = symbol<<1 + 1 + zero
-		v = n1 ^ (n0^n1)&zero
+		zero, bit := r.code < bound, uint(1)
+		if zero {
+			bit = 0
+		}
+		rng, code := r.rng-bound, r.code-bound
+		if zero {
+			rng, code = bound, r.code
+		}
+		r.rng, r.code = rng, code
+		t[symbol] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+		symbol = symbol<<1 + bit
+		if v = n1; zero {
+			v = n0
+		}
 	}
 	if r.rng < top {
 		r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 	}
 	bound := r.rng >> bitModel * v
-	d := uint64(r.code) - uint64(bound)
-	zero := uint32(d >> 32)
-	r.code = uint32(d) + bound&zero
-	r.rng -= bound
-	r.rng ^= (r.rng ^ bound) & zero
-	t[symbol&(leaves-1)] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-	symbol = symbol<<1 + 1 + zero
-	return r, symbol
+	zero, bit := r.code < bound, uint(1)
+	if zero {
+		bit = 0
+	}
+	rng, code := r.rng-bound, r.code-bound
+	if zero {
+		rng, code = bound, r.code
+	}
+	r.rng, r.code = rng, code
+	t[symbol&(leaves-1)] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+	symbol = symbol<<1 + bit
+	return r, uint32(symbol)
 }
 
 // three decodes three bits behind a 1.
 func (r rc) three(in []byte, t *tree3) (rc, uint32) {
-	const leaves = uint32(len(t))
-	symbol, v := uint32(1), uint32(t[1])
+	const leaves = uint(len(t))
+	symbol, v := uint(1), uint32(t[1])
 	for symbol < leaves/2 {
 		if r.rng < top {
 			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 		}
 		n0, n1 := uint32(t[symbol*2]), uint32(t[symbol*2+1])
 		bound := r.rng >> bitModel * v
-		d := uint64(r.code) - uint64(bound)
-		zero := uint32(d >> 32)
-		r.code = uint32(d) + bound&zero
-		r.rng -= bound
-		r.rng ^= (r.rng ^ bound) & zero
-		t[symbol] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-		symbol = symbol<<1 + 1 + zero
-		v = n1 ^ (n0^n1)&zero
+		zero, bit := r.code < bound, uint(1)
+		if zero {
+			bit = 0
+		}
+		rng, code := r.rng-bound, r.code-bound
+		if zero {
+			rng, code = bound, r.code
+		}
+		r.rng, r.code = rng, code
+		t[symbol] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+		symbol = symbol<<1 + bit
+		if v = n1; zero {
+			v = n0
+		}
 	}
 	if r.rng < top {
 		r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 	}
 	bound := r.rng >> bitModel * v
-	d := uint64(r.code) - uint64(bound)
-	zero := uint32(d >> 32)
-	r.code = uint32(d) + bound&zero
-	r.rng -= bound
-	r.rng ^= (r.rng ^ bound) & zero
-	t[symbol&(leaves-1)] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-	symbol = symbol<<1 + 1 + zero
-	return r, symbol
+	zero, bit := r.code < bound, uint(1)
+	if zero {
+		bit = 0
+	}
+	rng, code := r.rng-bound, r.code-bound
+	if zero {
+		rng, code = bound, r.code
+	}
+	r.rng, r.code = rng, code
+	t[symbol&(leaves-1)] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+	symbol = symbol<<1 + bit
+	return r, uint32(symbol)
 }
 
 // length decodes the length of a match. Which of three ranges it is in can be guessed.
@@ -158,44 +192,54 @@ func (r rc) length(in []byte, l *lengths, posState uint32) (rc, int) {
 // In one piece: each bit is decoded in line, with the range in registers, and not by a call.
 func (r rc) distance(in []byte, z *lzma, n int) (rc, uint32) {
 	t := &z.slot[min(n-minLen, distStates-1)&(distStates-1)]
-	symbol, v := uint32(1), uint32(t[1])
+	symbol, v := uint(1), uint32(t[1])
 	for symbol < slots/2 {
 		if r.rng < top {
 			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 		}
 		n0, n1 := uint32(t[symbol*2]), uint32(t[symbol*2+1])
 		bound := r.rng >> bitModel * v
-		d := uint64(r.code) - uint64(bound)
-		zero := uint32(d >> 32)
-		r.code = uint32(d) + bound&zero
-		r.rng -= bound
-		r.rng ^= (r.rng ^ bound) & zero
-		t[symbol] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-		symbol = symbol<<1 + 1 + zero
-		v = n1 ^ (n0^n1)&zero
+		zero, bit := r.code < bound, uint(1)
+		if zero {
+			bit = 0
+		}
+		rng, code := r.rng-bound, r.code-bound
+		if zero {
+			rng, code = bound, r.code
+		}
+		r.rng, r.code = rng, code
+		t[symbol] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+		symbol = symbol<<1 + bit
+		if v = n1; zero {
+			v = n0
+		}
 	}
 	if r.rng < top {
 		r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 	}
 	bound := r.rng >> bitModel * v
-	d := uint64(r.code) - uint64(bound)
-	zero := uint32(d >> 32)
-	r.code = uint32(d) + bound&zero
-	r.rng -= bound
-	r.rng ^= (r.rng ^ bound) & zero
-	t[symbol&(slots-1)] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-	symbol = symbol<<1 + 1 + zero
-
-	symbol -= slots
-	if symbol < 4 {
-		return r, symbol
+	zero, bit := r.code < bound, uint(1)
+	if zero {
+		bit = 0
 	}
-	count := symbol>>1 - 1
-	rep := 2 | symbol&1
-	if symbol < endSlot {
+	rng, code := r.rng-bound, r.code-bound
+	if zero {
+		rng, code = bound, r.code
+	}
+	r.rng, r.code = rng, code
+	t[symbol&(slots-1)] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+	symbol = symbol<<1 + bit
+
+	slot := uint32(symbol - slots)
+	if slot < 4 {
+		return r, slot
+	}
+	symbol = 1
+	count := slot>>1 - 1
+	rep := 2 | slot&1
+	if slot < endSlot {
 		rep <<= count
-		base := rep - symbol
-		symbol = 1
+		base := uint(rep - slot)
 		v := uint32(z.dist[(base+1)&(fullDist-1)])
 		for b := uint32(0); b < count; b++ {
 			if r.rng < top {
@@ -203,15 +247,21 @@ func (r rc) distance(in []byte, z *lzma, n int) (rc, uint32) {
 			}
 			n0, n1 := uint32(z.dist[(base+symbol*2)&(fullDist-1)]), uint32(z.dist[(base+symbol*2+1)&(fullDist-1)])
 			bound := r.rng >> bitModel * v
-			d := uint64(r.code) - uint64(bound)
-			zero := uint32(d >> 32)
-			r.code = uint32(d) + bound&zero
-			r.rng -= bound
-			r.rng ^= (r.rng ^ bound) & zero
-			z.dist[(base+symbol)&(fullDist-1)] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-			symbol = symbol<<1 + 1 + zero
-			v = n1 ^ (n0^n1)&zero
-			rep += (1 + zero) << (b & 31)
+			zero, bit := r.code < bound, uint(1)
+			if zero {
+				bit = 0
+			}
+			rng, code := r.rng-bound, r.code-bound
+			if zero {
+				rng, code = bound, r.code
+			}
+			r.rng, r.code = rng, code
+			z.dist[(base+symbol)&(fullDist-1)] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+			symbol = symbol<<1 + bit
+			if v = n1; zero {
+				v = n0
+			}
+			rep += uint32(bit) << (b & 31)
 		}
 		return r, rep
 	}
@@ -227,22 +277,28 @@ func (r rc) distance(in []byte, z *lzma, n int) (rc, uint32) {
 		rep = rep<<1 + v + 1
 	}
 	rep <<= 4
-	symbol, v = 1, uint32(z.align[1])
+	v = uint32(z.align[1])
 	for b := uint32(0); b < 4; b++ {
 		if r.rng < top {
 			r.rng, r.code, r.at = r.rng<<8, r.code<<8|uint32(in[r.at]), r.at+1
 		}
 		n0, n1 := uint32(z.align[symbol*2&(align-1)]), uint32(z.align[(symbol*2+1)&(align-1)])
 		bound := r.rng >> bitModel * v
-		d := uint64(r.code) - uint64(bound)
-		zero := uint32(d >> 32)
-		r.code = uint32(d) + bound&zero
-		r.rng -= bound
-		r.rng ^= (r.rng ^ bound) & zero
-		z.align[symbol&(align-1)] = uint16(v - uint32(int32(v+zero&zeroBit)>>moveBits))
-		symbol = symbol<<1 + 1 + zero
-		v = n1 ^ (n0^n1)&zero
-		rep += (1 + zero) << (b & 31)
+		zero, bit := r.code < bound, uint(1)
+		if zero {
+			bit = 0
+		}
+		rng, code := r.rng-bound, r.code-bound
+		if zero {
+			rng, code = bound, r.code
+		}
+		r.rng, r.code = rng, code
+		z.align[symbol&(align-1)] = uint16(v - uint32(int32(v+uint32(bit-1)&zeroBit)>>moveBits))
+		symbol = symbol<<1 + bit
+		if v = n1; zero {
+			v = n0
+		}
+		rep += uint32(bit) << (b & 31)
 	}
 	return r, rep
 }
