@@ -98,6 +98,7 @@ Host board
 	IdentitiesOnly yes
 	StrictHostKeyChecking accept-new
 	UserKnownHostsFile $work/known
+	LogLevel ERROR
 CONFIG
 mkdir "$work/bin"
 # The host's key is a new one after each boot.
