@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"hash/crc32"
 	"io"
 	"syscall"
 
@@ -90,7 +91,11 @@ func (d *Decoder) unxz(dst, src []byte) (int, xz.Result) {
 	if d.xz == nil {
 		d.xz = new(xz.Decoder)
 	}
-	return d.xz.Decode(dst, src)
+	n, sum, r := d.xz.DecodeSum(dst, src)
+	if sum.Is && crc32.ChecksumIEEE(dst[:sum.Size]) != sum.CRC {
+		return n, xz.Data
+	}
+	return n, r
 }
 
 // reader decompresses in, of gzip or zstd.

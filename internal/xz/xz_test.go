@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	crc32ieee "hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -17,14 +18,22 @@ import (
 	"safeload/internal/kmodtest"
 )
 
-// unpack decompresses all of src.
-func unpack(src []byte) ([]byte, Result) {
+// unpack decompresses all of src, in both ways.
+func unpack(t testing.TB, src []byte) ([]byte, Result) {
+	t.Helper()
 	size := Size(src)
 	if size > 64<<20 {
 		return nil, Room
 	}
 	dst := make([]byte, size)
 	n, r := new(Decoder).Decode(dst, src)
+	m, left, r2 := new(Decoder).DecodeSum(dst, src)
+	if left.Is && crc32ieee.ChecksumIEEE(dst[:left.Size]) != left.CRC {
+		r2 = Data
+	}
+	if r2 != r || r == OK && n != m {
+		t.Errorf("%d bytes, result %d; with a sum that is left %d bytes, result %d", n, r, m, r2)
+	}
 	return dst[:n], r
 }
 
@@ -88,7 +97,7 @@ func TestXZ(t *testing.T) {
 				continue // nothing else to see
 			}
 			packed := pack(t, data, way...)
-			got, r := unpack(packed)
+			got, r := unpack(t, packed)
 			if r != OK || !bytes.Equal(got, data) {
 				at := 0
 				for at < min(len(got), len(data)) && got[at] == data[at] {
@@ -105,17 +114,17 @@ func TestStreams(t *testing.T) {
 	a, b := pack(t, []byte("first "), "-C", "crc32"), pack(t, []byte("second"), "-C", "crc64")
 	for zeroes, want := range map[int]Result{0: OK, 4: OK, 8: OK, 3: Data} {
 		src := append(append(bytes.Clone(a), make([]byte, zeroes)...), b...)
-		if got, r := unpack(src); r != want || r == OK && string(got) != "first second" {
+		if got, r := unpack(t, src); r != want || r == OK && string(got) != "first second" {
 			t.Errorf("%d zeroes between: %q, %d", zeroes, got, r)
 		}
 		src = append(bytes.Clone(a), make([]byte, zeroes)...)
-		if got, r := unpack(src); r != want || r == OK && string(got) != "first " {
+		if got, r := unpack(t, src); r != want || r == OK && string(got) != "first " {
 			t.Errorf("%d zeroes behind: %q, %d", zeroes, got, r)
 		}
 	}
 	// liblzma looks at a header when it has all of it.
 	for n, want := range map[int]Result{1: End, headerSize - 1: End, headerSize: Data} {
-		if _, r := unpack(append(bytes.Clone(a), bytes.Repeat([]byte("x"), n)...)); r != want {
+		if _, r := unpack(t, append(bytes.Clone(a), bytes.Repeat([]byte("x"), n)...)); r != want {
 			t.Errorf("%d bytes behind: %d, want %d", n, r, want)
 		}
 	}
@@ -127,12 +136,12 @@ func TestDamage(t *testing.T) {
 	for _, way := range [][]string{{"-C", "crc32"}, {"-C", "crc64"}, {"-C", "sha256"}, {"--block-size=1000"}} {
 		packed := pack(t, data, way...)
 		for i := range packed {
-			if got, r := unpack(packed[:i]); r != End {
+			if got, r := unpack(t, packed[:i]); r != End {
 				t.Errorf("%v: of %d bytes the first %d: %d, %d bytes", way, len(packed), i, r, len(got))
 			}
 			bad := bytes.Clone(packed)
 			bad[i] ^= 1 << (i % 8)
-			if _, r := unpack(bad); r == OK || r == Room {
+			if _, r := unpack(t, bad); r == OK || r == Room {
 				t.Errorf("%v: byte %d of %d is damaged: %d", way, i, len(packed), r)
 			}
 		}
@@ -161,7 +170,7 @@ func TestAsLiblzma(t *testing.T) {
 		var said bytes.Buffer
 		cmd.Stderr = &said
 		want, err := cmd.Output()
-		got, r := unpack(bad)
+		got, r := unpack(t, bad)
 		if (err == nil) != (r == OK) || r == OK && !bytes.Equal(got, want) || !bytes.Contains(said.Bytes(), []byte(words[r])) {
 			t.Errorf("%x: %d; xz: %s", bad, r, said.Bytes())
 		}
@@ -187,7 +196,7 @@ func FuzzDecode(f *testing.F) {
 		if Size(src) > 32<<20 {
 			return
 		}
-		got, r := unpack(src)
+		got, r := unpack(t, src)
 		want, err := otherSays(src)
 		switch {
 		case r == OK && (err == nil && !bytes.Equal(got, want)):
