@@ -11,27 +11,38 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"safeload/internal/kallsyms"
 )
 
 func TestFindSymbols(t *testing.T) {
-	kallsyms := "00000000 T finished_loading\n" +
+	text := "00000000 T finished_loading\n" +
 		"00000000 t init_module_from_file.isra.0\n" +
 		"00000000 t load_module.cold\n" +
 		"00000000 d wait_for_completion\n" + // data of that name
-		"00000000 t do_init_module\t[other]\n" +
 		"00000000 t call_usermodehelper_exec.constprop.0\n" +
 		"00000000 T call_usermodehelper_exec\n" +
-		"garbage\n"
-	got, err := findSymbols(strings.NewReader(kallsyms), []string{"finished_loading", "init_module_from_file",
+		"garbage\n" +
+		"00000000 t do_init_module\t[other]\n"
+	got := findSymbols(read(t, text), []string{"finished_loading", "init_module_from_file",
 		"load_module", "wait_for_completion", "do_init_module", "call_usermodehelper_exec", "absent"})
 	want := map[string]string{
 		"finished_loading":         "finished_loading",
 		"init_module_from_file":    "init_module_from_file.isra.0",
 		"call_usermodehelper_exec": "call_usermodehelper_exec",
 	}
-	if err != nil || !maps.Equal(got, want) {
-		t.Errorf("findSymbols = %v, %v\nwant %v", got, err, want)
+	if !maps.Equal(got, want) {
+		t.Errorf("findSymbols = %v\nwant %v", got, want)
 	}
+}
+
+func read(t *testing.T, text string) *kallsyms.Functions {
+	t.Helper()
+	functions, err := kallsyms.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return functions
 }
 
 func TestFieldOffsets(t *testing.T) {
@@ -114,16 +125,12 @@ func TestLearnHard(t *testing.T) {
 // No kernel of the rig is one: what its symbols look like is from an own build.
 func TestThumbKernel(t *testing.T) {
 	thumb := "00000000 T kernel_read_file\n00000000 T thumb32_probes_decode_insn\n00000000 T finished_loading\n"
-	symbols, err := findSymbols(strings.NewReader(thumb), allSymbols())
+	symbols := findSymbols(read(t, thumb), allSymbols())
 	var u *Unavailable
-	if err != nil || !errors.As(kprobesSafe(symbols), &u) {
-		t.Errorf("a Thumb-2 kernel: %v, %v", symbols, err)
+	if !errors.As(kprobesSafe(symbols), &u) {
+		t.Errorf("a Thumb-2 kernel: %v", symbols)
 	}
-	list, err := Survey(strings.NewReader(thumb), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range list {
+	for _, h := range Survey(read(t, thumb), t.TempDir()) {
 		if h.Missing == "" {
 			t.Errorf("%s at %s: nothing is missing on a Thumb-2 kernel", h.Program, h.At)
 		}

@@ -6,13 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+
+	"safeload/internal/kallsyms"
 )
 
 // Phase is a time in which the task of a load did one thing: see [PhaseKinds].
@@ -119,12 +120,11 @@ func phaseSymbols() (map[string]string, error) {
 			}
 		}
 	}
-	f, err := os.Open(kallsymsPath)
+	functions, err := kallsyms.Of(kallsyms.Path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return findSymbols(f, want)
+	return findSymbols(functions, want), nil
 }
 
 // choosePhases drops the programs of kinds that this kernel does not show, and returns the others.

@@ -3,10 +3,11 @@
 package bpf
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"safeload/internal/kallsyms"
 )
 
 // HookStatus says whether a kernel has the place of one hook of the probe.
@@ -19,13 +20,10 @@ type HookStatus struct {
 	Without  string `json:"without,omitempty"` // what is then not seen
 }
 
-// Survey looks for the place of every hook, in /proc/kallsyms and in the
-// tracefs mounted at a directory (which needs root), and loads nothing.
-func Survey(kallsyms io.Reader, tracefs string) ([]HookStatus, error) {
-	symbols, err := findSymbols(kallsyms, allSymbols())
-	if err != nil {
-		return nil, err
-	}
+// Survey looks for the place of every hook, among the kernel's functions and in
+// the tracefs mounted at a directory (which needs root), and loads nothing.
+func Survey(functions *kallsyms.Functions, tracefs string) []HookStatus {
+	symbols := findSymbols(functions, allSymbols())
 	dropReadFile(symbols)
 	var list []HookStatus
 	for _, h := range hooks {
@@ -51,5 +49,5 @@ func Survey(kallsyms io.Reader, tracefs string) ([]HookStatus, error) {
 		}
 		list = append(list, s)
 	}
-	return list, nil
+	return list
 }

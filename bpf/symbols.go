@@ -3,41 +3,24 @@
 package bpf
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
+
+	"safeload/internal/kallsyms"
 )
 
-const kallsymsPath = "/proc/kallsyms"
-
-// findSymbols reads /proc/kallsyms once and returns, for each wanted function,
-// the name that the kernel has it under: the name itself, else a compiler's
-// clone of it (.isra.N, .constprop.N, .part.N), which perf does not try by
-// itself. Functions that were inlined away are absent from the result.
-//
-// With kptr_restrict the addresses read 0; only the names count here.
-func findSymbols(r io.Reader, want []string) (map[string]string, error) {
+// findSymbols returns, for each wanted function, the name that the kernel has it
+// under: the name itself, else a compiler's clone of it (.isra.N, .constprop.N,
+// .part.N), which perf does not try by itself. Functions that were inlined away
+// are absent from the result.
+func findSymbols(functions *kallsyms.Functions, want []string) map[string]string {
 	wanted := make(map[string]bool, len(want))
 	for _, w := range want {
 		wanted[w] = true
 	}
 	found := make(map[string]string, len(want))
-	sc := bufio.NewScanner(r)
-	for sc.Scan() {
-		// address type name [module]
-		line := sc.Bytes()
-		_, line, _ = bytes.Cut(line, []byte(" "))
-		kind, line, _ := bytes.Cut(line, []byte(" "))
-		if len(kind) != 1 || (kind[0]|0x20 != 't' && kind[0]|0x20 != 'w') {
-			continue
-		}
-		name, module, _ := bytes.Cut(line, []byte("\t"))
-		if len(module) > 0 {
-			continue
-		}
+	for _, name := range functions.All() {
 		base, clone, _ := bytes.Cut(name, []byte("."))
 		if !wanted[string(base)] {
 			continue
@@ -48,7 +31,7 @@ func findSymbols(r io.Reader, want []string) (map[string]string, error) {
 			found[string(base)] = string(name)
 		}
 	}
-	return found, sc.Err()
+	return found
 }
 
 // callable reports whether a clone has the function's own entry. A ".cold"
@@ -73,7 +56,7 @@ const thumbKernel = "kprobes that are safe: a Thumb-2 kernel oopsed in finit_mod
 // functions were seen to oops: 32-bit ARM's with CONFIG_THUMB2_KERNEL.
 func KprobesSafe() error {
 	if runtime.GOARCH != "arm" {
-		return nil // spared reading some 100,000 symbols
+		return nil // nor are the symbols read for it
 	}
 	symbols, err := kernelSymbols([]string{thumbDecoder})
 	if err != nil {
@@ -97,15 +80,11 @@ func dropReadFile(symbols map[string]string) {
 }
 
 func kernelSymbols(want []string) (map[string]string, error) {
-	f, err := os.Open(kallsymsPath)
+	functions, err := kallsyms.Of(kallsyms.Path)
 	if err != nil {
 		return nil, fmt.Errorf("read kernel symbols: %w", err)
 	}
-	defer f.Close()
-	m, err := findSymbols(f, want)
-	if err != nil {
-		return nil, fmt.Errorf("read kernel symbols: %w", err)
-	}
+	m := findSymbols(functions, want)
 	dropReadFile(m)
 	return m, nil
 }

@@ -3,7 +3,6 @@
 package doctor
 
 import (
-	"bufio"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -12,11 +11,9 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 
 	"safeload/internal/elfhead"
-	"safeload/internal/treefile"
+	"safeload/internal/kallsyms"
 )
 
 // The functions that hold the wait by file: the compiler inlines
@@ -68,34 +65,26 @@ func (s system) waitCalled() (waitKind, error) {
 	return found, nil
 }
 
-type kallsyms struct {
+type addresses struct {
 	named map[string]uint64
 	all   []uint64 // sorted, of functions
 }
 
-func (s system) addresses() (*kallsyms, error) {
-	f, err := treefile.Open(s.path("/proc/kallsyms"))
+func (s system) addresses() (*addresses, error) {
+	functions, err := kallsyms.Of(s.path(kallsyms.Path))
 	if err != nil {
 		return nil, fmt.Errorf("open /proc/kallsyms: %s", whyNot(err))
 	}
-	defer f.Close()
-	ks := &kallsyms{named: map[string]uint64{}}
+	found := &addresses{named: map[string]uint64{}}
 	wanted := append([]string{"wait_for_completion", "wait_for_completion_interruptible"}, waitHolders...)
-	sc := bufio.NewScanner(f)
-	for sc.Scan() {
-		addr, rest, _ := strings.Cut(sc.Text(), " ")
-		kind, name, _ := strings.Cut(rest, " ")
-		a, err := strconv.ParseUint(addr, 16, 64)
-		if err != nil || !strings.ContainsAny(kind, "tTwW") || strings.Contains(name, "\t") {
-			continue
-		}
-		ks.all = append(ks.all, a)
-		if slices.Contains(wanted, name) {
-			ks.named[name] = a
+	for address, name := range functions.All() {
+		found.all = append(found.all, address)
+		if slices.Contains(wanted, string(name)) {
+			found.named[string(name)] = address
 		}
 	}
-	slices.Sort(ks.all)
-	return ks, sc.Err()
+	slices.Sort(found.all)
+	return found, nil
 }
 
 // readCore reads the kernel's memory from /proc/kcore, an ELF core file.

@@ -3,9 +3,12 @@
 package doctor
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"safeload/internal/kallsyms"
 )
 
 // version is a kernel's major and minor number.
@@ -112,18 +115,14 @@ type waitSymbols struct {
 // waitSymbols: init_module_from_file came with the wait by file (9b9879fc0327,
 // 6.5) and is not inlined on any kernel seen, as idempotent_init_module is.
 func (e *examination) waitSymbols() (s waitSymbols, err error) {
-	text, err := e.sys.read("/proc/kallsyms")
+	functions, err := kallsyms.Of(e.sys.path(kallsyms.Path))
 	if err != nil {
 		return s, err
 	}
-	for l := range strings.Lines(text) {
-		f := strings.Fields(l)
-		if len(f) != 3 {
-			continue
-		}
-		s.total++
-		name, _, _ := strings.Cut(f[2], ".")
-		if name == "init_module_from_file" || name == "idempotent_init_module" {
+	s.total = functions.Len()
+	for _, name := range functions.All() {
+		base, _, _ := bytes.Cut(name, []byte("."))
+		if string(base) == "init_module_from_file" || string(base) == "idempotent_init_module" {
 			s.initFromFile = true
 		}
 	}

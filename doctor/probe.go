@@ -6,24 +6,18 @@ import (
 	"strings"
 
 	"safeload/bpf"
-	"safeload/internal/treefile"
+	"safeload/internal/kallsyms"
 )
 
 // probe reports on each hook of the probe.
 func (e *examination) probe() {
 	e.area = "probe"
-	f, err := treefile.Open(e.sys.path("/proc/kallsyms"))
+	functions, err := kallsyms.Of(e.sys.path(kallsyms.Path))
 	if err != nil {
 		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
 		return
 	}
-	defer f.Close()
-	at := e.sys.tracefs()
-	e.hooks, err = bpf.Survey(f, e.sys.path(at))
-	if err != nil {
-		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
-		return
-	}
+	e.hooks = bpf.Survey(functions, e.sys.path(e.sys.tracefs()))
 	if !e.tracefs {
 		e.add(Unknown, "tracepoints", "unknown", "they are seen in tracefs, by root", "")
 	}

@@ -66,11 +66,12 @@ func openProbe(o OpenOptions) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	e := probeEvents(p)
 	// Loading took several times the memory that watching does. Below 100 the
 	// smallest heap that is collected shrinks as well (runtime.heapMinimum).
 	debug.SetGCPercent(20)
 	debug.FreeOSMemory()
-	return probeEvents(p), nil
+	return e, nil
 }
 
 func probeEvents(p *bpf.Probe) *events {

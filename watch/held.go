@@ -11,6 +11,7 @@ import (
 	"safeload/guard/graph"
 	"safeload/guard/survey"
 	"safeload/internal/clock"
+	"safeload/internal/kallsyms"
 	"safeload/internal/locks"
 )
 
@@ -47,6 +48,7 @@ type held struct {
 func openHeld(wake func()) *held {
 	h := newHeld(wake)
 	source, err := locks.Open()
+	kallsyms.Forget() // nothing is attached after this
 	options := survey.Options{Unpack: unpack.InProcess}
 	if err == nil {
 		h.close, h.source = source.Close, kept{source}

@@ -3,15 +3,14 @@
 package locks
 
 import (
-	"bufio"
 	"bytes"
-	"io"
-	"strconv"
+
+	"safeload/internal/kallsyms"
 )
 
-// functions are those that put a thread into the queue of a lock, and those that
+// functionKinds are those that put a thread into the queue of a lock, and those that
 // they may have been inlined into (kernel/locking).
-var functions = map[string]Kind{
+var functionKinds = map[string]Kind{
 	"__mutex_lock": Mutex, "__mutex_lock_common": Mutex, "__mutex_lock_slowpath": Mutex,
 	"__mutex_lock_interruptible_slowpath": Mutex, "__mutex_lock_killable_slowpath": Mutex,
 	"mutex_lock": Mutex, "mutex_lock_interruptible": Mutex, "mutex_lock_killable": Mutex, "mutex_lock_io": Mutex,
@@ -37,37 +36,30 @@ func (s spans) Waiting(addr uint64) Kind {
 	return Unknown
 }
 
-// readCode finds these functions in what /proc/kallsyms says, whose part for the
-// kernel itself is in the order of addresses. nil where it shows no addresses.
-func readCode(r io.Reader) (Code, error) {
+// readCode finds these functions among the kernel's, which are in the order of
+// addresses. nil where the addresses are hidden.
+func readCode(functions *kallsyms.Functions) Code {
 	var all spans
 	var open *span
-	sc := bufio.NewScanner(r)
-	for sc.Scan() {
-		line := sc.Bytes()
-		hex, rest, _ := bytes.Cut(line, []byte(" "))
-		if open != nil {
-			at, err := strconv.ParseUint(string(hex), 16, 64)
-			if err == nil && at > open.from {
+	for at, name := range functions.All() {
+		if open != nil && at != open.from {
+			if at > open.from {
 				open.to = at
 				all = append(all, *open)
-				open = nil
-			} else if err != nil || at < open.from {
-				open = nil
 			}
+			open = nil
 		}
-		_, name, _ := bytes.Cut(rest, []byte(" "))
 		base, clone, _ := bytes.Cut(name, []byte("."))
-		kind := functions[string(base)]
-		if kind == Unknown || bytes.HasPrefix(clone, []byte("cold")) || bytes.IndexByte(name, '\t') >= 0 {
+		kind := functionKinds[string(base)]
+		if kind == Unknown || bytes.HasPrefix(clone, []byte("cold")) {
 			continue
 		}
-		if at, err := strconv.ParseUint(string(hex), 16, 64); err == nil && at != 0 {
+		if at != 0 {
 			open = &span{from: at, kind: kind}
 		}
 	}
 	if len(all) == 0 {
-		return nil, sc.Err()
+		return nil
 	}
-	return all, sc.Err()
+	return all
 }

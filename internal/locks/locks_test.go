@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"safeload/internal/kallsyms"
 )
 
 // memory is a made-up kernel's: words by address.
@@ -229,7 +231,7 @@ func TestFindOwner(t *testing.T) {
 }
 
 func TestReadCode(t *testing.T) {
-	code, err := readCode(strings.NewReader(`c0100000 T before
+	code := readCode(read(t, `c0100000 T before
 c0100100 t __mutex_lock.constprop.0
 c0100100 t alias
 c0100300 t rwsem_down_read_slowpath
@@ -239,19 +241,24 @@ c0100600 T last
 bf000000 t mutex_lock	[module]
 bf000100 t more	[module]
 `))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for addr, want := range map[uint64]Kind{0xc0100100: Unknown, 0xc0100104: Mutex, 0xc0100300: Mutex, 0xc0100304: Read,
 		0xc0100404: Unknown, 0xc0100504: Unknown, 0xbf000004: Unknown} {
 		if got := code.Waiting(addr); got != want {
 			t.Errorf("%#x: %v, want %v", addr, got, want)
 		}
 	}
-	code, err = readCode(strings.NewReader("00000000 t mutex_lock\n00000000 T more\n"))
-	if code != nil || err != nil {
-		t.Errorf("without addresses: %v, %v", code, err)
+	if code := readCode(read(t, "00000000 t mutex_lock\n00000000 T more\n")); code != nil {
+		t.Errorf("without addresses: %v", code)
 	}
+}
+
+func read(t *testing.T, text string) *kallsyms.Functions {
+	t.Helper()
+	functions, err := kallsyms.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return functions
 }
 
 func TestSigned(t *testing.T) {

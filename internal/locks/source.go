@@ -5,10 +5,10 @@ package locks
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"safeload/bpf"
 	"safeload/guard/graph"
+	"safeload/internal/kallsyms"
 	"safeload/internal/proc"
 )
 
@@ -36,12 +36,8 @@ func Open() (*Source, error) {
 		return nil, err
 	}
 	var code Code
-	if f, err := os.Open("/proc/kallsyms"); err == nil {
-		code, err = readCode(f)
-		f.Close()
-		if err != nil {
-			code = nil
-		}
+	if functions, err := kallsyms.Of(kallsyms.Path); err == nil {
+		code = readCode(functions)
 	}
 	if code == nil { // what stands on a stack beside a thread may then be anything's
 		s.Close()
