@@ -294,8 +294,9 @@ func (r *Reader) waiting(below []uint64) (kind Kind, ok bool) {
 }
 
 // framed is waiting where it is Unknown and frames are linked. The entry of the queue
-// is in the frame that the call of schedule() returns to: that one begins below the
-// entry, and its caller's above. What a call before has left is in no such frame.
+// is in the frame that the call of schedule() returns to, and so below the link of its
+// caller's. Its own is on either side: with -fstack-protector gcc has variables below
+// the link (CVE-2023-4039). What a call before has left is linked to no such frame.
 func (r *Reader) framed(base uint64, stack []uint64, entry int) Kind {
 	index := func(addr uint64) int {
 		if addr < base || addr >= base+uint64(len(stack)*r.word) || addr%uint64(r.word) != 0 {
@@ -306,7 +307,7 @@ func (r *Reader) framed(base uint64, stack []uint64, entry int) Kind {
 	kind, first := Unknown, 0
 	for i := entry - 2; i >= 0 && (kind == Unknown || first-i < frameRest); i-- {
 		frame := index(stack[i])
-		if frame <= i || frame >= entry || index(stack[frame]) <= entry || r.code == nil {
+		if frame <= i || index(stack[frame]) <= max(frame, entry) || r.code == nil {
 			continue
 		}
 		switch k := r.code.Waiting(r.unsigned(stack[i+1])); {

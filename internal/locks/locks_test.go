@@ -139,6 +139,15 @@ func TestLock(t *testing.T) {
 				m.set(frame+4*w, frame+40*w, 0)  // of the lock
 				m.set(frame+7*w, frame-9*w, rwsem+8)
 			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
+			{"the same, and the lock's variables are below the link of its frame", func(m *machine) {
+				m.queue(m.b|1, m.a)
+				m.frames = true
+				entry, w := m.at(m.a+stackAt)+0x1f00, uint64(m.word)
+				m.set(entry-5*w, entry+5*w, mutex+8)
+				m.set(entry+5*w, entry+12*w, 0)
+				m.set(entry-25*w, 0x1234)
+				m.set(entry-29*w, entry-25*w, rwsem+8)
+			}, func(m *machine) (Lock, bool) { return Lock{Task: m.b, Kind: Mutex}, true }},
 			{"two frames that both look so", func(m *machine) {
 				m.queue(m.b|1, m.a)
 				m.frames = true
