@@ -14,7 +14,7 @@
 setup() { trials_setup; }
 
 check() {
-	run 240 /safe/safeload probe load --json
+	run 240 /safe/safeload probe load --json --patience 60s
 	want "the probe is in the kernel, and whole" has "$out" '"ready":true,.*"whole":true'
 	trials "$(by_scale 6 200)" "$(by_scale 2 200)"
 	run 60 /safe/safeload probe unload

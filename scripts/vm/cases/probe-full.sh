@@ -67,7 +67,7 @@ recursion() { # WHAT MODULE
 check() {
 	helper /safe/modprobe
 	/stock/modprobe slhub
-	run 240 /safe/safeload probe load --json
+	run 240 /safe/safeload probe load --json --patience 60s
 	want "it is loaded, ready and whole" has "$out" '"ready":true,.*"whole":true'
 	# The ring has room for some 3,000 events, and each of these calls was two.
 	want "the watch starts" watch_begin -v

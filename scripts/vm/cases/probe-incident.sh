@@ -13,7 +13,7 @@
 setup() { incident_setup; }
 
 check() {
-	run 240 /safe/safeload probe load --json
+	run 240 /safe/safeload probe load --json --patience 60s
 	want "the probe is in the kernel, whole" has "$out" '"ready":true,.*"whole":true'
 	want "no process stays" not pidof safeload
 	# The kernel's own measure, by its ring buffer: from the request to the return of who asked.

@@ -36,7 +36,7 @@ check() {
 	run 60 /safe/safeload log
 	want "no record and no probe: an error that says what to do" has "$out" "safeload probe load"
 	want "and its exit status" [ "$rc" = 1 ]
-	run 240 /safe/safeload probe load --json
+	run 240 /safe/safeload probe load --json --patience 60s
 	want "the probe is in the kernel" has "$out" '"did":"loaded","ready":true'
 	_bytes=$(grep -o '"bytes":[0-9]*' "$out" | cut -d: -f2)
 	log "$case: its maps take $_bytes bytes"

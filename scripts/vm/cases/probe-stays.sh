@@ -25,7 +25,7 @@ control() {
 }
 
 pinned=/sys/fs/bpf/safeload/probe
-probe() { run "$1" /safe/safeload probe "$2" --json; }
+probe() { _s=$1; shift; run "$_s" /safe/safeload probe "$@" --json; }
 
 at_once() { # MODULE
 	kmsg_mark
@@ -44,7 +44,7 @@ check() {
 	helper /safe/modprobe
 	probe 60 status
 	want "none is there" [ "$rc" = 1 ]
-	probe 240 load
+	probe 240 load --patience 60s
 	log "$(cat "$out")"
 	want "it is loaded, ready and whole" has "$out" '"did":"loaded","ready":true,.*"whole":true'
 	want "it is as the schema says" /t/vmtool jsonl probe "$out"
