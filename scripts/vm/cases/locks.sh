@@ -15,7 +15,7 @@ setup() {
 		options slreq_l0 need=lock
 		options slreq_l1 need=read
 		options slreq_l2 need=write
-		options slreq_l3 need=second delay_ms=1500
+		options slreq_l3 need=second
 		options slreq_l4 need=flush
 		options slreq_l8 need=lock
 		options sldev req=sldevb device=1

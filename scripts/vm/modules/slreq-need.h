@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What an init may need that its asker holds. Found by name, so that the modules that need nothing have no dependency. */
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -11,10 +12,22 @@ extern struct mutex slhub_lock, slhub_second;
 extern struct rw_semaphore slhub_reads, slhub_writes;
 extern struct workqueue_struct *slhub_wq;
 
-static int take_mutex(struct mutex *m)
+/* Until somebody has it, and has gone on to the next. */
+static void wait_until_taken(struct mutex *m)
+{
+	int i;
+
+	for (i = 0; i < 600 && !mutex_is_locked(m); i++)
+		msleep(100);
+	msleep(300);
+}
+
+static int take_mutex(struct mutex *m, bool second)
 {
 	if (!m)
 		return -ENOENT;
+	if (second)
+		wait_until_taken(m);
 	mutex_lock(m);
 	mutex_unlock(m);
 	return 0;
@@ -25,11 +38,11 @@ static int slreq_need(const char *need)
 	int r = -EINVAL;
 
 	if (!strcmp(need, "lock")) {
-		r = take_mutex(symbol_get(slhub_lock));
+		r = take_mutex(symbol_get(slhub_lock), false);
 		if (!r)
 			symbol_put(slhub_lock);
 	} else if (!strcmp(need, "second")) {
-		r = take_mutex(symbol_get(slhub_second));
+		r = take_mutex(symbol_get(slhub_second), true);
 		if (!r)
 			symbol_put(slhub_second);
 	} else if (!strcmp(need, "read")) {
