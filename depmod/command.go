@@ -63,6 +63,7 @@ type program struct {
 	buffers        dirents.Buffers
 	stamps         []int // see allDeps
 	stamp          int
+	lines          []string // see depLines
 }
 
 // arguments are what the options said.

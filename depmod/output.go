@@ -17,19 +17,20 @@ import (
 var indexes = []struct {
 	name   string
 	binary bool
+	quiet  bool // its making prints nothing, cannot fail and changes nothing
 	make   func(*program) ([]byte, error)
 }{
-	{"modules.dep", false, (*program).depText},
-	{"modules.dep.bin", true, (*program).depBin},
-	{"modules.alias", false, (*program).aliasText},
-	{"modules.alias.bin", true, (*program).aliasBin},
-	{"modules.softdep", false, (*program).softdepText},
-	{"modules.weakdep", false, (*program).weakdepText},
-	{"modules.symbols", false, (*program).symbolText},
-	{"modules.symbols.bin", true, (*program).symbolBin},
-	{"modules.builtin.bin", true, (*program).builtinBin},
-	{"modules.builtin.alias.bin", true, (*program).builtinAliasBin},
-	{"modules.devname", false, (*program).devname},
+	{"modules.dep", false, true, (*program).depText},
+	{"modules.dep.bin", true, false, (*program).depBin},
+	{"modules.alias", false, true, (*program).aliasText},
+	{"modules.alias.bin", true, false, (*program).aliasBin},
+	{"modules.softdep", false, true, (*program).softdepText},
+	{"modules.weakdep", false, true, (*program).weakdepText},
+	{"modules.symbols", false, true, (*program).symbolText},
+	{"modules.symbols.bin", true, false, (*program).symbolBin},
+	{"modules.builtin.bin", true, false, (*program).builtinBin},
+	{"modules.builtin.alias.bin", true, false, (*program).builtinAliasBin},
+	{"modules.devname", false, false, (*program).devname},
 }
 
 // newTrie returns a trie. With -w it finds duplicates.
@@ -51,33 +52,38 @@ func (p *program) insert(t *trie, key, value string, priority int) (duplicate bo
 	return duplicate
 }
 
+// depLines returns the lines of modules.dep, which are the values of modules.dep.bin.
+func (p *program) depLines() []string {
+	if p.lines == nil {
+		p.lines = make([]string, len(p.modules))
+		var b []byte
+		var list []*module
+		for i, m := range p.modules {
+			b = append(append(b[:0], m.rel...), ':')
+			list = p.allDeps(m, list)
+			for _, d := range list {
+				b = append(append(b, ' '), d.rel...)
+			}
+			p.lines[i] = string(b)
+		}
+	}
+	return p.lines
+}
+
 func (p *program) depText() ([]byte, error) {
 	var b []byte
-	var list []*module
-	for _, m := range p.modules {
-		b = append(append(b, m.rel...), ':')
-		list = p.allDeps(m, list)
-		for _, d := range list {
-			b = append(append(b, ' '), d.rel...)
-		}
-		b = append(b, '\n')
+	for _, line := range p.depLines() {
+		b = append(append(b, line...), '\n')
 	}
 	return b, nil
 }
 
 func (p *program) depBin() ([]byte, error) {
 	t := p.newTrie()
-	var b []byte
-	var list []*module
-	for _, m := range p.modules {
-		b = append(append(b[:0], m.rel...), ':')
-		list = p.allDeps(m, list)
-		for _, d := range list {
-			b = append(append(b, ' '), d.rel...)
-		}
-		line := string(b)
-		if p.insert(t, m.name, line, m.idx) {
-			p.log.warn("duplicate module deps:\n", line, "\n")
+	lines := p.depLines()
+	for i, m := range p.modules {
+		if p.insert(t, m.name, lines[i], m.idx) {
+			p.log.warn("duplicate module deps:\n", lines[i], "\n")
 		}
 	}
 	return t.write()
@@ -111,16 +117,16 @@ func (p *program) aliasBin() ([]byte, error) {
 }
 
 func (p *program) softdepText() ([]byte, error) {
-	return p.lines("# Soft dependencies extracted from modules themselves.\n", "softdep ",
+	return p.list("# Soft dependencies extracted from modules themselves.\n", "softdep ",
 		func(m *module) []string { return m.softdeps }), nil
 }
 
 func (p *program) weakdepText() ([]byte, error) {
-	return p.lines("# Weak dependencies extracted from modules themselves.\n", "weakdep ",
+	return p.list("# Weak dependencies extracted from modules themselves.\n", "weakdep ",
 		func(m *module) []string { return m.weakdeps }), nil
 }
 
-func (p *program) lines(head, key string, values func(*module) []string) []byte {
+func (p *program) list(head, key string, values func(*module) []string) []byte {
 	b := []byte(head)
 	for _, m := range p.modules {
 		for _, v := range values(m) {
@@ -139,7 +145,7 @@ func (p *program) ownSymbols() []*symbol {
 				own[name] = s
 			}
 		}
-		p.ordered = hashOrder(own, symbolBuckets)
+		p.ordered = append([]*symbol{}, hashOrder(own, symbolBuckets)...)
 	}
 	return p.ordered
 }

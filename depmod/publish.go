@@ -60,10 +60,33 @@ func (p *program) makeIndexes() (list []outcome, fatal any) {
 			fatal = r
 		}
 	}()
+	// Both are kept for the texts, which are made beside the others.
+	p.depLines()
+	p.ownSymbols()
+	texts := make([][]byte, len(indexes))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i, x := range indexes {
+			if x.quiet {
+				texts[i], _ = x.make(p)
+			}
+		}
+	})
+	defer func() {
+		wg.Wait()
+		for i := range list {
+			if indexes[i].quiet {
+				list[i].data = texts[i]
+			}
+		}
+	}()
 	for _, x := range indexes {
-		data, err := x.make(p)
-		list = append(list, outcome{name: x.name, data: data, err: err})
-		if err != nil {
+		o := outcome{name: x.name}
+		if !x.quiet {
+			o.data, o.err = x.make(p)
+		}
+		list = append(list, o)
+		if o.err != nil {
 			break
 		}
 	}

@@ -186,7 +186,11 @@ func pack(files map[string][]byte, ext string) (map[string][]byte, error) {
 	for range runtime.NumCPU() {
 		wg.Go(func() {
 			for rel := range todo {
-				cmd := exec.Command(packer[0], append(packer[1:len(packer):len(packer)], "-c")...)
+				args := append(packer[1:len(packer):len(packer)], "-c")
+				if ext == ".zst" { // as of a file: kmod 34 wants to be told the size of what is in it
+					args = append(args, fmt.Sprint("--stream-size=", len(files[rel])))
+				}
+				cmd := exec.Command(packer[0], args...)
 				cmd.Stdin = bytes.NewReader(files[rel])
 				b, err := cmd.Output()
 				mu.Lock()
@@ -218,6 +222,9 @@ func (p *program) run(work string, args []string) (cost, error) {
 	c := cost{wall: time.Since(start)}
 	if err != nil {
 		return c, fmt.Errorf("%s: %w: %s", p.name, err, out)
+	}
+	if bytes.Contains(out, []byte("ERROR")) { // it goes on, and has less to do
+		return c, fmt.Errorf("%s: %s", p.name, out[:min(len(out), 1000)])
 	}
 	u := cmd.ProcessState
 	c.cpu = u.UserTime() + u.SystemTime()
