@@ -71,9 +71,9 @@ func TestStacks(t *testing.T) {
 }
 
 func TestNameStacks(t *testing.T) {
-	const kallsyms = "0000000000001000 T low\n0000000000002000 t f\n0000000000002000 T alias\n0000000000003000 d data\n" +
+	const symbols = "0000000000001000 T low\n0000000000002000 t f\n0000000000002000 T alias\n0000000000003000 d data\n" +
 		"0000000000000000 T hidden\n00000000f0001000 t init\t[mod]\n"
-	got, err := nameStacks(strings.NewReader(kallsyms), map[int][]uint64{7: {0x2010, 0x1000, 0xf0001004, 0x10}})
+	got, err := nameStacks(strings.NewReader(symbols), map[int][]uint64{7: {0x2010, 0x1000, 0xf0001004, 0x10}})
 	want := "[<0>] f+0x10\n[<0>] low+0x0\n[<0>] init+0x4 [mod]\n[<0>] 0x10\n"
 	if err != nil || got[7] != want {
 		t.Errorf("got %q, %v, want %q", got[7], err, want)

@@ -4,17 +4,19 @@ package bpf
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"safeload/internal/kallsyms"
 )
 
 // symbolAt is the symbol that an address lies in.
 type symbolAt struct {
-	name  string
+	name  []byte
 	start uint64
 }
 
@@ -23,19 +25,19 @@ const longestFunction = 1 << 20
 
 // nameStacks finds the symbols of addresses in /proc/kallsyms, which is sorted
 // within the kernel and within each module only.
-func nameStacks(kallsyms io.Reader, found map[int][]uint64) (map[int]string, error) {
-	at := make(map[uint64]symbolAt)
+func nameStacks(symbols io.Reader, found map[int][]uint64) (map[int]string, error) {
+	at := make(map[uint64]*symbolAt)
 	for _, stack := range found {
 		for _, pc := range stack {
-			at[pc] = symbolAt{}
+			at[pc] = &symbolAt{}
 		}
 	}
 	pcs := slices.Sorted(maps.Keys(at))
-	lines := bufio.NewScanner(kallsyms)
+	lines := bufio.NewScanner(symbols)
 	for lines.Scan() {
-		addr, rest, _ := strings.Cut(lines.Text(), " ")
-		start, err := strconv.ParseUint(addr, 16, 64)
-		if err != nil || start == 0 {
+		digits, rest, _ := bytes.Cut(lines.Bytes(), []byte(" "))
+		start := kallsyms.Number(digits)
+		if start == 0 {
 			continue // hidden (kptr_restrict)
 		}
 		i, _ := slices.BinarySearch(pcs, start)
@@ -43,9 +45,9 @@ func nameStacks(kallsyms io.Reader, found map[int][]uint64) (map[int]string, err
 			if pc-start >= longestFunction {
 				break
 			}
-			if start > at[pc].start {
-				_, name, _ := strings.Cut(rest, " ")
-				at[pc] = symbolAt{name, start}
+			if s := at[pc]; start > s.start {
+				_, name, _ := bytes.Cut(rest, []byte(" "))
+				s.name, s.start = append(s.name[:0], name...), start
 			}
 		}
 	}
@@ -61,7 +63,7 @@ func nameStacks(kallsyms io.Reader, found map[int][]uint64) (map[int]string, err
 				fmt.Fprintf(&b, "[<0>] %#x\n", pc)
 				continue
 			}
-			name, module, _ := strings.Cut(s.name, "\t")
+			name, module, _ := strings.Cut(string(s.name), "\t")
 			fmt.Fprintf(&b, "[<0>] %s+%#x", name, pc-s.start)
 			if module != "" {
 				b.WriteString(" " + module)

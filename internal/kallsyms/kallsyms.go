@@ -128,7 +128,7 @@ func (f *Functions) All() iter.Seq2[uint64, []byte] {
 				var line []byte
 				line, rest, _ = bytes.Cut(rest, []byte("\n"))
 				digits, name, _ := bytes.Cut(line, []byte(" "))
-				if !yield(number(digits), name) {
+				if !yield(Number(digits), name) {
 					return
 				}
 			}
@@ -136,8 +136,8 @@ func (f *Functions) All() iter.Seq2[uint64, []byte] {
 	}
 }
 
-// number is that of hexadecimal digits, or 0 if they are none.
-func number(digits []byte) (n uint64) {
+// Number is that of an address as the file has it, or 0 if it is none.
+func Number(digits []byte) (n uint64) {
 	for _, d := range digits {
 		switch {
 		case d >= '0' && d <= '9':
