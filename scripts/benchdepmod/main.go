@@ -223,7 +223,7 @@ func (p *program) run(work string, args []string) (cost, error) {
 	if err != nil {
 		return c, fmt.Errorf("%s: %w: %s", p.name, err, out)
 	}
-	if bytes.Contains(out, []byte("ERROR")) { // it goes on, and has less to do
+	if args == nil && bytes.Contains(out, []byte("ERROR")) { // it goes on, and has less to do; -A misses what is not made yet
 		return c, fmt.Errorf("%s: %s", p.name, out[:min(len(out), 1000)])
 	}
 	u := cmd.ProcessState
