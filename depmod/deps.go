@@ -5,7 +5,6 @@ package depmod
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -100,9 +99,10 @@ func (p *program) reportLoops(users []uint16) {
 		}
 	}
 	inLoop := map[*module]bool{}
+	// Of kmod's list, which is a ring, the first is then what followed (kmod_list_remove_data).
 	drop := func(m *module) {
 		if i := slices.Index(roots, m); i >= 0 {
-			roots = slices.Delete(roots, i, i+1)
+			roots = slices.Concat(roots[i+1:], roots[:i])
 		}
 	}
 	left := maxVertices
@@ -115,16 +115,17 @@ func (p *program) reportLoops(users []uint16) {
 			v := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
 			if v.m.visited && v.m == root {
-				var names []string
+				var loop []*module
 				for u := v.parent; u != nil; u = u.parent {
-					names = append(names, u.m.name)
-					inLoop[u.m] = true
+					loop = append(loop, u.m)
 				}
-				slices.Reverse(names)
-				p.log.err("Cycle detected: ", strings.Join(append(names, v.m.name), " -> "), "\n")
-				for u := v.parent; u != nil; u = u.parent {
-					drop(u.m)
+				text := ""
+				for _, m := range slices.Backward(loop) {
+					text += m.name + " -> "
+					inLoop[m] = true
+					drop(m)
 				}
+				p.log.err("Cycle detected: ", text, v.m.name, "\n")
 				continue
 			}
 			if v.loops() {
