@@ -33,7 +33,8 @@ const usage = `usage: vm-test.sh [OPTION...]          run every case on every ke
   --headers DIR          its build tree, for cases that need our test modules
   --dtb FILE             the device tree of the board that is --machine, if --modules and --headers do not have it
   --seed-kernel          instead of all this: a 32-bit ARM kernel with the wait of 6.5 to 6.10, which
-                         no signal ends, built from Debian's linux-source and kept in the cache
+                         no signal ends, built from Debian's linux-source and kept in the cache: 2 GB
+                         there, and some 15 minutes of a processor, once
   --shell                a prompt in the guest instead of the cases, or what is piped in
   --dist DIR             take the binaries from there instead of building them
   --json FILE            also write the report there, one JSON object a line
