@@ -223,10 +223,10 @@ func (s *Waits) helperAbove(pid int) *Task {
 
 // askersOf are the requesters whose helper h may be, by the moments at which
 // they and its worker went to sleep; where the kernel does not tell these, all
-// whose candidate it is. Who has no other candidate waits for this one, whatever
-// the times say: a machine that has no time starts it late, and the clocks of two
-// CPUs are apart where they leave out what interrupts or a host took
-// (CONFIG_IRQ_TIME_ACCOUNTING, CONFIG_PARAVIRT_TIME_ACCOUNTING).
+// whose candidate it is. Who has no other candidate waits for this one, however
+// long after his request the machine came to start it: of him the order alone
+// is asked. A helper that was there before is another's, who may have been killed,
+// and his own is on its way.
 func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	var all []*Task
 	var apart []int64
@@ -236,10 +236,10 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 		if !r.Requester() || s.probeKnows(r.TID) || !slices.Contains(s.candidates(r, helpers), h) {
 			continue
 		}
-		d, ok := s.requestDistance(r, h)
+		d, ok := s.startedAfter(r, h)
 		timed = timed && ok
 		all, apart = append(all, r), append(apart, d)
-		least = min(least, d)
+		least = min(least, max(d, -d))
 	}
 	if !timed {
 		return all
@@ -247,13 +247,13 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	i := -1
 	return slices.DeleteFunc(all, func(r *Task) bool {
 		i++
-		mine := s.candidates(r, helpers)
-		if apart[i] > least+sameMoment || apart[i] > near && len(mine) > 1 {
+		d, mine := max(apart[i], -apart[i]), s.candidates(r, helpers)
+		if d > least+sameMoment || d > near && (len(mine) > 1 || apart[i] < 0) {
 			return true
 		}
 		// Another helper may fit it better.
 		for _, o := range mine {
-			if d, ok := s.requestDistance(r, o); ok && d+sameMoment < apart[i] {
+			if other, ok := s.startedAfter(r, o); ok && max(other, -other)+sameMoment < d {
 				return true
 			}
 		}
@@ -261,12 +261,12 @@ func (s *Waits) askersOf(h *Task, helpers []*Task) []*Task {
 	})
 }
 
-// requestDistance is the time between a request and the start of a helper.
-func (s *Waits) requestDistance(r, h *Task) (int64, bool) {
+// startedAfter is how long after a request a helper was started; less than zero
+// where that was before.
+func (s *Waits) startedAfter(r, h *Task) (int64, bool) {
 	asked, ok1 := s.lastRan(r.PID, r.TID)
 	started, ok2 := s.lastRan(h.PPID, h.PPID)
-	d := int64(started - asked)
-	return max(d, -d), ok1 && ok2
+	return int64(started - asked), ok1 && ok2
 }
 
 // pairHelpers gives each requester one helper, and each helper one requester: in the
