@@ -130,7 +130,7 @@ func TestThumbKernel(t *testing.T) {
 	if !errors.As(kprobesSafe(symbols), &u) {
 		t.Errorf("a Thumb-2 kernel: %v", symbols)
 	}
-	for _, h := range Survey(read(t, thumb), t.TempDir()) {
+	for _, h := range survey(read(t, thumb), t.TempDir()) {
 		if h.Missing == "" {
 			t.Errorf("%s at %s: nothing is missing on a Thumb-2 kernel", h.Program, h.At)
 		}

@@ -20,9 +20,18 @@ type HookStatus struct {
 	Without  string `json:"without,omitempty"` // what is then not seen
 }
 
-// Survey looks for the place of every hook, among the kernel's functions and in
-// the tracefs mounted at a directory (which needs root), and loads nothing.
-func Survey(functions *kallsyms.Functions, tracefs string) []HookStatus {
+// Survey looks for the place of every hook, and loads nothing: in symbols, which is
+// /proc/kallsyms or a file like it, and in the tracefs mounted at a directory (which
+// needs root). The error is that of opening or reading symbols.
+func Survey(symbols, tracefs string) ([]HookStatus, error) {
+	functions, err := kallsyms.Of(symbols)
+	if err != nil {
+		return nil, err
+	}
+	return survey(functions, tracefs), nil
+}
+
+func survey(functions *kallsyms.Functions, tracefs string) []HookStatus {
 	symbols := findSymbols(functions, allSymbols())
 	dropReadFile(symbols)
 	var list []HookStatus

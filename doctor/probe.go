@@ -12,12 +12,11 @@ import (
 // probe reports on each hook of the probe.
 func (e *examination) probe() {
 	e.area = "probe"
-	functions, err := kallsyms.Of(e.sys.path(kallsyms.Path))
-	if err != nil {
+	var err error
+	if e.hooks, err = bpf.Survey(e.sys.path(kallsyms.Path), e.sys.path(e.sys.tracefs())); err != nil {
 		e.add(Unknown, "hooks", "unknown", "/proc/kallsyms: "+whyNot(err), "")
 		return
 	}
-	e.hooks = bpf.Survey(functions, e.sys.path(e.sys.tracefs()))
 	if !e.tracefs {
 		e.add(Unknown, "tracepoints", "unknown", "they are seen in tracefs, by root", "")
 	}
