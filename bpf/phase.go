@@ -112,6 +112,16 @@ func OpenPhases() (*Phases, error) {
 }
 
 func phaseSymbols() (map[string]string, error) {
+	want := phaseFunctions()
+	functions, err := kallsyms.Of(kallsyms.Path, want...)
+	if err != nil {
+		return nil, err
+	}
+	return findSymbols(functions, want), nil
+}
+
+// phaseFunctions are all that the hooks of the phases may be at, and what tells whether they are safe.
+func phaseFunctions() []string {
 	want := []string{unwindTables, thumbDecoder}
 	for _, hooks := range phaseHooks {
 		for _, h := range hooks {
@@ -120,11 +130,7 @@ func phaseSymbols() (map[string]string, error) {
 			}
 		}
 	}
-	functions, err := kallsyms.Of(kallsyms.Path)
-	if err != nil {
-		return nil, err
-	}
-	return findSymbols(functions, want), nil
+	return want
 }
 
 // choosePhases drops the programs of kinds that this kernel does not show, and returns the others.

@@ -24,7 +24,7 @@ type HookStatus struct {
 // /proc/kallsyms or a file like it, and in the tracefs mounted at a directory (which
 // needs root). The error is that of opening or reading symbols.
 func Survey(symbols, tracefs string) ([]HookStatus, error) {
-	functions, err := kallsyms.Of(symbols)
+	functions, err := kallsyms.Of(symbols, allSymbols()...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,15 @@
 package bpf
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"safeload/internal/kallsyms"
 )
+
+// One reading does for the probe, for the phases of a load and for doctor.
+var _ = kallsyms.Want(append(allSymbols(), phaseFunctions()...)...)
 
 // findSymbols returns, for each wanted function, the name that the kernel has it
 // under: the name itself, else a compiler's clone of it (.isra.N, .constprop.N,
@@ -20,15 +23,15 @@ func findSymbols(functions *kallsyms.Functions, want []string) map[string]string
 		wanted[w] = true
 	}
 	found := make(map[string]string, len(want))
-	for _, name := range functions.All() {
-		base, clone, _ := bytes.Cut(name, []byte("."))
-		if !wanted[string(base)] {
+	for _, f := range functions.Found {
+		base := f.Base()
+		if !wanted[base] {
 			continue
 		}
-		if len(clone) == 0 {
-			found[string(base)] = string(base)
-		} else if _, ok := found[string(base)]; !ok && callable(clone) {
-			found[string(base)] = string(name)
+		if f.Clone() == "" {
+			found[base] = base
+		} else if _, ok := found[base]; !ok && callable(f.Clone()) {
+			found[base] = f.Name
 		}
 	}
 	return found
@@ -36,9 +39,9 @@ func findSymbols(functions *kallsyms.Functions, want []string) map[string]string
 
 // callable reports whether a clone has the function's own entry. A ".cold"
 // part is a piece of its body.
-func callable(clone []byte) bool {
-	kind, _, _ := bytes.Cut(clone, []byte("."))
-	switch string(kind) {
+func callable(clone string) bool {
+	kind, _, _ := strings.Cut(clone, ".")
+	switch kind {
 	case "isra", "constprop":
 		return true
 	}
@@ -80,7 +83,7 @@ func dropReadFile(symbols map[string]string) {
 }
 
 func kernelSymbols(want []string) (map[string]string, error) {
-	functions, err := kallsyms.Of(kallsyms.Path)
+	functions, err := kallsyms.Of(kallsyms.Path, want...)
 	if err != nil {
 		return nil, fmt.Errorf("read kernel symbols: %w", err)
 	}

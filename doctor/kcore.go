@@ -26,11 +26,11 @@ var waitHolders = []string{"idempotent_wait_for_completion", "idempotent_init_mo
 // which of the two waits they call. It needs root (CAP_SYS_RAWIO and readable
 // addresses in kallsyms), and no lockdown.
 func (s system) waitCalled() (waitKind, error) {
-	ks, err := s.addresses()
+	named, err := s.addresses()
 	if err != nil {
 		return waitUnknown, err
 	}
-	soft, hard := ks.named["wait_for_completion_interruptible"], ks.named["wait_for_completion"]
+	soft, hard := named["wait_for_completion_interruptible"].From, named["wait_for_completion"].From
 	if soft == 0 || hard == 0 {
 		return waitUnknown, errors.New("no addresses in /proc/kallsyms without root")
 	}
@@ -41,15 +41,11 @@ func (s system) waitCalled() (waitKind, error) {
 	defer core.Close()
 	found := waitUnknown
 	for _, name := range waitHolders {
-		from := ks.named[name]
-		if from == 0 {
+		from, to := named[name].From, named[name].To
+		if from == 0 || to == 0 || to-from > 1<<16 {
 			continue
 		}
-		i, _ := slices.BinarySearch(ks.all, from+1)
-		if i == len(ks.all) || ks.all[i]-from > 1<<16 {
-			continue
-		}
-		code, err := readCore(core, from, ks.all[i]-from)
+		code, err := readCore(core, from, to-from)
 		if err != nil {
 			return waitUnknown, err
 		}
@@ -65,26 +61,25 @@ func (s system) waitCalled() (waitKind, error) {
 	return found, nil
 }
 
-type addresses struct {
-	named map[string]uint64
-	all   []uint64 // sorted, of functions
-}
+// waitNames are the waits, what may hold one, and what tells that there is a wait by file.
+var waitNames = append([]string{"wait_for_completion", "wait_for_completion_interruptible", "init_module_from_file", "idempotent_init_module"},
+	waitHolders...)
 
-func (s system) addresses() (*addresses, error) {
-	functions, err := kallsyms.Of(s.path(kallsyms.Path))
+var _ = kallsyms.Want(waitNames...)
+
+// addresses are where functions begin and end, those that are no clones.
+func (s system) addresses() (map[string]kallsyms.Function, error) {
+	functions, err := kallsyms.Of(s.path(kallsyms.Path), waitNames...)
 	if err != nil {
 		return nil, fmt.Errorf("open /proc/kallsyms: %s", whyNot(err))
 	}
-	found := &addresses{named: map[string]uint64{}}
-	wanted := append([]string{"wait_for_completion", "wait_for_completion_interruptible"}, waitHolders...)
-	for address, name := range functions.All() {
-		found.all = append(found.all, address)
-		if slices.Contains(wanted, string(name)) {
-			found.named[string(name)] = address
+	named := make(map[string]kallsyms.Function)
+	for _, f := range functions.Found {
+		if slices.Contains(waitNames, f.Name) {
+			named[f.Name] = f
 		}
 	}
-	slices.Sort(found.all)
-	return found, nil
+	return named, nil
 }
 
 // readCore reads the kernel's memory from /proc/kcore, an ELF core file.

@@ -3,7 +3,6 @@
 package doctor
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -115,14 +114,13 @@ type waitSymbols struct {
 // waitSymbols: init_module_from_file came with the wait by file (9b9879fc0327,
 // 6.5) and is not inlined on any kernel seen, as idempotent_init_module is.
 func (e *examination) waitSymbols() (s waitSymbols, err error) {
-	functions, err := kallsyms.Of(e.sys.path(kallsyms.Path))
+	functions, err := kallsyms.Of(e.sys.path(kallsyms.Path), waitNames...)
 	if err != nil {
 		return s, err
 	}
-	s.total = functions.Len()
-	for _, name := range functions.All() {
-		base, _, _ := bytes.Cut(name, []byte("."))
-		if string(base) == "init_module_from_file" || string(base) == "idempotent_init_module" {
+	s.total = functions.Total
+	for _, f := range functions.Found {
+		if f.Base() == "init_module_from_file" || f.Base() == "idempotent_init_module" {
 			s.initFromFile = true
 		}
 	}

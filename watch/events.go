@@ -66,12 +66,11 @@ func openProbe(o OpenOptions) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := probeEvents(p)
 	// Loading took several times the memory that watching does. Below 100 the
 	// smallest heap that is collected shrinks as well (runtime.heapMinimum).
 	debug.SetGCPercent(20)
 	debug.FreeOSMemory()
-	return e, nil
+	return probeEvents(p), nil
 }
 
 func probeEvents(p *bpf.Probe) *events {

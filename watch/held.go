@@ -11,7 +11,6 @@ import (
 	"safeload/guard/graph"
 	"safeload/guard/survey"
 	"safeload/internal/clock"
-	"safeload/internal/kallsyms"
 	"safeload/internal/locks"
 )
 
@@ -48,7 +47,6 @@ type held struct {
 func openHeld(wake func()) *held {
 	h := newHeld(wake)
 	source, err := locks.Open()
-	kallsyms.Forget() // nothing is attached after this
 	options := survey.Options{Unpack: unpack.InProcess}
 	if err == nil {
 		h.close, h.source = source.Close, kept{source}

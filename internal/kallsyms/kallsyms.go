@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kallsyms reads the functions of the running kernel from /proc/kallsyms, once for all who ask. The kernel writes
-// some 100,000 lines whenever that file is read, a third of a second of a slow board's processor.
+// some 100,000 lines whenever that file is read, a third of a second of a slow board's processor. Only what was asked for is
+// kept: all functions would be some megabytes of a watch's memory.
 //
 // /proc/kallsyms is in the order of addresses, modules last (kernel/kallsyms.c, kallsyms_seq_show). A line has an address, a
 // letter (t and w are functions) and a name; one of a module has a tab and the module's name after it. What may be hooked, or
@@ -12,7 +13,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"iter"
+	"strings"
 	"sync"
 
 	"safeload/internal/treefile"
@@ -21,23 +22,58 @@ import (
 // Path is where the kernel shows them; /proc has to be mounted.
 const Path = "/proc/kallsyms"
 
-// Functions are a kernel's functions, without those of its modules.
+// A Function is one of the kernel, not of a module.
+type Function struct {
+	Name string // as the kernel has it: a compiler's clone has its kind behind a point
+	From uint64 // address, 0 where kernel.kptr_restrict hides it from this process
+	To   uint64 // address of the next function, 0 if it is not known
+}
+
+// Base is the name without what a compiler puts behind a point.
+func (f Function) Base() string { base, _, _ := strings.Cut(f.Name, "."); return base }
+
+// Clone is what a compiler puts behind the name and a point, if anything.
+func (f Function) Clone() string { _, clone, _ := strings.Cut(f.Name, "."); return clone }
+
+// Functions are those of some names, in the kernel's order.
 type Functions struct {
-	chunks [][]byte // of lines, "address name\n"
-	count  int
+	Found []Function
+	Total int // how many functions were read to find them
+
+	open []int // of Found, those whose end is not known yet
 }
 
 var (
 	mutex sync.Mutex
+	wants = make(map[string]bool)
 	known = make(map[string]*Functions)
 )
 
-// Of returns the functions in a file, which is read the first time only. The addresses are 0 where kernel.kptr_restrict hides
-// them from this process. The error is that of opening or reading the file: ENOENT without CONFIG_KALLSYMS or without /proc.
-func Of(path string) (*Functions, error) {
+// Want says which names are going to be asked for, so that one reading finds all of them. It is for variables of packages, and
+// returns nothing of use.
+func Want(names ...string) struct{} {
 	mutex.Lock()
 	defer mutex.Unlock()
-	if f := known[path]; f != nil {
+	want(names)
+	return struct{}{}
+}
+
+// want reports whether all of them were wanted already.
+func want(names []string) bool {
+	all := true
+	for _, n := range names {
+		all = all && wants[n]
+		wants[n] = true
+	}
+	return all
+}
+
+// Of returns the functions of these names, and their clones, and perhaps others, from a file, which is read the first time
+// only. The error is that of opening or reading the file: ENOENT without CONFIG_KALLSYMS or without /proc.
+func Of(path string, names ...string) (*Functions, error) {
+	mutex.Lock()
+	defer mutex.Unlock()
+	if f := known[path]; want(names) && f != nil {
 		return f, nil
 	}
 	file, err := treefile.Open(path)
@@ -45,7 +81,7 @@ func Of(path string) (*Functions, error) {
 		return nil, err
 	}
 	defer file.Close()
-	f, err := Read(file)
+	f, err := read(file, wants)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -53,15 +89,16 @@ func Of(path string) (*Functions, error) {
 	return f, nil
 }
 
-// Forget gives the memory back, some 2 MB: for who goes on for long.
-func Forget() {
-	mutex.Lock()
-	defer mutex.Unlock()
-	clear(known)
+// Read reads the functions of these names from what looks like /proc/kallsyms.
+func Read(r io.Reader, names ...string) (*Functions, error) {
+	wanted := make(map[string]bool, len(names))
+	for _, n := range names {
+		wanted[n] = true
+	}
+	return read(r, wanted)
 }
 
-// Read reads what looks like /proc/kallsyms.
-func Read(r io.Reader) (*Functions, error) {
+func read(r io.Reader, wanted map[string]bool) (*Functions, error) {
 	f := &Functions{}
 	buffer, kept := make([]byte, 1<<16), 0
 	for {
@@ -71,7 +108,7 @@ func Read(r io.Reader) (*Functions, error) {
 		if err == io.EOF {
 			whole = len(have)
 		}
-		if f.take(have[:whole]) {
+		if f.take(have[:whole], wanted) {
 			return f, nil
 		}
 		kept = copy(buffer, have[whole:])
@@ -86,8 +123,8 @@ func Read(r io.Reader) (*Functions, error) {
 	}
 }
 
-// take keeps what lines have of functions, and reports whether there will be no more.
-func (f *Functions) take(lines []byte) (over bool) {
+// take finds what is wanted in lines, and reports whether there will be no more.
+func (f *Functions) take(lines []byte, wanted map[string]bool) (over bool) {
 	for len(lines) > 0 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\n"))
@@ -96,44 +133,38 @@ func (f *Functions) take(lines []byte) (over bool) {
 			continue
 		}
 		name := line[at+3:]
-		if bytes.IndexByte(name, '\t') >= 0 || string(name) == "_etext" {
+		if bytes.IndexByte(name, '\t') >= 0 {
 			return true
 		}
-		if kind := line[at+1] | 0x20; kind == 't' || kind == 'w' {
-			f.add(line[:at+1], name)
+		if len(f.open) > 0 {
+			f.end(Number(line[:at]))
+		}
+		if string(name) == "_etext" {
+			return true
+		}
+		if kind := line[at+1] | 0x20; kind != 't' && kind != 'w' {
+			continue
+		}
+		f.Total++
+		base, _, _ := bytes.Cut(name, []byte("."))
+		if wanted[string(base)] {
+			f.open = append(f.open, len(f.Found))
+			f.Found = append(f.Found, Function{Name: string(name), From: Number(line[:at])})
 		}
 	}
 	return false
 }
 
-func (f *Functions) add(address, name []byte) {
-	last := len(f.chunks) - 1
-	if last < 0 || cap(f.chunks[last])-len(f.chunks[last]) < len(address)+len(name)+1 {
-		// Pieces that do not grow: one that does is copied again and again.
-		f.chunks = append(f.chunks, make([]byte, 0, 1<<18))
-		last++
-	}
-	f.chunks[last] = append(append(append(f.chunks[last], address...), name...), '\n')
-	f.count++
-}
-
-// Len is how many there are.
-func (f *Functions) Len() int { return f.count }
-
-// All gives the address, or 0, and the name of each function, in the kernel's order. A name is not to be kept or changed.
-func (f *Functions) All() iter.Seq2[uint64, []byte] {
-	return func(yield func(uint64, []byte) bool) {
-		for _, rest := range f.chunks {
-			for len(rest) > 0 {
-				var line []byte
-				line, rest, _ = bytes.Cut(rest, []byte("\n"))
-				digits, name, _ := bytes.Cut(line, []byte(" "))
-				if !yield(Number(digits), name) {
-					return
-				}
-			}
+// end is told of the address of each next line, until it is another one.
+func (f *Functions) end(at uint64) {
+	if from := f.Found[f.open[0]].From; at == from {
+		return
+	} else if at > from {
+		for _, i := range f.open {
+			f.Found[i].To = at
 		}
 	}
+	f.open = f.open[:0]
 }
 
 // Number is that of an address as the file has it, or 0 if it is none.

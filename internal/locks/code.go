@@ -3,7 +3,9 @@
 package locks
 
 import (
-	"bytes"
+	"maps"
+	"slices"
+	"strings"
 
 	"safeload/internal/kallsyms"
 )
@@ -18,6 +20,10 @@ var functionKinds = map[string]Kind{
 	"rwsem_down_read_slowpath": Read, "rwsem_down_write_slowpath": Read,
 	"down_read": Read, "down_read_interruptible": Read, "down_read_killable": Read, "down_write": Read, "down_write_killable": Read,
 }
+
+var functionNames = slices.Collect(maps.Keys(functionKinds))
+
+var _ = kallsyms.Want(functionNames...)
 
 type span struct {
 	from, to uint64
@@ -40,23 +46,12 @@ func (s spans) Waiting(addr uint64) Kind {
 // addresses. nil where the addresses are hidden.
 func readCode(functions *kallsyms.Functions) Code {
 	var all spans
-	var open *span
-	for at, name := range functions.All() {
-		if open != nil && at != open.from {
-			if at > open.from {
-				open.to = at
-				all = append(all, *open)
-			}
-			open = nil
-		}
-		base, clone, _ := bytes.Cut(name, []byte("."))
-		kind := functionKinds[string(base)]
-		if kind == Unknown || bytes.HasPrefix(clone, []byte("cold")) {
+	for _, f := range functions.Found {
+		kind := functionKinds[f.Base()]
+		if kind == Unknown || strings.HasPrefix(f.Clone(), "cold") || f.From == 0 || f.To == 0 {
 			continue
 		}
-		if at != 0 {
-			open = &span{from: at, kind: kind}
-		}
+		all = append(all, span{from: f.From, to: f.To, kind: kind})
 	}
 	if len(all) == 0 {
 		return nil

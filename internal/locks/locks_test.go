@@ -263,7 +263,7 @@ bf000100 t more	[module]
 
 func read(t *testing.T, text string) *kallsyms.Functions {
 	t.Helper()
-	functions, err := kallsyms.Read(strings.NewReader(text))
+	functions, err := kallsyms.Read(strings.NewReader(text), functionNames...)
 	if err != nil {
 		t.Fatal(err)
 	}

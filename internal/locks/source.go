@@ -36,7 +36,7 @@ func Open() (*Source, error) {
 		return nil, err
 	}
 	var code Code
-	if functions, err := kallsyms.Of(kallsyms.Path); err == nil {
+	if functions, err := kallsyms.Of(kallsyms.Path, functionNames...); err == nil {
 		code = readCode(functions)
 	}
 	if code == nil { // what stands on a stack beside a thread may then be anything's
