@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"safeload/internal/kallsyms"
 )
 
 // stackFrames is how many a record of src/stack.bpf.c has.
@@ -54,7 +56,7 @@ func Stacks(tids []int) (map[int]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open("/proc/kallsyms")
+	f, err := os.Open(kallsyms.Path)
 	if err != nil {
 		return nil, fmt.Errorf("name the addresses of stacks: %w", err)
 	}

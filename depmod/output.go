@@ -145,6 +145,7 @@ func (p *program) ownSymbols() []*symbol {
 				own[name] = s
 			}
 		}
+		// Never nil, or the texts would order them again, beside the other indexes.
 		p.ordered = append([]*symbol{}, hashOrder(own, symbolBuckets)...)
 	}
 	return p.ordered

@@ -24,8 +24,7 @@ type system struct {
 
 func (s system) path(name string) string { return filepath.Join(s.root, name) }
 
-// maxText is far larger than any file that is read whole, of which kallsyms is the
-// largest with some 10 MB.
+// maxText is far larger than any file that is read whole.
 const maxText = 256 << 20
 
 func (s system) read(name string) (string, error) {

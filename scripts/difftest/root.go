@@ -125,10 +125,7 @@ func copyLibraries(root, system string) error {
 			}
 			rel, _ := filepath.Rel(system, from)
 			to := filepath.Join(root, rel)
-			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-				return err
-			}
-			if err := copyFile(real, to, 0o755); err != nil {
+			if err := copyLibrary(real, to); err != nil {
 				return err
 			}
 		}
@@ -179,10 +176,7 @@ func copyNeeded(root, program string) error {
 		if isFile(to) {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		if err := copyFile(library, to, 0o755); err != nil {
+		if err := copyLibrary(library, to); err != nil {
 			return err
 		}
 		if err := copyNeeded(root, library); err != nil {
@@ -190,6 +184,14 @@ func copyNeeded(root, program string) error {
 		}
 	}
 	return nil
+}
+
+// copyLibrary copies a library to a directory that may not be there yet.
+func copyLibrary(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return copyFile(from, to, 0o755)
 }
 
 // directories are those of files, each once.
