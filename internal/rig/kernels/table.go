@@ -19,14 +19,14 @@ type Kernel struct {
 	Arch    string // Go's
 	Series  string // "newest" is whatever is newest in the suite, and so is "trixie" in trixie itself
 	Flavour string
-	Suite   string // that of the same mirrors that has it, if the machine's own have not
+	Suite   string // that of the same mirrors that has it; empty: the machine's own
 }
 
 // Table is all of them. To add a kernel, add a line; machine.go of the rig says how QEMU runs an architecture. On trixie's
 // own, which is another build of a version that is there already, a run of the whole matrix has the cases marked quick.
 var Table = []Kernel{
 	{"arm-6.12", "armhf", "arm", "6.12", "armmp", ""},
-	{"arm-6.1", "armhf", "arm", "6.1", "armmp", ""},
+	{"arm-6.1", "armhf", "arm", "6.1", "armmp", suiteOf("6.1")},
 	{"arm64-6.12", "arm64", "arm64", "6.12", "arm64", ""},
 	{"amd64-6.12", "amd64", "amd64", "6.12", "amd64", ""},
 	{"arm-newest", "armhf", "arm", "newest", "armmp", "trixie-backports"},
@@ -34,6 +34,18 @@ var Table = []Kernel{
 	{"amd64-newest", "amd64", "amd64", "newest", "amd64", "trixie-backports"},
 	{"arm-trixie", "armhf", "arm", "trixie", "armmp", "trixie"},
 }
+
+// suiteOf is where a series comes from that no later Debian than that suite has: the machine's own suites, which have its
+// security updates, too, or that one.
+func suiteOf(series string) string {
+	if series == oldSeries && debian.HostSuite() != oldSuite {
+		return oldSuite
+	}
+	return ""
+}
+
+// oldSeries is the series of oldSuite, the oldest Debian that the rig runs on.
+const oldSeries, oldSuite = "6.1", "bookworm"
 
 var otherSeries = regexp.MustCompile(`^([a-z0-9]+)-([0-9]+\.[0-9]+)$`)
 
@@ -48,7 +60,7 @@ func Find(key string) (Kernel, error) {
 	}
 	if m := otherSeries.FindStringSubmatch(key); m != nil {
 		if k, err := OfArch(m[1]); err == nil {
-			k.Key, k.Series, k.Suite = key, m[2], ""
+			k.Key, k.Series, k.Suite = key, m[2], suiteOf(m[2])
 			return k, nil
 		}
 	}

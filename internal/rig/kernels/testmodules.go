@@ -103,17 +103,13 @@ func (s *Store) Make(ctx context.Context, b Build, dir string, neonbs bool, out 
 		"CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=", "CONFIG_DEBUG_INFO_BTF_MODULES=", "NEONBS="+wanted, "modules")
 }
 
-// Source61 is the package with the sources of 6.1, which Debian 12 has.
+// Source61 is the package with the sources of 6.1.
 func (s *Store) Source61(ctx context.Context) (string, error) {
 	host, err := debian.HostArch(ctx)
 	if err != nil {
 		return "", err
 	}
-	from := debian.Source{Arch: host, Suite: "bookworm"}
-	if debian.HostSuite() == from.Suite {
-		from.Suite = ""
-	}
-	return s.Archive.Get(ctx, from, "linux-source-6.1")
+	return s.Archive.Get(ctx, debian.Source{Arch: host, Suite: suiteOf(oldSeries)}, "linux-source-"+oldSeries)
 }
 
 // neonbs puts aes-arm-bs as it was in 6.1 into dir, from Debian's source package.
