@@ -105,9 +105,13 @@ func replaceIn(file, old, replacement string) error {
 	return os.WriteFile(file, bytes.ReplaceAll(text, []byte(old), []byte(replacement)), 0o644)
 }
 
-// ownLibc: the programs of a newer Debian than this machine may be. Those that its libc is too old for are run with
-// theirs, in dir.
+// ownLibc: the programs of another Debian may be newer than this machine's libc. Those that it is too old for are run
+// with theirs, in dir.
 func (s *Store) ownLibc(ctx context.Context, b Build, host, dir, programs string) error {
+	newer, err := tooNewFor(ctx, programs)
+	if err != nil || len(newer) == 0 {
+		return err
+	}
 	base := debian.Source{Arch: host, Suite: strings.TrimSuffix(b.Suite, "-backports")}
 	if err := s.Archive.Unpack(ctx, dir, base, "libc6"); err != nil {
 		return err
@@ -117,7 +121,22 @@ func (s *Store) ownLibc(ctx context.Context, b Build, host, dir, programs string
 		return fmt.Errorf("%s: no ld-linux.so in it", dir)
 	}
 	loader := found[0]
-	return filepath.WalkDir(programs, func(file string, d fs.DirEntry, err error) error {
+	for _, file := range newer {
+		if err := os.Rename(file, file+".elf"); err != nil {
+			return err
+		}
+		// As the library path is searched first only, what is not libc's is still the machine's own.
+		script := fmt.Sprintf("#!/bin/sh\nexec %s --library-path %s %s \"$@\"\n", Quote(loader), Quote(filepath.Dir(loader)), Quote(file+".elf"))
+		if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tooNewFor are the programs in a directory that this machine's libc is too old for.
+func tooNewFor(ctx context.Context, dir string) (newer []string, err error) {
+	err = filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -129,16 +148,12 @@ func (s *Store) ownLibc(ctx context.Context, b Build, host, dir, programs string
 			return nil
 		}
 		said, _ := exec.CommandContext(ctx, "ldd", file).CombinedOutput() // of a script it fails
-		if !tooNew(string(said)) {
-			return ctx.Err()
+		if tooNew(string(said)) {
+			newer = append(newer, file)
 		}
-		if err := os.Rename(file, file+".elf"); err != nil {
-			return err
-		}
-		// As the library path is searched first only, what is not libc's is still the machine's own.
-		script := fmt.Sprintf("#!/bin/sh\nexec %s --library-path %s %s \"$@\"\n", Quote(loader), Quote(filepath.Dir(loader)), Quote(file+".elf"))
-		return os.WriteFile(file, []byte(script), 0o755)
+		return ctx.Err()
 	})
+	return newer, err
 }
 
 // tooNew says whether ldd missed a version of a symbol.
