@@ -212,7 +212,7 @@ func (k *kitchen) testBinary(ctx context.Context, p Prepared, pkg, dir string) e
 	name := testName(pkg)
 	file := filepath.Join(p.programs, name)
 	err := k.once(file, func() error {
-		return k.compile(ctx, p.build.Arch, "test", "-c", "-tags", "vmtest", "-o", file, "./"+pkg)
+		return k.compile(ctx, p.build.Arch, "test", "-c", "-vet=off", "-tags", "vmtest", "-o", file, "./"+pkg)
 	})
 	if err != nil {
 		return err
