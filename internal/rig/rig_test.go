@@ -354,6 +354,26 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+// TestPrompt: a prompt without the name of a case is in a guest as the machine comes, with the real clock.
+func TestPrompt(t *testing.T) {
+	m, err := machineFor("", "arm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ParseCase("x", []byte("# append: b\n# memory: 256\n# icount: 1\n# cpus: 2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	planned := Guest{Machine: m, Mode: Safe}
+	all, named := &run{cases: []*Case{c}}, &run{Options: Options{Cases: []string{"x"}}, cases: []*Case{c}}
+	if g := all.prompt(planned); g.append != "" || g.size != (size{768, 1, ""}) || g.fresh() || len(g.Cases) != 1 {
+		t.Errorf("no name: append %q, size %+v, %d cases", g.append, g.size, len(g.Cases))
+	}
+	if g := named.prompt(planned); g.append != "b" || g.size != (size{256, 2, ""}) || len(g.Cases) != 1 {
+		t.Errorf("by name: append %q, size %+v, %d cases", g.append, g.size, len(g.Cases))
+	}
+}
+
 func TestCompare(t *testing.T) {
 	stock, safe := &Guest{dir: t.TempDir()}, &Guest{dir: t.TempDir()}
 	for g, text := range map[*Guest]string{stock: "#N# s|same|1\n#N# s|other|1\n", safe: "#N# s|same|1\n#N# s|other|2\n"} {

@@ -337,7 +337,7 @@ func (r *run) measure(g *Guest) {
 		}
 		memory = max(memory, c.Memory)
 		g.size.cpus = max(g.size.cpus, r.cpus(c, g.Machine))
-		if g.size.icount == "" {
+		if g.size.icount == "" && g.Mode != Shell {
 			g.size.icount = c.Icount
 		}
 	}
@@ -513,13 +513,11 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	if len(guests) == 0 {
 		return usagef("no kernel for a prompt")
 	}
-	g := *guests[0]
+	g := r.prompt(*guests[0])
 	var err error
 	if g.kernel, err = r.kitchen.prepare(ctx, g.Kernel); err != nil {
 		return err
 	}
-	g.Mode, g.Group, g.Cases, g.size, g.append = Shell, "shell", r.cases, size{}, ""
-	r.measure(&g)
 	g.dir = filepath.Join(r.work, "shell")
 	if err := os.MkdirAll(g.dir, 0o755); err != nil {
 		return err
@@ -545,6 +543,18 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 		}
 	}
 	return r.bootShell(ctx, &g, slot)
+}
+
+// prompt makes a guest with a prompt of one that is planned: with the files of all cases, and as those that were named want
+// it. Without a name it is the machine as it comes: one that all cases want together there is not.
+func (r *run) prompt(g Guest) Guest {
+	g.Mode, g.Group, g.Cases = Shell, "shell", nil
+	if len(r.Options.Cases) > 0 {
+		g.Cases = r.cases
+	}
+	r.measure(&g)
+	g.Cases = r.cases
+	return g
 }
 
 // Times are how long guests took, from run to run, and under "cpu NAME" how much of a processor that was.
