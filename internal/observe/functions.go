@@ -82,13 +82,13 @@ func isAsync(wchan string) bool {
 	return false
 }
 
-// isIdle: functions that only epoll_wait, poll, select, futex and sigtimedwait
-// sleep in. A task in one of them neither loads, nor requests, nor waits for a
-// child. For each task that matters there are hundreds of idle ones.
+// isIdle: functions that only epoll_wait, poll, select, futex, sigtimedwait and
+// nanosleep sleep in. A task in one of them neither loads, nor requests, nor waits
+// for a child. For each task that matters there are hundreds of idle ones.
 func isIdle(wchan string) bool {
 	switch base(wchan) {
 	case "ep_poll", "do_epoll_wait", "do_poll", "do_sys_poll", "do_select", "poll_schedule_timeout",
-		"futex_wait_queue", "futex_wait_queue_me", "futex_do_wait", "do_sigtimedwait":
+		"futex_wait_queue", "futex_wait_queue_me", "futex_do_wait", "do_sigtimedwait", "hrtimer_nanosleep", "do_nanosleep":
 		return true
 	}
 	return false

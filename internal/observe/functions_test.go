@@ -28,7 +28,7 @@ func TestFunctions(t *testing.T) {
 		"msleep":                      {timed: true},
 		"schedule_timeout":            {timed: true},
 		"wait_for_completion_timeout": {timed: true},
-		"do_nanosleep":                {timed: true},
+		"do_nanosleep":                {timed: true, idle: true},
 		"_request_firmware":           {timed: true},
 
 		"__flush_work":                    item,
