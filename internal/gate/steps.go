@@ -30,7 +30,7 @@ func Steps(quick bool) []Step {
 	return []Step{
 		{Name: "vm", Limit: 80 * time.Minute, holds: true, run: vmTest()},
 		{Name: "package", Limit: 45 * time.Minute, beside: true, run: script("scripts/pkg-test.sh", "--boot")},
-		{Name: "unit", Limit: 20 * time.Minute, run: func(j *job) (Result, error) {
+		{Name: "unit", Limit: 40 * time.Minute, run: func(j *job) (Result, error) {
 			return goTest(j, []string{"CGO_ENABLED=1"}, "-race", uncheckedNowhere, "./...")
 		}},
 		{Name: "diff", Limit: 20 * time.Minute, run: script("scripts/diff-test.sh")},

@@ -213,7 +213,8 @@ func (i *image) udevd() error {
 			}
 		}
 	}
-	for _, pattern := range []string{"lib/*-linux-*/*.so.*", "usr/lib/*-linux-*/*.so.*"} {
+	// What systemd's programs share is in a directory of its own since Debian 13.
+	for _, pattern := range []string{"lib/*-linux-*/*.so.*", "usr/lib/*-linux-*/*.so.*", "usr/lib/*-linux-*/systemd/*.so"} {
 		libraries, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, l := range libraries {
 			if to := i.root("lib", filepath.Base(l)); !there(to) {
