@@ -30,10 +30,16 @@ type Machine struct {
 // it sees no ticks while the host has no time for the guest; under KVM it does not look (no_timer_check), either. Debian's
 // kernels also clear all memory that they hand out, and look at each copy to and from a user: on arm a fourteenth of all
 // instructions of a case.
+//
+// When a module's memory is freed, 32-bit ARM forgets its translations page by page (flush_tlb_kernel_range), from the
+// module's area below the direct map to the end of what vmalloc has given: 200,000 pages of a guest with 768 MB, for each of
+// which QEMU stops all processors. A larger area for vmalloc makes the direct map smaller, and so the way a quarter as long; the
+// rest is high memory. An initrd, which QEMU puts at 128 MB, must still fit into the direct map.
 const (
-	spareARM   = "init_on_alloc=0 hardened_usercopy=off"
-	spareARM64 = spareARM + " mitigations=off kpti=0"
-	spareAMD64 = spareARM + " mitigations=off no_timer_check"
+	spareAll   = "init_on_alloc=0 hardened_usercopy=off"
+	spareARM   = spareAll + " vmalloc=820M"
+	spareARM64 = spareAll + " mitigations=off kpti=0"
+	spareAMD64 = spareAll + " mitigations=off no_timer_check"
 )
 
 // cpuAMD64 is a processor that spares an emulated one what shows nothing here. QEMU does a fast string instruction byte by
