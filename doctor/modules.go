@@ -75,9 +75,13 @@ func (e *examination) index(tree, name string, needed bool, lost, depmod string)
 	switch {
 	case err == nil:
 		n := 0
-		ix.Dump(func([]byte, string) { n++ })
-		if n == 0 && needed {
+		whole := ix.Dump(func([]byte, string) { n++ })
+		switch {
+		case n == 0 && needed:
 			e.add(level, name, "holds nothing", "empty or damaged: "+lost, depmod)
+			return
+		case !whole:
+			e.add(level, name, "damaged", fmt.Sprintf("a part is missing, %d entries are left: %s", n, lost), depmod)
 			return
 		}
 		e.add(OK, name, fmt.Sprintf("%d entries", n), "", "")

@@ -118,9 +118,14 @@ func TestIndex(t *testing.T) {
 		t.Error("Search takes patterns")
 	}
 	var dump []string
-	ix.Dump(func(key []byte, value string) { dump = append(dump, string(key)+" "+value) })
-	if got, want := strings.Join(dump, ","), "a*c one,a[0-9] three,abc two"; got != want {
-		t.Errorf("Dump = %q, want %q", got, want)
+	whole := ix.Dump(func(key []byte, value string) { dump = append(dump, string(key)+" "+value) })
+	if got, want := strings.Join(dump, ","), "a*c one,a[0-9] three,abc two"; got != want || !whole {
+		t.Errorf("Dump = %q, whole %v, want %q", got, whole, want)
+	}
+	for n := syntax.HeaderSize; n < len(syntaxtest.Index()); n++ {
+		if ix, err := newIndex("", syntaxtest.Index()[:n]); err == nil && ix.Dump(func([]byte, string) {}) {
+			t.Errorf("the first %d bytes of %d are taken for a whole index", n, len(syntaxtest.Index()))
+		}
 	}
 }
 

@@ -262,23 +262,30 @@ func (s *wildSearch) take(n *syntax.Node) {
 	})
 }
 
-// Dump calls f with each key and value in the order of the tree.
-func (ix *Index) Dump(f func(key []byte, value string)) {
+// Dump calls f with each key and value in the order of the tree. whole is false where a part of the index is damaged or
+// missing: who looks up a name passes over it in silence, as kmod does. (An index may begin with its root, as kmod 34's
+// depmod writes it: then one that is cut short still holds names.)
+func (ix *Index) Dump(f func(key []byte, value string)) (whole bool) {
+	whole = true
 	budget := len(ix.data)
 	var key []byte
 	var walk func(offset uint32, depth int)
 	walk = func(offset uint32, depth int) {
 		n, ok := ix.node(offset)
 		if budget -= 1 + len(n.Prefix); !ok || budget < 0 || depth > maxDepth {
+			// A child that is not there has no offset, and a node without flags holds nothing.
+			whole = whole && (offset&syntax.NodeMask == 0 || offset&^syntax.NodeMask == 0)
 			return
 		}
-		mark := len(key)
+		mark, left := len(key), n.Count
 		key = append(key, n.Prefix...)
 		each(&n, func(_ uint32, value string) bool {
 			f(key, value)
+			left--
 			budget -= 1 + len(value)
 			return budget > 0
 		})
+		whole = whole && left == 0
 		for i := 0; i < len(n.Children); i += 4 {
 			key = append(key, byte(n.First+i/4))
 			walk(syntax.BE32(n.Children[i:]), depth+1)
@@ -287,4 +294,5 @@ func (ix *Index) Dump(f func(key []byte, value string)) {
 		key = key[:mark]
 	}
 	walk(ix.root, 0)
+	return whole
 }
