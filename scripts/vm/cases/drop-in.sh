@@ -9,7 +9,7 @@
 # After each the two boots must have the same modules with the same sizes, uses and users and the same parameters;
 # after every forty and at the end the same lsmod, each by its own program; and the same again during removal.
 setup() {
-	sed -n 's|^kernel/\(net/.*filter\|net/sched\|fs/nls\)/\([^/]*\)\.ko:.*|\2|p' "/lib/modules/$kver/modules.dep" | sort | head -n "$(by_scale 100 240)" >/tmp/dropin.mods
+	sed -n 's#^kernel/\(net/.*filter\|net/sched\|fs/nls\)/\([^/]*\)\.ko:.*#\2#p' "/lib/modules/$kver/modules.dep" | sort | head -n "$(by_scale 100 240)" >/tmp/dropin.mods
 	{
 		echo "options nf_conntrack hashsize=4096"
 		echo "softdep nls_utf8 pre: nls_cp850 post: nls_cp1251"
