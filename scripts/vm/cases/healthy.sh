@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (16 without --full): no false finding
+# what: safeload diagnose on a healthy system under a storm of loads, 1,000 runs (10 without --full): no false finding
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: diagnose
@@ -50,7 +50,7 @@ under() {
 
 check() {
 	/stock/modprobe slhub
-	under /stock/modprobe "$(by_scale 8 500)" "$(by_scale 700 2400)"
-	under /safe/modprobe "$(by_scale 8 500)" "$(by_scale 700 2400)"
+	under /stock/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)"
+	under /safe/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)"
 	unload slhub
 }
