@@ -35,7 +35,7 @@ under() {
 			pause 0.2
 			"$1" slreq_r3 &
 		fi
-		/t/vmtool storm -modprobe "$1" -want 160 -limit 600 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
+		/t/vmtool storm -modprobe "$1" -want "$(by_scale 150 160)" -limit 600 >/tmp/healthy.storm 2>&1 || { sed 's/^/#L# /' /tmp/healthy.storm; want "$1: the storm ends well" false; }
 		_loads=$((_loads + $(sed -n 's/^loads \([0-9]*\).*/\1/p' /tmp/healthy.storm)))
 		[ "$(state slreq_r1)" != live ] || unload slreq_r1 slreq_r2
 		log "healthy: $_loads loads by $1; diagnose: $(tail -n 1 "/tmp/job/$_name.out")"

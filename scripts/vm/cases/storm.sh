@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
-# what: 5,000 innocent loads (400 without --full), by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
+# what: 5,000 innocent loads (300 without --full), by processes and by the kernel, 160 at once, beside true recursions and inits of 15 s and 70 s
 # kernels: arm-6.12 arm64-* amd64-*
 # matrix: arm-6.12 amd64-6.12
 # boot: stress
@@ -24,7 +24,7 @@ check() {
 	# The storm lasts until there were recursions enough: on a fast machine its loads are done before the third.
 	rm -f /tmp/storm.enough
 	far "$(by_scale 360 2000)"
-	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 400 5000)" \
+	start storm /t/vmtool storm -modprobe /safe/modprobe -want "$(by_scale 300 5000)" \
 		-until /tmp/storm.enough -limit "$far"
 	recursions=0
 	while ! ended storm; do
