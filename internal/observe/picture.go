@@ -63,6 +63,7 @@ func (s *Waits) Picture(ids []graph.ID) string {
 		if t == nil {
 			return ""
 		}
+		s.ReadStart(t) // of who is idle it was not read
 		n, ok := s.Proc.Switches(t.PID, t.TID)
 		if !ok || !t.Asleep() {
 			return ""

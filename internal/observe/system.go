@@ -172,6 +172,7 @@ func (s *Waits) pollerWaits(g *graph.System, t *Task, w graph.Wait, before *Wait
 		s.PollerWorked = true
 	}
 	if leaf && t.Asleep() && s.sleepsForTime(t) {
+		s.ReadStart(t) // of who is idle it was not read
 		n, ok := s.Proc.Switches(t.PID, t.TID)
 		t.switches = n
 		if before == nil || !ok {
