@@ -79,12 +79,11 @@ func (e *examination) index(tree, name string, needed bool, lost, depmod string)
 		switch {
 		case n == 0 && needed:
 			e.add(level, name, "holds nothing", "empty or damaged: "+lost, depmod)
-			return
 		case !whole:
 			e.add(level, name, "damaged", fmt.Sprintf("a part is missing, %d entries are left: %s", n, lost), depmod)
-			return
+		default:
+			e.add(OK, name, fmt.Sprintf("%d entries", n), "", "")
 		}
-		e.add(OK, name, fmt.Sprintf("%d entries", n), "", "")
 	case os.IsNotExist(err):
 		e.add(level, name, "missing", lost, depmod)
 	default:

@@ -100,7 +100,8 @@ func TestAbsentThenMapped(t *testing.T) {
 }
 
 func TestIndex(t *testing.T) {
-	ix, err := newIndex("", syntaxtest.Index())
+	data := syntaxtest.Index()
+	ix, err := newIndex("", data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +123,9 @@ func TestIndex(t *testing.T) {
 	if got, want := strings.Join(dump, ","), "a*c one,a[0-9] three,abc two"; got != want || !whole {
 		t.Errorf("Dump = %q, whole %v, want %q", got, whole, want)
 	}
-	for n := syntax.HeaderSize; n < len(syntaxtest.Index()); n++ {
-		if ix, err := newIndex("", syntaxtest.Index()[:n]); err == nil && ix.Dump(func([]byte, string) {}) {
-			t.Errorf("the first %d bytes of %d are taken for a whole index", n, len(syntaxtest.Index()))
+	for n := syntax.HeaderSize; n < len(data); n++ {
+		if ix, err := newIndex("", data[:n]); err == nil && ix.Dump(func([]byte, string) {}) {
+			t.Errorf("the first %d bytes of %d are taken for a whole index", n, len(data))
 		}
 	}
 }

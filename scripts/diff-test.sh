@@ -104,8 +104,8 @@ trap 'as_root diff-test sh -c "umount $work/memory 2>/dev/null; rm -rf $work"' E
 chmod 755 "$work"
 # With the decompressor linked: the one that build.sh embeds needs /proc, or rights, to run. A guest tests that one.
 # With the entry of the helper that is installed, so that it answers first.
-CGO_ENABLED=0 go build -tags safeload_spare -ldflags '-checklinkname=0 -s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
-CGO_ENABLED=0 go build -o "$work/safeload" ./cmd/safeload
+go build -tags safeload_spare -ldflags '-checklinkname=0 -s -w -E safeload/internal/nowhere.start' -o "$work/safeload-modprobe" ./cmd/safeload-modprobe
+go build -o "$work/safeload" ./cmd/safeload
 go build -o "$work/difftest" ./scripts/difftest
 # depmod writes its files down to the disk: in memory that takes no time.
 mkdir "$work/memory"
