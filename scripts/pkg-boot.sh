@@ -88,16 +88,18 @@ say "watch $(systemctl is-active safeload-watch.service)"
 for ((n = 0; n < 400; n++)); do safeload probe status --json | grep -q '"watched":true' && break; sleep 1; done
 say "watched $(safeload probe status --json) pins $(ls /sys/fs/bpf/safeload | tr '\n' ' ')"
 # Who asked is in the journal: here a shell of the unit that runs this.
-modprobe -q -r squashfs; mount -t squashfs none /mnt 2>/dev/null
-for ((n = 0; n < 60; n++)); do journalctl -q SAFELOAD_MODULE=squashfs | grep -q squashfs && break; sleep 1; done
-# A modprobe may be gone before it is asked who it was: then its entry has its result alone.
+# A mount or a modprobe may be gone before it is asked who it was: then its entry has its result alone.
+for ((n = 0; n < 30; n++)); do
+	modprobe -q -r squashfs; mount -t squashfs none /mnt 2>/dev/null; sleep 1
+	journalctl -q SAFELOAD_MODULE=squashfs SAFELOAD_ASKED_UNIT=pkg-test.service | grep -q squashfs && break
+done
 for ((n = 0; n < 30; n++)); do
 	modprobe -q -r dummy; modprobe dummy; sleep 1
 	journalctl -q SAFELOAD_MODULE=dummy SAFELOAD_UNIT=pkg-test.service | grep -q dummy && break
 done
 field() { journalctl -q -o cat --output-fields="$2" "SAFELOAD_MODULE=$1" SAFELOAD_TYPE=load "${@:3}" | tail -n 1; }
 say "journal has dummy: $(field dummy SAFELOAD_RESULT) by uid $(field dummy SAFELOAD_UID SAFELOAD_UNIT=pkg-test.service) $(field dummy SAFELOAD_COMM) of $(field dummy SAFELOAD_UNIT SAFELOAD_UNIT=pkg-test.service)"
-say "journal has squashfs: $(field squashfs SAFELOAD_RESULT) for $(field squashfs SAFELOAD_REQUEST) by $(field squashfs SAFELOAD_ASKED_COMM) of $(field squashfs SAFELOAD_ASKED_UNIT)"
+say "journal has squashfs: $(field squashfs SAFELOAD_RESULT) for $(field squashfs SAFELOAD_REQUEST SAFELOAD_ASKED_UNIT=pkg-test.service) by $(field squashfs SAFELOAD_ASKED_COMM SAFELOAD_ASKED_UNIT=pkg-test.service) of $(field squashfs SAFELOAD_ASKED_UNIT SAFELOAD_ASKED_UNIT=pkg-test.service)"
 safeload doctor >/run/doctor; say "doctor exit $?"
 grep -E '^  [a-z]+ +(installed|in force|kernel.modprobe|at boot|tried) ' /run/doctor | tr -s ' ' | while read -r line; do say "doctor: $line"; done
 say "unit $(systemd-analyze security --no-pager safeload-watch.service | tail -n 1)"

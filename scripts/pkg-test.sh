@@ -312,7 +312,7 @@ dracut_has_helper() {
 dracut_has_probe() {
 	cmp "$work/dracut/usr/sbin/safeload" "$R/usr/sbin/safeload" && find "$work/dracut" -path '*/hooks/pre-udev/05-probe.sh' | grep -q .
 }
-dracut_leaves_it() { dracut_make 2>&1 | grep "module 'safeload' cannot be"; }
+dracut_leaves_it() { dracut_make 2>&1 | grep -i "module 'safeload' cannot be"; }
 t "dracut without an installation leaves the module out" dracut_leaves_it
 in_root safeload install >/dev/null
 t "dracut with one" dracut_make

@@ -39,15 +39,15 @@ cyclic() {
 # field FILE NAME: a number of the line that vmtool repeat ends with.
 field() { sed -n "s/^runs.* $2 \([0-9]*\).*/\1/p" "$1"; }
 
-# cost WHAT CODE: how long it takes with 500 processes more, beside busybox's ps.
+# cost WHAT CODE: how long it takes with many processes more, beside busybox's ps. A measurement is that of --full.
 cost() {
-	_i=0 _all=
-	while [ $_i -lt 500 ]; do sleep 1000 & _all="$_all $!"; _i=$((_i + 1)); done
-	/t/vmtool repeat -n 3 -want "$2" -- /safe/safeload diagnose >/tmp/diagnose.ours
-	/t/vmtool repeat -n 3 -- /bin/busybox ps -o pid,ppid,stat,args >/tmp/diagnose.ps
-	log "diagnose: $1, with 500 processes more: $(field /tmp/diagnose.ours median-ms) ms; busybox ps $(field /tmp/diagnose.ps median-ms) ms"
-	want "$1, with 500 processes more: exit $2" grep -q "as-wanted 3 " /tmp/diagnose.ours
-	want "and the peer ran" grep -q "as-wanted 3 " /tmp/diagnose.ps
+	_i=0 _all='' _more=$(by_scale 100 500) _n=$(by_scale 1 3)
+	while [ $_i -lt "$_more" ]; do sleep 1000 & _all="$_all $!"; _i=$((_i + 1)); done
+	/t/vmtool repeat -n "$_n" -want "$2" -- /safe/safeload diagnose >/tmp/diagnose.ours
+	/t/vmtool repeat -n "$_n" -- /bin/busybox ps -o pid,ppid,stat,args >/tmp/diagnose.ps
+	log "diagnose: $1, with $_more processes more: $(field /tmp/diagnose.ours median-ms) ms; busybox ps $(field /tmp/diagnose.ps median-ms) ms"
+	want "$1, with $_more processes more: exit $2" grep -q "as-wanted $_n " /tmp/diagnose.ours
+	want "and the peer ran" grep -q "as-wanted $_n " /tmp/diagnose.ps
 	# shellcheck disable=SC2086 # a list
 	kill $_all
 }
