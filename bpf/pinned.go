@@ -72,6 +72,9 @@ type Pinned struct {
 // step is told what was just done, for tests that end the process there.
 var step = func(string) {}
 
+// openStaying attaches a probe that is to stay. A test has its own, which costs less.
+var openStaying = func() (*Probe, error) { return Open(Options{stays: true}) }
+
 // Load attaches the probe and leaves it, where none of this version is. It
 // waits up to patience for what is older to end, so that the probe is whole;
 // one that is there already it makes whole. loaded says that there was none.
@@ -187,7 +190,7 @@ func sweepPinned(dir string) error {
 // replacePinned attaches a probe, puts it in the place of the one that is
 // there, if one is, and takes that away: in between both are attached.
 func replacePinned(dir string, old bool, patience time.Duration) error {
-	p, err := Open(Options{stays: true})
+	p, err := openStaying()
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,8 @@ type Functions struct {
 	Found []Function
 	Total int // how many functions were read to find them
 
-	open []int // of Found, those whose end is not known yet
+	open  []int // of Found, those whose end is not known yet
+	width int   // of the address of the last line
 }
 
 var (
@@ -98,8 +99,43 @@ func Read(r io.Reader, names ...string) (*Functions, error) {
 	return read(r, wanted)
 }
 
-func read(r io.Reader, wanted map[string]bool) (*Functions, error) {
-	f := &Functions{}
+// names are those that are wanted. Nearly all of a kernel's functions are not, so the first look is at what is cheap.
+type names struct {
+	of    map[string]bool
+	begin [1024]bool // the sums of how they begin
+}
+
+func newNames(of map[string]bool) *names {
+	n := &names{of: of}
+	for name := range of {
+		n.begin[beginning([]byte(name+"."))] = true
+	}
+	return n
+}
+
+// beginning sums up the first four bytes of a name, or those before the point that ends it.
+func beginning(name []byte) uint {
+	sum := uint(0)
+	for _, b := range name[:min(len(name), 4)] {
+		if b == '.' {
+			break
+		}
+		sum = sum*11 + uint(b)
+	}
+	return sum % 1024
+}
+
+// has reports whether a name is one of them, or a compiler's clone.
+func (n *names) has(name []byte) bool {
+	if !n.begin[beginning(name)] {
+		return false
+	}
+	base, _, _ := bytes.Cut(name, []byte("."))
+	return n.of[string(base)]
+}
+
+func read(r io.Reader, of map[string]bool) (*Functions, error) {
+	f, wanted := &Functions{}, newNames(of)
 	buffer, kept := make([]byte, 1<<16), 0
 	for {
 		n, err := r.Read(buffer[kept:])
@@ -124,16 +160,24 @@ func read(r io.Reader, wanted map[string]bool) (*Functions, error) {
 }
 
 // take finds what is wanted in lines, and reports whether there will be no more.
-func (f *Functions) take(lines []byte, wanted map[string]bool) (over bool) {
+func (f *Functions) take(lines []byte, wanted *names) (over bool) {
 	for len(lines) > 0 {
-		var line []byte
-		line, lines, _ = bytes.Cut(lines, []byte("\n"))
-		at := bytes.IndexByte(line, ' ')
+		line := lines
+		if end := bytes.IndexByte(lines, '\n'); end >= 0 {
+			line, lines = lines[:end], lines[end+1:]
+		} else {
+			lines = nil
+		}
+		at := f.width
+		if at >= len(line) || line[at] != ' ' {
+			at = bytes.IndexByte(line, ' ')
+		}
 		if at < 0 || at+3 >= len(line) || line[at+2] != ' ' {
 			continue
 		}
+		f.width = at
 		name := line[at+3:]
-		if bytes.IndexByte(name, '\t') >= 0 {
+		if name[len(name)-1] == ']' && bytes.IndexByte(name, '\t') >= 0 {
 			return true
 		}
 		if len(f.open) > 0 {
@@ -146,8 +190,7 @@ func (f *Functions) take(lines []byte, wanted map[string]bool) (over bool) {
 			continue
 		}
 		f.Total++
-		base, _, _ := bytes.Cut(name, []byte("."))
-		if wanted[string(base)] {
+		if wanted.has(name) {
 			f.open = append(f.open, len(f.Found))
 			f.Found = append(f.Found, Function{Name: string(name), From: Number(line[:at])})
 		}

@@ -17,7 +17,7 @@ setup() {
 	} | conf healthy
 }
 
-# under HELPER RUNS SECONDS: runs of diagnose while loads by that modprobe storm.
+# under HELPER RUNS SECONDS SLOW: runs of diagnose while loads by that modprobe storm, beside slow ones if SLOW is yes.
 under() {
 	helper "$1"
 	_name="healthy-${1#/}"
@@ -26,10 +26,10 @@ under() {
 	_loads=0
 	while ! ended "$_name"; do
 		# An init that stands still for longer than diagnose takes for likely, by a thread that waits for another load.
-		"$1" slreq_r1 &
+		[ "$4" = no ] || "$1" slreq_r1 &
 		# And one that waits for a lock, whose holder is slow and no more than that: with --full each time, else once, as
 		# diagnose takes ten times as long beside it.
-		if [ "$_loads" = 0 ] || [ "$(by_scale 0 1)" = 1 ]; then
+		if [ "$4" = yes ] && { [ "$_loads" = 0 ] || [ "$(by_scale 0 1)" = 1 ]; }; then
 			is slreq_r3 coming || unload slreq_r3
 			echo 14000 >/sys/module/slhub/parameters/slow &
 			pause 0.2
@@ -50,7 +50,8 @@ under() {
 
 check() {
 	/stock/modprobe slhub
-	under /stock/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)"
-	under /safe/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)"
+	under /stock/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)" yes
+	# Of safeload's modprobes diagnose knows more: without --full the slow ones are kmod's alone, who take half a minute.
+	under /safe/modprobe "$(by_scale 5 500)" "$(by_scale 700 2400)" "$(by_scale no yes)"
 	unload slhub
 }

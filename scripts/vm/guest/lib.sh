@@ -16,9 +16,19 @@ now() { time_now; echo "$now"; }
 time_now() { read -r up _ </proc/uptime; now=$((${up%.*} * 100 + 1${up#*.} - 100)); } # not octal
 # pause SECONDS: a sleep that starts no process: what waits for something looks often, and an emulated processor is slow.
 # Nobody writes into the pipe.
-[ -p /t/pause ] || mkfifo /t/pause
+for _f in pause jobs verdict; do [ -p "/t/$_f" ] || mkfifo "/t/$_f"; done
 # shellcheck disable=SC3045 # busybox can
 pause() { read -r -t "$1" _ <>/t/pause; :; }
+# wake FIFO and sleep_until SECONDS FIFO COMMAND...: who waits looks once and sleeps until he is woken, instead of looking
+# twenty times a second, which takes a tenth of an emulated processor. The pipe is open before he looks, so no wake is lost;
+# but of two who wait with one pipe only one is woken, hence the seconds.
+wake() { echo 1<>"$1"; }
+# shellcheck disable=SC3045
+sleep_until() {
+	_for=$1 _pipe=$2; shift 2
+	{ "$@" || read -r -t "$_for" _; } <>"$_pipe"
+	"$@"
+}
 seconds() { echo "$(($1 / 100)).$(printf %02d $(($1 % 100)))"; }
 # far SECONDS: a limit for what is to come at all, into far. Where the guest's time counts its instructions, the same work
 # takes the same time; where it is the real clock's, others may have the machine, and the limit is three times as far. How
@@ -33,13 +43,13 @@ result() { echo "#R# $1|$2|$3|$4|$5"; }
 # start NAME COMMAND...: runs a command in the background in a session of its own.
 start() {
 	_n=$1; shift
-	mkdir -p /tmp/job
-	rm -f "/tmp/job/$_n".*
+	[ -d /tmp/job ] || mkdir -p /tmp/job
+	: >"/tmp/job/$_n.pid"; : >"/tmp/job/$_n.rc" # of one before it
 	now >"/tmp/job/$_n.t0"
-	setsid sh -c 'n=$1; shift; "$@" >"/tmp/job/$n.out" 2>&1 </dev/null & echo $! >"/tmp/job/$n.pid"
-		wait $!; rc=$?; read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"' \
+	setsid sh -c 'n=$1; shift; "$@" >"/tmp/job/$n.out" 2>&1 </dev/null & echo $! >"/tmp/job/$n.pid"; echo 1<>/t/jobs
+		wait $!; rc=$?; read -r up _ </proc/uptime; echo "$((${up%.*} * 100 + 1${up#*.} - 100))" >"/tmp/job/$n.t1"; echo $rc >"/tmp/job/$n.rc"; echo 1<>/t/jobs' \
 		start "$_n" "$@" &
-	while [ ! -s "/tmp/job/$_n.pid" ]; do pause 0.01; done
+	while ! sleep_until 1 /t/jobs [ -s "/tmp/job/$_n.pid" ]; do :; done
 }
 pid_of() { cat "/tmp/job/$1.pid"; }
 ended() { [ -s "/tmp/job/$1.rc" ]; }
@@ -49,7 +59,7 @@ finish() {
 	far "$2"
 	time_now
 	_finish=$((now + far * 100)) out=/tmp/job/$1.out
-	while ! ended "$1" && time_now && [ "$now" -lt "$_finish" ]; do pause 0.05; done
+	while ! ended "$1" && time_now && [ "$now" -lt "$_finish" ]; do sleep_until 1 /t/jobs ended "$1"; done
 	if ended "$1"; then rc=$(cat "/tmp/job/$1.rc"); took=$(($(cat "/tmp/job/$1.t1") - $(cat "/tmp/job/$1.t0")))
 	else rc=hang took=$(($(now) - $(cat "/tmp/job/$1.t0"))); fi
 }
@@ -60,12 +70,18 @@ run() { _s=$1; shift; start "run.$$" "$@"; finish "run.$$" "$_s"; }
 state() {
 	if [ -e "/sys/module/$1/initstate" ]; then cat "/sys/module/$1/initstate"; else echo absent; fi
 }
-# wait_for SECONDS COMMAND...: waits for a command to succeed, at most that long (far).
+# wait_for SECONDS COMMAND...: waits for a command to succeed, at most that long (far). It looks twenty times in the first
+# second, then five times in each.
 wait_for() {
 	far "$1"; shift
 	time_now
-	_end=$((now + far * 100))
-	while ! "$@" >/dev/null 2>&1; do time_now; [ "$now" -lt "$_end" ] || return 1; pause 0.05; done
+	_end=$((now + far * 100)) _nth=0
+	while ! "$@" >/dev/null 2>&1; do
+		if [ $((_nth += 1)) -le 20 ]; then pause 0.05; continue; fi
+		time_now
+		[ "$now" -lt "$_end" ] || return 1
+		pause 0.2
+	done
 }
 is() {
 	_is=absent
@@ -74,13 +90,19 @@ is() {
 	[ "$_is" = "$2" ]
 }
 
-# diagnose_until SECONDS COMMAND...: safeload diagnose, again and again until the command says that it is enough.
+# diagnose_until SECONDS COMMAND...: safeload diagnose, again and again until the command says that it is enough. What stands
+# still is told by how long: after three looks each next one is two seconds later.
 diagnose_until() {
 	far "$1"; shift
 	time_now
 	_until=$((now + far * 100))
+	_gap=0.3 _nth=0
 	run 40 /safe/safeload diagnose
-	while ! "$@" && time_now && [ "$now" -lt "$_until" ]; do pause 0.3; run 40 /safe/safeload diagnose; done
+	while ! "$@" && time_now && [ "$now" -lt "$_until" ]; do
+		[ $((_nth += 1)) -lt 3 ] || _gap=2
+		pause $_gap
+		run 40 /safe/safeload diagnose
+	done
 }
 ends_with() { [ "$rc" = "$1" ]; }
 
@@ -166,12 +188,12 @@ one() {
 		elif [ -n "$bad" ]; then echo "fail|$bad"
 		else echo "pass|$wants checks"; fi >/tmp/verdict.new
 		mv /tmp/verdict.new /tmp/verdict
+		wake /t/verdict
 	) &
 	_pid=$!
 	_end=$((_t0 + _limit * 100))
-	while [ ! -s /tmp/verdict ] && time_now && [ "$now" -lt "$_end" ]; do
+	while time_now; [ "$now" -lt "$_end" ] && ! sleep_until 2 /t/verdict [ -s /tmp/verdict ]; do
 		[ -d "/proc/$_pid" ] || [ -s /tmp/verdict ] || { echo "fail|the case's shell died" >/tmp/verdict; }
-		pause 0.1
 	done
 	if [ ! -s /tmp/verdict ]; then
 		echo "fail|did not end within $_limit s" >/tmp/verdict
