@@ -97,7 +97,7 @@ R=$work/root
 mkdir "$R"
 tar -C "$R" --numeric-owner --xattrs -xf "$cache/root.tar" || die "unpack $cache/root.tar"
 # An initramfs with no driver but those of the test is made in seconds.
-sed -i 's/^MODULES=.*/MODULES=list/; s/^COMPRESS=.*/COMPRESS=gzip/' "$R/etc/initramfs-tools/initramfs.conf"
+sed -i 's/^MODULES=.*/MODULES=list/; s/^COMPRESS=.*/COMPRESS=gzip/; s/^# *COMPRESSLEVEL=.*/COMPRESSLEVEL=1/' "$R/etc/initramfs-tools/initramfs.conf"
 mount -t proc proc "$R/proc"
 mount -t sysfs sysfs "$R/sys" -o ro
 mount -t tmpfs none "$R/run"

@@ -25,19 +25,21 @@ func init() {
 // storm makes innocent company: in each round many processes ask at once for one slow module, ten for each
 // of ten more, and the kernel itself for some of them. Every one must end with 0 and say nothing.
 //
-//	vmtool storm -modprobe FILE -want N -until FILE -limit SECONDS
+//	vmtool storm -modprobe FILE -want N -until FILE -limit SECONDS -slow N -each N
 //
 // The rounds go on until there were N loads and the file FILE exists: who runs something else meanwhile makes it
 // once that was done often enough, however fast the machine is.
 //
-// It uses slreq_o0 (fifty at once), slreq_q0 to slreq_q9 (ten each; the kernel asks for fs-storm-0 to -9,
-// which are aliases of them).
+// It uses slreq_o0 (fifty at once, or -slow), slreq_q0 to slreq_q9 (ten each, or -each; the kernel asks for fs-storm-0 to
+// -9, which are aliases of them).
 func storm(args []string) int {
 	fs := flag.NewFlagSet("storm", flag.ContinueOnError)
 	modprobe := fs.String("modprobe", "/safe/modprobe", "the program to run")
 	want := fs.Int("want", 5000, "loads to ask for, at least")
 	until := fs.String("until", "", "go on until this file exists")
 	limit := fs.Int("limit", 600, "seconds after which to stop short")
+	slow := fs.Int("slow", 50, "how many ask for the slow module at once")
+	each := fs.Int("each", 10, "how many ask for each of the others")
 	if fs.Parse(args) != nil {
 		return 2
 	}
@@ -47,11 +49,11 @@ func storm(args []string) int {
 	enough := func() bool { return t.loads >= *want && (*until == "" || exists(*until)) }
 	for ; !enough() && time.Since(start) < time.Duration(*limit)*time.Second; rounds++ {
 		var all sync.WaitGroup
-		for range 50 {
+		for range *slow {
 			all.Go(func() { t.load("slreq_o0") })
 		}
 		for i := range 10 {
-			for range 10 {
+			for range *each {
 				all.Go(func() { t.load(fmt.Sprintf("slreq_q%d", i)) })
 			}
 			all.Go(func() { t.byKernel(i) })
