@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -65,10 +66,15 @@ func (g *Guest) standsStill() bool {
 	return false
 }
 
+// helperless says whether a guest of these cases boots without a helper for the kernel's requests.
+func helperless(cases []*Case) bool {
+	return slices.ContainsFunc(cases, func(c *Case) bool { return c.HelperNone })
+}
+
 // fresh says whether the guest must boot: what it is about happens before a saved guest's cases begin.
 func (g *Guest) fresh() bool {
 	for _, c := range g.Cases {
-		if c.Fresh || c.HelperNone || c.StandsFor != "" {
+		if c.Fresh || c.StandsFor != "" {
 			return true
 		}
 	}

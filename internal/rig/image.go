@@ -167,10 +167,8 @@ func (i *image) cases(cases []*Case) error {
 
 // helper is what the kernel starts.
 func (i *image) helper(cases []*Case) error {
-	for _, c := range cases {
-		if c.HelperNone {
-			return nil
-		}
+	if helperless(cases) {
+		return nil
 	}
 	if i.mode == Stock || i.mode == rootOfSaved {
 		return os.Symlink("/usr/bin/kmod", i.root("sbin/modprobe"))

@@ -78,10 +78,11 @@ func disk(path string, fill func(io.Writer) error) error {
 	return errors.Join(f.Truncate(diskSize), f.Close())
 }
 
-// save gives the saved guest for g's kernel, machine and size, made if the cache has none.
+// save gives the saved guest for g's kernel, machine and size, with or without a helper, made if the cache has none.
 func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) {
 	base := &Guest{Kernel: g.Kernel, Machine: g.Machine, Group: "saved", Mode: Stock, kernel: g.kernel, size: g.size, spare: g.spare}
-	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size)
+	without := helperless(g.Cases)
+	key := fmt.Sprint(g.Kernel.Key, g.Machine.Name, g.size, without)
 	b := r.savedBy.take(key)
 	defer b.Unlock()
 	if b.value.none {
@@ -97,6 +98,11 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	}
 	if err := r.kitchen.root(ctx, g.kernel, base.dir, rootOfSaved, nil); err != nil {
 		return saved{}, err
+	}
+	if without {
+		if err := os.Remove(filepath.Join(base.dir, "root/sbin/modprobe")); err != nil {
+			return saved{}, err
+		}
 	}
 	initrd := filepath.Join(base.dir, "initrd")
 	f, err := os.Create(initrd)

@@ -4,11 +4,11 @@
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
 # boot: enforce
-# append: module.sig_enforce=1
 # limit: 30
 # copies: z0
 check() {
-	want "the kernel enforces" grep -q 'sig_enforce\|1' /proc/cmdline
+	echo 1 >/sys/module/module/parameters/sig_enforce # for good
+	want "the kernel enforces" grep -q Y /sys/module/module/parameters/sig_enforce
 	/stock/modprobe slreq_z0 >/tmp/z1 2>&1; _rc1=$?
 	/safe/modprobe slreq_z0 >/tmp/z2 2>&1; _rc2=$?
 	sed 's/^/#L# enforce: kmod: /' /tmp/z1
