@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -47,7 +46,8 @@ type Peek struct {
 	objs peekObjects
 	link link.Link
 	proc *proc.FS
-	runs uint64
+	// The last answer. It has no padding: the kernel writes it here, and nothing is decoded.
+	answer peekAnswer
 }
 
 // OpenPeek attaches it. What lacks is told as by [Open].
@@ -127,7 +127,7 @@ func (p *Peek) Read(addr uint64, b []byte) error {
 
 var errNoAnswer = errors.New("the kprobe did not run")
 
-// ask has the program answer for one thread.
+// ask has the program answer for one thread. The answer is there until the next.
 func (p *Peek) ask(pid, tid int, addr uint64, size int) (*peekAnswer, error) {
 	what := peekAsk{Addr: addr, Size: uint32(size), TGID: uint32(os.Getpid())}
 	if err := p.objs.Asks.Update(uint32(0), &what, ebpf.UpdateAny); err != nil {
@@ -136,20 +136,15 @@ func (p *Peek) ask(pid, tid int, addr uint64, size int) (*peekAnswer, error) {
 	if _, err := p.proc.Read(strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/oom_score"); err != nil {
 		return nil, fmt.Errorf("have the kernel look at thread %d: %w", tid, err)
 	}
-	raw, err := p.objs.Answers.LookupBytes(uint32(0))
-	if err != nil {
+	a, before := &p.answer, p.answer.Runs
+	if err := p.objs.Answers.Lookup(uint32(0), a); err != nil {
 		return nil, fmt.Errorf("read the kernel's answer: %w", err)
 	}
-	var a peekAnswer
-	if _, err := binary.Decode(raw, binary.NativeEndian, &a); err != nil {
-		return nil, fmt.Errorf("read the kernel's answer: %w", err)
-	}
-	if a.Runs == p.runs {
+	if a.Runs == before {
 		return nil, errNoAnswer
 	}
-	p.runs = a.Runs
 	if a.Err != 0 {
 		return nil, fmt.Errorf("read kernel memory at %#x: error %d", addr, -a.Err)
 	}
-	return &a, nil
+	return a, nil
 }

@@ -96,6 +96,7 @@ func OpenPhases() (*Phases, error) {
 	if err != nil {
 		return nil, err
 	}
+	untyped(spec.Maps)
 	p := &Phases{}
 	if p.coll, err = ebpf.NewCollection(spec); err != nil {
 		return nil, refused(err)

@@ -120,6 +120,7 @@ func Open(o Options) (*Probe, error) {
 	if err := sizeMaps(spec.Maps, o.stays); err != nil {
 		return nil, err
 	}
+	untyped(spec.Maps)
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, refused(err)
@@ -174,6 +175,13 @@ func sizeMaps(maps map[string]*ebpf.MapSpec, stays bool) error {
 	}
 	makeRoom(maps, cpus)
 	return nil
+}
+
+// untyped has maps described by their sizes alone: the kernel would take BTF for each, and have it for a dump only.
+func untyped(maps map[string]*ebpf.MapSpec) {
+	for _, m := range maps {
+		m.Key, m.Value = nil, nil
+	}
 }
 
 // take makes the programs and maps of a collection the probe's.

@@ -33,7 +33,7 @@ list() {
 		libc6-dev                   unit,amd64,generate,seed,target
 		libelf-dev                  amd64,seed,target        # objtool
 		linux-libc-dev              generate,unit
-		llvm                        generate          # llvm-strip
+		llvm                        generate          # llvm-strip, llvm-objcopy
 		make                        guest,audit,seed,target
 		mandoc                      man,unit
 		openssh-client              target            # --target ssh://...

@@ -119,9 +119,8 @@ INLINE int walk_down(u64 target, u64 ctx, struct cycle *c)
 INLINE u64 close_cycle(u64 target, u64 ctx, u32 how)
 {
 	u64 one = 1;
-	u32 zero = 0;
 	s32 sent = SENT_NONE;
-	struct cycle *c = map_lookup(&walks, &zero);
+	struct cycle *c = map_lookup(&walks, &only);
 
 	if (!ctx || !target || !c)
 		return VERDICT(0, SENT_NONE);

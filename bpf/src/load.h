@@ -219,8 +219,7 @@ int module_load(void *ctx)
  * word of another (f_mapping->host) equals. */
 INLINE void learn_file(u64 file)
 {
-	u32 zero = 0;
-	struct selfcheck *s = map_lookup(&selfcheck, &zero);
+	struct selfcheck *s = map_lookup(&selfcheck, &only);
 	if (!s)
 		return;
 #pragma unroll(1)

@@ -106,8 +106,8 @@ int wait_name(struct pt_regs *regs)
 
 INLINE void learn_wait(u64 completion, int hard)
 {
-	u32 zero = 0, tid = tid_now();
-	struct selfcheck *s = map_lookup(&selfcheck, &zero);
+	u32 tid = tid_now();
+	struct selfcheck *s = map_lookup(&selfcheck, &only);
 	/* Other waits of the process, as those of detaching a probe, tell nothing. */
 	if (!s || !s->seen || !map_lookup(&calls, &tid))
 		return;
