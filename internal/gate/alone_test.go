@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-// TestAlone: the packages that are tested without the race detector give it nothing to do: they start no goroutine, and have
+// TestAlone: the packages that are compiled without the race detector give it nothing to do: they start no goroutine, and have
 // no parallel tests.
 func TestAlone(t *testing.T) {
 	for _, p := range alone {
 		if found := concurrent(t, filepath.Join("../..", strings.TrimPrefix(p, "safeload/"))); len(found) > 0 {
-			t.Errorf("%s is to be tested with the race detector: it has %q", p, found)
+			t.Errorf("%s is to be compiled with the race detector: it has %q", p, found)
 		}
 	}
 	if found := concurrent(t, "."); !slices.Contains(found, "go") {
