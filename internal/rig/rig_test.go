@@ -424,3 +424,17 @@ func TestPack(t *testing.T) {
 		t.Error("another content has the same sum")
 	}
 }
+
+// The directory of a run is in memory only where nobody has said another, and where there is such a one.
+func TestWorkTop(t *testing.T) {
+	t.Setenv("TMPDIR", "/tmp") // which gives it back
+	if top := workTop("/dev/shm"); top != "" {
+		t.Errorf("%q, and TMPDIR is said", top)
+	}
+	os.Unsetenv("TMPDIR")
+	for _, memory := range []string{"/nonexistent", "/proc"} {
+		if top := workTop(memory); top != "" {
+			t.Errorf("%s is taken for memory", memory)
+		}
+	}
+}
