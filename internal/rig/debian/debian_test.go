@@ -235,6 +235,32 @@ func TestGetWhole(t *testing.T) {
 	}
 }
 
+// TestAsk: apt is asked once for a package, and for several at once.
+func TestAsk(t *testing.T) {
+	const uris = `echo "$*" >>"${APT_CONFIG%/etc/*}/asked"; for n in k l; do echo "'http://m.example/$n' ${n}_1_armhf.deb 2 MD5:0"; done`
+	s := Source{Arch: "armhf"}
+	a, c := apt(t, lists+"echo Hit:1", uris, `for n; do :; done; echo $n >${n}_1_armhf.deb`)
+	// What is offered for another architecture says nothing.
+	if _, err := a.ask(t.Context(), Source{Arch: "arm64"}, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.ask(t.Context(), s, "k", "l"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"k", "l", "k"} {
+		if _, err := a.Get(t.Context(), s, name); err != nil {
+			t.Error(err)
+		}
+	}
+	asked, err := os.ReadFile(c.Path("apt", s.String(), "asked"))
+	if want := "download --print-uris k l\n"; err != nil || string(asked) != want {
+		t.Errorf("apt was asked %q, want %q: %v", asked, want, err)
+	}
+}
+
 func there(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
