@@ -48,12 +48,13 @@ func run() int {
 		return 1
 	}
 	total := result{allowed: map[string]int{}}
+	var known ran
 	for _, p := range peers {
 		name, path, _ := strings.Cut(p, "=")
 		r := result{allowed: map[string]int{}}
 		var err error
 		if len(trees) > 0 {
-			r, err = runPeer(name, path, *ours, filepath.Join(*work, name), *only, trees, *verbose)
+			r, err = runPeer(&known, name, path, *ours, filepath.Join(*work, name), *only, trees, *verbose)
 		}
 		if err == nil && *random > 0 {
 			total.add(r)
@@ -101,7 +102,7 @@ func (r *result) add(o result) {
 	}
 }
 
-func runPeer(name, kmod, ours, work, only string, trees []string, show int) (result, error) {
+func runPeer(known *ran, name, kmod, ours, work, only string, trees []string, show int) (result, error) {
 	start := time.Now()
 	roots, cases, err := prepare(kmod, ours, work, trees)
 	if err != nil {
@@ -110,7 +111,7 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	defer os.RemoveAll(work)
 	todo := make(chan *testCase)
 	var wg sync.WaitGroup
-	t := tally{result: result{allowed: map[string]int{}}, show: show}
+	t := tally{result: result{allowed: map[string]int{}}, ours: known, show: show}
 	for range runtime.NumCPU() {
 		wg.Go(func() {
 			for c := range todo {
@@ -150,10 +151,30 @@ func runPeer(name, kmod, ours, work, only string, trees []string, show int) (res
 	return r, nil
 }
 
+// ran keeps what our program did, by case: over the same root it does the same beside each kmod.
+type ran struct{ sync.Map }
+
+type ranOnce struct {
+	outcome
+	faults int64
+}
+
+func (r *ran) run(root string, c *testCase) (outcome, int64) {
+	key := fmt.Sprintf("%+v", *c)
+	if known, ok := r.Load(key); ok {
+		o := known.(ranOnce)
+		return o.outcome, o.faults
+	}
+	got, faults := executeCounted(root, "/ours", c)
+	r.Store(key, ranOnce{got, faults})
+	return got, faults
+}
+
 // tally is a result that several add to.
 type tally struct {
 	sync.Mutex
 	result
+	ours    *ran
 	failure error // of the comparison itself
 	shown   int
 	show    int // differences, at the most
@@ -163,7 +184,7 @@ type tally struct {
 func (t *tally) compare(name, root string, c *testCase) {
 	p := comparison{peer: name, root: root, c: c}
 	p.want = execute(p.root, "/kmod", c)
-	got, faults := executeCounted(p.root, "/ours", c)
+	got, faults := t.ours.run(p.root, c)
 	p.got = got
 	p.rerun = func(more ...string) outcome {
 		again := *c
