@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +64,24 @@ func TestUnreachable(t *testing.T) {
 		if r.Skipped != c.skipped || (err != nil) != c.fails {
 			t.Errorf("%q: %+v, %v", c.said, r, err)
 		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := answers(address, nil); err != nil {
+		t.Errorf("who listens: %v", err)
+	}
+	l.Close()
+	if answers(address, []string{"https_proxy="}) == nil {
+		t.Error("nobody listens there")
+	}
+	if err := answers(address, []string{"HTTPS_PROXY=http://p.example"}); err != nil {
+		t.Errorf("by a proxy: %v", err)
 	}
 }
 

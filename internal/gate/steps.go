@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -210,9 +211,16 @@ func lint(j *job) (Result, error) {
 	return Result{}, errors.Join(functionsFit(j), roomsListed(j), j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
 }
 
+// vulnDB has the database of known vulnerabilities.
+const vulnDB = "vuln.go.dev:443"
+
 // vuln looks for known vulnerabilities in what the programs call. It asks a database on the network: where that cannot be
 // reached the step is skipped, and the report counts it as that.
 func vuln(j *job) (Result, error) {
+	if err := answers(vulnDB, os.Environ()); err != nil { // before the program is built
+		fmt.Fprintln(j.out, "skipped: the database of vulnerabilities cannot be reached:", err)
+		return Result{Skipped: 1}, nil
+	}
 	program := filepath.Join(j.work, "govulncheck")
 	if err := j.run("go", "-C", "scripts/tools/vuln", "build", "-o", program, "golang.org/x/vuln/cmd/govulncheck"); err != nil {
 		return Result{}, err
@@ -223,6 +231,20 @@ func vuln(j *job) (Result, error) {
 	err := quiet.run(program, "./...")
 	j.cpu = quiet.cpu
 	return unreachable(said.String(), err, j.out)
+}
+
+// answers says why nobody answers at an address. By a proxy it is not tried.
+func answers(address string, env []string) error {
+	for _, e := range env {
+		if name, proxy, _ := strings.Cut(e, "="); strings.EqualFold(name, "https_proxy") && proxy != "" {
+			return nil
+		}
+	}
+	c, err := net.DialTimeout("tcp", address, 20*time.Second)
+	if err == nil {
+		err = c.Close()
+	}
+	return err
 }
 
 // unreachable makes a skipped test of a database that did not answer, and prints what was said in all other cases.
