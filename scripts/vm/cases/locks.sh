@@ -186,7 +186,7 @@ contention() {
 		run 40 /safe/safeload diagnose
 		ended slow || _looks=$((_looks + 1))
 		[ "$rc" = 0 ] || { sed 's/^/#L# locks: /' "$out"; want "contention: nobody is found" false; }
-		pause 8
+		pause 14
 	done
 	log "contention: $_looks looks"
 	finish innocent 10
