@@ -72,7 +72,7 @@ func zeros(t *testing.T, kind string, n int) []byte {
 		if err != nil {
 			t.Skip(err)
 		}
-		cmd := exec.Command(program, "-1", "-c")
+		cmd := exec.Command(program, "-9", "-c")
 		cmd.Stdin = &repeated{chunk, n}
 		cmd.Stdout = &b
 		if err := cmd.Run(); err != nil {
