@@ -218,8 +218,7 @@ const vulnDB = "vuln.go.dev:443"
 // reached the step is skipped, and the report counts it as that.
 func vuln(j *job) (Result, error) {
 	if err := answers(vulnDB, os.Environ()); err != nil { // before the program is built
-		fmt.Fprintln(j.out, "skipped: the database of vulnerabilities cannot be reached:", err)
-		return Result{Skipped: 1}, nil
+		return notReached(j.out, err)
 	}
 	program := filepath.Join(j.work, "govulncheck")
 	if err := j.run("go", "-C", "scripts/tools/vuln", "build", "-o", program, "golang.org/x/vuln/cmd/govulncheck"); err != nil {
@@ -250,11 +249,16 @@ func answers(address string, env []string) error {
 // unreachable makes a skipped test of a database that did not answer, and prints what was said in all other cases.
 func unreachable(said string, err error, out io.Writer) (Result, error) {
 	if err != nil && strings.Contains(said, "govulncheck: fetching vulnerabilities:") {
-		fmt.Fprintln(out, "skipped: the database of vulnerabilities cannot be reached")
-		return Result{Skipped: 1}, nil
+		return notReached(out, err)
 	}
 	fmt.Fprint(out, said)
 	return Result{}, err
+}
+
+// notReached skips the step.
+func notReached(out io.Writer, why error) (Result, error) {
+	fmt.Fprintln(out, "skipped: the database of vulnerabilities cannot be reached:", why)
+	return Result{Skipped: 1}, nil
 }
 
 func shell(j *job) (Result, error) {

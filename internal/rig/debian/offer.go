@@ -23,9 +23,8 @@ type offer struct {
 	sum  string // as in SHA256:HEX; one of another kind is not looked at
 }
 
-// readURI reads the first of the lines that apt-get --print-uris writes: 'URI' FILE SIZE SUM.
-func readURI(uris string) (offer, bool) {
-	line, _, _ := strings.Cut(uris, "\n")
+// readURI reads a line that apt-get --print-uris writes: 'URI' FILE SIZE SUM.
+func readURI(line string) (offer, bool) {
 	f := strings.Fields(line)
 	if len(f) < 3 || f[1] == "." || f[1] == ".." || filepath.Base(f[1]) != f[1] {
 		return offer{}, false
