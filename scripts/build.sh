@@ -39,12 +39,15 @@ version=${SAFELOAD_VERSION:-$(scripts/version.sh)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-(unset GOOS GOARCH && go build -o "$work/wholepage" ./scripts/wholepage)
-export GOOS=linux CGO_ENABLED=0 GOARM=6 GOFLAGS='-trimpath -buildvcs=false'
+. scripts/go.sh
+go_experiment
+export GOFLAGS="$go_flags -buildvcs=false"
+(unset GOOS GOARCH && go_build -o "$work/wholepage" ./scripts/wholepage)
+export GOOS=linux GOARM=6
 build() { # package, output, entry, more flags...
 	local package=$1 output=$2 entry=$3
 	shift 3
-	go build -ldflags "-s -w -buildid= $linker -E safeload/internal/$entry -X safeload/internal/version.Version=$version" \
+	go_build -ldflags "-s -w -buildid= $linker -E safeload/internal/$entry -X safeload/internal/version.Version=$version" \
 		-o "$output" "$@" "./cmd/$package"
 }
 constant() { # file: Go source with what is in it
@@ -55,10 +58,6 @@ constant() { # file: Go source with what is in it
 # What the helper's entry spares the runtime touches a variable of it (internal/entry/signals.go).
 helper_tags=safeload_embed,safeload_spare helper_linker=-checklinkname=0
 [ "${SAFELOAD_SPARE-yes}" != no ] || helper_tags=safeload_embed helper_linker=
-# Go's older garbage collector touches a page less for each kind of object: 7 %
-# of the helper's start-up. A later Go may not know the word any more.
-experiment=
-if GOEXPERIMENT=nogreenteagc go version >/dev/null 2>&1; then experiment=nogreenteagc; fi
 for arch in "${archs[@]}"; do
 	export GOARCH=$arch
 	linker=''
@@ -66,7 +65,7 @@ for arch in "${archs[@]}"; do
 	constant "$work/safeload-unpack-$arch" >"$work/program-$arch.go"
 	overlay=$work/overlay-$arch.json
 	printf '{"Replace": {"%s/cmd/safeload-modprobe/program.go": "%s"}}\n' "$PWD" "$work/program-$arch.go" >"$overlay"
-	linker=$helper_linker GOEXPERIMENT=$experiment build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags "$helper_tags" -overlay "$overlay"
+	linker=$helper_linker build safeload-modprobe "$dist/safeload-modprobe-linux-$arch" "${SAFELOAD_ENTRY:-nowhere.start}" -tags "$helper_tags" -overlay "$overlay"
 	"$work/wholepage" "$dist/safeload-modprobe-linux-$arch" || true # a page fault more at each start, and no other harm
 	build safeload "$dist/safeload-linux-$arch" entry.start
 	(cd "$dist" && ls -sh "safeload-modprobe-linux-$arch" "safeload-linux-$arch")

@@ -30,8 +30,8 @@ trap 'rm -rf "$PKG_STAGE"' EXIT
 export PKG_VERSION PKG_STAGE PKG_MAINTAINER
 
 # nfpm has its own module: what it needs is not what safeload needs.
-(cd scripts/tools && CGO_ENABLED=0 GOFLAGS=-trimpath \
-	go build -o "$PKG_STAGE/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm)
+. scripts/go.sh
+(cd scripts/tools && GOFLAGS=$go_flags go_build -o "$PKG_STAGE/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm)
 
 for page in man/*.[58]; do
 	gzip -9nc "$page" >"$PKG_STAGE/${page#man/}.gz"

@@ -3,13 +3,15 @@
 # What a door of this repository (vm-test.sh, test.sh) needs on the machine: Go, and Debian's packages. What is missing
 # is named, and then installed as root or by sudo.
 
-# Everything is compiled in one way, that of the programs that are released: what one step has compiled, Go's own
-# packages above all, the next finds in Go's cache. (The race detector wants cgo: that step says so.)
-export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:+$GOFLAGS }-trimpath"
+. scripts/go.sh
+# A door may be called by another.
+case " ${GOFLAGS-} " in *" $go_flags "*) ;; *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }$go_flags" ;; esac
 
 # setup NAME INSTALL GROUP...: NAME begins its messages. INSTALL is yes, or no: then what is missing is only named, and
 # that fails. GROUPs are those of deps.sh; none means Go alone. Afterwards go is in PATH. To be called in the repository.
-setup() {
+setup() { packages_and_go "$@" && go_experiment; }
+
+packages_and_go() {
 	local name=$1 install=$2 packages=() missing=() want
 	shift 2
 	PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin

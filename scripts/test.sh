@@ -30,7 +30,7 @@ done
 [ -z "$nothing" ] || groups=()
 setup test "$install" "${groups[@]}" || exit 1
 gate=$(mktemp "${TMPDIR:-/tmp}/safeload-gate.XXXXXX") || exit 1
-go build -o "$gate" ./scripts/gate || { rm -f "$gate"; exit 1; }
+go_build -o "$gate" ./scripts/gate || { rm -f "$gate"; exit 1; }
 cd "$caller" || exit 1
 # The program is open, and needs no name any more.
 exec 9<"$gate"

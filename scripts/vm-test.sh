@@ -30,7 +30,7 @@ case ${groups[*]-}$guests in demovm | demovm-arm) ;; *) groups+=("$guests") ;; e
 [ -z "$list" ] || groups=()
 setup vm-test "$install" "${groups[@]}" || exit 1
 rig=$(mktemp "${TMPDIR:-/tmp}/safeload-rig.XXXXXX") || exit 1
-go build -o "$rig" ./scripts/vmrig || { rm -f "$rig"; exit 1; }
+go_build -o "$rig" ./scripts/vmrig || { rm -f "$rig"; exit 1; }
 cd "$caller" || exit 1
 # The program is open, and needs no name any more.
 exec 9<"$rig"

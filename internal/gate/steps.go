@@ -50,19 +50,22 @@ func Steps(quick bool) []Step {
 // find in them, and makes them five times as slow. A test of this package looks whether they are so.
 var alone = []string{"safeload/audit/internal/isa", "safeload/internal/inflate", "safeload/internal/xz", "safeload/internal/zstd", "safeload/timeline"}
 
+// compiling is what the environment of a compiler has besides (scripts/go.sh).
+var compiling = []string{"GOGC=400"}
+
 // unit runs all unit tests, under the race detector. The step vet vets.
 func unit(j *job) (Result, error) {
 	args := []string{"-vet=off", "-race", uncheckedNowhere}
 	// The library that decompresses has tests of its own. Pointers are checked as everywhere with -race.
 	for _, p := range append(alone, "github.com/klauspost/compress/...") {
-		args = append(args, "-gcflags="+p+"=-race=false -d=checkptr")
+		args = append(args, "-gcflags="+p+"=-race=false -d=checkptr -dwarf=false")
 	}
 	return goTest(j, []string{"CGO_ENABLED=1"}, append(args, "./...")...)
 }
 
 // uncheckedNowhere: with -race the compiler has pointers checked by the rules of Go's heap. This package reads what the
 // kernel laid out before Go's runtime starts, where they do not hold.
-const uncheckedNowhere = "-gcflags=safeload/internal/nowhere=-d=checkptr=0"
+const uncheckedNowhere = "-gcflags=safeload/internal/nowhere=-d=checkptr=0 -dwarf=false"
 
 // script is a step that is a test program of its own.
 func script(name string, args ...string) func(*job) (Result, error) {
@@ -106,7 +109,8 @@ func readVM(b []byte) ([]report.Verdict, error) {
 // goTest runs unit tests. A skipped test is named with its reason: it has not passed.
 func goTest(j *job, env []string, args ...string) (Result, error) {
 	var events bytes.Buffer
-	err := j.command(&events, env, "go", append([]string{"test", "-json"}, args...)...)
+	// What is for the compiler is not for the tests.
+	err := j.command(&events, append(env, compiling...), "go", append([]string{"test", "-json", "-exec", "env -u GOGC"}, args...)...)
 	t, e := readGoTest(&events)
 	for _, line := range t.noise {
 		fmt.Fprintln(j.out, line)
@@ -195,9 +199,9 @@ func modules(j *job) (Result, error) {
 var architectures = [][]string{{"GOARCH=arm", "GOARM=6"}, {"GOARCH=arm64"}}
 
 func vet(j *job) (Result, error) {
-	err := j.run("go", "vet", "-tags", "vmtest", "./...")
-	for _, env := range architectures {
-		err = errors.Join(err, j.command(j.out, env, "go", "vet", "-tags", "vmtest", "./..."))
+	var err error
+	for _, env := range append([][]string{nil}, architectures...) {
+		err = errors.Join(err, j.command(j.out, append(env, compiling...), "go", "vet", "-tags", "vmtest", "./..."))
 	}
 	return Result{}, err
 }
@@ -205,10 +209,11 @@ func vet(j *job) (Result, error) {
 // lint: go tool would build the linter itself for arm.
 func lint(j *job) (Result, error) {
 	program := filepath.Join(j.work, "staticcheck")
-	if err := j.run("go", "build", "-o", program, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
+	if err := j.command(j.out, compiling, "go", "build", "-o", program, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
 		return Result{}, err
 	}
-	return Result{}, errors.Join(functionsFit(j), roomsListed(j), j.run(program, "./..."), j.command(j.out, architectures[0], program, "./..."))
+	return Result{}, errors.Join(functionsFit(j), roomsListed(j), j.command(j.out, compiling, program, "./..."),
+		j.command(j.out, append(architectures[0], compiling...), program, "./..."))
 }
 
 // vulnDB has the database of known vulnerabilities.

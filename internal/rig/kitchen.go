@@ -197,7 +197,8 @@ func (k *kitchen) once(file string, f func() error) error {
 func (k *kitchen) compile(ctx context.Context, arch, what string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{what, "-trimpath"}, args...)...)
 	cmd.Dir = k.repo
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOARM=6")
+	// The compiler collects its garbage as in scripts/go.sh.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOARM=6", "GOGC=400")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s %s for %s: %w\n%s", what, args[len(args)-1], arch, err, out)
 	}
