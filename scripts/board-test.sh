@@ -83,7 +83,7 @@ chmod 755 "$root/init"
 
 go build -o "$work/rigkit" ./scripts/rigkit || exit 1
 port=$((20000 + $$ % 20000))
-SAFELOAD_CACHE=$cache "$work/rigkit" slot qemu-system-arm -M virt,highmem=off -cpu cortex-a15 -accel tcg,thread=multi -smp 2 -m 1024 -nodefaults -display none -serial "file:$work/console" \
+SAFELOAD_CACHE=$cache "$work/rigkit" slot qemu-system-arm -M virt,highmem=off -cpu cortex-a7 -accel tcg,thread=multi -smp 2 -m 1024 -nodefaults -display none -serial "file:$work/console" \
 	-netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=n \
 	-kernel "$kimage" -initrd "$work/initrd" -append "console=ttyAMA0 quiet loglevel=3" </dev/null &
 qemu=$!

@@ -53,7 +53,7 @@ case $kmod in
 */kmod) ;;
 *)
 	say "diff-test: installing kmod"
-	packages_install diff-test kmod
+	packages_list diff-test && packages_install diff-test kmod || exit 1
 	kmod=$(readlink -f /sbin/modprobe)
 	;;
 esac

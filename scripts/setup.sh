@@ -7,12 +7,13 @@
 # A door may be called by another.
 case " ${GOFLAGS-} " in *" $go_flags "*) ;; *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }$go_flags" ;; esac
 
+# meanwhile is what a door does that needs nothing but Go, while packages are installed.
+meanwhile() { :; }
+
 # setup NAME INSTALL GROUP...: NAME begins its messages. INSTALL is yes, or no: then what is missing is only named, and
 # that fails. GROUPs are those of deps.sh; none means Go alone. Afterwards go is in PATH. To be called in the repository.
-setup() { packages_and_go "$@" && go_experiment; }
-
-packages_and_go() {
-	local name=$1 install=$2 packages=() missing=() want
+setup() {
+	local name=$1 install=$2 packages=() missing=() want beside result
 	shift 2
 	PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 	want=$(go_wanted)
@@ -29,21 +30,37 @@ packages_and_go() {
 				echo "$name: Go $want is missing; this is $(own_go env GOVERSION)" >&2
 			return 1
 		fi
-		packages_install "$name" "${missing[@]}" || return 1
+		echo "$name: installing them" >&2
+		packages_list "$name" || return 1
+		# Go first: it has work for the processors that the others leave idle.
+		command -v go >/dev/null || packages_install "$name" golang-go ca-certificates || return 1
+		go_there "$name" "$install" "$want" || return 1
+		meanwhile >/dev/null 2>&1 &
+		beside=$!
+		packages_install "$name" "${missing[@]}"
+		result=$?
+		wait "$beside"
+		return $result
 	elif [ $# -gt 0 ] && ! lists_there; then
 		# What the guests consist of comes through the same sources.
 		[ "$install" = yes ] || { echo "$name: apt has no package lists: run 'apt-get update'" >&2; return 1; }
-		as_root "$name" apt-get -q update >/dev/null || return 1
+		packages_list "$name" || return 1
 	fi
-	go_enough "$want" && return 0
-	go_use "$want" && return 0
-	echo "$name: Go $want is missing; this is $(own_go env GOVERSION)" >&2
-	[ "$install" = yes ] || return 1
-	echo "$name: fetching Go $want through the Go module proxy" >&2
-	if ! go_fetch "$want" || ! go_use "$want"; then
-		echo "$name: Go $want cannot be fetched: put it into PATH" >&2
-		return 1
+	go_there "$name" "$install" "$want"
+}
+
+# go_there NAME INSTALL VERSION: Go of that version or newer is in PATH, or fetched.
+go_there() {
+	if ! go_enough "$3" && ! go_use "$3"; then
+		echo "$1: Go $3 is missing; this is $(own_go env GOVERSION)" >&2
+		[ "$2" = yes ] || return 1
+		echo "$1: fetching Go $3 through the Go module proxy" >&2
+		if ! go_fetch "$3" || ! go_use "$3"; then
+			echo "$1: Go $3 cannot be fetched: put it into PATH" >&2
+			return 1
+		fi
 	fi
+	go_experiment
 }
 
 # packages_missing PACKAGE...: those that are not installed. A system without dpkg has to know by itself.
@@ -80,21 +97,21 @@ as_root() {
 	fi
 }
 
-packages_install() {
-	local name=$1 log
+# apt_get NAME ARGUMENT...: apt-get as root; what it says is of interest only if it fails.
+apt_get() {
+	local name=$1 log result
 	shift
 	command -v apt-get >/dev/null || { echo "$name: no apt-get here: install them by hand" >&2; return 1; }
 	log=$(mktemp "${TMPDIR:-/tmp}/safeload-apt.XXXXXX") || return 1
-	echo "$name: installing them" >&2
-	if ! as_root "$name" apt-get -q update >"$log" 2>&1 ||
-		! as_root "$name" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$log" 2>&1 </dev/null; then
-		tail -n 40 "$log" >&2
-		rm -f "$log"
-		return 1
-	fi
+	as_root "$name" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >"$log" 2>&1 </dev/null
+	result=$?
+	[ $result = 0 ] || tail -n 40 "$log" >&2
 	rm -f "$log"
 	hash -r
+	return $result
 }
+packages_list() { apt_get "$1" update; }
+packages_install() { apt_get "$1" -y --no-install-recommends install "${@:2}"; }
 
 # go_wanted: the version in go.mod.
 go_wanted() { awk '$1 == "toolchain" {sub(/^go/, "", $2); t = $2} $1 == "go" {v = $2} END {print t ? t : v}' go.mod; }

@@ -26,6 +26,14 @@ steps=(format modules vet lint vuln shell man generate unit build diff audit pac
 for group in "${groups[@]}"; do
 	case " ${steps[*]} " in *" $group "*) ;; *) nothing=yes ;; esac
 done
+# A whole run compiles nearly everything for three architectures; what does not compile its steps tell.
+case " ${groups[*]} " in *" vm "*)
+	meanwhile() {
+		go_build ./...
+		for arch in arm arm64; do GOARCH=$arch GOARM=6 go_build ./...; done
+	}
+	;;
+esac
 [ -z "$quick" ] || groups=(quick)
 [ -z "$nothing" ] || groups=()
 setup test "$install" "${groups[@]}" || exit 1
