@@ -26,6 +26,8 @@ steps=(format modules vet lint vuln shell man generate unit build diff audit pac
 for group in "${groups[@]}"; do
 	case " ${steps[*]} " in *" $group "*) ;; *) nothing=yes ;; esac
 done
+[ -z "$quick" ] || groups=(quick)
+[ -z "$nothing" ] || groups=()
 # A whole run compiles nearly everything for three architectures; what does not compile its steps tell.
 case " ${groups[*]} " in *" vm "*)
 	meanwhile() {
@@ -34,8 +36,6 @@ case " ${groups[*]} " in *" vm "*)
 	}
 	;;
 esac
-[ -z "$quick" ] || groups=(quick)
-[ -z "$nothing" ] || groups=()
 setup test "$install" "${groups[@]}" || exit 1
 gate=$(mktemp "${TMPDIR:-/tmp}/safeload-gate.XXXXXX") || exit 1
 go_build -o "$gate" ./scripts/gate || { rm -f "$gate"; exit 1; }
