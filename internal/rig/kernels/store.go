@@ -165,19 +165,13 @@ func Uncompress(ctx context.Context, tree string) error {
 	return err
 }
 
-// command is a program that ends with ctx, and with it all that it has started: a make that went on would write into a tree that
-// the next run makes anew.
-func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+// run runs a program in a directory. What it writes goes to out, and is part of the error if out is io.Discard. When ctx ends, so
+// does all that the program has started: a make that went on would write into a tree that the next run makes anew.
+func run(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	return cmd
-}
-
-// run runs a program in a directory. What it writes goes to out, and is part of the error if out is io.Discard.
-func run(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
-	cmd := command(ctx, name, args...)
-	cmd.Dir = dir
 	if out == io.Discard {
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(said)))

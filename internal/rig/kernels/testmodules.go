@@ -3,7 +3,6 @@
 package kernels
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"safeload/internal/rig/cache"
@@ -120,55 +118,12 @@ func (s *Store) neonbs(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := sources(ctx, file, "linux-source-6.1/arch/arm/crypto/", dir, "aes-neonbs-core.S", "aes-neonbs-glue.c"); err != nil {
+	// tar ends when it has both, early in an archive of more than a gigabyte, and so do those before it.
+	err = run(ctx, dir, io.Discard, "bash", "-c", `
+		dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/src/linux-source-6.1.tar.xz | xz -dc |
+			tar -x --strip-components=4 --occurrence=1 linux-source-6.1/arch/arm/crypto/aes-neonbs-{core.S,glue.c}`, "bash", file)
+	if err != nil {
 		return err
 	}
 	return run(ctx, dir, io.Discard, "patch", "-s", "-i", "aes-neonbs-wait.patch", "aes-neonbs-glue.c")
-}
-
-// sources takes files of one directory out of a package with a kernel's sources. It reads no further: the whole archive is more than
-// a gigabyte.
-func sources(ctx context.Context, deb, from, to string, names ...string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var said bytes.Buffer
-	cmd := command(ctx, "bash", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/src/linux-source-6.1.tar.xz | xz -dc`, "bash", deb)
-	cmd.Stderr = &said
-	archive, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	err = takeFiles(tar.NewReader(archive), from, to, names)
-	cancel()
-	_ = cmd.Wait() // it was killed, as a rule
-	if err != nil {
-		return fmt.Errorf("take %s out of %s: %w: %s", strings.Join(names, ", "), deb, err, bytes.TrimSpace(said.Bytes()))
-	}
-	return nil
-}
-
-// takeFiles writes the files of these names below from, into to.
-func takeFiles(archive *tar.Reader, from, to string, names []string) error {
-	for missing := len(names); missing > 0; {
-		h, err := archive.Next()
-		if err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(h.Name, from)
-		if !slices.Contains(names, name) {
-			continue
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, name), text, 0o644); err != nil {
-			return err
-		}
-		missing--
-	}
-	return nil
 }
