@@ -53,6 +53,7 @@ type Case struct {
 	Copies     []string // of the test module slreq
 	Tests      []string // Go packages whose tests its root has
 	Extra      []string // what extras has
+	Signed     bool     // the kernel's modules keep their signatures, also where a guest is resumed
 	OffTarget  string   // why it is not for a machine that is real
 
 	testmods bool // it speaks of the rig's own modules
@@ -114,7 +115,7 @@ func ParseCase(name string, text []byte) (*Case, error) {
 	c.StandsFor, c.KnownRed = Mode(fields["stands-still"]), fields["known-red"]
 	c.OffTarget = fields["off-target"]
 	c.testmods = len(c.Copies) > 0 || testModule.Match(text)
-	c.Quick, c.Fresh = fields["quick"] == "yes", fields["fresh"] == "yes"
+	c.Quick, c.Fresh, c.Signed = fields["quick"] == "yes", fields["fresh"] == "yes", fields["signed"] == "yes"
 	return c, nil
 }
 

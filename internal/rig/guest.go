@@ -81,6 +81,11 @@ func (g *Guest) fresh() bool {
 	return g.Machine.Board || g.append != ""
 }
 
+// signed says whether a case is about the signatures of the kernel's modules.
+func (g *Guest) signed() bool {
+	return slices.ContainsFunc(g.Cases, func(c *Case) bool { return c.Signed })
+}
+
 // idles says whether the guest does little but wait by the real clock for what must hang.
 func (g *Guest) idles() bool {
 	if g.Mode != Stock || g.size.icount != "" || g.Machine.Board {
@@ -314,7 +319,8 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 		g.failAll(err.Error())
 		return
 	}
-	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases); err != nil {
+	g.resumed = r.saves && !g.again && !g.fresh()
+	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases, g.resumed && !g.signed()); err != nil {
 		g.failAll("no image could be made: " + err.Error())
 		return
 	}
@@ -327,7 +333,6 @@ func (r *run) guest(ctx context.Context, g *Guest) {
 	r.say.started(g)
 	began := time.Now()
 	var end string
-	g.resumed = r.saves && !g.again && !g.fresh()
 	if g.resumed {
 		end, err = r.resume(ctx, g, slot)
 		g.resumed = !errors.Is(err, errNoPort)

@@ -5,6 +5,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,6 +30,8 @@ type image struct {
 	ctx  context.Context
 	dir  string // that has root
 	mode Mode
+
+	spares bool // what costs an emulated processor much, and shows nothing, is left out
 }
 
 func (i *image) root(elements ...string) string {
@@ -40,9 +43,10 @@ func (i *image) tree(elements ...string) string {
 	return i.root(append([]string{"lib/modules", i.p.Release}, elements...)...)
 }
 
-// root makes a guest's root in dir/root.
-func (k *kitchen) root(ctx context.Context, p Prepared, dir string, mode Mode, cases []*Case) error {
-	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode}
+// root makes a guest's root in dir/root, of Debian's modules as they come or, to spare an emulated processor work, without
+// their signatures.
+func (k *kitchen) root(ctx context.Context, p Prepared, dir string, mode Mode, cases []*Case, spares bool) error {
+	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode, spares: spares && !p.own}
 	for _, step := range []func([]*Case) error{i.userspace, i.programs, i.cases, i.helper, i.modules, i.testModules, i.extras} {
 		if err := step(cases); err != nil {
 			return fmt.Errorf("the root of %s: %w", filepath.Base(dir), err)
@@ -232,11 +236,39 @@ func (i *image) addModules(names []string) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := kernels.CopyFile(i.plainTree(file), to); err != nil {
+		if err := i.copyModule(i.plainTree(file), to); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copyModule leaves the signature out where work is spared: nearly all instructions of a load of one of Debian's modules go
+// into it.
+func (i *image) copyModule(from, to string) error {
+	if !i.spares {
+		return kernels.CopyFile(from, to)
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, unsigned(text), 0o644)
+}
+
+// unsigned is a module without its signature, which ends with its size and a mark (the kernel's include/linux/module_signature.h).
+func unsigned(module []byte) []byte {
+	const infoSize = 12
+	rest, signed := bytes.CutSuffix(module, []byte("~Module signature appended~\n"))
+	if !signed || len(rest) < infoSize {
+		return module
+	}
+	rest, info := rest[:len(rest)-infoSize], rest[len(rest)-infoSize:]
+	size := binary.BigEndian.Uint32(info[8:])
+	if uint64(size) > uint64(len(rest)) {
+		return module
+	}
+	return rest[:len(rest)-int(size)]
 }
 
 // insmods reads what modprobe --show-depends prints: the files, relative to the tree, each once.
@@ -258,15 +290,33 @@ func insmods(said, tree string) []string {
 // ourModules are our test modules besides slreq, of which there are copies.
 var ourModules = strings.Fields("slprov sluse slwait slhub slneed sldev sldevb")
 
+const noPANModule = "slnopan.ko"
+
 func (i *image) testModules(cases []*Case) error {
 	updates := i.tree("updates")
 	if err := os.MkdirAll(updates, 0o755); err != nil {
 		return err
 	}
-	if i.mode == rootOfSaved || i.p.testModules == "" {
+	if i.mode == rootOfSaved {
+		return i.noPAN()
+	}
+	if i.p.testModules == "" {
 		return nil
 	}
 	return i.putTestModules(cases, updates)
+}
+
+// noPAN puts slnopan.ko where init loads it before the guest is saved: for Debian's kernels of 32-bit ARM.
+func (i *image) noPAN() error {
+	from := filepath.Join(i.p.testModules, noPANModule)
+	if !i.spares || i.p.testModules == "" || !there(from) {
+		return nil
+	}
+	to := i.root(noPANModule)
+	if err := kernels.CopyFile(from, to); err != nil {
+		return err
+	}
+	return i.strip(to)
 }
 
 // putTestModules puts them and the copies that the cases want into a directory.

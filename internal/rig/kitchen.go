@@ -38,6 +38,7 @@ func newKitchen(o Options, work string, say func(format string, args ...any)) *k
 // Prepared is all that a boot of a kernel is made of, but for its root.
 type Prepared struct {
 	Release, Image, Dir string // Dir has the unpacked packages
+	own                 bool   // somebody's own kernel, not Debian's: nothing about it is changed
 	build               kernels.Build
 	plain               string // has lib/modules/RELEASE: modules that are not compressed
 	testModules         string // or empty
@@ -80,6 +81,7 @@ func (k *kitchen) preparedNow(ctx context.Context, kernel Kernel) (p Prepared, e
 	if err != nil {
 		return p, err
 	}
+	p.own = own
 	p.Release, p.Image, p.Dir = p.build.Release, p.build.Image, p.build.Dir
 	switch {
 	case own && p.build.Headers != "":

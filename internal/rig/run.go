@@ -540,7 +540,7 @@ func (r *run) shell(ctx context.Context, guests []*Guest) error {
 	if err := r.input(g.dir); err != nil {
 		return err
 	}
-	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases); err != nil {
+	if err := r.kitchen.root(ctx, g.kernel, g.dir, g.Mode, g.Cases, false); err != nil {
 		return err
 	}
 	kind := computing

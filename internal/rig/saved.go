@@ -96,7 +96,7 @@ func (r *run) save(ctx context.Context, g *Guest, slot *os.File) (saved, error) 
 	if err := os.MkdirAll(base.dir, 0o755); err != nil {
 		return saved{}, err
 	}
-	if err := r.kitchen.root(ctx, g.kernel, base.dir, rootOfSaved, nil); err != nil {
+	if err := r.kitchen.root(ctx, g.kernel, base.dir, rootOfSaved, nil, true); err != nil {
 		return saved{}, err
 	}
 	if without {
@@ -182,6 +182,9 @@ func (r *run) saveNow(ctx context.Context, g *Guest, boot []string, s saved, slo
 			}
 			return fmt.Errorf("the guest to be saved did not come to its end: %s %s", q.stderr.String(), tail(said, 400))
 		}
+	}
+	if tailHas(console, "#PAN#") {
+		r.say.line("%s: its software PAN could not be switched off, so its cases take half as long again", g.Kernel.Key)
 	}
 	m, err := dialQMP(control)
 	if err != nil {

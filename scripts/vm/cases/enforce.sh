@@ -3,6 +3,7 @@
 # what: unsigned modules where the kernel enforces signatures: exit code and words as kmod's
 # kernels: all
 # matrix: arm-6.12 amd64-6.12
+# signed: yes
 # boot: enforce
 # limit: 30
 # copies: z0

@@ -4,6 +4,7 @@
 # kernels: all
 # matrix: arm-6.1 arm64-6.12
 # off-target: the kernel stays locked down until a reboot
+# signed: yes
 # boot: lockdown
 # limit: 240
 # copies: l0
