@@ -44,9 +44,9 @@ func (i *image) tree(elements ...string) string {
 }
 
 // root makes a guest's root in dir/root, of Debian's modules as they come or, to spare an emulated processor work, without
-// their signatures.
+// their signatures. The demo, and anybody's own kernel, have all as it comes.
 func (k *kitchen) root(ctx context.Context, p Prepared, dir string, mode Mode, cases []*Case, spares bool) error {
-	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode, spares: spares && !p.own}
+	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode, spares: spares && !p.own && !k.options.Demo}
 	for _, step := range []func([]*Case) error{i.userspace, i.programs, i.cases, i.helper, i.modules, i.testModules, i.extras} {
 		if err := step(cases); err != nil {
 			return fmt.Errorf("the root of %s: %w", filepath.Base(dir), err)
