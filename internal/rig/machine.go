@@ -38,6 +38,7 @@ type Machine struct {
 const (
 	spareAll   = "init_on_alloc=0 hardened_usercopy=off"
 	spareARM   = spareAll + " vmalloc=820M"
+	spareBoard = spareAll + " vmalloc=700M" // what is booted there can have an initrd of 100 MB
 	spareARM64 = spareAll + " mitigations=off kpti=0"
 	spareAMD64 = spareAll + " mitigations=off no_timer_check"
 )
@@ -62,9 +63,9 @@ var machines = []Machine{
 	{Name: "q35", Arch: "amd64", QEMU: "qemu-system-x86_64", Args: []string{"-M", "q35", "-cpu", cpuAMD64},
 		Console: "ttyS0", Memory: 768, CPUs: 1, Icount: "1", Spare: spareAMD64},
 	{Name: "orangepi-pc", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "orangepi-pc"},
-		Console: "ttyS0,115200", Memory: 1024, CPUs: 4, Board: true, Spare: spareARM, DTB: "sun8i-h3-orangepi-pc.dtb"},
+		Console: "ttyS0,115200", Memory: 1024, CPUs: 4, Board: true, Spare: spareBoard, DTB: "sun8i-h3-orangepi-pc.dtb"},
 	{Name: "raspi2b", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "raspi2b"},
-		Console: "ttyAMA0", Memory: 1024, CPUs: 4, Board: true, Spare: spareARM, DTB: "bcm2836-rpi-2-b.dtb", Halts: true},
+		Console: "ttyAMA0", Memory: 1024, CPUs: 4, Board: true, Spare: spareBoard, DTB: "bcm2836-rpi-2-b.dtb", Halts: true},
 	{Name: "vexpress-a9", Arch: "arm", QEMU: "qemu-system-arm", Args: []string{"-M", "vexpress-a9"},
 		Console: "ttyAMA0", Memory: 1024, CPUs: 1, Board: true, DTB: "vexpress-v2p-ca9.dtb"},
 }
