@@ -438,3 +438,31 @@ func TestWorkTop(t *testing.T) {
 		}
 	}
 }
+
+// Without test modules, what needs them is skipped by name, and a run of nothing else is an error.
+func TestUnbuilt(t *testing.T) {
+	all := []*Case{{Name: "self", testmods: true}, {Name: "tcrypt"}}
+	for _, c := range []struct {
+		name    string
+		options Options
+		run     []string
+		skipped int
+		fails   bool
+	}{
+		{"Debian's kernel", Options{}, []string{"self", "tcrypt"}, 0, false},
+		{"a kernel with its tree", Options{Image: "zImage", Headers: "tree"}, []string{"self", "tcrypt"}, 0, false},
+		{"a kernel without", Options{Image: "zImage"}, []string{"tcrypt"}, 1, false},
+		{"named", Options{Image: "zImage", Cases: []string{"tcrypt", "self"}}, []string{"tcrypt"}, 1, false},
+		{"named alone", Options{Image: "zImage", Cases: []string{"self"}}, nil, 1, true},
+	} {
+		r := &run{Options: c.options, all: all}
+		err := r.selectCases()
+		var names []string
+		for _, c := range r.cases {
+			names = append(names, c.Name)
+		}
+		if (err != nil) != c.fails || !slices.Equal(names, c.run) || len(r.skipped) != c.skipped {
+			t.Errorf("%s: runs %q, skips %d, %v", c.name, names, len(r.skipped), err)
+		}
+	}
+}

@@ -246,7 +246,12 @@ func (r *run) selectCases() error {
 			if byName[n] == nil {
 				return usagef("no case %s; see --list", n)
 			}
-			r.cases = append(r.cases, byName[n])
+			if !r.skipsUnbuilt(byName[n]) {
+				r.cases = append(r.cases, byName[n])
+			}
+		}
+		if len(r.cases) == 0 {
+			return usagef("%s: %s", strings.Join(names, ", "), r.skipped[0].Text)
 		}
 		return nil
 	}
@@ -255,12 +260,27 @@ func (r *run) selectCases() error {
 			continue
 		}
 		if c.KnownRed != "" {
-			r.skipped = append(r.skipped, report.Verdict{Kernel: "*", Case: c.Name, Phase: "check", Outcome: report.Skip, Seconds: "0", Text: "known red: " + c.KnownRed})
+			r.skip(c, "known red: "+c.KnownRed)
 			continue
 		}
-		r.cases = append(r.cases, c)
+		if !r.skipsUnbuilt(c) {
+			r.cases = append(r.cases, c)
+		}
 	}
 	return nil
+}
+
+func (r *run) skip(c *Case, why string) {
+	r.skipped = append(r.skipped, report.Verdict{Kernel: "*", Case: c.Name, Phase: "check", Outcome: report.Skip, Seconds: "0", Text: why})
+}
+
+// skipsUnbuilt skips a case that needs test modules if they cannot be built for the kernel.
+func (r *run) skipsUnbuilt(c *Case) bool {
+	if r.Image == "" || r.Headers != "" || !c.testmods {
+		return false
+	}
+	r.skip(c, "it needs test modules: give the kernel's build tree with --headers")
+	return true
 }
 
 // wide says whether cases run on all their kernels.
