@@ -26,22 +26,44 @@ var (
 // It is not verified: that is the kernel's.
 func (f *File) Signature() *Signature { return ParseSignature(f.data) }
 
-// ParseSignature is [File.Signature] for any bytes.
-func ParseSignature(b []byte) *Signature {
+// cutSignature parts a signed file into what comes before the signature's data, these, and struct module_signature, which
+// is nil if there is no signature.
+func cutSignature(b []byte) (before, data, info []byte) {
 	const infoSize = 12
 	n := len(b) - len(signatureMagic)
 	if n < infoSize || string(b[n:]) != signatureMagic {
+		return b, nil, nil
+	}
+	info, rest := b[n-infoSize:n], b[:n-infoSize]
+	signer, key := uint64(info[3]), uint64(info[4])
+	size := uint64(info[8])<<24 | uint64(info[9])<<16 | uint64(info[10])<<8 | uint64(info[11])
+	if size == 0 || uint64(len(rest)) < size+signer+key {
+		return b, nil, nil
+	}
+	n = len(rest) - int(size)
+	return rest[:n], rest[n:], info
+}
+
+// Unsigned is a module without what was appended to sign it.
+func Unsigned(b []byte) []byte {
+	before, _, info := cutSignature(b)
+	if info == nil {
+		return b
+	}
+	return before[:len(before)-int(info[3])-int(info[4])]
+}
+
+// ParseSignature is [File.Signature] for any bytes.
+func ParseSignature(b []byte) *Signature {
+	b, data, info := cutSignature(b)
+	if info == nil {
 		return nil
 	}
-	info, b := b[n-infoSize:n], b[:n-infoSize]
 	algo, hash, kind := info[0], info[1], info[2]
 	signer, key := int(info[3]), int(info[4])
-	size := uint64(info[8])<<24 | uint64(info[9])<<16 | uint64(info[10])<<8 | uint64(info[11])
-	if algo > 1 || int(hash) >= len(hashNames) || int(kind) >= len(idTypes) ||
-		size == 0 || uint64(len(b)) < size+uint64(signer)+uint64(key) {
+	if algo > 1 || int(hash) >= len(hashNames) || int(kind) >= len(idTypes) {
 		return nil
 	}
-	data, b := b[len(b)-int(size):], b[:len(b)-int(size)]
 	s := &Signature{IDType: idTypes[kind]}
 	if s.IDType == "PKCS#7" {
 		if !s.fromPKCS7(data) {

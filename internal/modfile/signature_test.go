@@ -24,3 +24,19 @@ func TestHashName(t *testing.T) {
 		}
 	}
 }
+
+func TestUnsigned(t *testing.T) {
+	const elf, mark = "\x7fELF and all the rest", "~Module signature appended~\n"
+	signed := elf + "signature" + "\x00\x00\x02\x00\x00\x00\x00\x00" + "\x00\x00\x00\x09" + mark
+	for name, c := range map[string]struct{ module, want string }{
+		"signed":         {signed, elf},
+		"not signed":     {elf, elf},
+		"a mark alone":   {mark, mark},
+		"too large":      {"\x00\x00\x02\x00\x00\x00\x00\x00\xff\xff\xff\xff" + mark, "\x00\x00\x02\x00\x00\x00\x00\x00\xff\xff\xff\xff" + mark},
+		"a mark in text": {mark + elf, mark + elf},
+	} {
+		if got := string(Unsigned([]byte(c.module))); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ package rig
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"safeload/internal/modfile"
 	"safeload/internal/rig/kernels"
 )
 
@@ -46,7 +46,7 @@ func (i *image) tree(elements ...string) string {
 // root makes a guest's root in dir/root, of Debian's modules as they come or, to spare an emulated processor work, without
 // their signatures. The demo, and anybody's own kernel, have all as it comes.
 func (k *kitchen) root(ctx context.Context, p Prepared, dir string, mode Mode, cases []*Case, spares bool) error {
-	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode, spares: spares && !p.own && !k.options.Demo}
+	i := &image{kitchen: k, p: p, ctx: ctx, dir: dir, mode: mode, spares: spares && !k.own() && !k.options.Demo}
 	for _, step := range []func([]*Case) error{i.userspace, i.programs, i.cases, i.helper, i.modules, i.testModules, i.extras} {
 		if err := step(cases); err != nil {
 			return fmt.Errorf("the root of %s: %w", filepath.Base(dir), err)
@@ -253,22 +253,7 @@ func (i *image) copyModule(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, unsigned(text), 0o644)
-}
-
-// unsigned is a module without its signature, which ends with its size and a mark (the kernel's include/linux/module_signature.h).
-func unsigned(module []byte) []byte {
-	const infoSize = 12
-	rest, signed := bytes.CutSuffix(module, []byte("~Module signature appended~\n"))
-	if !signed || len(rest) < infoSize {
-		return module
-	}
-	rest, info := rest[:len(rest)-infoSize], rest[len(rest)-infoSize:]
-	size := binary.BigEndian.Uint32(info[8:])
-	if uint64(size) > uint64(len(rest)) {
-		return module
-	}
-	return rest[:len(rest)-int(size)]
+	return os.WriteFile(to, modfile.Unsigned(text), 0o644)
 }
 
 // insmods reads what modprobe --show-depends prints: the files, relative to the tree, each once.

@@ -38,7 +38,6 @@ func newKitchen(o Options, work string, say func(format string, args ...any)) *k
 // Prepared is all that a boot of a kernel is made of, but for its root.
 type Prepared struct {
 	Release, Image, Dir string // Dir has the unpacked packages
-	own                 bool   // somebody's own kernel, not Debian's: nothing about it is changed
 	build               kernels.Build
 	plain               string // has lib/modules/RELEASE: modules that are not compressed
 	testModules         string // or empty
@@ -71,8 +70,11 @@ func (k *kitchen) prepare(ctx context.Context, kernel Kernel) (Prepared, error) 
 	})
 }
 
+// own says that the kernel is somebody's own, not Debian's: nothing about it is changed.
+func (k *kitchen) own() bool { return k.options.Image != "" || k.options.SeedKernel }
+
 func (k *kitchen) preparedNow(ctx context.Context, kernel Kernel) (p Prepared, err error) {
-	own := k.options.Image != "" || k.options.SeedKernel
+	own := k.own()
 	if own {
 		p.build, err = k.ownKernel(ctx, kernel)
 	} else {
@@ -81,7 +83,6 @@ func (k *kitchen) preparedNow(ctx context.Context, kernel Kernel) (p Prepared, e
 	if err != nil {
 		return p, err
 	}
-	p.own = own
 	p.Release, p.Image, p.Dir = p.build.Release, p.build.Image, p.build.Dir
 	switch {
 	case own && p.build.Headers != "":
