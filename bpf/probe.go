@@ -198,12 +198,21 @@ func refused(err error) error {
 		return &Unavailable{Missing: []string{"reading kernel memory in BPF programs (the kernel is locked down for confidentiality)"}, Err: err}
 	case errors.As(err, &ve):
 		return fmt.Errorf("the kernel's verifier refuses the probe (a bug of ours, please report): %w", err)
-	case errors.Is(err, unix.ENOSYS):
+	case noSyscall():
 		return &Unavailable{Missing: []string{"the bpf system call (CONFIG_BPF_SYSCALL)"}, Err: err}
 	case errors.Is(err, os.ErrPermission):
 		return &Unavailable{Missing: []string{"the right to load BPF programs (CAP_BPF and CAP_PERFMON, and no lockdown)"}, Err: err}
 	}
 	return &Unavailable{Missing: []string{"BPF programs on kprobes and tracepoints"}, Err: err}
+}
+
+// noSyscall reports whether there is no bpf(2). The library's error does not tell: it creates maps in any order, and of one
+// that only its program writes, or that can be mapped, it says that the kernel is too old for such maps. A call without
+// attributes gives EINVAL or EPERM where there is one (__sys_bpf in kernel/bpf/syscall.c).
+func noSyscall() bool {
+	const noCommand = ^uintptr(0)
+	_, _, errno := unix.Syscall(unix.SYS_BPF, noCommand, 0, 0)
+	return errno == unix.ENOSYS
 }
 
 // kernelReadable reports whether it was not for bpf_probe_read_kernel that the

@@ -112,8 +112,7 @@ check() {
 	rm -f /run/watch.ready
 	start watch /t/vmtool without admin /t/vmtool without bpf /safe/safeload watch --json --break --ready-file /run/watch.ready
 	want "without BPF: the watch starts" wait_for 240 test -s /run/watch.ready
-	# The ready file comes before what the watch says of itself.
-	want "without BPF: it says so" wait_for 10 has "$watched" '"unavailable":\["bpf: probe not available: the bpf system call (CONFIG_BPF_SYSCALL)'
+	want "without BPF: it says so" has "$watched" '"unavailable":\["bpf: probe not available: the bpf system call (CONFIG_BPF_SYSCALL)'
 	want "without BPF: from tracefs" has "$watched" '"source":"tracefs"'
 	start pw-nobpf /stock/modprobe slreq_y0
 	finish pw-nobpf 60; want "without BPF: modprobe ends with 0" [ "$rc" = 0 ]
@@ -129,8 +128,8 @@ check() {
 	rm -f /run/watch.ready
 	start watch /t/vmtool without rights /safe/safeload watch --json --break --record /run/record --ready-file /run/watch.ready
 	want "with the unit's rights: the watch starts" wait_for 240 test -s /run/watch.ready
-	want "with the unit's rights: nothing is missing" wait_for 10 has "$watched" '"missing":\[\]'
-	want "with the unit's rights: a record tells what takes loads long" wait_for 10 has /run/record '"phases":\["disk",.*"asleep"\]'
+	want "with the unit's rights: nothing is missing" has "$watched" '"missing":\[\]'
+	want "with the unit's rights: a record tells what takes loads long" has /run/record '"phases":\["disk",.*"asleep"\]'
 	log "$(head -1 "$watched")"
 	_admin=0
 	for _t in /proc/"$(pid_of watch)"/task/*; do
