@@ -146,38 +146,75 @@ func TestTies(t *testing.T) {
 			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 		}, false, true},
 		"a user has the crypto manager probe": {func(s *story) {
-			s.init("m_init", 20*sec)
+			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
 			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 18*sec)
 		}, false, false},
 		"he is gone": {func(s *story) {
-			s.init("m_init", 20*sec)
+			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
 		}, false, false},
 		"a user at the very moment": {func(s *story) {
-			s.init("m_init", 20*sec)
+			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
 			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 20*sec-ms)
 		}, false, true},
 		"a user's thread at the very moment": {func(s *story) {
-			s.init("m_init", 20*sec)
+			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
 			s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
 			s.asleep(300, sec)
 			s.AddThread(300, 301, s.Call(proc.Other))
 			s.system.ran(300, 301, 20*sec-ms)
 			s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
+			s.Write("proc/300/task/301/wchan", "crypto_larval_wait")
 		}, false, true},
 		"a user who sleeps since another time": {func(s *story) {
-			s.init("m_init", 20*sec)
+			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
 			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
 			s.asleep(300, 18*sec)
 		}, true, true},
-		"a test that slept before the probe began": {func(s *story) {
+		"the crypto manager at the very moment, and an init that sleeps elsewhere": {func(s *story) {
 			s.init("m_init", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+		}, false, true},
+		"a user at the very moment, nobody knows where": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
+			s.asleep(300, 20*sec-ms)
+		}, false, true},
+		"a user asleep for a disk at the very moment": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "folio_wait_bit_common", s.Call(proc.Other))
+			s.asleep(300, 20*sec-ms)
+		}, true, true},
+		"a user's thread asleep for a disk at the very moment": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
+			s.asleep(300, sec)
+			s.AddThread(300, 301, s.Call(proc.Other))
+			s.system.ran(300, 301, 20*sec-ms)
+			s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
+			s.Write("proc/300/task/301/wchan", "folio_wait_bit_common")
+		}, true, true},
+		"a worker asleep for a disk at the very moment": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.works(121, "events", "blk_execute_rq", 20*sec-ms, 0)
+		}, true, true},
+		"a worker asleep for the crypto manager at the very moment": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.works(121, "events", "crypto_larval_wait", 20*sec-ms, 0)
+		}, false, true},
+		"a test that slept before the probe began": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
 			s.AddKthread(110, 0, "crypto_larval_wait", s.start(20*sec+10*ms))
 			s.SetComm(110, "cryptomgr_test")
 			s.asleep(110, 20*sec)
@@ -258,6 +295,57 @@ func TestTies(t *testing.T) {
 					t.Errorf("bold %v: proven %v, suspected %v, want %v", bold, proven, suspected, want)
 				}
 			}
+		})
+	}
+}
+
+// TestRivals: who sleeps where the crypto manager's thread may be for him is a rival of the init's for as long as he sleeps, or for
+// good if he may have been killed.
+func TestRivals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		at, then    func(s *story) // as the first look finds it, and the second
+		first, want bool
+	}{
+		"nobody": {nil, nil, true, true},
+		"a worker, nobody knows where, who has gone on": {func(s *story) {
+			s.AddTask(121, 2, 'D', observetest.Worker, 5, "", "-1 0x0 0x0\n")
+			s.asleep(121, 20*sec-ms)
+		}, func(s *story) { s.AddTask(121, 2, 'I', observetest.Worker, 5, "worker_thread", "-1 0x0 0x0\n") }, false, true},
+		"a worker who sleeps on": {func(s *story) {
+			s.works(121, "events", "crypto_larval_wait", 20*sec-ms, 0)
+		}, nil, false, false},
+		"a user who is gone": {func(s *story) {
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
+			s.asleep(300, 20*sec-ms)
+		}, func(s *story) { s.Remove(300) }, false, false},
+		"a user who was not asleep yet": {func(s *story) {
+			s.AddTask(300, 1, 'R', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
+		}, func(s *story) {
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
+			s.asleep(300, 20*sec-ms)
+		}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			p, sys := s.Open()
+			defer p.Close()
+			defer sys.Close()
+			eyes := &observe.Observer{Proc: p, Sys: sys, BootAhead: s.BootAhead}
+			look := func(change func(s *story), want bool, which string) {
+				if change != nil {
+					change(s)
+				}
+				now := eyes.Look(s.Entries, true)
+				for range 2 { // readings of one look
+					if got := now.System(observe.Best, nil).Stuck(graph.Likely).Has(100); got != want {
+						t.Errorf("%s look: stuck %v, want %v", which, got, want)
+					}
+				}
+			}
+			look(tt.at, tt.first, "first")
+			look(tt.then, tt.want, "second")
 		})
 	}
 }

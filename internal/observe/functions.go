@@ -2,6 +2,8 @@
 
 package observe
 
+import "strings"
+
 // The functions that tasks sleep in, as /proc/PID/wchan names them, by what a
 // sleep in them means. Kernels rename functions, and compilers inline them: a
 // kernel on which one shows otherwise gets its name here and a line in
@@ -80,6 +82,12 @@ func isAsync(wchan string) bool {
 		return true
 	}
 	return false
+}
+
+// awaitsManager: functions of crypto/api.c and algapi.c, where everybody sleeps who waits for the crypto manager:
+// crypto_larval_wait, crypto_wait_for_test, or what these were inlined into.
+func awaitsManager(wchan string) bool {
+	return strings.HasPrefix(wchan, "crypto_")
 }
 
 // isIdle: functions that only epoll_wait, poll, select, futex, sigtimedwait and

@@ -6,7 +6,7 @@ import "testing"
 
 // What kernels that were seen show, and what it means.
 func TestFunctions(t *testing.T) {
-	type meaning struct{ requesting, request, wait, timed, flush, item, idle bool }
+	type meaning struct{ requesting, request, wait, timed, flush, item, idle, manager bool }
 	request := meaning{requesting: true, request: true}
 	load := meaning{wait: true}
 	item := meaning{flush: true, item: true}
@@ -42,12 +42,16 @@ func TestFunctions(t *testing.T) {
 		"futex_wait_queue":      {idle: true},
 		"poll_schedule_timeout": {idle: true, timed: true},
 
+		"crypto_wait_for_test": {manager: true},
+		"crypto_larval_wait":   {manager: true},
+
 		"do_wait":                   {},
+		"io_schedule":               {},
 		"wait_for_completion":       {}, // of what, nothing says
 		"call_usermodehelper_execs": {},
 		"":                          {},
 	} {
-		got := meaning{IsRequesting(wchan), isRequest(wchan), IsWait(wchan), IsTimed(wchan), isFlush(wchan), isItemFlush(wchan), isIdle(wchan)}
+		got := meaning{IsRequesting(wchan), isRequest(wchan), IsWait(wchan), IsTimed(wchan), isFlush(wchan), isItemFlush(wchan), isIdle(wchan), awaitsManager(wchan)}
 		if got != want {
 			t.Errorf("%s means %+v, want %+v", wchan, got, want)
 		}

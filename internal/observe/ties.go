@@ -141,6 +141,9 @@ func isManager(t *Task) bool {
 // started. Users have it start threads, too (AF_ALG): of all who could have
 // been waiting since it began, there must be none but p.
 func (s *Waits) managedFor(k, p, o *Task) bool {
+	if !s.mayAwaitManager(p.PID, p.TID, p.Wchan) {
+		return false
+	}
 	fell, timed := s.fellAsleep(p)
 	began := s.bootOf(k.Start)
 	if p == o {
@@ -158,26 +161,43 @@ func (s *Waits) managedFor(k, p, o *Task) bool {
 	return !s.othersAsleep(k, p, o)
 }
 
+// mayAwaitManager tells whether a thread may be asleep for one of the crypto manager's, by the function that it
+// sleeps in, if that has been read. Where the kernel does not tell, it may.
+func (s *Waits) mayAwaitManager(pid, tid int, wchan string) bool {
+	if wchan == "" {
+		wchan = s.Proc.Wchan(pid, tid)
+	}
+	return wchan == "" || hidesCaller(wchan) || awaitsManager(wchan)
+}
+
 // fellAsleepAt tells whether a task fell asleep at, or just after, a moment.
 func (s *Waits) fellAsleepAt(t *Task, at int64) bool {
 	fell, ok := s.fellAsleep(t)
 	return ok && fell >= at-s.slack(at) && fell <= at+near
 }
 
-// othersAsleep tells whether anybody else has slept, in state D, since a
-// kernel thread began. Where the kernel does not say since when somebody
-// sleeps, all who do count.
+// rivals are who may have a kernel thread of the crypto manager work for them, instead of an init.
+type rivals struct {
+	seen     bool // a user was, who may have been killed since, while the thread goes on
+	searched bool // the threads of programs were, and there was none
+}
+
+// othersAsleep tells whether anybody else may have slept, in state D, for a
+// kernel thread since that began. Where the kernel does not say since when
+// somebody sleeps, all who do count.
 func (s *Waits) othersAsleep(k, p, o *Task) bool {
-	key := [3]uint64{uint64(k.TID), k.Start, uint64(o.TID)}
-	if found, had := s.memory.rivals[key]; had {
-		return found
-	}
 	if s.incomplete {
+		return true
+	}
+	key := [3]uint64{uint64(k.TID), k.Start, uint64(o.TID)}
+	had := s.memory.rivals[key]
+	if had.seen {
 		return true
 	}
 	began := s.bootOf(k.Start)
 	suspect := func(t *Task) bool {
-		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.Requester() || isManager(t) && t.Start > k.Start {
+		if t.TID == p.TID || t.TID == o.TID || t.State != 'D' || t.Requester() || isManager(t) && t.Start > k.Start ||
+			!s.mayAwaitManager(t.PID, t.TID, t.Wchan) {
 			return false
 		}
 		if _, ok := s.fellAsleep(t); !ok {
@@ -190,28 +210,30 @@ func (s *Waits) othersAsleep(k, p, o *Task) bool {
 		if t.TID == k.TID || isManager(t) && s.forInit(t, o) {
 			continue
 		}
-		if suspect(t) {
+		switch {
+		case suspect(t):
 			found = true
-			break
-		}
-		if t.Process() && !t.Kthread() && t.Threads > 1 && !found {
-			_ = s.Proc.Threads(t.PID, func(tid int) bool {
-				if tid == t.PID || s.Tasks[tid] != nil {
-					return true
-				}
-				at, ok := s.Proc.Slept(t.PID, tid)
-				if ok && !s.within(at, began) || s.Proc.ThreadState(t.PID, tid) != 'D' {
-					return true
-				}
-				found = true
-				return false
-			})
-		}
-		if found {
-			break
+			had.seen = had.seen || !t.Kthread() // nobody can kill a kernel thread: one that no longer sleeps never slept for k
+		case t.Process() && !t.Kthread() && t.Threads > 1 && !had.searched && !had.seen:
+			had.seen = s.threadAsleep(t, began)
 		}
 	}
-	s.memory.rivals[key] = found
+	had.searched = true
+	s.memory.rivals[key] = had
+	return found || had.seen
+}
+
+// threadAsleep tells whether a thread of a program may be asleep for one of the crypto manager's that began then. Those
+// that are tasks of this look are not asked.
+func (s *Waits) threadAsleep(t *Task, began int64) (found bool) {
+	_ = s.Proc.Threads(t.PID, func(tid int) bool {
+		if tid == t.PID || s.Tasks[tid] != nil {
+			return true
+		}
+		at, ok := s.Proc.Slept(t.PID, tid)
+		found = (!ok || s.within(at, began)) && s.Proc.ThreadState(t.PID, tid) == 'D' && s.mayAwaitManager(t.PID, tid, "")
+		return !found
+	})
 	return found
 }
 

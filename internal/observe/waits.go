@@ -44,13 +44,13 @@ const (
 // memory is what looks of one observer leave for the next. Each look has a copy of
 // its own: one that is begun anew (see [proc.FS.Bounded]) leaves nothing.
 type memory struct {
-	rivals  map[[3]uint64]bool // of a kernel thread: had somebody else slept since it began
-	flushes map[int]flush      // by the thread that flushes
+	rivals  map[[3]uint64]rivals // by the manager's thread, its start, and the thread whose init it is about
+	flushes map[int]flush        // by the thread that flushes
 }
 
 // forNextLook is a copy for another look.
 func (m *memory) forNextLook() *memory {
-	next := &memory{rivals: make(map[[3]uint64]bool), flushes: make(map[int]flush)}
+	next := &memory{rivals: make(map[[3]uint64]rivals), flushes: make(map[int]flush)}
 	if m == nil {
 		return next
 	}

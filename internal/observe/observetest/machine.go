@@ -78,6 +78,14 @@ func (s *Machine) AddTask(pid, ppid int, state byte, flags, start int, wchan, ca
 	s.WriteTask(pid, "status", "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
 }
 
+// Remove takes a process away.
+func (s *Machine) Remove(pid int) {
+	s.T.Helper()
+	if err := os.RemoveAll(filepath.Join(s.Dir, "proc", fmt.Sprint(pid))); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
 // AddThread adds one to a process.
 func (s *Machine) AddThread(pid, tid int, call string) {
 	d := fmt.Sprintf("proc/%d/", pid)
