@@ -4,6 +4,9 @@ package rig
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,7 +37,8 @@ func failures(verdicts []report.Verdict) []report.Verdict {
 
 // tryAgain runs once more, alone, what failed in a run of the whole matrix: on a shared machine limits of time are
 // missed that the same guest keeps with the machine for itself. It is booted anew: what has gone wrong by where things lie
-// in memory goes wrong again in the same saved guest. Two guests whose notes differ are run again both. What passes then is reported with the first failure.
+// in memory goes wrong again in the same saved guest. Two guests whose notes differ are run again both. What passes then is
+// reported with the first failure, and the first log is kept.
 func (r *run) tryAgain(ctx context.Context, guests []*Guest) {
 	if len(r.Cases) > 0 || r.Quick {
 		return
@@ -85,11 +89,29 @@ func (r *run) secondTry(ctx context.Context, g *Guest) {
 		}
 		return // else the first log is the one to read
 	}
+	first := r.keepFirst(g)
 	for _, v := range failures(g.verdicts) {
-		r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, g.log())
+		r.say.line("%s: failed first, and passed when it was run again: %s %s: %s (%s)", g.name(), v.Case, v.Phase, v.Text, first)
 		r.first = append(r.first, v)
 	}
 	*g = second
+}
+
+// keepFirst keeps the log of a first try beyond the run, and says where it is: the second one's takes its place in the report.
+func (r *run) keepFirst(g *Guest) string {
+	dir := r.Keep
+	if dir == "" {
+		dir = filepath.Join(r.cache, "log/failed")
+	}
+	kept := filepath.Join(dir, g.name()+"-first.log")
+	text, err := os.ReadFile(g.log())
+	if err = errors.Join(err, os.MkdirAll(dir, 0o755)); err == nil {
+		err = os.WriteFile(kept, text, 0o644)
+	}
+	if err != nil {
+		return "its log could not be kept: " + err.Error()
+	}
+	return kept
 }
 
 // markSecond writes into the verdicts that passed at the second try by what the first one failed. A failure that has no such

@@ -3,6 +3,9 @@
 package rig
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"safeload/internal/rig/report"
@@ -44,5 +47,27 @@ func TestPairs(t *testing.T) {
 	guests := []*Guest{safe, on("arm-6.1", "main", Safe), stock, on("arm-6.12", "probe", Stock), on("arm-6.12", "main-smp2", Safe)}
 	if got := pairs(guests); len(got) != 1 || got[0] != (pair{stock, safe}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestKeepFirst(t *testing.T) {
+	r := &run{cache: t.TempDir()}
+	g := &Guest{Kernel: Kernel{Key: "arm-6.1"}, Group: "incident", Mode: Safe, dir: t.TempDir()}
+	if got := r.keepFirst(g); !strings.Contains(got, "could not be kept") {
+		t.Errorf("without a log: %s", got)
+	}
+	if err := os.WriteFile(g.log(), []byte("#R# a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(r.cache, "log/failed/arm-6.1-incident-safe-first.log")
+	if got := r.keepFirst(g); got != want {
+		t.Errorf("kept as %s, want %s", got, want)
+	}
+	if text, err := os.ReadFile(want); err != nil || string(text) != "#R# a" {
+		t.Errorf("%q, %v", text, err)
+	}
+	r.Keep = filepath.Join(t.TempDir(), "new")
+	if got := r.keepFirst(g); got != filepath.Join(r.Keep, "arm-6.1-incident-safe-first.log") {
+		t.Errorf("with --keep: %s", got)
 	}
 }
