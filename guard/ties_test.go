@@ -69,6 +69,12 @@ func (s *story) helper(pid int, asked time.Duration) {
 	s.AddWaiter(pid, w, s.start(asked), "m")
 }
 
+// worker is the one below which a helper is (AddHelperWorker).
+func (s *story) worker(pid int) int { return pid + 10000 }
+
+// moved: the kernel has moved tasks that sleep to another processor, and forgotten when they ran.
+func (s *story) moved(pids ...int) { s.LastRan(0, pids...) }
+
 const sec, ms = time.Second, time.Millisecond
 
 // TestTies: which requests an init is taken to wait for, where no probe runs.
@@ -116,6 +122,27 @@ func TestTies(t *testing.T) {
 			s.init("m_init", -1)
 			s.asks(120, "m", 20*sec, -1, 200)
 		}, true, true},
+		"its name, and the kernel has moved the helper's worker": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "m", 20*sec+10*ms, 20*sec, 200)
+			s.moved(s.worker(200))
+		}, true, true},
+		"its name, and the kernel has moved all who sleep": {func(s *story) {
+			s.init("m_init", 20*sec)
+			s.asks(120, "m", 20*sec+10*ms, 20*sec, 200)
+			s.moved(100, 120, s.worker(200))
+		}, true, true},
+		"the incident, and the kernel has moved the init": {func(s *story) {
+			s.init("crypto_wait_for_test", 20*sec)
+			s.asks(120, "cryptomgr_test", 20*sec+20*ms, 20*sec-10*ms, 200)
+			s.moved(100)
+		}, true, true},
+		"the incident, a user asleep, and the kernel has moved him": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
+			s.moved(300)
+		}, false, true},
 		"the incident of 2020": {func(s *story) {
 			s.init("crypto_wait_for_test", 20*sec)
 			s.asks(120, "cryptomgr_test", 20*sec+20*ms, 20*sec-10*ms, 200)

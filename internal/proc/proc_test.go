@@ -150,6 +150,20 @@ func TestModuleName(t *testing.T) {
 	}
 }
 
+func TestExecStart(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"x (7, #threads: 1)\n---\nse.exec_start                                :        123456.000789\n": 123456_000789,
+		"se.exec_start : 0.000001\n": 1,
+		"se.exec_start : 0.000000\n": 0, // asleep, and moved to another processor
+		"se.exec_start : x\n":        0,
+		"se.vruntime : 1.000000\n":   0,
+	} {
+		if got, ok := parseExecStart([]byte(text)); got != want || ok != (want != 0) {
+			t.Errorf("%q: %d, %v, want %d", text, got, ok, want)
+		}
+	}
+}
+
 func FuzzParsers(f *testing.F) {
 	f.Add([]byte("7 (a) S 2 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n"))
 	f.Add([]byte("379 0x3 0xb6f0 0x0 0x1 0x2 0x4 0xbe8 0xb6e\n"))

@@ -267,7 +267,11 @@ func parseThreadState(status []byte) (state byte) {
 // Slept is when the thread last ran, in nanoseconds of the scheduler's clock,
 // from se.exec_start in /proc/PID/task/TID/sched (CONFIG_SCHED_DEBUG). The
 // clock is per processor and loses interrupt time: good for an order between
-// tasks that is likely, never for one that is certain.
+// tasks that is likely, never for one that is certain. false: the kernel does not
+// say, or no longer. It forgets the time, and has 0 there, of a task that it moves
+// to another processor (enqueue_entity in kernel/sched/fair.c, migrate_task_rq_fair
+// before 6.3), and since 6.12 it moves some that sleep: these stay in the queue
+// for a while (DELAY_DEQUEUE).
 func (f *FS) Slept(pid, tid int) (uint64, bool) {
 	b, err := f.Read(ownPath(pid, tid, "sched"))
 	if err != nil {
@@ -304,7 +308,7 @@ func parseExecStart(b []byte) (uint64, bool) {
 			v += n
 		}
 	}
-	return v, true
+	return v, v != 0
 }
 
 // Stack is the thread's kernel stack, a function a line; empty where the
