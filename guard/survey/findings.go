@@ -146,6 +146,7 @@ func chooseWaiter(s *observe.Waits, f *graph.Finding) {
 }
 
 func asleepForLong(s *observe.Waits, cycle []graph.Step) bool {
+	var sleepers []*observe.Task
 	for _, step := range cycle {
 		t := s.Tasks[int(step.Task)]
 		if t == nil {
@@ -154,11 +155,9 @@ func asleepForLong(s *observe.Waits, cycle []graph.Step) bool {
 		if e := s.Entries[t.PID]; e != nil && !s.InCall(e, t) {
 			continue // polls
 		}
-		if d := s.Asleep(t); d < asleepLong {
-			return false
-		}
+		sleepers = append(sleepers, t)
 	}
-	return true
+	return len(sleepers) == 0 || s.LongAsleep(asleepLong, sleepers...)
 }
 
 // asleepLong is how long those of a circle that is only likely must have

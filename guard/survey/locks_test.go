@@ -248,6 +248,34 @@ func TestLockByStack(t *testing.T) {
 	}
 }
 
+// The kernel tells nothing of a task that it has moved to another processor (see proc.FS.Slept): of the others of the circle
+// it must, as where it tells of nobody slow and stuck look the same.
+func TestMovedTask(t *testing.T) {
+	for name, c := range map[string]struct {
+		moved []int
+		found int
+	}{
+		"who loads": {[]int{200}, 1},
+		"who asked": {[]int{100}, 1},
+		"all":       {[]int{100, 200, 10200}, 0},
+	} {
+		s := asked(t)
+		s.WriteTask(200, "stack", inMutex)
+		s.afterAMinute()
+		s.LastRan(0, c.moved...)
+		if sv := s.surveyLocks(lockTable{200: heldBy(100, graph.Likely)}); len(sv.Findings) != c.found {
+			t.Errorf("%s: %+v, want %d", name, sv.Findings, c.found)
+		}
+		sv := s.surveyBlind()
+		if len(sv.Findings) != c.found {
+			t.Errorf("%s, by the stack: %+v, want %d", name, sv.Findings, c.found)
+		}
+		if sv.NoLocks == nil {
+			t.Errorf("%s: that locks cannot be read is not said", name)
+		}
+	}
+}
+
 // A worker asks, and the init flushes its queue: the circle is shown by way of who asked, not
 // of the worker that runs the helper.
 func TestQueue(t *testing.T) {

@@ -146,8 +146,9 @@ func seenOf(s *observe.Waits, t *observe.Task) Seen {
 	v := Seen{
 		PID: t.PID, TID: t.TID, PPID: t.PPID, Start: t.ProcessStart, Comm: t.Comm, Kernel: t.Kthread(),
 		State: t.State, Wchan: t.Wchan, Module: t.Module, File: t.File.Path,
-		Running: max(0, time.Duration(s.Now-int64(t.ProcessStart)*clock.Tick)), Asleep: s.Asleep(t),
+		Running: max(0, time.Duration(s.Now-int64(t.ProcessStart)*clock.Tick)),
 	}
+	v.Asleep, _ = s.Asleep(t)
 	if v.Wchan == "" && t.Asleep() {
 		v.Wchan = s.Proc.Wchan(t.PID, t.TID)
 	}

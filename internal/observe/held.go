@@ -5,8 +5,6 @@ package observe
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 )
@@ -23,11 +21,13 @@ const HeldAfter = time.Second
 // MayBeHeld tells whether a load sleeps that nothing else explains while somebody
 // waits for a helper: it may wait for a lock of that one.
 func (s *Waits) MayBeHeld() bool {
-	_, timed := s.Proc.Slept(unix.Getpid(), unix.Gettid()) // not without CONFIG_SCHED_DEBUG
 	asked, held := false, false
 	for _, t := range s.Tasks {
 		asked = asked || t.Requester()
-		held = held || s.inUnknown(t) && (!timed || s.Asleep(t) >= HeldAfter)
+		if !held && s.inUnknown(t) {
+			d, known := s.Asleep(t)
+			held = !known || d >= HeldAfter
+		}
 	}
 	return asked && held
 }

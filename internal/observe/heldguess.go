@@ -22,7 +22,7 @@ const guessAfter = 10 * time.Second
 func (s *Waits) GuessLocks() {
 	s.mayHold = make(map[int][]graph.ID)
 	for _, t := range s.Tasks {
-		if !s.inUnknown(t) || s.Asleep(t) < guessAfter || !inLock(s.Proc.Stack(t.PID, t.TID)) {
+		if !s.inUnknown(t) || !inLock(s.Proc.Stack(t.PID, t.TID)) {
 			continue
 		}
 		h := s.helperAbove(t.PID)
@@ -30,7 +30,7 @@ func (s *Waits) GuessLocks() {
 			continue
 		}
 		askers := s.askersOf(h, s.Helpers())
-		if len(askers) == 0 || s.othersHold() {
+		if len(askers) == 0 || !s.LongAsleep(guessAfter, append([]*Task{t}, askers...)...) || s.othersHold() {
 			continue
 		}
 		for _, a := range askers {

@@ -195,17 +195,33 @@ func (s *Snapshot) HasRequesters() bool {
 }
 
 // Asleep is how long ago a task last ran, by the scheduler's clock; ours, just
-// now, is the measure.
-func (s *Snapshot) Asleep(t *Task) time.Duration {
+// now, is the measure. false: the kernel does not tell (see [proc.FS.Slept]).
+func (s *Snapshot) Asleep(t *Task) (d time.Duration, known bool) {
+	if !t.Asleep() {
+		return 0, true
+	}
 	me, ok := s.Proc.Slept(unix.Getpid(), unix.Gettid())
-	if !ok || !t.Asleep() {
-		return 0
+	if !ok {
+		return 0, false
 	}
 	it, ok := s.lastRan(t.PID, t.TID)
 	if !ok || it > me {
-		return 0
+		return 0, ok
 	}
-	return time.Duration(me - it)
+	return time.Duration(me - it), true
+}
+
+// LongAsleep tells whether all of these tasks sleep, for so long those of which the kernel tells. It must tell of one.
+func (s *Snapshot) LongAsleep(least time.Duration, tasks ...*Task) bool {
+	some := false
+	for _, t := range tasks {
+		d, known := s.Asleep(t)
+		if known && d < least {
+			return false
+		}
+		some = some || known
+	}
+	return some
 }
 
 // atWork tells whether a workqueue worker is at an item, by its name: with '+'

@@ -25,7 +25,8 @@ func (s *Waits) StoodStill(ids []graph.ID, self registry.Identity) time.Duration
 		case t == nil || s.Entries[int(id)] != nil && s.Entries[int(id)].State == registry.StateWait:
 			return 0 // polls: since when it stands still is not known
 		default:
-			least = min(least, s.Asleep(t))
+			d, _ := s.Asleep(t)
+			least = min(least, d)
 		}
 	}
 	return least
