@@ -214,6 +214,13 @@ func TestTies(t *testing.T) {
 			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
 			s.asleep(300, 20*sec-ms)
 		}, false, true},
+		"a user who has gone on since he was read": {func(s *story) {
+			s.init("crypto_larval_wait", 20*sec)
+			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
+			s.WriteTask(300, "status", "State:\tR (running)\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
+			s.asleep(300, 20*sec-ms)
+		}, true, true},
 		"a user asleep for a disk at the very moment": {func(s *story) {
 			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)

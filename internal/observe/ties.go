@@ -141,7 +141,7 @@ func isManager(t *Task) bool {
 // started. Users have it start threads, too (AF_ALG): of all who could have
 // been waiting since it began, there must be none but p.
 func (s *Waits) managedFor(k, p, o *Task) bool {
-	if !s.mayAwaitManager(p.PID, p.TID, p.Wchan) {
+	if w := s.where(p.PID, p.TID, p.Wchan); w != "" && !awaitsManager(w) {
 		return false
 	}
 	fell, timed := s.fellAsleep(p)
@@ -161,13 +161,31 @@ func (s *Waits) managedFor(k, p, o *Task) bool {
 	return !s.othersAsleep(k, p, o)
 }
 
-// mayAwaitManager tells whether a thread may be asleep for one of the crypto manager's, by the function that it
-// sleeps in, if that has been read. Where the kernel does not tell, it may.
-func (s *Waits) mayAwaitManager(pid, tid int, wchan string) bool {
+// where is the function that a thread sleeps in, if that has been read; empty where the kernel does not tell.
+func (s *Waits) where(pid, tid int, wchan string) string {
 	if wchan == "" {
 		wchan = s.Proc.Wchan(pid, tid)
 	}
-	return wchan == "" || hidesCaller(wchan) || awaitsManager(wchan)
+	if hidesCaller(wchan) {
+		return ""
+	}
+	return wchan
+}
+
+// mayAwaitManager tells whether a thread that was in state D may be asleep for one of the crypto manager's. Where the kernel does
+// not tell in what it sleeps, it may, unless it has gone on meanwhile.
+func (s *Waits) mayAwaitManager(pid, tid int, wchan string) bool {
+	w := s.where(pid, tid, wchan)
+	return awaitsManager(w) || w == "" && !s.goesOn(pid, tid)
+}
+
+// goesOn tells whether a thread that was in state D has left it, and is not ending.
+func (s *Waits) goesOn(pid, tid int) bool {
+	switch s.Proc.ThreadState(pid, tid) {
+	case 'R', 'S', 'I':
+		return true
+	}
+	return false
 }
 
 // fellAsleepAt tells whether a task fell asleep at, or just after, a moment.
