@@ -20,10 +20,10 @@ const (
 	// clockSlack is how far two times may be apart that are the same: a start
 	// in /proc is of a tick, and the clocks of the two differ.
 	clockSlack = 15 * time.Millisecond
-	// managedMost is how long an init may run on after the crypto core has
+	// managerLead is how long an init may run on after the crypto core has
 	// started what it then sleeps for: the self-tests of other algorithms that
 	// it registers come before.
-	managedMost = 2 * time.Second
+	managerLead = 2 * time.Second
 )
 
 // initWaits: a module's init that sleeps, and neither asks nor loads, waits for
@@ -120,7 +120,7 @@ func (s *Waits) startedThreads(p, o *Task) []*Task {
 		}
 		switch {
 		case s.bearsName(k, o.Module):
-		case isManager(k) && s.managedFor(k, p, o):
+		case isManager(k) && s.managerWorksFor(k, p, o):
 		case s.bold && p == o && !s.startedByAnother(k, o):
 		default:
 			continue
@@ -137,17 +137,17 @@ func isManager(t *Task) bool {
 	return t.Kthread() && (t.Comm == "cryptomgr_probe" || t.Comm == "cryptomgr_test")
 }
 
-// managedFor tells whether it is for p that a thread of the crypto manager was
-// started. Users have it start threads, too (AF_ALG): of all who could have
-// been waiting since it began, there must be none but p.
-func (s *Waits) managedFor(k, p, o *Task) bool {
+// managerWorksFor tells whether k, a thread of the crypto manager, was started for p, who sleeps in the crypto API: o, the
+// thread that runs an init, or a kernel thread that this waits for. Users have the manager start threads, too
+// (AF_ALG): of all who could have been waiting since it began, there must be none but p.
+func (s *Waits) managerWorksFor(k, p, o *Task) bool {
 	if w := s.where(p.PID, p.TID, p.Wchan); w != "" && !awaitsManager(w) {
 		return false
 	}
 	fell, timed := s.fellAsleep(p)
 	began := s.bootOf(k.Start)
 	if p == o {
-		if timed && fell-began > int64(managedMost) {
+		if timed && fell-began > int64(managerLead) {
 			return false
 		}
 		for _, t := range s.Tasks {
@@ -161,7 +161,7 @@ func (s *Waits) managedFor(k, p, o *Task) bool {
 	return !s.othersAsleep(k, p, o)
 }
 
-// where is the function that a thread sleeps in, if that has been read; empty where the kernel does not tell.
+// where is the function that a thread sleeps in: wchan, if that was read before. Empty: the kernel does not tell.
 func (s *Waits) where(pid, tid int, wchan string) string {
 	if wchan == "" {
 		wchan = s.Proc.Wchan(pid, tid)
