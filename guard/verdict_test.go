@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"safeload/guard/graph"
 	"safeload/internal/clock"
@@ -55,6 +56,42 @@ func TestPollingCommand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPollsShortSleep: a look that makes sure of another comes a moment after it, and finds a command that polls in the same
+// short sleep. One that is seen for a second is long.
+func TestPollsShortSleep(t *testing.T) {
+	s := newSystem(t)
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	token := s.AddCommand(150, s.AddHelperWorker(150), 505)
+	s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
+	s.AddTask(152, 151, 'S', observetest.Plain, 507, "hrtimer_nanosleep", s.Call(proc.Sleep))
+	s.AddWaiter(200, 1, 510, "a")
+	s.Entries[1].Parent = token
+	p, sys := s.Open()
+	defer p.Close()
+	defer sys.Close()
+	eyes := &observe.Observer{Proc: p, Sys: sys, BootAhead: s.BootAhead}
+	var before *observe.Waits
+	look := func(want bool, when string) {
+		t.Helper()
+		now := eyes.Look(s.Entries, true)
+		for range 2 { // readings of one look
+			if got := len(now.System(observe.Patient, before).Stuck(graph.Likely).Knot(200)) > 0; got != want {
+				t.Errorf("%s: in a circle %v, want %v", when, got, want)
+			}
+		}
+		before = now
+	}
+	look(false, "the first")
+	s.Remove(152)
+	s.AddTask(153, 151, 'S', observetest.Plain, 520, "hrtimer_nanosleep", s.Call(proc.Sleep))
+	look(true, "another sleep")
+	look(true, "the same, a moment later")
+	time.Sleep(time.Second)
+	look(false, "the same, a second later")
+	look(false, "and later")
 }
 
 // judge says what the waiter self would be told after two equal looks, and

@@ -3,6 +3,8 @@
 package observe
 
 import (
+	"time"
+
 	"safeload/guard/graph"
 	"safeload/internal/proc"
 	"safeload/internal/registry"
@@ -161,6 +163,9 @@ func (s *Waits) commandWaits(g *graph.System, e *registry.Entry, how Reading, be
 	}
 }
 
+// longSleep is for how long, in nanoseconds, a sleep must have been seen to be none of a poll's.
+const longSleep = int64(time.Second)
+
 // pollerWaits adds the wait of a task of a command that may be asking again and
 // again, and keeps count of whether it was found doing nothing.
 func (s *Waits) pollerWaits(g *graph.System, t *Task, w graph.Wait, before *Waits) {
@@ -174,12 +179,15 @@ func (s *Waits) pollerWaits(g *graph.System, t *Task, w graph.Wait, before *Wait
 	if leaf && t.Asleep() && s.sleepsForTime(t) {
 		s.ReadStart(t) // of who is idle it was not read
 		n, ok := s.Proc.Switches(t.PID, t.TID)
-		t.switches = n
+		t.switches, t.slept = n, s.Now
 		if before == nil || !ok {
 			return // long or short is not known yet
 		}
 		if b := before.Tasks[t.TID]; b != nil && b.Start == t.Start && b.switches == n {
-			return // one long sleep
+			// A look that makes sure of another comes a moment after it, and finds the same short sleep.
+			if t.slept = b.slept; s.Now-t.slept >= longSleep || !before.Pollers[t.TID] {
+				return
+			}
 		}
 	}
 	s.Pollers[t.PID] = true

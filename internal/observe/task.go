@@ -27,6 +27,7 @@ type Task struct {
 	brief   bool // its Start is not known: nor was that
 
 	switches uint64 // read for those that may poll
+	slept    int64  // of these, when the sleep was first seen; ns of boot time
 }
 
 // Requester: waits in request_module for the helper it asked for.
