@@ -69,8 +69,27 @@ func (s *story) helper(pid int, asked time.Duration) {
 	s.AddWaiter(pid, w, s.start(asked), "m")
 }
 
-// worker is the one below which a helper is (AddHelperWorker).
-func (s *story) worker(pid int) int { return pid + 10000 }
+// probes: the init sleeps for the crypto manager, whose thread began at that very moment and asks.
+func (s *story) probes() {
+	s.init("crypto_larval_wait", 20*sec)
+	s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+}
+
+// user is a program that sleeps in state D in wchan, since then; less than 0: the kernel does not tell.
+func (s *story) user(wchan string, since time.Duration) {
+	s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), wchan, s.Call(proc.Other))
+	s.asleep(300, since)
+}
+
+// userThread is a thread of a program that does so since the moment of probes.
+func (s *story) userThread(wchan string) {
+	s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
+	s.asleep(300, sec)
+	s.AddThread(300, 301, s.Call(proc.Other))
+	s.system.ran(300, 301, 20*sec-ms)
+	s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
+	s.Write("proc/300/task/301/wchan", wchan)
+}
 
 // moved: the kernel has moved tasks that sleep to another processor, and forgotten when they ran.
 func (s *story) moved(pids ...int) { s.LastRan(0, pids...) }
@@ -125,12 +144,12 @@ func TestTies(t *testing.T) {
 		"its name, and the kernel has moved the helper's worker": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "m", 20*sec+10*ms, 20*sec, 200)
-			s.moved(s.worker(200))
+			s.moved(observetest.HelperWorker(200))
 		}, true, true},
 		"its name, and the kernel has moved all who sleep": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "m", 20*sec+10*ms, 20*sec, 200)
-			s.moved(100, 120, s.worker(200))
+			s.moved(100, 120, observetest.HelperWorker(200))
 		}, true, true},
 		"the incident, and the kernel has moved the init": {func(s *story) {
 			s.init("crypto_wait_for_test", 20*sec)
@@ -138,9 +157,8 @@ func TestTies(t *testing.T) {
 			s.moved(100)
 		}, true, true},
 		"the incident, a user asleep, and the kernel has moved him": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
+			s.probes()
+			s.user("crypto_larval_wait", -1)
 			s.moved(300)
 		}, false, true},
 		"the incident of 2020": {func(s *story) {
@@ -170,81 +188,56 @@ func TestTies(t *testing.T) {
 		"no times, and a user asleep": {func(s *story) {
 			s.init("crypto_larval_wait", -1)
 			s.asks(120, "cryptomgr_probe", 20*sec, -1, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
+			s.user("crypto_larval_wait", -1)
 		}, false, true},
 		"a user has the crypto manager probe": {func(s *story) {
 			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
-			s.asleep(300, 18*sec)
+			s.user("crypto_larval_wait", 18*sec)
 		}, false, false},
 		"he is gone": {func(s *story) {
 			s.init("crypto_larval_wait", 20*sec)
 			s.asks(120, "cryptomgr_probe", 18*sec, 18*sec, 200)
 		}, false, false},
 		"a user at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
-			s.asleep(300, 20*sec-ms)
+			s.probes()
+			s.user("crypto_larval_wait", 20*sec-ms)
 		}, false, true},
 		"a user's thread at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
-			s.asleep(300, sec)
-			s.AddThread(300, 301, s.Call(proc.Other))
-			s.system.ran(300, 301, 20*sec-ms)
-			s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
-			s.Write("proc/300/task/301/wchan", "crypto_larval_wait")
+			s.probes()
+			s.userThread("crypto_larval_wait")
 		}, false, true},
 		"a user who sleeps since another time": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
-			s.asleep(300, 18*sec)
+			s.probes()
+			s.user("crypto_larval_wait", 18*sec)
 		}, true, true},
 		"the crypto manager at the very moment, and an init that sleeps elsewhere": {func(s *story) {
 			s.init("m_init", 20*sec)
 			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
 		}, false, true},
 		"a user at the very moment, nobody knows where": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
-			s.asleep(300, 20*sec-ms)
+			s.probes()
+			s.user("", 20*sec-ms)
 		}, false, true},
 		"a user who has gone on since he was read": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
+			s.probes()
+			s.user("", 20*sec-ms)
 			s.WriteTask(300, "status", "State:\tR (running)\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n")
-			s.asleep(300, 20*sec-ms)
 		}, true, true},
 		"a user asleep for a disk at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "folio_wait_bit_common", s.Call(proc.Other))
-			s.asleep(300, 20*sec-ms)
+			s.probes()
+			s.user("folio_wait_bit_common", 20*sec-ms)
 		}, true, true},
 		"a user's thread asleep for a disk at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
-			s.AddTask(300, 1, 'S', observetest.Plain, s.start(25*sec), "futex_wait_queue", s.Call(proc.Other))
-			s.asleep(300, sec)
-			s.AddThread(300, 301, s.Call(proc.Other))
-			s.system.ran(300, 301, 20*sec-ms)
-			s.Write("proc/300/task/301/status", "Name:\tx\nState:\tD (disk sleep)\n")
-			s.Write("proc/300/task/301/wchan", "folio_wait_bit_common")
+			s.probes()
+			s.userThread("folio_wait_bit_common")
 		}, true, true},
 		"a worker asleep for a disk at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.probes()
 			s.works(121, "events", "blk_execute_rq", 20*sec-ms, 0)
 		}, true, true},
 		"a worker asleep for the crypto manager at the very moment": {func(s *story) {
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.probes()
 			s.works(121, "events", "crypto_larval_wait", 20*sec-ms, 0)
 		}, false, true},
 		"a test that slept before the probe began": {func(s *story) {
@@ -349,20 +342,17 @@ func TestRivals(t *testing.T) {
 			s.works(121, "events", "crypto_larval_wait", 20*sec-ms, 0)
 		}, nil, false, false},
 		"a user who is gone": {func(s *story) {
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
-			s.asleep(300, 20*sec-ms)
+			s.user("crypto_larval_wait", 20*sec-ms)
 		}, func(s *story) { s.Remove(300) }, false, false},
 		"a user who was not asleep yet": {func(s *story) {
 			s.AddTask(300, 1, 'R', observetest.Plain, s.start(25*sec), "", s.Call(proc.Other))
 		}, func(s *story) {
-			s.AddTask(300, 1, 'D', observetest.Plain, s.start(25*sec), "crypto_larval_wait", s.Call(proc.Other))
-			s.asleep(300, 20*sec-ms)
+			s.user("crypto_larval_wait", 20*sec-ms)
 		}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory(t)
-			s.init("crypto_larval_wait", 20*sec)
-			s.asks(120, "cryptomgr_probe", 20*sec+10*ms, 20*sec, 200)
+			s.probes()
 			p, sys := s.Open()
 			defer p.Close()
 			defer sys.Close()

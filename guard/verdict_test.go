@@ -3,8 +3,6 @@
 package guard
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,23 +27,33 @@ func (s *system) shoots(f func()) (before, now *observe.Waits) {
 	return before, eyes.Look(s.Entries, true)
 }
 
+// newPolled: the init of a, which 100 loads, waits for a command, whose shell sleeps in its child 152 for what 200 does; that one
+// waits for a.
+func newPolled(t *testing.T) *system {
+	s := newSystem(t)
+	s.SetComing("a")
+	s.AddLoad(100, 50, 500, "a", observetest.Request)
+	token := s.AddCommand(150, s.AddHelperWorker(150), 505)
+	s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
+	s.AddTask(152, 151, 'S', observetest.Plain, 507, "hrtimer_nanosleep", s.Call(proc.Sleep))
+	s.AddWaiter(200, 1, 510, "a")
+	s.Entries[1].Parent = token
+	return s
+}
+
+// sleepsAgain: the shell's sleep is over, and another has begun.
+func (s *system) sleepsAgain() {
+	s.Remove(152)
+	s.AddTask(153, 151, 'S', observetest.Plain, 520, "hrtimer_nanosleep", s.Call(proc.Sleep))
+}
+
 func TestPollingCommand(t *testing.T) {
 	for name, poll := range map[string]bool{"many short sleeps": true, "one long sleep": false} {
 		t.Run(name, func(t *testing.T) {
-			s := newSystem(t)
-			s.SetComing("a")
-			s.AddLoad(100, 50, 500, "a", observetest.Request)
-			token := s.AddCommand(150, s.AddHelperWorker(150), 505)
-			s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
-			s.AddTask(152, 151, 'S', observetest.Plain, 507, "hrtimer_nanosleep", s.Call(proc.Sleep))
-			s.AddWaiter(200, 1, 510, "a")
-			s.Entries[1].Parent = token
+			s := newPolled(t)
 			before, now := s.shoots(func() {
 				if poll {
-					if err := os.RemoveAll(filepath.Join(s.Dir, "proc/152")); err != nil {
-						t.Fatal(err)
-					}
-					s.AddTask(153, 151, 'S', observetest.Plain, 520, "hrtimer_nanosleep", s.Call(proc.Sleep))
+					s.sleepsAgain()
 				}
 			})
 			if got := len(now.System(observe.Patient, before).Stuck(graph.Likely).Knot(200)) > 0; got != poll {
@@ -61,14 +69,7 @@ func TestPollingCommand(t *testing.T) {
 // TestPollsShortSleep: a look that makes sure of another comes a moment after it, and finds a command that polls in the same
 // short sleep. One that is seen for a second is long.
 func TestPollsShortSleep(t *testing.T) {
-	s := newSystem(t)
-	s.SetComing("a")
-	s.AddLoad(100, 50, 500, "a", observetest.Request)
-	token := s.AddCommand(150, s.AddHelperWorker(150), 505)
-	s.AddTask(151, 150, 'S', observetest.Plain, 506, "do_wait", s.Call(proc.WaitChild, -1))
-	s.AddTask(152, 151, 'S', observetest.Plain, 507, "hrtimer_nanosleep", s.Call(proc.Sleep))
-	s.AddWaiter(200, 1, 510, "a")
-	s.Entries[1].Parent = token
+	s := newPolled(t)
 	p, sys := s.Open()
 	defer p.Close()
 	defer sys.Close()
@@ -85,8 +86,7 @@ func TestPollsShortSleep(t *testing.T) {
 		before = now
 	}
 	look(false, "the first")
-	s.Remove(152)
-	s.AddTask(153, 151, 'S', observetest.Plain, 520, "hrtimer_nanosleep", s.Call(proc.Sleep))
+	s.sleepsAgain()
 	look(true, "another sleep")
 	look(true, "the same, a moment later")
 	time.Sleep(time.Second)

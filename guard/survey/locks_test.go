@@ -257,7 +257,7 @@ func TestMovedTask(t *testing.T) {
 	}{
 		"who loads": {[]int{200}, 1},
 		"who asked": {[]int{100}, 1},
-		"all":       {[]int{100, 200, 10200}, 0},
+		"all":       {[]int{100, 200, observetest.HelperWorker(200)}, 0},
 	} {
 		s := asked(t)
 		s.WriteTask(200, "stack", inMutex)

@@ -191,7 +191,7 @@ func TestDuplicates(t *testing.T) {
 			if c.wchan != "" {
 				s.AddTask(300, 50, 'D', observetest.Plain, 520, c.wchan, s.Call(0))
 			}
-			s.LastRan(1000, 100, 200, 10200, 300)
+			s.LastRan(1000, 100, 200, observetest.HelperWorker(200), 300)
 			sv := s.survey()
 			if c.want == 0 {
 				if len(sv.Findings) != 0 {

@@ -99,10 +99,7 @@ func (r *run) secondTry(ctx context.Context, g *Guest) {
 
 // keepFirst keeps the log of a first try beyond the run, and says where it is: the second one's takes its place in the report.
 func (r *run) keepFirst(g *Guest) string {
-	dir := r.Keep
-	if dir == "" {
-		dir = filepath.Join(r.cache, "log/failed")
-	}
+	dir := r.failedLogs()
 	kept := filepath.Join(dir, g.name()+"-first.log")
 	text, err := os.ReadFile(g.log())
 	if err = errors.Join(err, os.MkdirAll(dir, 0o755)); err == nil {

@@ -506,6 +506,14 @@ func sortedKeys(m map[Note][]string) []Note {
 	return keys
 }
 
+// failedLogs is where the logs of failed guests are kept.
+func (r *run) failedLogs() string {
+	if r.Keep != "" {
+		return r.Keep
+	}
+	return filepath.Join(r.cache, "log/failed")
+}
+
 // write leaves the reports and the logs where they were asked for.
 func (r *run) write(verdicts []report.Verdict, guests []*Guest) error {
 	var errs []error
@@ -521,8 +529,8 @@ func (r *run) write(verdicts []report.Verdict, guests []*Guest) error {
 	}
 	to(r.JSON, func(f *os.File) error { return report.WriteJSON(f, verdicts) })
 	to(r.JUnit, func(f *os.File) error { return report.WriteJUnit(f, "vm", verdicts) })
-	if _, failed, _ := report.Count(verdicts); failed > 0 && r.Keep == "" {
-		r.Keep = filepath.Join(r.cache, "log/failed")
+	if _, failed, _ := report.Count(verdicts); failed > 0 {
+		r.Keep = r.failedLogs()
 	}
 	if r.Keep == "" {
 		return errors.Join(errs...)

@@ -165,9 +165,12 @@ func (s *Machine) AddLoad(pid, ppid, start int, module, wchan string) {
 	}
 }
 
-// helper is a process of the kernel's below a worker of its own.
+// HelperWorker is the worker that AddHelperWorker gives a helper.
+func HelperWorker(pid int) int { return pid + 10000 }
+
+// AddHelperWorker adds the worker of the kernel's below which a helper is.
 func (s *Machine) AddHelperWorker(pid int) int {
-	w := pid + 10000
+	w := HelperWorker(pid)
 	s.AddKthread(w, Worker&^Kernel, "", 1)
 	return w
 }
